@@ -1,0 +1,297 @@
+"""A local folder as a `Store`: real file names, atomic writes. Opened by `storage.open_store` only.
+
+Writes go to a temporary file in the target's own folder and are renamed (or, to create only,
+linked) into place; a temporary file left by a killed process is never listed. A file's ETag is
+made of its modification time, size and inode, so it changes when the file is rewritten.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO
+
+from wordfreq.errors import (
+    AlreadyExistsError,
+    ChangedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedNameError,
+    StorageError,
+    WordfreqError,
+)
+from wordfreq.storage import LOCAL_BUCKET, ObjectInfo, Store, join_uri
+
+CHUNK = 1 << 20
+MAX_SEGMENT = 255
+MAX_PATH = 4095
+TEMPORARY = ".wordfreq-tmp-"
+
+
+def unsuitable(key: str) -> str | None:
+    """Say why a local folder can't hold `key`, or None where it can. Pure: looks at the name only.
+
+    Source of the limits: POSIX pathname resolution; NAME_MAX and PATH_MAX of Linux.
+    """
+    if "\0" in key:
+        return "it contains a NUL character"
+    for segment in key.split("/"):
+        if segment == "":
+            return "it has an empty segment (a leading, trailing or doubled '/')"
+        if segment in (".", ".."):
+            return f"it has the segment '{segment}'"
+        if len(os.fsencode(segment)) > MAX_SEGMENT:
+            return f"it has a segment longer than {MAX_SEGMENT} bytes"
+        if segment.startswith(TEMPORARY):
+            return f"names starting with '{TEMPORARY}' are kept for files being written"
+    return None
+
+
+class LocalReader:
+    """Chunks of an open file; complains when the file turns out to be another than expected."""
+
+    def __init__(self, file: BinaryIO, info: ObjectInfo, uri: str) -> None:
+        self._file = file
+        self._uri = uri
+        self.info = info
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while chunk := self._file.read(CHUNK):
+                yield chunk
+            after = os.fstat(self._file.fileno())
+        except OSError as error:
+            raise translated(error, self._uri) from error
+        if _etag(after) != self.info.etag:
+            raise ChangedError(f"{self._uri} was written to while being read; plan again")
+
+
+class LocalWriter:
+    """A temporary file on its way to its name."""
+
+    def __init__(self, file: BinaryIO, uri: str) -> None:
+        self._file = file
+        self._uri = uri
+        self.etag = ""
+
+    def write(self, data: bytes, /) -> int:
+        """Append `data`."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            raise translated(error, self._uri) from error
+
+
+class LocalStore(Store):
+    """The files below one folder."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root if root.endswith("/") else root + "/"
+        self.uri = join_uri(LOCAL_BUCKET, self.root.lstrip("/"))
+
+    def url(self, key: str) -> str:
+        """The `file:///` URI of `key`."""
+        return join_uri(LOCAL_BUCKET, (self.root + key).lstrip("/"))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Walk the folder in key order."""
+        try:
+            if not stat.S_ISDIR(os.stat(self.root).st_mode):  # noqa: PTH116
+                raise NotFoundError(f"{self.uri} is no folder; name a folder or a single file")
+        except OSError as error:
+            raise translated(error, self.uri) from error
+        folder = prefix.rpartition("/")[0]
+        start = folder + "/" if folder else ""
+        if start and unsuitable(folder):
+            return
+        try:
+            top = os.stat(self.root + start)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise translated(error, self.url(start)) from error
+        if stat.S_ISDIR(top.st_mode):
+            yield from self._walk(start, prefix, ((top.st_dev, top.st_ino),))
+
+    def _walk(
+        self, folder: str, prefix: str, ancestors: tuple[tuple[int, int], ...]
+    ) -> Iterator[ObjectInfo]:
+        # Folders sort as if their name ended with '/': this gives the byte order of whole keys.
+        found: list[tuple[bytes, str, os.stat_result]] = []
+        try:
+            with os.scandir(self.root + folder) as entries:
+                for entry in entries:
+                    if not self._could_match(folder + entry.name, prefix):
+                        continue
+                    status = _status(entry)
+                    if status is None or entry.name.startswith(TEMPORARY):
+                        continue
+                    slash = b"/" if stat.S_ISDIR(status.st_mode) else b""
+                    found.append((os.fsencode(entry.name) + slash, entry.name, status))
+        except FileNotFoundError:
+            return  # removed while we walked
+        except OSError as error:
+            raise translated(error, self.url(folder)) from error
+        found.sort(key=lambda item: item[0])
+        for _, name, status in found:
+            if not stat.S_ISDIR(status.st_mode):
+                if (folder + name).startswith(prefix):
+                    yield _info(folder + name, status)
+                continue
+            identity = (status.st_dev, status.st_ino)
+            if identity not in ancestors:  # else a symbolic link leads back to where we are
+                yield from self._walk(f"{folder}{name}/", prefix, (*ancestors, identity))
+
+    @staticmethod
+    def _could_match(key: str, prefix: str) -> bool:
+        return key.startswith(prefix) or prefix.startswith(key)
+
+    def _path(self, key: str) -> str:
+        if reason := unsuitable(key):
+            raise RefusedNameError(
+                f"{key!r} can't be a file in {self.uri}: {reason}; use S3 or rename the object"
+            )
+        path = self.root + key
+        if len(os.fsencode(path)) > MAX_PATH:
+            raise RefusedNameError(f"{key!r} is too long a path in {self.uri}; rename the object")
+        return path
+
+    def head(self, key: str) -> ObjectInfo:
+        """Look the file up."""
+        path = self._path(key)
+        try:
+            status = os.stat(path)  # noqa: PTH116
+        except OSError as error:
+            raise translated(error, self.url(key)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise NotFoundError(f"{self.url(key)} is no regular file")
+        return _info(key, status)
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        """Read the whole file."""
+        with self.open(key, etag=etag) as reader:
+            return b"".join(reader)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Read a part of the file."""
+        self.head(key)
+        try:
+            with Path(self._path(key)).open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        except OSError as error:
+            raise translated(error, self.url(key)) from error
+
+    @contextmanager
+    def open(self, key: str, *, etag: str | None = None) -> Iterator[LocalReader]:
+        """Open the file."""
+        self.head(key)  # a pipe would block in open()
+        try:
+            file = Path(self._path(key)).open("rb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise translated(error, self.url(key)) from error
+        with file:
+            info = _info(key, os.fstat(file.fileno()))
+            if etag is not None and etag != info.etag:
+                raise ChangedError(f"{self.url(key)} has changed since it was planned; plan again")
+            yield LocalReader(file, info, self.url(key))
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
+        """Write the file atomically; with `if_absent` by a hard link, which never replaces."""
+        with self._writing(key, if_absent=if_absent, sync=if_absent) as writer:
+            writer.write(data)
+        return writer.etag
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[LocalWriter]:
+        """Write the file as a stream."""
+        with self._writing(key, if_absent=False, sync=True) as writer:
+            yield writer
+
+    @contextmanager
+    def _writing(self, key: str, *, if_absent: bool, sync: bool) -> Iterator[LocalWriter]:
+        path = Path(self._path(key))
+        temporary = path.parent / (TEMPORARY + token_hex(8))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb") as file:
+                writer = LocalWriter(file, self.url(key))
+                yield writer
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            status = temporary.stat()
+            if if_absent:
+                path.hardlink_to(temporary)
+            else:
+                temporary.replace(path)
+        except FileExistsError as error:
+            if if_absent and path.is_file():
+                raise AlreadyExistsError(f"{self.url(key)} exists already") from error
+            raise translated(error, self.url(key)) from error
+        except OSError as error:
+            raise translated(error, self.url(key)) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+        writer.etag = _etag(status)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove the files (folders stay)."""
+        for key in keys:
+            try:
+                Path(self._path(key)).unlink(missing_ok=True)
+            except NotADirectoryError:
+                continue
+            except OSError as error:
+                raise translated(error, self.url(key)) from error
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """What the entry is, links followed; None for what is neither file nor folder."""
+    try:
+        status = entry.stat()
+    except OSError:
+        try:
+            # A dangling or circular link: listed all the same, so that reading it names it.
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            return None
+        return status if stat.S_ISLNK(status.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) else None
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    modified = datetime.fromtimestamp(status.st_mtime, tz=timezone.utc)
+    return ObjectInfo(key=key, size=status.st_size, etag=_etag(status), last_modified=modified)
+
+
+def translated(error: OSError, uri: str) -> WordfreqError:
+    """The error of this package that says what `error` means for `uri`."""
+    what = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(f"{uri} doesn't exist; check the name, or plan again")
+    if isinstance(error, PermissionError):
+        return PermissionDeniedError(f"{uri}: permission denied; check who may read or write it")
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        return RefusedNameError(
+            f"{uri}: a file stands where a folder is needed, or a folder where a file is ({what}); "
+            "remove it or choose another destination"
+        )
+    if error.errno == errno.ELOOP:
+        return NotFoundError(f"{uri} is a symbolic link that leads to itself; remove it")
+    if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+        return RefusedNameError(f"{uri}: the file system can't hold this name ({what}); rename it")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageError(f"{uri}: {what}; free some space and run this again")
+    return StorageError(f"{uri}: {what}; check the disk and run this again")
