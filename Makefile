@@ -1,0 +1,66 @@
+# Everything sets itself up: Python 3.10 or newer with pip and venv is all that is needed.
+#   make demo     run the main job on real text from this machine, then show the ranking
+#   make help     the other targets
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+LOCAL  := $(CURDIR)/.local
+PORT   ?= 3000
+
+# One Dagster instance for the demo, the UI and the command line.
+export DAGSTER_HOME ?= $(LOCAL)/dagster
+export WORDFREQ_HOME ?= $(LOCAL)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test lint types format pins clean
+
+help: ## show this list
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## create the virtual environment with the pinned packages
+
+$(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing pinned packages into $(VENV) (a minute or two the first time)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e batch_image -e .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.runtime requirements-dev.txt
+	@echo "installing test tools into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.runtime ## count real text of this machine, or SOURCE=<folder or s3://bucket/prefix>
+	@$(BIN)/python -m wordfreq_dagster.demo $(if $(SOURCE),--source '$(SOURCE)')
+
+ui: $(VENV)/.runtime ## open the same instance in the Dagster UI on PORT (3000)
+	@$(BIN)/python -m wordfreq_dagster.demo --prepare-only $(if $(SOURCE),--source '$(SOURCE)')
+	@echo "the UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
+	@$(BIN)/dg dev -w workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+test: $(VENV)/.installed ## run all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed ## check style, types and definitions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq
+
+format: $(VENV)/.installed ## rewrite the code in the project's format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
+	@$(BIN)/pip install --quiet uv
+	@for name in requirements requirements-dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
+	    --fork-strategy requires-python --no-annotate --no-header \
+	    --no-emit-index-url --no-emit-find-links $$name.in --output-file $$name.new && \
+	  { echo "# Exact versions for every Python from 3.10 on; made by \`make pins\` from $$name.in. No addresses: pip finds them where it is set up to."; \
+	    cat $$name.new; } > $$name.txt; rm -f $$name.new; \
+	done
+
+clean: ## remove the demo's instance, results and caches (not the virtual environment)
+	@rm -rf .local .pytest_cache .mypy_cache .ruff_cache build dist

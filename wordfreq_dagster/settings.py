@@ -1,0 +1,185 @@
+"""Typed settings, read from environment variables that begin with `WORDFREQ_`.
+
+The only module that reads the environment for this project (AWS credentials and regions are left to
+boto3's own rules). `definitions` calls `load_settings` once per process; tests build `Settings`
+directly. Every default works on a laptop: folders for buckets, the embedded AWS Batch for compute.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "WORDFREQ_"
+
+_SIZE = re.compile(r"^\s*(\d+)\s*(B|KiB|MiB|GiB)?\s*$", re.IGNORECASE)
+_UNIT = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+class SettingsError(ValueError):
+    """The environment can't be used; the message names each variable and what it must hold."""
+
+
+def parse_size(value: object) -> object:
+    """Turn `64MiB`, `1GiB` or `4096` into a number of bytes; other values pass to pydantic."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.match(value)
+    if not match:
+        raise ValueError("a size such as 64MiB, 1GiB or 4096 (bytes) is needed")
+    return int(match[1]) * _UNIT[(match[2] or "B").lower()]
+
+
+def absolute_uri(value: object) -> object:
+    """Make a local folder absolute; leave `s3://` and `file://` as they are.
+
+    A code server, a run worker and a container may each have another current directory.
+    """
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text:
+        raise ValueError("an s3://bucket/prefix or a folder is needed")
+    if "://" not in text:
+        return str(Path(text).expanduser().absolute())
+    if not text.startswith(("s3://", "file:///")):
+        raise ValueError("only s3://bucket/prefix, file:///folder and plain folders are supported")
+    return text
+
+
+Uri = Annotated[str, BeforeValidator(absolute_uri)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """All settings of the project; each is the environment variable `WORDFREQ_<NAME>`.
+
+    URIs are `s3://bucket/prefix`, `file:///folder` or a plain folder. Sizes are bytes or `64MiB`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+
+    home: Uri = Field(
+        default=".local",
+        validate_default=True,
+        description="folder for whatever of the following is not set, and for the embedded AWS Batch",
+    )
+    source: Uri = Field(
+        default="", validate_default=False, description="the files to count; unset: HOME/source"
+    )
+    destination: Uri = Field(
+        default="",
+        validate_default=False,
+        description="where the counts go, one object a file, named like it; unset: HOME/output",
+    )
+    plans: Uri = Field(
+        default="", validate_default=False, description="plans and receipts; unset: HOME/plans"
+    )
+    ranking: Uri = Field(
+        default="",
+        validate_default=False,
+        description="where ranking.json and totals.parquet go; unset: HOME/ranking",
+    )
+
+    pack: Size = Field(
+        default=64 << 20,
+        description="bytes of input that share one container (one child of the array job)",
+    )
+
+    batch_queue: str = Field(
+        default="", description="AWS Batch job queue (name or ARN); empty: the embedded AWS Batch"
+    )
+    plan_definition: str = Field(default="", description="job definition of the plan stage")
+    migrate_definition: str = Field(default="", description="job definition of the migrate stage")
+    merge_definition: str = Field(default="", description="job definition of the merge stage")
+    share_identifier: str = Field(
+        default="", description="share identifier; needed on a queue with a fair-share policy only"
+    )
+    scheduling_priority: int | None = Field(
+        default=None, ge=0, le=9999, description="scheduling priority override, 0 to 9999"
+    )
+    timeout_seconds: int = Field(
+        default=4 * 3600, ge=60, description="longest time of one attempt; AWS Batch allows >= 60"
+    )
+    price_per_vcpu_hour: float = Field(
+        default=0.0, ge=0, description="for the cost estimate; 0: no estimate"
+    )
+    price_per_gb_hour: float = Field(default=0.0, ge=0, description="for the cost estimate")
+
+    local_vcpus: int | None = Field(
+        default=None, ge=1, description="vCPUs of the embedded AWS Batch; unset: this machine's"
+    )
+
+    @model_validator(mode="after")
+    def _fill_from_home(self) -> Settings:
+        for name, folder in (
+            ("source", "source"),
+            ("destination", "output"),
+            ("plans", "plans"),
+            ("ranking", "ranking"),
+        ):
+            if not getattr(self, name):
+                setattr(self, name, f"{self.home.rstrip('/')}/{folder}")
+        return self
+
+    @model_validator(mode="after")
+    def _aws_needs_definitions(self) -> Settings:
+        if not self.batch_queue:
+            return self
+        missing = [
+            PREFIX + name.upper()
+            for name in ("plan_definition", "migrate_definition", "merge_definition")
+            if not getattr(self, name)
+        ]
+        if missing:
+            raise ValueError(
+                f"{PREFIX}BATCH_QUEUE names a queue, so these must name job definitions: "
+                + ", ".join(missing)
+            )
+        local = [
+            PREFIX + name.upper()
+            for name in ("source", "destination", "plans", "ranking")
+            if not getattr(self, name).startswith("s3://")
+        ]
+        if local:
+            raise ValueError(
+                "containers on AWS Batch can't see folders of this machine; "
+                "give s3:// for: " + ", ".join(local)
+            )
+        return self
+
+    @property
+    def local_folder(self) -> Path:
+        """Where the embedded AWS Batch keeps its state: HOME/batch, or the user's cache folder."""
+        if "://" in self.home:
+            return Path("~/.cache/wordfreq_dagster/batch").expanduser()
+        return Path(self.home) / "batch"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether stages run in the embedded AWS Batch rather than in AWS."""
+        return not self.batch_queue
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: one message naming every variable that can't be used and why.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            variable = PREFIX + "_".join(map(str, problem["loc"])).upper() if problem["loc"] else ""
+            reason = problem["msg"].removeprefix("Value error, ")
+            given = "" if not variable else f" (it is {problem['input']!r})"
+            problems.append(f"{variable}: {reason}{given}" if variable else reason)
+        raise SettingsError("the environment can't be used:\n  " + "\n  ".join(problems)) from None
