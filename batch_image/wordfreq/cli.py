@@ -1,8 +1,372 @@
-"""The command line."""
+"""The command line: `wordfreq plan | migrate | merge`, one container's work each.
+
+Names and options are those of the system this one re-creates, so its documented submit commands
+work. Results go to stdout, everything else to stderr. Nothing heavy is imported before a command
+needs it: `--help` and a typing error answer at once.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-def main() -> int:
-    """Skeleton, filled in next."""
+from wordfreq import __version__
+from wordfreq.errors import UsageError, WordfreqError
+from wordfreq.stopping import Stopped, raise_on_signals
+
+if TYPE_CHECKING:
+    from wordfreq.formats import Plan, Receipt
+
+_LOCATIONS = """\
+Locations are s3://bucket/prefix, file:///folder or plain paths. A key is taken literally (no
+percent-decoding). Credentials, region and endpoint come from the standard AWS environment.
+"""
+
+_EXIT_CODES = """\
+exit codes: 0 done; 1 anything else (storage, network); 2 bad usage; 3 an input is missing or has
+changed; 4 an input's data is bad; 130, 143 stopped by SIGINT, SIGTERM. All steps can be repeated.
+"""
+
+_MAIN_EXAMPLE = """\
+examples, on a laptop:
+  wordfreq plan    --source books --destination out/counts --plan out/plan.json
+  wordfreq migrate --plan out/plan.json --index 0
+  wordfreq merge   --plan out/plan.json
+
+`wordfreq COMMAND --help` has more. The rest of the pipeline calls these on AWS Batch.
+
+"""
+
+_PLAN_HELP = """\
+List the source, compare it with what is counted already, and write the plan: which files there
+are, and which task (child of an array job) counts which.
+"""
+
+_PLAN_EXAMPLE = """\
+examples:
+  wordfreq plan -s s3://in/docs -d s3://out/counts -p s3://out/plans/p.json
+      one task a file: `migrate --index 3` counts the fourth file
+  wordfreq plan -s s3://in -d s3://out/counts -p s3://out/plans/p.json --pack 64MiB --pending
+      small files share a task, and only what is new or changed is counted
+
+An empty source gives a plan without tasks and exit code 0. Files whose names the destination can't
+hold are left out and named.
+
+"""
+
+_MIGRATE_HELP = """\
+Count the words of one task's files: one result object a file, named like it, below the plan's
+destination; and a receipt beside the plan. A task that has its receipt is not done twice.
+"""
+
+_MIGRATE_EXAMPLE = """\
+examples:
+  wordfreq migrate -p s3://out/plans/p.json --index 0
+  AWS_BATCH_JOB_ARRAY_INDEX=7 wordfreq migrate -p s3://out/plans/p.json
+  BATCH_TASKS=3,7-9,12 AWS_BATCH_JOB_ARRAY_INDEX=2 wordfreq migrate -p s3://out/plans/p.json
+      does task 8, the third of the list; BATCH_TASKS=@s3://out/list names an object with the list
+
+"""
+
+_MERGE_HELP = """\
+Add the counts of all files up and print the most used words; with --output also write them.
+"""
+
+_MERGE_EXAMPLE = """\
+examples:
+  wordfreq merge --plan s3://out/plans/p.json --output s3://out/ranking/
+      exactly the plan's files; fails (exit code 3) naming files that aren't counted
+  wordfreq merge --source s3://out/counts/
+      everything below a prefix, whatever plan it came from
+  wordfreq merge --plan p.json --top 20 --min-length 5 --stop-words en,de
+
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Meant for a process of its own: takes signals."""
+    try:
+        raise_on_signals()
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] | None = options.command
+        if command is None:
+            _parser().print_help()
+            return 0
+        code = command(options)
+        sys.stdout.flush()
+        return code
+    except Stopped as stopped:
+        _say(f"stopped by {stopped.name}; nothing half-written is left, run it again to go on")
+        return stopped.exit_code
+    except WordfreqError as error:
+        _say(f"error: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has seen enough; Python mustn't complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _say(message: str) -> None:
+    # A name may hold what the terminal's encoding can't show, lone surrogates among it.
+    text = f"wordfreq: {message}\n".encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+    sys.stderr.flush()
+    sys.stderr.buffer.write(text)
+    sys.stderr.buffer.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wordfreq",
+        description="Count and rank the words of every file below an S3 prefix or in a folder.",
+        epilog=_MAIN_EXAMPLE + _EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show versions and the word engine in use"
+    )
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_plan(commands)
+    _add_migrate(commands)
+    _add_merge(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """`--version`; the engine is loaded only for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from wordfreq import words
+
+        engine = getattr(words, "ENGINE", "python over icu4py")
+        print(f"wordfreq {__version__}; counter {words.COUNTER_VERSION}; word engine: {engine}")
+        parser.exit()
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    *,
+    description: str,
+    example: str,
+    summary: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description + "\n" + _LOCATIONS,
+        epilog=example + _EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "plan",
+        _plan,
+        description=_PLAN_HELP,
+        example=_PLAN_EXAMPLE,
+        summary="list the files and lay out the tasks",
+    )
+    parser.add_argument(
+        "-s", "--source", required=True, metavar="URI", help="prefix, folder or file to count"
+    )
+    parser.add_argument(
+        "-d", "--destination", required=True, metavar="URI", help="where the counts go"
+    )
+    parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan to write")
+    parser.add_argument(
+        "--pack",
+        type=_size,
+        metavar="SIZE",
+        help="let files share a task up to SIZE (64MiB); at most 10,000 tasks. Default: one a file",
+    )
+    parser.add_argument(
+        "--task-items", type=_positive, metavar="N", help="with --pack: at most N files a task"
+    )
+    parser.add_argument(
+        "--pending", action="store_true", help="no tasks for files that are counted already"
+    )
+    parser.add_argument(
+        "--only-from", metavar="URI", help="count only the files named there, one a line"
+    )
+
+
+def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "migrate",
+        _migrate,
+        description=_MIGRATE_HELP,
+        example=_MIGRATE_EXAMPLE,
+        summary="count the files of one task",
+    )
+    parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan")
+    parser.add_argument(
+        "-i", "--index", type=int, metavar="N", help="the task; default: what AWS Batch says"
+    )
+    parser.add_argument(
+        "--memory",
+        type=_size,
+        default=256 << 20,
+        metavar="SIZE",
+        help="words held at a time, more go to the temporary folder (default: 256MiB)",
+    )
+
+
+def _add_merge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "merge",
+        _merge,
+        description=_MERGE_HELP,
+        example=_MERGE_EXAMPLE,
+        summary="add all counts up and rank the words",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("-s", "--source", metavar="URI", help="rank everything below this prefix")
+    which.add_argument("-p", "--plan", metavar="URI", help="rank exactly the files of this plan")
+    parser.add_argument(
+        "--min-length", type=_natural, default=3, metavar="N", help="shortest word (default: 3)"
+    )
+    parser.add_argument(
+        "--min-count", type=_natural, default=3, metavar="N", help="rarest word (default: 3)"
+    )
+    parser.add_argument(
+        "--top", type=_natural, default=100, metavar="N", help="how many words (default: 100)"
+    )
+    parser.add_argument(
+        "--stop-words",
+        type=_languages,
+        default=(),
+        metavar="LANGS",
+        help="leave out the stop words of these languages, e.g. en,de (default: none)",
+    )
+    parser.add_argument(
+        "--output", metavar="URI", help="also write ranking.json and totals.parquet there"
+    )
+    parser.add_argument(
+        "--memory",
+        type=_size,
+        default=512 << 20,
+        metavar="SIZE",
+        help="words held at a time, more go to the temporary folder (default: 512MiB)",
+    )
+
+
+def _size(text: str) -> int:
+    """Bytes from `64MiB`, `100kB`, `1000`."""
+    match = re.fullmatch(r"(\d{1,15})\s*(?:([kKMGT])(i?)B?|B)?", text.strip())
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write e.g. 64MiB, 500kB or 1000")
+    power = " KMGT".index(match[2].upper()) if match[2] else 0
+    return int(match[1]) * int((1024 if match[3] else 1000) ** power)
+
+
+def _natural(text: str) -> int:
+    if re.fullmatch(r"\d{1,9}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if (number := _natural(text)) == 0:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return number
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from wordfreq.planning import build_plan, write_plan
+
+    if options.task_items is not None and options.pack is None:
+        raise UsageError("--task-items needs --pack; without it every file has a task of its own")
+    plan = build_plan(
+        source=options.source,
+        destination=options.destination,
+        plan=options.plan,
+        pack=options.pack,
+        task_items=options.task_items,
+        pending=options.pending,
+        only=None if options.only_from is None else _names(options.only_from),
+        progress=_say,
+        warn=lambda message: _say(f"warning: {message}"),
+        compact=True,
+    )
+    _report(write_plan(plan))
     return 0
+
+
+def _names(uri: str) -> list[str]:
+    from wordfreq.storage import open_object
+
+    store, key = open_object(uri)
+    try:
+        return [name for name in store.get(key).decode().split("\n") if name]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{uri} is not UTF-8 ({error}); write one name a line") from None
+
+
+def _report(plan: Plan) -> None:
+    head = plan.head
+    for refused in plan.refused[:10]:
+        _say(f"warning: {refused.name!r} is left out: {refused.reason}")
+    if len(plan.refused) > 10:
+        _say(f"warning: {len(plan.refused) - 10:,} more files are left out; the plan lists them")
+    if not plan.items:
+        _say(f"note: there is nothing to count below {head.source.uri}; is the prefix right?")
+    size = sum(item.size for item in plan.items)
+    print(
+        f"{head.plan.uri}: {head.total_items:,} files ({size:,} bytes), "
+        f"{len(plan.pending):,} to count, {head.total_tasks:,} tasks"
+    )
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from wordfreq.tasknumber import task_number
+
+    number = task_number(options.index, os.environ)
+    from wordfreq.migrate import JobInfo, run_task
+
+    outcome = run_task(
+        options.plan,
+        number,
+        job=JobInfo.of(os.environ),
+        memory=options.memory,
+        progress=_say,
+    )
+    if outcome.receipt is None:
+        _say(f"task {number} belongs to job {outcome.holder}, submitted twice; nothing to do here")
+        return 0
+    if outcome.earlier:
+        _say(f"task {number} was done already (receipt of {outcome.receipt.finished})")
+    _report_task(outcome.receipt)
+    return outcome.receipt.exit_code
+
+
+def _report_task(receipt: Receipt) -> None:
+    for failed in receipt.failed[:10]:
+        _say(f"error: {failed.error}")
+    if len(receipt.failed) > 10:
+        _say(f"error: {len(receipt.failed) - 10:,} more files failed; the receipt lists them")
+    done = len(receipt.items) - len(receipt.failed)
+    words = sum(item.words for item in receipt.items)
+    print(f"task {receipt.task}: {done:,} of {len(receipt.items):,} files, {words:,} words")
+
+
+def _merge(options: argparse.Namespace) -> int:
+    raise UsageError("merge is not there yet")

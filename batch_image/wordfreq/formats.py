@@ -15,6 +15,9 @@ from wordfreq.errors import DataError
 from wordfreq.plan import Counted, Item, Location, Plan, PlanHead, Refused, Task, receipt_name
 
 __all__ = [
+    "LEDGER",
+    "PARTIALS",
+    "RESERVED",
     "Counted",
     "CountedFile",
     "Item",
@@ -30,6 +33,15 @@ __all__ = [
     "Task",
     "receipt_name",
 ]
+
+RESERVED = ".wordfreq/"
+"""Below this prefix of a destination lies what isn't counts; no file's result may go there."""
+
+LEDGER = RESERVED + "counted/"
+"""The ledger: one small object a finished task, see `wordfreq.ledger`."""
+
+PARTIALS = RESERVED + "partials/"
+"""The combined counts of whole groups, see `wordfreq.partials`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

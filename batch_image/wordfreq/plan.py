@@ -33,7 +33,7 @@ from hashlib import blake2b
 from typing import Any
 
 from wordfreq.errors import DataError
-from wordfreq.storage import join_uri, split_uri
+from wordfreq.storage import LOCAL_BUCKET, join_uri, split_uri
 
 INDEX_WIDTH = 17
 """Bytes of one entry of the companion object's index."""
@@ -52,18 +52,19 @@ class Location:
         container, key = split_uri(uri)
         if folder and key and not key.endswith("/"):
             key += "/"
-        return cls(container.removeprefix("s3://").rstrip("/") or container, key).normal()
-
-    def normal(self) -> Location:
-        """The same location; the local pseudo-bucket spelled the one way."""
-        return Location("file:///", self.key) if self.bucket.startswith("file:") else self
+        if container == LOCAL_BUCKET:
+            return cls(container, key)
+        return cls(container.removeprefix("s3://").rstrip("/"), key)
 
     @property
     def uri(self) -> str:
         """`s3://bucket/key` or `file:///path`."""
-        if self.bucket.startswith("file:"):
-            return join_uri("file:///", self.key)
-        return join_uri(f"s3://{self.bucket}/", self.key)
+        return join_uri(LOCAL_BUCKET if self.is_local else f"s3://{self.bucket}/", self.key)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is in the file system."""
+        return self.bucket == LOCAL_BUCKET
 
     def to_json(self) -> dict[str, str]:
         """`{"Bucket": …, "Key": …}`."""
@@ -266,7 +267,7 @@ def _member(name: str, values: Sequence[str]) -> str:
 def _head(metadata: dict[str, Any], *, uri: str, names: list[str] | None) -> PlanHead | None:
     """The head, or None where only the names of all items (`names`) could give it."""
     places = {
-        name: Location(metadata[name]["Bucket"], metadata[name]["Key"]).normal()
+        name: Location(metadata[name]["Bucket"], metadata[name]["Key"])
         for name in ("Source", "Destination")
     }
     identity = metadata.get("Id")

