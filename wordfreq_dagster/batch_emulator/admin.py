@@ -1,20 +1,21 @@
 """The emulator's own addresses below `/_emulator/`: health, call counts, faults, events, stop.
 
-`GET health`, `GET calls`, `GET|PUT... faults`, `GET events?after=N`, `POST shutdown`. Changing requests need
-the header `X-Batch-Emulator`, which no web page can send to another site unasked.
+`GET health`, `GET|DELETE calls`, `GET|POST|DELETE faults`, `GET events?after=N`, `POST images`,
+`POST shutdown`. Changing
+requests need the header `X-Batch-Emulator`, which no web page can send to another site unasked.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from wordfreq_dagster.batch_emulator.faults import Fault
+from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner
 from wordfreq_dagster.batch_emulator.wire import Answer
 
 if TYPE_CHECKING:
@@ -28,14 +29,15 @@ class Admin:
 
     def __init__(self, emulator: EmbeddedBatch) -> None:
         self._emulator = emulator
-        self.shutdown_requested = threading.Event()
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request."""
         url = urlsplit(target)
         name = url.path.removeprefix("/_emulator/")
-        if method != "GET" and headers.get(HEADER) is None:
-            return _answer(403, {"message": f"This request needs the header {HEADER}."})
+        given, token = headers.get(HEADER), self._emulator.admin_token
+        if method != "GET" and (given is None or (token is not None and given != token)):
+            message = f"This request needs the header {HEADER} with the token of endpoint.json."
+            return _answer(403, {"message": message})
         actions: dict[tuple[str, str], Callable[[], Any]] = {
             ("GET", "health"): self._health,
             ("GET", "calls"): lambda: dict(self._emulator.calls),
@@ -44,7 +46,8 @@ class Admin:
             ("DELETE", "faults"): self._emulator.faults.clear,
             ("POST", "faults"): lambda: self._add_faults(json.loads(body)),
             ("GET", "events"): lambda: self._events(parse_qs(url.query)),
-            ("POST", "shutdown"): self.shutdown_requested.set,
+            ("POST", "shutdown"): self._shut_down,
+            ("POST", "images"): lambda: self._add_images(json.loads(body)),
         }
         action = actions.get((method, name))
         if action is None:
@@ -58,7 +61,28 @@ class Admin:
     def _health(self) -> dict[str, Any]:
         with self._emulator.engine.step():
             states = Counter(job.status.value for job in self._emulator.engine.jobs.values())
-        return {"status": "ok", "pid": os.getpid(), "jobs": dict(states)}
+        return {
+            "status": "ok",
+            "pid": os.getpid(),
+            "id": self._emulator.id,
+            "jobs": dict(states),
+            "images": self._images(),
+        }
+
+    def _images(self) -> dict[str, list[str]]:
+        runner = self._emulator.runner
+        images = runner.images if isinstance(runner, SubprocessRunner) else {}
+        return {name: list(argv) for name, argv in images.items()}
+
+    def _add_images(self, document: Any) -> dict[str, list[str]]:
+        runner = self._emulator.runner
+        if not isinstance(runner, SubprocessRunner) or not isinstance(document, dict):
+            raise ValueError("images are a JSON object of lists, for the subprocess runner")
+        runner.images = {**runner.images, **document}
+        return self._images()
+
+    def _shut_down(self) -> None:
+        self._emulator.shutdown_requested = True
 
     def _add_faults(self, document: Any) -> list[dict[str, Any]]:
         documents = document if isinstance(document, list) else [document]

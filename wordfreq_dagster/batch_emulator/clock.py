@@ -1,7 +1,8 @@
 """Time for the emulator: the system's clock, or a virtual one that tests move by hand.
 
-The engine keeps its own list of timers (`Timers`). With the system's clock a background thread runs them
-when they are due; with `VirtualClock` nothing runs until somebody calls `advance` or `sleep`.
+The engine keeps its own list of timers (`Timers`). With the system's clock a background thread
+runs them when they are due; with `VirtualClock` nothing runs until somebody calls `advance` or
+`sleep`.
 """
 
 from __future__ import annotations
@@ -78,10 +79,11 @@ class Timed(Protocol):
 
 
 class VirtualClock:
-    """A clock that stands still until `advance` or `sleep` moves it; hours then pass in milliseconds.
+    """A clock that stands still until `advance` or `sleep` moves it: hours pass in milliseconds.
 
-    Everything that falls due on the way runs in the calling thread, at exactly its own time. The same object
-    can be given to the emulator and to the client under test: the client's `sleep` lets jobs progress.
+    Everything that falls due on the way runs in the calling thread, at exactly its own time. The
+    same object can be given to the emulator and to the client under test: the client's `sleep`
+    lets jobs progress.
     """
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
@@ -98,7 +100,7 @@ class VirtualClock:
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock by `seconds` (0 runs what is due now) and run all that falls due on the way."""
+        """Move the clock by `seconds` (0: run what is due now); run what falls due on the way."""
         if seconds < 0:
             raise ValueError(f"a clock can't go back: {seconds} s")
         with self._lock:

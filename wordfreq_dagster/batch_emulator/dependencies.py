@@ -19,9 +19,10 @@ class Dependencies:
     def link(self, job: Job, named: list[Job]) -> bool:
         """Add all edges of a new job; return False if one of its dependencies has already failed.
 
-        `named` are the jobs of those entries of `dependsOn` that name one, in order. An N_TO_N entry binds
-        child i to child i, SEQUENTIAL binds child i to child i-1; failed single children of an N_TO_N
-        dependency that has not ended yet are noticed by `ended` like any other.
+        `named` are the jobs of those entries of `dependsOn` that name one, in order. An N_TO_N
+        entry binds child i to child i, SEQUENTIAL binds child i to child i-1; failed single
+        children of an N_TO_N dependency that has not ended yet are noticed by `ended` like any
+        other.
         """
         possible = True
         origins = iter(named)

@@ -1,7 +1,7 @@
 """Jobs as AWS Batch shows them: the documents of DescribeJobs, ListJobs and of state-change events.
 
-Pure functions. `startedAt` is left out until a job has started, as AWS does, although the service model
-calls it required.
+Pure functions. `startedAt` is left out until a job has started, as AWS does, although the service
+model calls it required.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _container(job: Job, names: Names) -> Document:
 
 
 def _attempt(attempt: Attempt, names: Names) -> Document:
-    container = {
+    container: Document = {
         "taskArn": names.task(attempt.task_id),
         "exitCode": attempt.exit_code,
         "reason": attempt.reason,

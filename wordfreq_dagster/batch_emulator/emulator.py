@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from wordfreq_dagster.batch_emulator import wire
+from wordfreq_dagster.batch_emulator import limits, wire
 from wordfreq_dagster.batch_emulator.admin import Admin
 from wordfreq_dagster.batch_emulator.clock import Clock, SystemClock, VirtualClock
 from wordfreq_dagster.batch_emulator.describe import Names
@@ -35,11 +38,13 @@ class EmbeddedBatch:
     """AWS Batch and its CloudWatch logs on a loopback port, as a context manager.
 
     `state`: folder for jobs and logs, which then survive a restart; None keeps nothing. `clock`: a
-    `VirtualClock` needs a runner that only simulates (the default). `vcpus` and `memory_mib` limit what runs
-    at once (default: this machine's, without limit if simulated). `port` 0 takes a free one.
+    `VirtualClock` needs a runner that only simulates (the default). `vcpus` and `memory_mib` limit
+    what runs at once (default: this machine's, without limit if simulated). `port` 0 takes a free
+    one.
 
-    A new emulator has one compute environment and one queue, both named `local`. `calls` counts requests by
-    operation, refused ones included; `faults` makes things go wrong; `events` has the state changes.
+    A new emulator has one compute environment and one queue, both named `local`. `calls` counts
+    requests by operation, refused ones included; `faults` makes things go wrong; `events` has the
+    state changes.
     """
 
     def __init__(
@@ -69,7 +74,14 @@ class EmbeddedBatch:
             self._memory_mib = memory_mib or _machine_memory_mib()
         self._names = Names(region=region, account_id=account_id)
         self._port = port
+        self.id = secrets.token_hex(8)
+        """Names this emulator, so that a stale address can't be mistaken for it."""
+        self.admin_token: str | None = None
+        """What changing requests to `/_emulator/` must send; None: anything."""
+        self.shutdown_requested = False
+        self.last_activity = time.monotonic()
         self._keep_events = events
+        self._preferred_port = 0
         self._server: Server | None = None
 
     def __enter__(self) -> EmbeddedBatch:
@@ -149,10 +161,23 @@ class EmbeddedBatch:
         self._wire = wire.Wire()
         self._admin = Admin(self)
         self.engine.start()
-        self._server = Server(self._handle, port=self._port)
+        self._server = self._listen()
+
+    def prefer_port(self, port: int) -> None:
+        """Listen on this port if none was asked for and it is free; before `start`."""
+        self._preferred_port = port
+
+    def _listen(self) -> Server:
+        if self._port == 0 and self._preferred_port:
+            try:
+                return Server(self._handle, port=self._preferred_port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        return Server(self._handle, port=self._port)
 
     def stop(self) -> None:
-        """Stop listening, end running jobs and close the state. Jobs under way are lost with their host."""
+        """Stop listening, end running jobs and close the state; they are lost with their host."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -195,6 +220,7 @@ class EmbeddedBatch:
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> wire.Answer | None:
         """Answer one HTTP request; None: close the connection without an answer."""
+        self.last_activity = time.monotonic()
         if target.startswith("/_emulator/"):
             return self._admin.handle(method, target, headers, body)
         request_id = wire.new_request_id()
@@ -238,8 +264,6 @@ class EmbeddedBatch:
             if call.operation == "SubmitJob":
                 return self._api.submit(call.request, size=call.size)
             if call.operation == "RegisterJobDefinition":
-                from wordfreq_dagster.batch_emulator import limits
-
                 limits.definition_payload(call.size)
             operation = self._operations.get(call.operation)
             if operation is None:

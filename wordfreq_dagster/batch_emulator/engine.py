@@ -1,7 +1,8 @@
 """The job state machine: what happens to jobs, arrays, dependencies, retries and timeouts.
 
-Knows nothing of HTTP or of AWS's documents. One lock guards everything; each public method is one `step`,
-at whose end consequences are worked off, free capacity is filled and changes are written to the store.
+Knows nothing of HTTP or of AWS's documents. One lock guards everything; each public method is one
+`step`, at whose end consequences are worked off, free capacity is filled and changes are written
+to the store.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Engine:
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
-        """Hold the lock for one change or one consistent look; the outermost end settles everything."""
+        """Hold the lock for a change or a consistent look; the outermost end settles everything."""
         with self._lock:
             self._depth += 1
             try:
@@ -198,7 +199,7 @@ class Engine:
                 self._cancel_one(job, reason)
 
     def terminate(self, job: Job, reason: str) -> None:
-        """TerminateJob: cancel what has not started, stop what runs; an array with all its children."""
+        """TerminateJob: cancel what has not started, stop what runs, with all children."""
         with self.step():
             if job.final:
                 return
@@ -274,7 +275,7 @@ class Engine:
     def task_ended(self, task_id: str, end: Exit) -> None:
         """The attempt is over: record it, then succeed, retry or fail."""
         with self.step():
-            job = self._tasks.pop(task_id, None)
+            job = None if self._stopped else self._tasks.pop(task_id, None)
             if job is None or job.run is None:
                 return
             run, job.run = job.run, None
@@ -418,7 +419,7 @@ class Engine:
             return
         job.cancelled, job.end_reason = True, reason
         self._touch(job)
-        # A PENDING job is cancelled after all its dependencies are completed (API reference, CancelJob).
+        # A PENDING job is cancelled after its dependencies are completed (API ref., CancelJob).
         if not (job.waiting or (job.parent is not None and job.parent.waiting)):
             self._end(job, Status.FAILED, reason)
 

@@ -1,8 +1,8 @@
 """Faults on demand: what can go wrong in AWS, made to go wrong here.
 
-Used as `EmbeddedBatch.faults` in tests, over HTTP (`/_emulator/faults`) and from a file. Every fault has a
-name, so that all three ways describe it by the same JSON object, e.g.
-`{"fault": "throttle", "operation": "SubmitJob", "rate": 0.5}`.
+Used as `EmbeddedBatch.faults` in tests, over HTTP (`/_emulator/faults`) and from a file. Every
+fault has a name, so that all three ways describe it by the same JSON object, e.g. `{"fault":
+"throttle", "operation": "SubmitJob", "rate": 0.5}`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Fault:
     """One fault. Fields that its kind doesn't use are ignored.
 
     API faults: `operation` (glob), `rate` (0 to 1), `times` (None: for ever), `status` (of errors),
-    `seconds` (of `slow`). Job faults: `job` (glob on the job's name), `index` (of an array child, None:
-    any), `attempt` (None: every), `seconds` after the start, `times`, `message`. Service faults: `seconds`.
+    `seconds` (of `slow`). Job faults: `job` (glob on the job's name), `index` (of an array child,
+    None: any), `attempt` (None: every), `seconds` after the start, `times`, `message`. Service
+    faults: `seconds`.
     """
 
     fault: str
@@ -72,7 +73,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force; random ones are repeatable by `seed`. Safe for use by several threads."""
+    """The faults in force; random ones are repeatable by `seed`. Safe for several threads."""
 
     def __init__(self, *, seed: int = 0) -> None:
         self._lock = threading.Lock()
@@ -140,7 +141,7 @@ class Faults:
         self.add(Fault(fault="slow", operation=operation, seconds=seconds, rate=rate, times=times))
 
     def job(self, fault: str, job: str = "*", **fields: Any) -> None:
-        """Add a job fault by its kind, e.g. `job("spot_reclaim", "migrate*", index=3, seconds=10)`."""
+        """Add a job fault by its kind, e.g. `job("spot_reclaim", "migrate*", seconds=10)`."""
         self.add(Fault(fault=fault, job=job, **fields))
 
     def late_listing(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The operations of AWS Batch on jobs: submit, describe, list, cancel, terminate, tags, queue snapshot."""
+"""The operations of AWS Batch on jobs: submit, describe, list, end, tags, queue snapshot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class JobsApi:
         """Return the operations by their AWS names."""
         return {
             "DescribeJobs": self.describe,
-            "ListJobs": self.list,
+            "ListJobs": self.list_jobs,
             "TerminateJob": self.terminate,
             "CancelJob": self.cancel,
             "TerminateJobs": self.terminate_many,
@@ -92,7 +92,7 @@ class JobsApi:
                 raise rejected("A dependency of type SEQUENTIAL takes no job ID")
             if kind == "N_TO_N" and origin.size != size:
                 raise rejected(
-                    f"A dependency of type N_TO_N needs an array job of the same size {size}: {job_id}"
+                    f"A dependency of type N_TO_N needs an array job of size {size}: {job_id}"
                 )
             origins.append(origin)
         return origins
@@ -117,8 +117,8 @@ class JobsApi:
         found = (self._engine.find(job_id) for job_id in ids)
         return {"jobs": [detail(job, self._names) for job in found if job is not None]}
 
-    def list(self, request: Document) -> Document:
-        """ListJobs: by queue, or the children of an array; RUNNING ones unless a status is named."""
+    def list_jobs(self, request: Document) -> Document:
+        """ListJobs: by queue, or children of an array; RUNNING ones unless a status is named."""
         given = [k for k in ("jobQueue", "arrayJobId", "multiNodeJobId") if request.get(k)]
         if len(given) != 1:
             raise rejected(

@@ -1,6 +1,7 @@
 """From a job to the task that a runner starts: command, environment, names of log group and stream.
 
-Sources: AWS Batch user guide, "AWS Batch job environment variables" and "Using the awslogs log driver".
+Sources: AWS Batch user guide, "AWS Batch job environment variables" and "Using the awslogs log
+driver".
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """AWS Batch's limits, and the refusal of what goes beyond them.
 
-Each check raises `ApiError` with AWS's code and status. Texts marked (recorded) are AWS's own, as users have
-reported them; for the others AWS's exact words are not on public record and only code and status are true.
-Sources: AWS Batch API reference (SubmitJob, RegisterJobDefinition, ListJobs, ...) and service quotas page.
+Each check raises `ApiError` with AWS's code and status. Texts marked (recorded) are AWS's own, as
+users have reported them; for the others AWS's exact words are not on public record and only code
+and status are true. Sources: AWS Batch API reference (SubmitJob, RegisterJobDefinition, ListJobs,
+...) and service quotas page.
 """
 
 from __future__ import annotations
@@ -180,9 +181,7 @@ def share_identifier(value: str | None, *, fair_share: bool) -> None:
     if fair_share and not value:
         raise plain("shareIdentifier must be specified.")  # (recorded)
     if value and not fair_share:
-        raise plain(
-            "shareIdentifier cannot be specified: the job queue has no fair-share scheduling policy."
-        )
+        raise plain("shareIdentifier cannot be specified: the job queue has no fair-share policy.")
     if value and not _SHARE.fullmatch(value):
         raise rejected(f"shareIdentifier must be up to 255 alphanumeric characters: {value[:260]}")
 

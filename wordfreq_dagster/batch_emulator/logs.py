@@ -1,13 +1,13 @@
 """Log streams as CloudWatch Logs would show them, kept as plain files, one per stream.
 
-Runners write (or let a subprocess write) the bytes; this module turns them into events on request, so that
-a stream costs nothing until somebody reads it. Line times are interpolated from marks of (size, time).
+Runners write (or let a subprocess write) the bytes; this module turns them into events on request,
+so that a stream costs nothing until somebody reads it. Line times are interpolated from marks of
+(size, time).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 1_048_576
-"""One answer of GetLogEvents holds at most 1 MB or 10,000 events (CloudWatch Logs API reference)."""
+"""One answer of GetLogEvents holds at most 1 MB or 10,000 events (Logs API reference)."""
 MAX_LINE = 262_144 - 26
 """Longer lines are cut into several events, as the awslogs driver does (256 KB less 26 bytes)."""
 
@@ -113,7 +113,7 @@ class LogStore:
             return 0
 
     def streams(self, group: str) -> list[str]:
-        """Return the names of the group's streams (those made since the start of this process), sorted."""
+        """Return the names of the group's streams, sorted; those made since this process began."""
         with self._lock:
             return sorted(self._known.get(group, ()))
 
@@ -165,7 +165,7 @@ class LogStore:
 
     def _changed(self, path: Path) -> int:
         try:
-            return int(os.stat(path).st_mtime * 1000)
+            return int(path.stat().st_mtime * 1000)
         except FileNotFoundError:
             return 0
 

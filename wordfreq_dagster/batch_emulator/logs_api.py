@@ -1,4 +1,4 @@
-"""CloudWatch Logs operations for the log streams of jobs: GetLogEvents, DescribeLogStreams, FilterLogEvents."""
+"""CloudWatch Logs for jobs' streams: GetLogEvents, DescribeLogStreams, FilterLogEvents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LogsApi:
         }
 
     def get(self, request: Document) -> Document:
-        """GetLogEvents: from the end unless `startFromHead`; the same token again means nothing new."""
+        """GetLogEvents: from the end unless `startFromHead`; the same token means nothing new."""
         group, stream = self._stream(request)
         limit = self._limit(request)
         end = self._logs.size(group, stream)

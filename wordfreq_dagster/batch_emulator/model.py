@@ -1,7 +1,7 @@
 """The emulator's data: jobs, their specifications and attempts, queues and compute environments.
 
-Plain values without behaviour beyond trivial look-ups; `engine` changes them, `describe` renders them.
-Times are milliseconds since the epoch, as in AWS Batch's answers.
+Plain values without behaviour beyond trivial look-ups; `engine` changes them, `describe` renders
+them. Times are milliseconds since the epoch, as in AWS Batch's answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ACTIVE = frozenset({Status.STARTING, Status.RUNNING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRule:
-    """One rule of `retryStrategy.evaluateOnExit`; patterns may end in `*`, None matches everything."""
+    """One rule of `retryStrategy.evaluateOnExit`; patterns may end in `*`, None matches all."""
 
     action: str
     on_status_reason: str | None = None
@@ -185,7 +185,7 @@ class ComputeEnvironment:
     @property
     def usable(self) -> bool:
         """Whether jobs may be placed here."""
-        return self.document["state"] == "ENABLED" and self.document["status"] == "VALID"
+        return (self.document["state"], self.document["status"]) == ("ENABLED", "VALID")
 
 
 @dataclass(slots=True, kw_only=True)

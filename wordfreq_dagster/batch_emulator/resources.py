@@ -1,4 +1,4 @@
-"""Compute environments, job queues, job definitions and scheduling policies, and the operations on them.
+"""Compute environments, job queues, definitions, scheduling policies and their operations.
 
 Everything becomes VALID at once; in AWS environments and queues take some seconds to minutes.
 """
@@ -29,8 +29,7 @@ class Resources:
         """All revisions of each definition, the first at index 0."""
         self.policies: dict[str, Document] = {}
         self.changed: Callable[[], None] = lambda: None
-        self.active_jobs: Callable[[str], bool] = lambda queue: False
-        self.end_jobs: Callable[[str], None] = lambda queue: None
+        self.end_jobs: Callable[[str], None] = lambda _: None
         self._names = names
         self._store = store
         for name, document in store.resources("environment"):
@@ -199,7 +198,7 @@ class Resources:
             if not queue.fair_share:
                 raise plain("A scheduling policy can't be added to a FIFO job queue.")
             self._policy(request["schedulingPolicyArn"])
-        changes = {
+        changes: Document = {
             key: request[key]
             for key in ("state", "priority", "schedulingPolicyArn")
             if key in request
@@ -362,7 +361,7 @@ class Resources:
         return page("schedulingPolicies", arns, request, most=100)
 
     def weight(self, queue: JobQueue, share: str) -> float:
-        """Return the weight factor of a share: lower means more compute (API reference, ShareAttributes)."""
+        """Return a share's weight factor: lower means more compute (API ref., ShareAttributes)."""
         policy = self.policies.get(_short(queue.document.get("schedulingPolicyArn", "")), {})
         for entry in policy.get("fairsharePolicy", {}).get("shareDistribution", []):
             name = entry["shareIdentifier"]
@@ -379,7 +378,7 @@ class Resources:
     # Tags
 
     def tagged(self, arn: str) -> tuple[str, str, Document] | None:
-        """Return (kind, name, document) of the resource with this ARN, None if it is none of these."""
+        """Return (kind, name, document) of the resource with this ARN, None if it is none."""
         kind, _, name = (
             arn.partition(":batch:")[2].partition(":")[2].partition(":")[2].partition("/")
         )

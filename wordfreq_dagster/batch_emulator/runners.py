@@ -1,6 +1,7 @@
 """What runs a job's attempts: the interface of runners, and `SimulatedRunner`, which only pretends.
 
-A runner starts a task without blocking and tells its host (the engine) when it began and how it ended.
+A runner starts a task without blocking and tells its host (the engine) when it began and how it
+ended.
 """
 
 from __future__ import annotations
@@ -104,9 +105,9 @@ class SimulatedJob:
 class SimulatedRun:
     """How that attempt goes: time in STARTING, time in RUNNING, and its end.
 
-    An `exit_code` of None needs a `status_reason` (e.g. "Task failed to start"). With `starts=False` the
-    attempt ends without having been RUNNING. `on_exit` is called at the natural end, for effects such as
-    writing an output; it must not call the emulator.
+    An `exit_code` of None needs a `status_reason` (e.g. "Task failed to start"). With
+    `starts=False` the attempt ends without having been RUNNING. `on_exit` is called at the natural
+    end, for effects such as writing an output; it must not call the emulator.
     """
 
     seconds: float = 0.0
@@ -128,7 +129,7 @@ def _succeed(_: SimulatedJob) -> SimulatedRun:
 
 
 class SimulatedRunner:
-    """Runs nothing: `behaviour` says how each attempt goes, and the clock's timers make it happen."""
+    """Runs nothing: `behaviour` says how each attempt goes, the clock's timers make it happen."""
 
     real = False
 

@@ -1,4 +1,4 @@
-"""Which job starts next: queues by priority, shares by use, jobs by priority and age, within the capacity.
+"""Which job starts next: queues by priority, shares by use, jobs by priority and age.
 
 Pure bookkeeping under the engine's lock; it starts nothing itself.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from wordfreq_dagster.batch_emulator.model import ComputeEnvironment, Job, JobQueue, Status
 
 TOO_BIG_FOR_ENVIRONMENT = (
-    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue have a "
-    "maxvCpus setting that is smaller than the job requirements."
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue have "
+    "a maxvCpus setting that is smaller than the job requirements."
 )
 TOO_BIG_FOR_HOST = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is "
@@ -71,8 +71,8 @@ Weight = Callable[[JobQueue, str], float]
 class Scheduler:
     """The runnable jobs and the capacity in use.
 
-    Jobs that can never start are set aside with their reason and don't block those behind them (in AWS
-    they hold up the head of a FIFO queue).
+    Jobs that can never start are set aside with their reason and don't block those behind them (in
+    AWS they hold up the head of a FIFO queue).
     """
 
     def __init__(

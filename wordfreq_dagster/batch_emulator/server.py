@@ -1,7 +1,8 @@
-"""The HTTP server: one loopback port for AWS Batch, CloudWatch Logs and the emulator's own addresses.
+"""The HTTP server: one loopback port for Batch, CloudWatch Logs and the emulator's addresses.
 
-HTTP/1.1 with keep-alive, one thread per connection. Requests must carry an AWS signature header and a
-loopback Host (it is not verified): so a web page open in a browser can't submit jobs to this machine.
+HTTP/1.1 with keep-alive, one thread per connection. Requests must carry an AWS signature header
+and a loopback Host (it is not verified): so a web page open in a browser can't submit jobs to this
+machine.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _CONTAINER_LISTS = (
 
 
 def checked_definition(request: Document) -> Document:
-    """Return a job definition's document as DescribeJobDefinitions shows it, less name and number."""
+    """Return a definition's document as DescribeJobDefinitions shows it, less name and number."""
     if request["type"] != "container" or "nodeProperties" in request:
         raise unsupported("multi-node parallel jobs")
     if "eksProperties" in request:
@@ -94,10 +94,15 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
     limits.resources(overrides.get("resourceRequirements", []), platform=platform)
     parameters = {**definition["parameters"], **request.get("parameters", {})}
     container = _container(definition["containerProperties"], overrides, parameters)
-    retry = request.get("retryStrategy") or definition.get("retryStrategy")
-    timeout = request.get("timeout") or definition.get("timeout") or {}
+    retry: Document | None = request.get("retryStrategy") or definition.get("retryStrategy")
+    timeout: Document = request.get("timeout") or definition.get("timeout") or {}
     tags = dict(request.get("tags", {}))
-    propagate = request.get("propagateTags", definition.get("propagateTags", False))
+    settings: Document = {
+        "propagateTags": definition.get("propagateTags", False),
+        "schedulingPriorityOverride": definition.get("schedulingPriority", 0),
+        **request,
+    }
+    propagate: bool = settings["propagateTags"]
     failure = None
     if limits.overrides_length(overrides) > limits.OVERRIDES_CHARACTERS:
         failure = limits.OVERRIDES_TOO_LONG
@@ -111,8 +116,8 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
         definition_arn=definition["jobDefinitionArn"],
         container=container,
         parameters=parameters,
-        attempts=(retry or {}).get("attempts", 1),
-        rules=tuple(_rule(r) for r in (retry or {}).get("evaluateOnExit", ())),
+        attempts=retry["attempts"] if retry else 1,
+        rules=tuple(_rule(r) for r in retry.get("evaluateOnExit", ())) if retry else (),
         retry=retry,
         timeout_seconds=timeout.get("attemptDurationSeconds"),
         depends_on=tuple(
@@ -122,9 +127,7 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
         tags=tags,
         propagate_tags=propagate,
         share_identifier=request.get("shareIdentifier"),
-        scheduling_priority=request.get(
-            "schedulingPriorityOverride", definition.get("schedulingPriority", 0)
-        ),
+        scheduling_priority=settings["schedulingPriorityOverride"],
         platform=platform,
         vcpus=vcpus,
         memory_mib=memory,
@@ -159,10 +162,13 @@ def _container(base: Document, overrides: Document, parameters: Mapping[str, str
 
 
 def _resources(container: Document) -> tuple[float, int, int]:
-    required = {r["type"]: r["value"] for r in container["resourceRequirements"]}
-    vcpus = float(required.get("VCPU", container.get("vcpus", 1)))
-    memory = int(required.get("MEMORY", container.get("memory", 512)))
-    return vcpus, memory, int(required.get("GPU", 0))
+    amounts: Document = {
+        "VCPU": container.get("vcpus", 1),
+        "MEMORY": container.get("memory", 512),
+        "GPU": 0,
+        **{r["type"]: r["value"] for r in container["resourceRequirements"]},
+    }
+    return float(amounts["VCPU"]), int(amounts["MEMORY"]), int(amounts["GPU"])
 
 
 def _rule(document: Document) -> ExitRule:

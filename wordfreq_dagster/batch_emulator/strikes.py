@@ -1,4 +1,4 @@
-"""What each job fault does to an attempt. Called by the engine when the attempt is being started."""
+"""What each job fault does to an attempt; the engine calls this when it starts one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service models of botocore, as this server needs them: routes, input checks, errors on the wire.
+"""The service models of botocore, as this server needs them: routes, checks, errors.
 
 Requests are checked with botocore's own validator plus the enums, which it leaves to the service.
 """

@@ -1,0 +1,199 @@
+"""Runs jobs as containers through the docker or podman command, on the host's network.
+
+Memory is limited for real; a container killed with 137 that nobody stopped is reported as out of
+memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from wordfreq_dagster.batch_emulator.errors import EmulatorError
+from wordfreq_dagster.batch_emulator.model import NOT_STARTED, OUT_OF_MEMORY, Exit
+from wordfreq_dagster.batch_emulator.runners import Host, Task
+
+_REASON_LENGTH = 255
+_PULL_SIGNS = (
+    "image not known",
+    "no such image",
+    "pull access denied",
+    "manifest unknown",
+    "unable to find image",
+    "unauthorized",
+    "short-name",
+    "initializing source",
+    "pinging container registry",
+    "not found: manifest",
+)
+
+
+class ContainerRunner:
+    """Starts each attempt as a container.
+
+    `command`: `podman` or `docker` (default: the first one found). `pull`: `missing`, `never` or
+    `always`. `arguments` are added to `create`, e.g. `["--volume", "/data:/data"]`. Variables of
+    this process whose names begin with `AWS_` (not `AWS_BATCH`) are passed on, as a job role would
+    give them.
+    """
+
+    real = True
+
+    def __init__(
+        self,
+        *,
+        command: str | None = None,
+        pull: str = "missing",
+        arguments: Sequence[str] = (),
+    ) -> None:
+        found = command or next((c for c in ("podman", "docker") if shutil.which(c)), None)
+        if found is None:
+            raise EmulatorError(
+                "Neither podman nor docker is installed; use the subprocess runner."
+            )
+        self._command = found
+        self._pull = pull
+        self._arguments = tuple(arguments)
+        self._stopped: set[str] = set()
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        self._host: Host | None = None
+
+    def bind(self, host: Host) -> None:
+        """Take the engine that is to be told about tasks."""
+        self._host = host
+
+    def start(self, task: Task) -> None:
+        """Start the container in a thread of its own."""
+        with self._lock:
+            self._running.add(task.id)
+        threading.Thread(
+            target=self._run, args=(task,), name=f"batch-{task.id[:8]}", daemon=True
+        ).start()
+
+    def stop(self, task_id: str, *, grace_seconds: float) -> None:
+        """`stop -t <grace>`: SIGTERM, then SIGKILL."""
+        with self._lock:
+            if task_id not in self._running:
+                return
+            self._stopped.add(task_id)
+        arguments = ("stop", "-t", str(int(grace_seconds)), _name(task_id))
+        threading.Thread(target=self._call, args=arguments, daemon=True).start()
+
+    def recover(self, handle: str) -> None:
+        """Remove the container that a lost emulator left."""
+        self._call("rm", "-f", handle)
+
+    def close(self) -> None:
+        """Remove all containers."""
+        with self._lock:
+            names = [_name(task_id) for task_id in self._running]
+        if names:
+            self._call("rm", "-f", "-t", "5", *names)
+
+    def _need(self) -> Host:
+        if self._host is None:
+            raise RuntimeError("bind() comes before start()")
+        return self._host
+
+    def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._command, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _run(self, task: Task) -> None:
+        try:
+            end = self._attempt(task)
+        except OSError as error:
+            end = _unstarted("DockerTimeoutError", str(error))
+        with self._lock:
+            self._running.discard(task.id)
+            self._stopped.discard(task.id)
+        self._need().task_ended(task.id, end)
+
+    def _attempt(self, task: Task) -> Exit:
+        host, name = self._need(), _name(task.id)
+        created = self._call(
+            "create", "--name", name, *self._options(task), task.image, *task.command
+        )
+        if created.returncode != 0:
+            text = created.stderr.strip()
+            pull = any(sign in text.lower() for sign in _PULL_SIGNS)
+            kind = "CannotPullContainerError" if pull else "CannotCreateContainerError"
+            return _unstarted(kind, text)
+        try:
+            with self._lock:
+                if task.id in self._stopped:
+                    return Exit(exit_code=137)
+            host.task_started(task.id, name)
+            path = host.logs.path(task.log_group, task.log_stream)
+            with path.open("ab") as log:
+                subprocess.run(
+                    [self._command, "start", "--attach", name],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    check=False,
+                )
+            return self._outcome(task, name, path)
+        finally:
+            self._call("rm", "-f", name)
+
+    def _outcome(self, task: Task, name: str, path: Path) -> Exit:
+        form = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}"
+        state = self._call("inspect", "--format", form, name).stdout.split()
+        if len(state) != 3:
+            return _unstarted("CannotInspectContainerError", "the container is gone")
+        status, code, killed = state[0], int(state[1]), state[2] == "true"
+        if status in ("created", "configured", "initialized"):
+            tail = path.read_text(encoding="utf-8", errors="replace").strip()[-200:]
+            return _unstarted("CannotStartContainerError", tail)
+        with self._lock:
+            stopped = task.id in self._stopped
+        memory = killed or (code == 137 and not stopped)
+        return Exit(exit_code=code, reason=OUT_OF_MEMORY if memory else None)
+
+    def _options(self, task: Task) -> list[str]:
+        container = task.container
+        options = ["--network", "host", "--memory", f"{task.memory_mib}m", "--pull", self._pull]
+        options += ["--cpu-shares", str(max(2, int(task.vcpus * 1024)))]
+        passed = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("AWS_") and not name.startswith("AWS_BATCH")
+        }
+        for name, value in {**passed, **task.environment}.items():
+            options += ["--env", f"{name}={value}"]
+        if user := container.get("user"):
+            options += ["--user", user]
+        if container.get("readonlyRootFilesystem"):
+            options.append("--read-only")
+        if container.get("privileged"):
+            options.append("--privileged")
+        sources = {
+            v["name"]: v.get("host", {}).get("sourcePath") for v in container.get("volumes", [])
+        }
+        for mount in container.get("mountPoints", []):
+            if source := sources.get(mount["sourceVolume"]):
+                mode = ":ro" if mount.get("readOnly") else ""
+                options += ["--volume", f"{source}:{mount['containerPath']}{mode}"]
+        for limit in container.get("ulimits", []):
+            options += ["--ulimit", f"{limit['name']}={limit['softLimit']}:{limit['hardLimit']}"]
+        return [*options, *self._arguments]
+
+
+def _name(task_id: str) -> str:
+    return f"batch-{task_id}"
+
+
+def _unstarted(kind: str, text: str) -> Exit:
+    reason = f"{kind}: {' '.join(text.split())}"[:_REASON_LENGTH]
+    return Exit(exit_code=None, reason=reason, status_reason=NOT_STARTED)
