@@ -1,0 +1,88 @@
+"""The last lines of failed containers, from CloudWatch Logs, at no more than five requests a second
+for the process.
+
+A log that can't be read never hides the failure: every reader gets lines or a note, not an
+exception.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .api import Trouble, triage
+from .clock import Clock
+from .model import Attempt
+from .throttle import RateBudget
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
+
+__all__ = ["LogReader"]
+
+LINES = 100
+TRIES = 4
+
+
+class LogReader:
+    """Reads log tails. Thread-safe; one a process and Region, so that its budget holds."""
+
+    def __init__(
+        self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._budget = RateBudget(clock, rate=rate)
+        self.calls: Counter[str] = Counter()
+
+    def tail(self, attempts: Sequence[Attempt], lines: int = LINES) -> tuple[tuple[str, ...], str]:
+        """The last lines of all containers of all attempts, and a note about what could not be
+        read.
+
+        With several streams each gets a heading line.
+        """
+        streams = [
+            (number, ref) for number, attempt in enumerate(attempts, 1) for ref in attempt.logs
+        ]
+        if self._client is None:
+            return (), "no CloudWatch Logs client"
+        if not streams:
+            return (
+                (),
+                "no log stream: the container never started, or its log driver is not awslogs",
+            )
+        found: list[str] = []
+        notes: list[str] = []
+        for number, ref in streams:
+            text, note = self._read(ref.group, ref.stream, lines)
+            if len(streams) > 1 and text:
+                name = f", container {ref.container}" if ref.container else ""
+                found.append(f"--- attempt {number}{name}: {ref.stream}")
+            found.extend(text)
+            if note:
+                notes.append(note)
+        return tuple(found), "; ".join(notes)
+
+    def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
+        assert self._client is not None
+        for attempt in range(TRIES):
+            self._budget.take()
+            self.calls["GetLogEvents"] += 1
+            try:
+                answer = self._client.get_log_events(
+                    logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
+                )
+            except (ClientError, BotoCoreError) as error:
+                trouble = triage(error)
+                if trouble is Trouble.THROTTLED:
+                    self._budget.throttled()
+                if trouble is Trouble.REJECTED or attempt == TRIES - 1:
+                    return [], f"log {group} {stream} could not be read: {error}"
+                self._clock.sleep(1.0 + attempt)
+                continue
+            self._budget.succeeded()
+            return [event.get("message", "").rstrip("\n") for event in answer["events"]], ""
+        return [], ""
