@@ -1,0 +1,248 @@
+"""Sums of counts by word, in bounded memory: what does not fit goes to sorted files on disk.
+
+The one table behind `wordfreq.words` (the words of one file), partials (of one group) and
+`wordfreq.merge` (of all files). Items can be added in any order. When the table reaches its share
+of memory it is written as a *run*, sorted by word, into a temporary folder; reading merges the
+runs. So memory depends on the number of runs (a few hundred KB each), not on the vocabulary.
+Measured against query engines in docs/merge-engine.md.
+"""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from sys import getsizeof
+from typing import Final
+
+import zstandard
+
+Item = tuple[str, int]
+
+# What a dictionary takes for an item besides the word itself: 50 to 90 bytes of table, and an
+# integer of its own for counts above 256.
+_ITEM_BYTES: Final = 110
+_SMALLEST: Final = 4 << 20  # bytes; less memory than this would only mean very many runs
+_MOST_RUNS: Final = 64  # read at once; more are first merged into fewer
+_BLOCK_CHARACTERS: Final = 1 << 15  # of a run in one compressed block
+_PLENTIFUL: Final = 64  # counts from here on are sorted, smaller ones only told apart
+
+
+class Tally:
+    """Adds up counts by word. Close it, or use it as a context, to remove its files."""
+
+    def __init__(self, *, memory: int) -> None:
+        """Make an empty table that takes about `memory` bytes before it uses the disk."""
+        self._memory = max(memory, _SMALLEST)
+        self._counts: dict[str, int] = {}
+        self._size = 0
+        self._runs: list[_Run] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._made = 0
+        self.total = 0
+        """Sum of all counts added."""
+
+    def __enter__(self) -> Tally:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Add counts to words; a word may come again and again."""
+        counts, total, size = self._counts, 0, self._size
+        for word, count in items:
+            if word in counts:
+                counts[word] += count
+            else:
+                counts[word] = count
+                size += _ITEM_BYTES + getsizeof(word)
+                if size > self._memory:
+                    self._spill()
+                    size = 0
+            total += count
+        self._size = size
+        self.total += total
+
+    @property
+    def distinct(self) -> int:
+        """Number of different words (this merges the files, if there are any, into one)."""
+        if not self._runs:
+            return len(self._counts)
+        self._spill()
+        if len(self._runs) > 1:
+            self._runs = [self._merge(self._runs)]
+        return self._runs[0].items
+
+    def by_word(self) -> Iterator[Item]:
+        """Yield each word once, in code point order (which is the byte order of UTF-8)."""
+        if self._runs:
+            self._spill()
+            while len(self._runs) > _MOST_RUNS:
+                self._runs = [*self._runs[_MOST_RUNS:], self._merge(self._runs[:_MOST_RUNS])]
+            return _merged(self._runs)
+        counts = self._counts
+        return ((word, counts[word]) for word in sorted(counts))
+
+    def by_count(self) -> Iterator[Item]:
+        """Yield each word once, highest count first, then in code point order."""
+        if self._runs:
+            return self._spilled_by_count()
+        # The sort is stable, also in reverse: equal counts stay in the order of their words.
+        return iter(sorted(self.by_word(), key=itemgetter(1), reverse=True))
+
+    def close(self) -> None:
+        """Forget everything and remove the temporary files."""
+        self._counts.clear()
+        self._runs.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _spilled_by_count(self) -> Iterator[Item]:
+        """Sort by count outside memory.
+
+        Most words are rare, so each small count has a file of its own, which the words reach in
+        their order. Only the plentiful ones, at most a 64th of the total, need sorting.
+        """
+        rare = [self._new_run() for _ in range(_PLENTIFUL)]
+        plentiful: list[_Run] = []
+        waiting: list[Item] = []
+        room = self._memory // (2 * _ITEM_BYTES)
+        for word, count in self.by_word():
+            if count < _PLENTIFUL:
+                rare[count].append(word, count)
+            else:
+                waiting.append((word, count))
+                if len(waiting) >= room:
+                    plentiful.append(self._run_by_count(waiting))
+                    waiting = []
+        waiting.sort(key=itemgetter(1), reverse=True)
+        sources: list[Iterable[Item]] = [waiting, *(run.read() for run in plentiful)]
+        yield from heapq.merge(*sources, key=lambda item: (-item[1], item[0]))
+        for run in reversed(rare):
+            yield from run.read()
+            run.remove()
+
+    def _run_by_count(self, items: list[Item]) -> _Run:
+        run = self._new_run()
+        for word, count in sorted(items, key=itemgetter(1), reverse=True):
+            run.append(word, count)
+        run.flush()
+        return run
+
+    def _spill(self) -> None:
+        """Move the table to a file."""
+        if not self._counts:
+            return
+        run = self._new_run()
+        counts = self._counts
+        for word in sorted(counts):
+            run.append(word, counts[word])
+        run.flush()
+        self._runs.append(run)
+        counts.clear()
+        self._size = 0
+
+    def _merge(self, runs: Sequence[_Run]) -> _Run:
+        merged = self._new_run()
+        for word, count in _merged(runs):
+            merged.append(word, count)
+        merged.flush()
+        for run in runs:
+            run.remove()
+        return merged
+
+    def _new_run(self) -> _Run:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="wordfreq-")
+        self._made += 1
+        return _Run(Path(self._folder.name) / f"run-{self._made:06d}")
+
+
+class _Run:
+    """A file of items: blocks of `word TAB count LF` lines, each compressed by itself (zstd)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[str] = []
+        self._size = 0
+        self.items = 0
+
+    def append(self, word: str, count: int) -> None:
+        self._lines.append(f"{word}\t{count}")
+        self.items += 1
+        self._size += len(word) + 8
+        if self._size > _BLOCK_CHARACTERS:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._lines:
+            return
+        block = zstandard.compress("\n".join(self._lines).encode(), 1)
+        self._lines.clear()
+        self._size = 0
+        with self._path.open("ab") as file:
+            file.write(len(block).to_bytes(4, "little"))
+            file.write(block)
+
+    def blocks(self) -> Iterator[tuple[list[str], list[int]]]:
+        """Yield the words and the counts of each block."""
+        self.flush()
+        if not self.items:
+            return
+        with self._path.open("rb") as file:
+            while size := file.read(4):
+                block = zstandard.decompress(file.read(int.from_bytes(size, "little")))
+                fields = block.decode().replace("\n", "\t").split("\t")
+                yield fields[0::2], list(map(int, fields[1::2]))
+
+    def read(self) -> Iterator[Item]:
+        return chain.from_iterable(zip(*block, strict=True) for block in self.blocks())
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _merged(runs: Iterable[_Run]) -> Iterator[Item]:
+    """Merge runs that are sorted by word, adding up the counts of equal words.
+
+    A heap of single items would cost the interpreter more than this does: of the block at hand of
+    each run it takes all items up to the smallest of the blocks' last words (none after that block
+    can be smaller), and puts them together in one dictionary.
+    """
+    heads = [head for run in runs if (head := _Head(run)).load()]
+    while heads:
+        bound = min(head.words[-1] for head in heads)
+        batch: dict[str, int] = {}
+        for head in heads:
+            for word, count in head.take(bound):
+                batch[word] = batch[word] + count if word in batch else count
+        for word in sorted(batch):
+            yield word, batch[word]
+        heads = [head for head in heads if head.start < len(head.words) or head.load()]
+
+
+class _Head:
+    """The block at hand of a run that is being merged, and how much of it is used."""
+
+    def __init__(self, run: _Run) -> None:
+        self._blocks = run.blocks()
+        self.words: list[str] = []
+        self._counts: list[int] = []
+        self.start = 0
+
+    def load(self) -> bool:
+        """Go to the next block; false if there is none."""
+        self.words, self._counts = next(self._blocks, ([], []))
+        self.start = 0
+        return bool(self.words)
+
+    def take(self, bound: str) -> Iterator[Item]:
+        """Use the items up to the word `bound`, inclusive."""
+        start, self.start = self.start, bisect_right(self.words, bound, self.start)
+        return zip(self.words[start : self.start], self._counts[start : self.start], strict=True)
