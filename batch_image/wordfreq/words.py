@@ -60,6 +60,7 @@ _ASCII_TRIMMED: Final = "".join(map(chr, [*range(33), 127]))
 _BLOCK: Final = 1 << 20  # bytes counted at a time
 _DISTINCT_PIECES: Final = 1 << 17  # kept before they are turned into words
 _LONG_PIECE: Final = 32  # bytes; a block of longer pieces has few repetitions to wait for
+_REMEMBERED: Final = 32  # code points; the words of longer segments aren't kept for the next time
 _BATCH: Final = 1 << 16  # code points given to ICU in one call
 # ASCII characters that are no part of a word at its ends: all but letters, digits and `_`, which
 # joins (WB13a, WB13b). Those that join letters or digits need one on either side (WB6, 7, 11, 12).
@@ -179,7 +180,7 @@ class WordCounter:
         repeats: list[int] = []
         for piece, times in self._pieces.items():
             core = piece.strip(_ASCII_EDGES)
-            if core.isalnum() and piece.isascii():
+            if core.isalnum() and len(piece) <= PIECE_LIMIT:
                 yield core.decode("ascii"), times  # one segment: WB5, WB8-WB10
             elif core:
                 text, invalid, _ = decode(piece)
@@ -212,11 +213,10 @@ def _batch_words(batch: Iterable[str], indices: Sequence[int]) -> Iterator[tuple
     for segment in icu.segments("\n".join(batch)):
         if segment == "\n":
             position += 1
-        elif word := _word(segment):
+        elif word := _word(segment) if len(segment) > _REMEMBERED else _remembered_word(segment):
             yield indices[position], word
 
 
-@lru_cache(maxsize=1 << 15)
 def _word(segment: str) -> str:
     """Return the word that a segment is, or an empty string."""
     if segment.isascii():
@@ -225,6 +225,9 @@ def _word(segment: str) -> str:
     if not _word_character().search(segment):
         return ""
     return icu.nfc(icu.lower(icu.nfc(_trimmed().sub("", segment))))
+
+
+_remembered_word = lru_cache(maxsize=1 << 15)(_word)
 
 
 def _windows(piece: str) -> list[str]:

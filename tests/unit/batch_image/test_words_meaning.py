@@ -33,7 +33,7 @@ SAMPLES = {
     "russian": "Ёлка стоит в лесу. ЁЛКА, что-то и кое-где — «Война и мир».",
     "turkish": "İstanbul'da IŞIK ışık; DİYARBAKIR diyarbakır ılık I i İ ı.",
     "arabic": "السَّلامُ عليكم، كتابٌ جديد في ٢٠٢٤ والمكتبة العامة.",
-    "hebrew": 'צה"ל הודיע; ג\'ירפה ושַׁלוֹם, ארה״ב.',
+    "hebrew": "צה\"ל הודיע; ג'ירפה ושַׁלוֹם, ארה״ב.",
     "hindi": "हिन्दी में क्षत्रिय लोग, नमस्ते दुनिया। १२३ किताबें पढ़ीं।",
     "thai": "ภาษาไทยไม่มีช่องว่างระหว่างคำ สวัสดีชาวโลก",
     "chinese": "我们明天去北京大学图书馆看书。他说:“中文没有空格!”",
@@ -155,7 +155,9 @@ def test_lowering_ascii_first_changes_no_word() -> None:
                 assert first == icu.nfc(icu.lower(icu.nfc(text))), text
 
 
-JOINERS = "\u200d\u0301\u00ad'’.:,_\"\u202f\u3000 \t\n\r\x1c\uff9e\U0001f170\u05d0Σς1aA☕🇩漢กアか각İ"
+JOINERS = (
+    "\u200d\u0301\u00ad'’.:,_\"\u202f\u3000 \t\n\r\x1c\uff9e\U0001f170\u05d0Σς1aA☕🇩漢กアか각İ"
+)
 TEXTS = st.one_of(
     st.text(st.sampled_from(JOINERS), max_size=40),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=60),

@@ -1,0 +1,103 @@
+"""The counts object and the partial: written, read back, and refused when damaged."""
+
+from __future__ import annotations
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wordfreq.counts import read_counts, read_partial, write_counts, write_partial
+from wordfreq.errors import DataError
+from wordfreq.tally import Tally
+
+WORDS = st.text(
+    st.one_of(st.sampled_from(":a\u202f\u2028"), st.characters(exclude_categories=["Cs", "Cc"])),
+    min_size=1,
+    max_size=6,
+)
+COUNTS = st.dictionaries(WORDS, st.integers(1, 10**18 - 1), max_size=30)
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(COUNTS, st.integers(1, 9))
+def test_what_is_written_is_read_back(counts: dict[str, int], size: int) -> None:
+    with Tally(memory=1 << 24) as tally:
+        tally.add(counts.items())
+        text = b"".join(write_counts(tally.by_count()))
+        partial = b"".join(write_partial(tally.by_word()))
+    by_count = list(read_counts(cut(text, size), name="c"))
+    assert by_count == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    by_word = list(read_partial(cut(partial, size), name="p"))
+    assert by_word == sorted(counts.items(), key=lambda item: item[0].encode())
+
+
+def test_a_counts_object_is_plain_lines() -> None:
+    data = b"".join(write_counts([("the", 3), ("a:b", 1), ("é", 1)]))
+    assert data == "the:3\na:b:1\né:1\n".encode()
+
+
+def test_a_partial_is_plain_lines_in_zstd() -> None:
+    data = b"".join(write_partial([("a:b", 1), ("the", 3)]))
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(data) == b"a:b\t1\nthe\t3\n"
+
+
+def test_the_last_line_may_lack_its_end() -> None:
+    assert list(read_counts([b"a:1\nb:", b"2"], name="c")) == [("a", 1), ("b", 2)]
+
+
+def test_nothing_is_no_words() -> None:
+    assert list(read_counts([], name="c")) == list(read_counts([b""], name="c")) == []
+    assert list(read_partial([zstandard.compress(b"")], name="p")) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "nothing",
+        "word:",
+        "word:x",
+        ":1",
+        "",
+        "word:0",
+        "word:01",
+        "word:-1",
+        "word:+1",
+        "word:1 ",
+        "word:1\r",
+        "word:1_0",
+        "word:1.5",
+        "word:٣",
+        "word:1234567890123456789",
+        "tab\tbed:1",
+        "esc\x1b[0m:1",
+        '  "TotalItems": 5,',
+    ],
+)
+@pytest.mark.parametrize("with_colon", [False, True])
+def test_a_bad_line_is_named(bad: str, with_colon: bool) -> None:
+    good = "a:b:2" if with_colon else "good:2"
+    data = f"{good}\nmore:1\n{bad}\nlast:1\n".encode()
+    for size in (3, 1000):
+        with pytest.raises(DataError, match=r"s3://b/out/x\.txt line 3: ") as error:
+            list(read_counts(cut(data, size), name="s3://b/out/x.txt"))
+        assert error.value.exit_code == 4
+
+
+def test_a_line_that_is_no_utf8_is_named() -> None:
+    with pytest.raises(DataError, match="x line 2: it isn't UTF-8"):
+        list(read_counts([b"a:1\n\xff:1\n"], name="x"))
+
+
+def test_something_without_lines_is_refused_early() -> None:
+    with pytest.raises(DataError, match="x holds no counts"):
+        list(read_counts([b"\x89PNG" * (1 << 18), b"more"] * 3, name="x"))
+
+
+def test_a_truncated_partial_is_refused() -> None:
+    data = b"".join(write_partial((f"w{n:05}", n + 1) for n in range(1000)))
+    with pytest.raises(DataError, match="p is no intact zstd archive"):
+        list(read_partial([data[:-3]], name="p"))
