@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     home: Uri = Field(
         default=".local",
         validate_default=True,
-        description="folder for whatever of the following is not set, and for the embedded AWS Batch",
+        description="folder for what is not set of the following, and for the embedded AWS Batch",
     )
     source: Uri = Field(
         default="", validate_default=False, description="the files to count; unset: HOME/source"

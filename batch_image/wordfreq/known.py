@@ -29,6 +29,8 @@ class Known:
     items: Sequence[Item]
     objects: Sequence[ObjectInfo]
     rows: Sequence[CountedFile]
+    stale: Sequence[str]
+    """Names of results that are there though their file is none of the items."""
 
 
 def look_up(
@@ -66,12 +68,15 @@ def look_up(
             raise
     found = [item if item.counted is None else replace(item, counted=None) for item in items]
     rows: list[CountedFile] = []
+    stale: set[str] = set()
     keep = len(objects) > ledger.COMPACT_ABOVE
     for row in ledger.read(store, objects, warn=warn):
         number = numbers.get(row.name)
         if number is None:
-            if keep and strangers.get(row.name) == row.counts_etag:
-                rows.append(row)  # of another source with the same destination
+            if strangers.get(row.name) == row.counts_etag:
+                stale.add(row.name)  # its file is gone, or of another source
+                if keep:
+                    rows.append(row)
             continue
         item = found[number]
         if (
@@ -83,7 +88,7 @@ def look_up(
             found[number] = replace(item, counted=row.counted)
             if keep:
                 rows.append(row)
-    return Known(store=store, items=found, objects=objects, rows=rows)
+    return Known(store=store, items=found, objects=objects, rows=rows, stale=sorted(stale))
 
 
 def compact_ledger(known: Known, *, warn: Progress) -> None:

@@ -14,7 +14,8 @@ rest is ours (`Items` stays a plain list of names, relative to the source):
      "Tasks": [0, 1],                       the group each task counts
      "Counted": [[1, "...", 9, 7, 0]],      item, ETag of its counts, words, distinct, invalid bytes
      "Unwanted": [2],                       items this plan was told to leave alone
-     "Refused": [{"Name": "a//b", "Reason": "..."}]}
+     "Refused": [{"Name": "a//b", "Reason": "..."}],
+     "Stale": ["gone.txt"]}                 counts in the destination whose file isn't in the source
 
 A local path has the bucket `file:///`. A plan of the re-created system (no `Id`) is read as well.
 
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -167,6 +168,7 @@ class Plan:
     groups: tuple[int, ...]
     tasks: tuple[int, ...]
     refused: tuple[Refused, ...] = ()
+    stale: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -182,6 +184,23 @@ class Plan:
     def counted(self) -> tuple[str, ...]:
         """Names of the files that were counted already."""
         return tuple(item.name for item in self.items if item.counted is not None)
+
+    def only_counted(self) -> Plan:
+        """The same plan with the counted files only, and so without tasks: all a merge can rank."""
+        firsts = set(self.groups)
+        items: list[Item] = []
+        groups: list[int] = []
+        new_group = False
+        for number, item in enumerate(self.items):
+            new_group = new_group or number in firsts
+            if item.counted is None:
+                continue
+            if new_group:
+                groups.append(len(items))
+                new_group = False
+            items.append(item)
+        head = replace(self.head, total_items=len(items), total_tasks=0, task_index=None)
+        return replace(self, head=head, items=tuple(items), groups=tuple(groups), tasks=())
 
     def receipt_key(self, stage: str, task: int) -> str:
         """See `PlanHead.receipt_key`."""
@@ -227,6 +246,7 @@ class Plan:
             _member("Counted", counted),
             _member("Unwanted", unwanted),
             _member("Refused", refused),
+            _member("Stale", [quote(name) for name in self.stale]),
         ]
         return "{\n  " + ",\n  ".join(members) + "\n}"
 
@@ -308,6 +328,7 @@ def _plan(head: PlanHead | None, document: dict[str, Any]) -> Plan:
         groups=groups,
         tasks=tuple(document.get("Tasks", range(len(groups)))),
         refused=tuple(Refused(r["Name"], r["Reason"]) for r in document.get("Refused", ())),
+        stale=tuple(document.get("Stale", ())),
     )
 
 

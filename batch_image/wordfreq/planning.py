@@ -99,7 +99,14 @@ def build_plan(
         total_items=len(items),
         total_tasks=len(tasks),
     )
-    return Plan(head=head, items=tuple(items), groups=groups, tasks=tasks, refused=tuple(refused))
+    return Plan(
+        head=head,
+        items=tuple(items),
+        groups=groups,
+        tasks=tasks,
+        refused=tuple(refused),
+        stale=tuple(known.stale),
+    )
 
 
 def _silent(_: str) -> None:

@@ -1,0 +1,166 @@
+"""A real Dagster UI (webserver, daemon, code server) on folders of its own, for tests as a user."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def environment(home):
+    """The environment of a fresh project in `home`, with a Dagster instance."""
+    instance = home / "dagster"
+    instance.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / "infra" / "dagster" / "local.yaml", instance / "dagster.yaml")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("WORDFREQ_", "DAGSTER_"))}
+    return clean | {"DAGSTER_HOME": str(instance), "WORDFREQ_HOME": str(home)}
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class UI:
+    """A running UI; `query` speaks GraphQL as the browser does."""
+
+    def __init__(self, home, url):
+        self.home = home
+        self.url = url
+
+    @property
+    def source(self):
+        return self.home / "source"
+
+    def query(self, text, **variables):
+        request = urllib.request.Request(
+            self.url + "/graphql",
+            data=json.dumps({"query": text, "variables": variables}).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            document = json.load(answer)
+        assert "errors" not in document, document["errors"]
+        return document["data"]
+
+    def launch(self, *, job, assets=None, tags=None):
+        selector = {
+            "repositoryLocationName": "wordfreq",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        if assets:
+            selector["assetSelection"] = [{"path": [name]} for name in assets]
+        params = {
+            "selector": selector,
+            "mode": "default",
+            "runConfigData": {},
+            "executionMetadata": {
+                "tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]
+            },
+        }
+        answer = self.query(
+            """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename
+               ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+            p=params,
+        )["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return self.wait(answer["run"]["runId"])
+
+    def wait(self, run_id, *, seconds=180):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            status = self.query(
+                "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id
+            )["runOrError"]["status"]
+            if status in ("SUCCESS", "FAILURE", "CANCELED"):
+                return status
+            time.sleep(0.5)
+        raise AssertionError(f"run {run_id} is still {status} after {seconds} s")
+
+    def partitions(self, asset="word_counts"):
+        node = self.query(
+            """query($k: AssetKeyInput!) { assetNodeOrError(assetKey: $k) { ... on AssetNode {
+               assetPartitionStatuses { ... on DefaultPartitionStatuses {
+               materializedPartitions failedPartitions unmaterializedPartitions } } } } }""",
+            k={"path": [asset]},
+        )["assetNodeOrError"]["assetPartitionStatuses"]
+        return {
+            "green": set(node["materializedPartitions"]),
+            "red": set(node["failedPartitions"]),
+            "grey": set(node["unmaterializedPartitions"]),
+        }
+
+    def backfill(self, keys, *, asset="word_counts", seconds=240):
+        answer = self.query(
+            """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
+               __typename ... on LaunchBackfillSuccess { backfillId }
+               ... on PythonError { message } } }""",
+            p={
+                "assetSelection": [{"path": [asset]}],
+                "partitionNames": list(keys),
+                "tags": [],
+                "fromFailure": False,
+            },
+        )["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = self.query(
+                """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+                   ... on PartitionBackfill { status runs(limit: 20) { runId status } } } }""",
+                id=answer["backfillId"],
+            )["partitionBackfillOrError"]
+            if found["status"] not in ("REQUESTED", "CANCELING"):
+                return found
+            time.sleep(1)
+        raise AssertionError(f"the backfill is still {found} after {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory):
+    home = tmp_path_factory.mktemp("ui")
+    (home / "source").mkdir()
+    port = free_port()
+    log = (home / "ui.log").open("wb")
+    process = subprocess.Popen(
+        [BIN / "dg", "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=ROOT,
+        env=environment(home),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # a shell may have left SIGINT ignored, and Dagster copies that
+    )
+    running = UI(home, f"http://127.0.0.1:{port}")
+    try:
+        end = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(running.url + "/server_info", timeout=5).close()
+                break
+            except (urllib.error.URLError, OSError):
+                assert process.poll() is None, (home / "ui.log").read_text()[-3000:]
+                assert time.monotonic() < end, "the UI did not come up within 120 s"
+                time.sleep(0.5)
+        running.query("mutation { setNuxSeen }")
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()

@@ -1,0 +1,109 @@
+"""The Dagster UI as a user drives it: by the GraphQL that the browser sends, and by looking at it."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"
+
+
+@pytest.fixture(scope="module")
+def counted(ui):
+    for name in ("a.txt", "b.txt", "c.txt", "d e.txt"):
+        (ui.source / name).write_text(TEXT)
+    assert ui.launch(job="word_frequency") == "SUCCESS"
+    return ui
+
+
+def test_the_location_loads_and_the_lineage_is_whole(ui):
+    location = ui.query(
+        """{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
+           __typename ... on PythonError { message } } } } } }"""
+    )["workspaceOrError"]["locationEntries"]
+    assert [(e["name"], e["locationOrLoadError"]["__typename"]) for e in location] == [
+        ("wordfreq", "RepositoryLocation")
+    ]
+    nodes = ui.query("{ assetNodes { assetKey { path } dependencyKeys { path } } }")["assetNodes"]
+    edges = {
+        (key["path"][0], node["assetKey"]["path"][0])
+        for node in nodes
+        for key in node["dependencyKeys"]
+    }
+    assert {
+        ("source_files", "plan"),
+        ("plan", "word_counts"),
+        ("word_counts", "ranking"),
+    } <= edges
+
+
+def test_the_job_makes_every_partition_green(counted):
+    assert counted.partitions() == {
+        "green": {"a.txt", "b.txt", "c.txt", "d e.txt"},
+        "red": set(),
+        "grey": set(),
+    }
+
+
+def test_one_partition(counted):
+    (counted.source / "b.txt").write_text(TEXT * 2)
+    status = counted.launch(
+        job="__ASSET_JOB", assets=["word_counts"], tags={"dagster/partition": "b.txt"}
+    )
+    assert status == "SUCCESS"
+
+
+def test_a_range_of_partitions(counted):
+    status = counted.launch(
+        job="__ASSET_JOB",
+        assets=["word_counts"],
+        tags={
+            "dagster/asset_partition_range_start": "a.txt",
+            "dagster/asset_partition_range_end": "c.txt",
+        },
+    )
+    assert status == "SUCCESS"
+
+
+def test_all_partitions_are_one_run_and_a_broken_one_goes_red_alone(counted):
+    (counted.source / "c.txt").unlink()
+    keys = ["a.txt", "b.txt", "c.txt", "d e.txt"]
+    backfill = counted.backfill(keys)
+    assert len(backfill["runs"]) == 1
+    assert backfill["status"] == "COMPLETED_FAILED"
+    assert counted.partitions()["red"] == {"c.txt"}
+    assert counted.partitions()["green"] == {"a.txt", "b.txt", "d e.txt"}
+
+    (counted.source / "c.txt").write_text(TEXT)
+    assert counted.backfill(["c.txt"])["status"] == "COMPLETED_SUCCESS"
+    assert counted.partitions()["red"] == set()
+
+
+@pytest.mark.browser
+def test_the_lineage_page_shows_the_pipeline(counted, tmp_path):
+    chromium = shutil.which("chromium")
+    if not chromium:
+        missing = "Chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    page = counted.url + "/locations/__repository__@wordfreq/asset-groups/word_frequency/lineage"
+    options = [
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *("--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1600,900"),
+        "--virtual-time-budget=30000",
+    ]
+    shown = subprocess.run(
+        [chromium, *options, "--dump-dom", page], capture_output=True, text=True, timeout=120
+    ).stdout
+    for text in ("source_files", "plan", "word_counts", "ranking"):
+        assert text in shown
+    if folder := os.environ.get("WORDFREQ_SCREENSHOTS"):
+        subprocess.run(
+            [chromium, *options, f"--screenshot={folder}/lineage.png", page],
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )

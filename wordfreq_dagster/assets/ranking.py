@@ -1,0 +1,138 @@
+"""The ranking: the most used words of all files."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+from wordfreq.formats import Plan, Ranking
+
+from wordfreq_dagster.assets.plan import plan_of_run
+from wordfreq_dagster.assets.source_files import GROUP, OWNERS
+from wordfreq_dagster.assets.word_counts import word_counts
+from wordfreq_dagster.batch import BatchJobs
+from wordfreq_dagster.stages import Stages
+from wordfreq_dagster.storage import Locations, describe_uri
+
+_BAR_WIDTH = 40
+_BARS_SHOWN = 30
+
+
+class RankingOptions(dg.Config):
+    """Which words are ranked; set them in the launchpad, by `--config` or by a run's config."""
+
+    min_length: int = Field(default=3, ge=1, description="shortest word, in characters")
+    min_count: int = Field(default=3, ge=1, description="least number of occurrences")
+    top: int = Field(default=100, ge=1, description="how many words")
+    stop_words: list[str] = Field(
+        default=[], description="languages whose stop words are left out, e.g. ['en', 'de']"
+    )
+
+    def arguments(self) -> list[str]:
+        """The options as arguments of `wordfreq merge`."""
+        arguments = ["--min-length", str(self.min_length), "--min-count", str(self.min_count)]
+        arguments += ["--top", str(self.top)]
+        return arguments + (["--stop-words", ",".join(self.stop_words)] if self.stop_words else [])
+
+
+@dg.asset(
+    deps=[word_counts],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"aws", "s3", "parquet"},
+    tags={"domain": "text"},
+)
+def ranking(
+    context: dg.AssetExecutionContext,
+    config: RankingOptions,
+    batch: BatchJobs,
+    locations: Locations,
+    stages: Stages,
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The most used words of all files, with their counts, in a fixed order.
+
+    One container adds up the counts of exactly the files in the source and writes `ranking.json`
+    and all totals as Parquet. Words of equal count are in alphabetical order (by code point), so
+    the same counts always give the same ranking.
+    """
+    planned = plan_of_run(context, locations) or _plan_of_counted(context, locations)
+    outcome = batch.run(
+        context=context,
+        job=stages.merge(
+            plan=planned.head.plan.uri, output=locations.ranking, options=config.arguments()
+        ),
+        tasks=1,
+        receipts=lambda tasks: locations.read_receipts(planned, "merge", tasks),
+    )
+    outcome.raise_for_failure()
+    ranked = locations.read_ranking()
+    return dg.MaterializeResult(
+        metadata={
+            "ranking": ranking_table(ranked),
+            "chart": dg.MetadataValue.md(bar_chart([(w.word, w.count) for w in ranked.words])),
+            "dagster/row_count": len(ranked.words),
+            "files": ranked.files,
+            "words": ranked.total_words,
+            "distinct words": ranked.distinct_words,
+            "most used word": ranked.words[0].word if ranked.words else "none",
+            "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
+            "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
+            "plan": planned.head.plan.uri,
+            **outcome.metadata(),
+        }
+    )
+
+
+def _plan_of_counted(context: dg.AssetExecutionContext, locations: Locations) -> Plan:
+    """A plan of what is counted now, for a ranking that is asked for on its own."""
+    uri = locations.plan_uri(context.run.run_id, kind="ranking")
+    if found := locations.read_plan(uri):
+        return found
+    now = locations.look(plan=uri)
+    if now.pending:
+        context.log.warning(
+            f"{len(now.pending):,} files of the source are new or changed and not counted yet; "
+            "they are not in this ranking. The job word_frequency counts them."
+        )
+    counted = now.only_counted()
+    locations.save_plan(counted)
+    return counted
+
+
+def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
+    """The ranking as a table: rank, word, count and share of all words in percent."""
+    total = max(ranked.total_words, 1)
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "rank": place,
+                    "word": entry.word,
+                    "count": entry.count,
+                    "percent": round(100 * entry.count / total, 3),
+                }
+            )
+            for place, entry in enumerate(ranked.words, start=1)
+        ],
+        schema=dg.TableSchema(
+            columns=[
+                dg.TableColumn("rank", "int"),
+                dg.TableColumn("word", "string"),
+                dg.TableColumn("count", "int"),
+                dg.TableColumn("percent", "float", description="share of all words"),
+            ]
+        ),
+    )
+
+
+def bar_chart(words: Sequence[tuple[str, int]]) -> str:
+    """A Markdown block with one bar a word, as long as its count, at most 30 of them."""
+    shown = words[:_BARS_SHOWN]
+    if not shown:
+        return "no word is used often enough"
+    width = max(len(word) for word, _ in shown)
+    most = shown[0][1]
+    lines = [
+        f"{word:<{width}}  {'█' * max(1, round(_BAR_WIDTH * count / most))} {count:,}"
+        for word, count in shown
+    ]
+    return "```\n" + "\n".join(lines) + "\n```"

@@ -1,0 +1,171 @@
+"""The counts of each file: one dynamic partition a file, one array job for all of a run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+from wordfreq.formats import ItemReceipt, Plan, Receipt
+
+from wordfreq_dagster.assets.partitions import source_files_partitions, unusable_partition_key
+from wordfreq_dagster.assets.plan import plan, plan_of_run
+from wordfreq_dagster.assets.source_files import GROUP, OWNERS
+from wordfreq_dagster.batch import BatchJobs, Outcome
+from wordfreq_dagster.stages import Stages
+from wordfreq_dagster.storage import Locations, describe_uri
+
+_FAILURES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """What became of the files that were to be counted."""
+
+    done: tuple[ItemReceipt, ...]
+    failed: Mapping[str, str]  # name -> reason
+
+
+def report_files(planned: Plan, outcome: Outcome[Receipt], *, chosen: bool) -> FileReport:
+    """Join the plan's tasks with their receipts; a file that no receipt speaks of has failed.
+
+    With `chosen`, files whose counts were still valid are reported as well: they were asked for.
+    """
+    done: list[ItemReceipt] = []
+    failed: dict[str, str] = {}
+    for task in planned.all_tasks():
+        receipt = outcome.receipts.get(task.number)
+        told = {item.name: item for item in receipt.items} if receipt else {}
+        for planned_item in task.items:
+            if not (planned_item.wanted if chosen else planned_item.pending):
+                continue
+            item = told.get(planned_item.name)
+            if item is None:
+                failed[planned_item.name] = (
+                    outcome.tasks[task.number].reason or "its task left no receipt"
+                )
+            elif item.error:
+                failed[item.name] = item.error
+            else:
+                done.append(item)
+    return FileReport(done=tuple(done), failed=failed)
+
+
+@dg.asset(
+    deps=[plan],
+    partitions_def=source_files_partitions,
+    # Any contiguous set of partitions is one run, and so one array job.
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    # One AssetMaterialization a file, no output: files that are done stay green when others fail.
+    output_required=False,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"aws", "s3"},
+    tags={"domain": "text"},
+)
+def word_counts(
+    context: dg.AssetExecutionContext, batch: BatchJobs, locations: Locations, stages: Stages
+) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult]:  # type: ignore[type-arg]
+    """The words of each file with their counts, one object a file, one partition a file.
+
+    In the job `word_frequency` the pending files of the plan are counted: those that are new or
+    have changed. With partitions chosen in the UI exactly these files are counted again. Either
+    way it is one AWS Batch array job; each file is reported with its own figures, and a file that
+    fails doesn't take its neighbours with it.
+    """
+    keys = _chosen_keys(context)
+    planned = _plan_for(context, locations, keys)
+    gone = sorted(set(keys or ()) - {item.name for item in planned.items})
+
+    outcome = batch.run(
+        context=context,
+        job=stages.migrate(plan=planned.head.plan.uri),
+        tasks=len(planned.tasks),
+        receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
+    )
+    report = report_files(planned, outcome, chosen=keys is not None)
+    failed = dict(report.failed) | dict.fromkeys(gone, "it is no longer in the source")
+
+    for item in report.done:
+        if unusable_partition_key(item.name) is None:
+            yield _materialization(context.asset_key, item, locations)
+
+    totals = {
+        "files counted": len(report.done),
+        "files unchanged": len(planned.items) - len(planned.pending),
+        "files failed": len(failed),
+        "bytes counted": sum(item.bytes for item in report.done),
+        "words counted": sum(item.words for item in report.done),
+        "bytes not UTF-8": sum(item.invalid for item in report.done),
+        "plan": planned.head.plan.uri,
+        **outcome.metadata(),
+    }
+    if failed:
+        shown = [f"- `{name}`: {reason}" for name, reason in failed.items()][:_FAILURES_SHOWN]
+        raise dg.Failure(
+            f"{len(failed):,} of {len(failed) + len(report.done):,} files could not be counted:\n"
+            + "\n".join(shown)
+            + (
+                ""
+                if len(failed) <= _FAILURES_SHOWN
+                else f"\n- and {len(failed) - len(shown):,} more"
+            ),
+            metadata=totals,
+            # Containers were tried again already where that helps; a bad file stays bad.
+            allow_retries=False,
+        )
+    if keys is None:
+        # Without partition keys the asset itself is reported too, else `ranking` is skipped.
+        yield dg.MaterializeResult(metadata=totals)
+
+
+def _chosen_keys(context: dg.AssetExecutionContext) -> list[str] | None:
+    """The partitions this run was asked for; None if it was asked for none."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    keys = list(context.partition_keys)
+    if not keys:
+        raise dg.Failure(
+            "the partition range of this run is empty: its end comes before its start; "
+            "ranges follow the order in which files were added",
+            allow_retries=False,
+        )
+    return keys
+
+
+def _plan_for(
+    context: dg.AssetExecutionContext, locations: Locations, keys: list[str] | None
+) -> Plan:
+    if keys is None:
+        planned = plan_of_run(context, locations)
+        if planned is None:
+            raise dg.Failure(
+                "this run has no plan: materialize `plan` with it (the job `word_frequency` does), "
+                "or choose the partitions to count",
+                allow_retries=False,
+            )
+        return planned
+    uri = locations.plan_uri(context.run.run_id, kind="files")
+    planned = locations.read_plan(uri)
+    if planned is None:  # else a retry of this step: the same plan finds the same jobs and receipts
+        planned = locations.look(plan=uri, only=keys)
+        locations.save_plan(planned)
+    return planned
+
+
+def _materialization(
+    asset_key: dg.AssetKey, item: ItemReceipt, locations: Locations
+) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=asset_key,
+        partition=item.name,
+        metadata={
+            "words": item.words,
+            "distinct words": item.distinct,
+            "bytes": item.bytes,
+            "bytes not UTF-8": item.invalid,
+            "seconds": round(item.seconds, 4),
+            "source": describe_uri(f"{locations.source.rstrip('/')}/{item.name}"),
+            "counts": describe_uri(f"{locations.destination.rstrip('/')}/{item.name}"),
+            "ETag": item.etag,
+        },
+        tags={"dagster/data_version": item.etag},
+    )

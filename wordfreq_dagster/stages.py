@@ -1,0 +1,62 @@
+"""The stages as AWS Batch jobs: which command, which job definition, which resources.
+
+The one place that knows both the container's commands and how they are submitted. Assets ask it for
+a `Job` and hand that to `BatchJobs.run`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import dagster as dg
+
+from wordfreq_dagster.batch import Job, JobDefinition
+
+LOCAL_IMAGE = "wordfreq:local"
+#: What the image's ENTRYPOINT is where jobs run as subprocesses of the embedded AWS Batch.
+LOCAL_IMAGES = {LOCAL_IMAGE: (sys.executable, "-m", "wordfreq")}
+
+
+class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The job definitions of the stages, and what every job of them has in common.
+
+    A definition left empty is registered from the local image; that is for the embedded AWS Batch.
+    """
+
+    plan_definition: str = ""
+    migrate_definition: str = ""
+    merge_definition: str = ""
+    timeout_seconds: int = 4 * 3600
+    share_identifier: str = ""
+    scheduling_priority: int | None = None
+
+    def plan(self, *, source: str, destination: str, plan: str, pack: int) -> Job:
+        """List the source, compare it with what is counted, write the plan."""
+        return self._job(
+            "plan",
+            self.plan_definition,
+            [
+                *("plan", "--source", source, "--destination", destination, "--plan", plan),
+                *("--pack", str(pack), "--pending"),
+            ],
+        )
+
+    def migrate(self, *, plan: str) -> Job:
+        """Count the files of one task of the plan."""
+        return self._job("migrate", self.migrate_definition, ["migrate", "--plan", plan])
+
+    def merge(self, *, plan: str, output: str, options: list[str]) -> Job:
+        """Add up the counts of the plan's files and rank the words."""
+        return self._job(
+            "merge", self.merge_definition, ["merge", "--plan", plan, "--output", output, *options]
+        )
+
+    def _job(self, stage: str, definition: str, command: list[str]) -> Job:
+        return Job(
+            name=f"wordfreq-{stage}",
+            command=command,
+            definition=definition or JobDefinition(image=LOCAL_IMAGE, vcpus=1, memory_mib=2048),
+            timeout_seconds=self.timeout_seconds,
+            share_identifier=self.share_identifier or None,
+            scheduling_priority=self.scheduling_priority,
+        )

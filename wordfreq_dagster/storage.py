@@ -1,0 +1,103 @@
+"""Where things lie: source, counts, plans, receipts and ranking, in S3 or in local folders.
+
+Used by assets, checks and sensors. Objects are read and written through `wordfreq.storage`, the
+same code as in the container, so that both sides agree on keys, ETags and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import quote
+
+import dagster as dg
+from wordfreq.errors import NotFoundError, WordfreqError
+from wordfreq.formats import Plan, Ranking, Receipt, receipt_name
+from wordfreq.planning import build_plan, write_plan
+from wordfreq.storage import open_store, split_uri
+
+_LISTED_FROM = 20
+
+
+class Locations(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The four places of the pipeline, each `s3://bucket/prefix`, `file:///folder` or a folder.
+
+    Attributes:
+        source: the files to count.
+        destination: one counts object a file, named like it.
+        plans: plans and, below each plan's id, its receipts.
+        ranking: `ranking.json` and `totals.parquet`.
+        pack: bytes of input that share one container.
+    """
+
+    source: str
+    destination: str
+    plans: str
+    ranking: str
+    pack: int = 64 << 20
+
+    def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
+        """The plan of one run: deterministic, so that a retry of the run finds it again."""
+        return f"{self.plans.rstrip('/')}/{run_id}-{kind}.json"
+
+    def read_plan(self, uri: str) -> Plan | None:
+        """The plan at `uri`, or None if there is none yet."""
+        container, key = split_uri(uri)
+        try:
+            return Plan.loads(open_store(container).get(key), uri=uri)
+        except NotFoundError:
+            return None
+
+    def look(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
+        """Compare source and counts now, without a container and without writing anything.
+
+        With `only` the plan counts exactly these files, whether counted already or not.
+        """
+        return build_plan(
+            source=self.source,
+            destination=self.destination,
+            plan=plan or self.plan_uri("look"),
+            pack=self.pack,
+            pending=only is None,
+            only=only,
+        )
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write `plan` to the place it names."""
+        write_plan(plan)
+
+    def remove_counts(self, names: Collection[str]) -> None:
+        """Delete the counts of these files; counts that aren't there are no error."""
+        if names:
+            open_store(self.destination).delete(names)
+
+    def read_ranking(self) -> Ranking:
+        """The ranking written last."""
+        store = open_store(self.ranking)
+        return Ranking.loads(store.get("ranking.json"), uri=store.url("ranking.json"))
+
+    def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
+        """The receipts that the tasks of a stage have left so far, by task number."""
+        folder = open_store(plan.head.folder)
+        wanted = {receipt_name(stage, task): task for task in tasks}
+        if len(wanted) > _LISTED_FROM:  # one listing instead of a request for each missing receipt
+            there = {found.key for found in folder.list(f"{stage}-")}
+            wanted = {name: task for name, task in wanted.items() if name in there}
+        receipts = {}
+        for name, found in folder.get_many(wanted):
+            if isinstance(found, NotFoundError):
+                continue
+            if isinstance(found, WordfreqError):
+                raise found
+            receipts[wanted[name]] = Receipt.loads(found, uri=folder.url(name))
+        return receipts
+
+
+def describe_uri(uri: str) -> dg.MetadataValue:
+    """A link to an S3 object or prefix in the AWS console, or the path of a local file."""
+    if not uri.startswith("s3://"):
+        return dg.MetadataValue.path(uri.removeprefix("file://"))
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    kind = "buckets" if not key or key.endswith("/") else "object"
+    return dg.MetadataValue.url(
+        f"https://console.aws.amazon.com/s3/{kind}/{bucket}?prefix={quote(key, safe='/')}"
+    )
