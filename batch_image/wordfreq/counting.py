@@ -86,7 +86,7 @@ def _opened(
     # Without an ETag (a foreign plan) it has to be streamed: only that way the ETag is learnt.
     small = {item.name: item for item in items if item.etag and item.size <= SMALL}
     etags = {name: item.etag for name, item in small.items()}
-    wanted = (name for name in small if not storing.hopeless)
+    wanted = (name for name in list(small) if not storing.hopeless)
     for name, answer in source.get_many(wanted, concurrency=CONCURRENCY, etags=etags):
         item = small.pop(name)
         if isinstance(answer, WordfreqError):
