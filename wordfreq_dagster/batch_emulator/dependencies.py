@@ -5,7 +5,8 @@ Source: AWS Batch API reference, SubmitJob, and user guide, job dependencies and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 
 from wordfreq_dagster.batch_emulator.model import Job, Status
 
@@ -16,32 +17,23 @@ class Dependencies:
     def __init__(self) -> None:
         self._edges: dict[str, list[Job]] = {}
 
-    def link(self, job: Job, named: list[Job]) -> bool:
-        """Add all edges of a new job; return False if one of its dependencies has already failed.
+    def link(self, job: Job, origins: Mapping[str, Job]) -> list[Job]:
+        """Add all edges of a job; return those jobs or children whose origin has already failed.
 
-        `named` are the jobs of those entries of `dependsOn` that name one, in order. An N_TO_N
-        entry binds child i to child i, SEQUENTIAL binds child i to child i-1; failed single
-        children of an N_TO_N dependency that has not ended yet are noticed by `ended` like any
-        other.
+        `origins` are the jobs that its `dependsOn` names. An N_TO_N entry binds child i to child i,
+        SEQUENTIAL binds child i to child i-1. Unknown origins, long purged, count as fulfilled.
         """
-        possible = True
-        origins = iter(named)
-        for dependency in job.spec.depends_on:
-            if dependency.job_id is None:
-                for before, child in zip(
-                    job.children or [], (job.children or [])[1:], strict=False
-                ):
-                    possible = self._edge(before, child) and possible
+        impossible: list[Job] = []
+        job.waiting = 0
+        for origin, waiter in _edges(job, origins):
+            if waiter.final or origin.status is Status.SUCCEEDED:
                 continue
-            origin = next(origins, None)
-            if origin is None:
+            if origin.status is Status.FAILED:
+                impossible.append(waiter)
                 continue
-            if dependency.type == "N_TO_N" and job.children and origin.children:
-                for before, child in zip(origin.children, job.children, strict=True):
-                    possible = self._edge(before, child) and possible
-            else:
-                possible = self._edge(origin, job) and possible
-        return possible
+            self._edges.setdefault(origin.id, []).append(waiter)
+            waiter.waiting += 1
+        return impossible
 
     def ended(self, job: Job) -> Iterable[Job]:
         """Return those that waited for this job, each with one open edge less."""
@@ -50,12 +42,17 @@ class Dependencies:
             other.waiting -= 1
         return waiting
 
-    def _edge(self, origin: Job, job: Job) -> bool:
-        if job.final:
-            return True
-        if origin.status is Status.FAILED:
-            return False
-        if origin.status is not Status.SUCCEEDED:
-            self._edges.setdefault(origin.id, []).append(job)
-            job.waiting += 1
-        return True
+
+def _edges(job: Job, origins: Mapping[str, Job]) -> Iterator[tuple[Job, Job]]:
+    children = job.children or []
+    for dependency in job.spec.depends_on:
+        if dependency.job_id is None:
+            yield from itertools.pairwise(children)
+            continue
+        origin = origins.get(dependency.job_id)
+        if origin is None:
+            continue
+        if dependency.type == "N_TO_N" and job.children and origin.children:
+            yield from zip(origin.children, children, strict=True)
+        else:
+            yield origin, job

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -65,6 +66,7 @@ class EmbeddedBatch:
         if self.runner.real and isinstance(self.clock, VirtualClock):
             raise EmulatorError("Processes take real time: a VirtualClock needs a SimulatedRunner.")
         self.calls: Counter[str] = Counter()
+        self._calls_lock = threading.Lock()
         self.faults = Faults()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._folder = state
@@ -128,7 +130,7 @@ class EmbeddedBatch:
                 memory_mib=self._memory_mib,
                 gpus=0 if self.runner.real else None,
             ),
-            self._resources.weight,
+            self._resources.policies.weight,
         )
         self.engine = Engine(
             clock=self.clock,
@@ -232,7 +234,8 @@ class EmbeddedBatch:
                     status=403,
                 )
             call = self._wire.call(method, target, headers, body)
-            self.calls[call.operation] += 1
+            with self._calls_lock:
+                self.calls[call.operation] += 1
             struck = self.faults.for_call(call.operation)
             if (answer := self._before(struck)) is not None:
                 raise answer

@@ -66,16 +66,16 @@ class JobsApi:
         spec = job_spec(request, definition, number=next(self._numbers), queue=queue.name)
         self._check_share_count(queue, request.get("shareIdentifier"))
         origins = self._origins(request.get("dependsOn", []), count)
-        job = self._engine.submit(spec, size=count, dependencies=origins)
+        job = self._engine.submit(spec, size=count, origins=origins)
         return {
             "jobArn": self._names.arn("job", job.id),
             "jobName": spec.name,
             "jobId": job.id,
         }
 
-    def _origins(self, entries: list[Document], size: int | None) -> list[Job]:
+    def _origins(self, entries: list[Document], size: int | None) -> dict[str, Job]:
         limits.dependencies(len(entries))
-        origins: list[Job] = []
+        origins: dict[str, Job] = {}
         for entry in entries:
             job_id, kind = entry.get("jobId"), entry.get("type")
             if kind is not None and size is None:
@@ -94,7 +94,7 @@ class JobsApi:
                 raise rejected(
                     f"A dependency of type N_TO_N needs an array job of size {size}: {job_id}"
                 )
-            origins.append(origin)
+            origins[job_id] = origin
         return origins
 
     def _check_share_count(self, queue: JobQueue, share: str | None) -> None:

@@ -48,7 +48,7 @@ _SHARE = re.compile(r"[A-Za-z0-9]{1,255}\*?")
 _JOB_ID = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(:\d{1,5})?"
 )
-_REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s()\[\],'/_-]*\*?")
+_REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s]*\*?")
 _CODE_PATTERN = re.compile(r"[0-9]*\*?")
 _FARGATE_VCPUS: Final = ("0.25", "0.5", "1", "2", "4", "8", "16", "32")
 

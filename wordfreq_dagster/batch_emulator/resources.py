@@ -13,6 +13,7 @@ from wordfreq_dagster.batch_emulator.describe import Names
 from wordfreq_dagster.batch_emulator.errors import plain, rejected, unsupported
 from wordfreq_dagster.batch_emulator.model import ComputeEnvironment, Document, JobQueue
 from wordfreq_dagster.batch_emulator.paging import page
+from wordfreq_dagster.batch_emulator.policies import Policies
 from wordfreq_dagster.batch_emulator.specs import checked_definition
 from wordfreq_dagster.batch_emulator.store import Store
 
@@ -27,7 +28,7 @@ class Resources:
         self.queues: dict[str, JobQueue] = {}
         self.definitions: dict[str, list[Document]] = {}
         """All revisions of each definition, the first at index 0."""
-        self.policies: dict[str, Document] = {}
+        self.policies = Policies(names=names, store=store, queues=lambda: [*self.queues.values()])
         self.changed: Callable[[], None] = lambda: None
         self.end_jobs: Callable[[str], None] = lambda _: None
         self._names = names
@@ -36,8 +37,6 @@ class Resources:
             self.environments[name] = ComputeEnvironment(name=name, document=document)
         for name, document in store.resources("queue"):
             self.queues[name] = JobQueue(name=name, document=document)
-        for name, document in store.resources("policy"):
-            self.policies[name] = document
         for _, document in store.resources("definition"):
             self.definitions.setdefault(document["jobDefinitionName"], []).append(document)
 
@@ -55,11 +54,7 @@ class Resources:
             "RegisterJobDefinition": self.register_definition,
             "DescribeJobDefinitions": self.describe_definitions,
             "DeregisterJobDefinition": self.deregister_definition,
-            "CreateSchedulingPolicy": self.create_policy,
-            "DescribeSchedulingPolicies": self.describe_policies,
-            "UpdateSchedulingPolicy": self.update_policy,
-            "DeleteSchedulingPolicy": self.delete_policy,
-            "ListSchedulingPolicies": self.list_policies,
+            **self.policies.operations(),
         }
 
     # Compute environments
@@ -163,7 +158,7 @@ class Resources:
             raise unsupported("service environments")
         policy = request.get("schedulingPolicyArn")
         if policy is not None:
-            self._policy(policy)
+            self.policies.by_arn(policy)
         document: dict[str, Any] = {
             "jobQueueName": name,
             "jobQueueArn": self._names.arn("job-queue", name),
@@ -197,7 +192,7 @@ class Resources:
         if "schedulingPolicyArn" in request:
             if not queue.fair_share:
                 raise plain("A scheduling policy can't be added to a FIFO job queue.")
-            self._policy(request["schedulingPolicyArn"])
+            self.policies.by_arn(request["schedulingPolicyArn"])
         changes: Document = {
             key: request[key]
             for key in ("state", "priority", "schedulingPolicyArn")
@@ -313,68 +308,6 @@ class Resources:
                 return document
         return None
 
-    # Scheduling policies
-
-    def create_policy(self, request: Document) -> Document:
-        """CreateSchedulingPolicy (fair share)."""
-        name = request["name"]
-        limits.name(name)
-        limits.tags(request.get("tags", {}))
-        if "quotaSharePolicy" in request:
-            raise unsupported("quota shares")
-        if name in self.policies:
-            raise plain("Object already exists")
-        arn = self._names.arn("scheduling-policy", name)
-        document = {
-            "name": name,
-            "arn": arn,
-            "fairsharePolicy": request.get("fairsharePolicy", {}),
-            "tags": request.get("tags", {}),
-        }
-        self.policies[name] = document
-        self._save("policy", name, document)
-        return {"name": name, "arn": arn}
-
-    def describe_policies(self, request: Document) -> Document:
-        """DescribeSchedulingPolicies; unknown ARNs are left out."""
-        return {"schedulingPolicies": _chosen(self.policies, request["arns"])}
-
-    def update_policy(self, request: Document) -> Document:
-        """UpdateSchedulingPolicy."""
-        document = self._policy(request["arn"])
-        document["fairsharePolicy"] = request.get("fairsharePolicy", document["fairsharePolicy"])
-        self._save("policy", document["name"], document)
-        return {}
-
-    def delete_policy(self, request: Document) -> Document:
-        """DeleteSchedulingPolicy: only those that no queue uses."""
-        arn = request["arn"]
-        if any(q.document.get("schedulingPolicyArn") == arn for q in self.queues.values()):
-            raise plain("Cannot delete, scheduling policy is used by a job queue")
-        self.policies.pop(_short(arn), None)
-        self._store.delete_resource("policy", _short(arn))
-        return {}
-
-    def list_policies(self, request: Document) -> Document:
-        """ListSchedulingPolicies."""
-        arns = [{"arn": p["arn"]} for p in self.policies.values()]
-        return page("schedulingPolicies", arns, request, most=100)
-
-    def weight(self, queue: JobQueue, share: str) -> float:
-        """Return a share's weight factor: lower means more compute (API ref., ShareAttributes)."""
-        policy = self.policies.get(_short(queue.document.get("schedulingPolicyArn", "")), {})
-        for entry in policy.get("fairsharePolicy", {}).get("shareDistribution", []):
-            name = entry["shareIdentifier"]
-            if name == share or (name.endswith("*") and share.startswith(name[:-1])):
-                return float(entry.get("weightFactor", 1.0))
-        return 1.0
-
-    def _policy(self, arn: str) -> Document:
-        policy = self.policies.get(_short(arn))
-        if policy is None or policy["arn"] != arn:
-            raise plain(f"Scheduling policy {arn} does not exist")
-        return policy
-
     # Tags
 
     def tagged(self, arn: str) -> tuple[str, str, Document] | None:
@@ -390,7 +323,7 @@ class Resources:
         elif kind == "job-definition":
             found = self._revision(name)
         elif kind == "scheduling-policy":
-            found = self.policies.get(name)
+            found = self.policies.documents.get(name)
         kinds = {
             "compute-environment": "environment",
             "job-queue": "queue",

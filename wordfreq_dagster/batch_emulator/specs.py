@@ -117,7 +117,7 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
         container=container,
         parameters=parameters,
         attempts=retry["attempts"] if retry else 1,
-        rules=tuple(_rule(r) for r in retry.get("evaluateOnExit", ())) if retry else (),
+        rules=_rules(retry),
         retry=retry,
         timeout_seconds=timeout.get("attemptDurationSeconds"),
         depends_on=tuple(
@@ -143,7 +143,7 @@ def substitute(text: str, parameters: Mapping[str, str]) -> str:
 
 def _container(base: Document, overrides: Document, parameters: Mapping[str, str]) -> Document:
     container: dict[str, Any] = dict(base)
-    command = overrides.get("command", base.get("command", []))
+    command: list[str] = {"command": [], **base, **overrides}["command"]
     container["command"] = [substitute(element, parameters) for element in command]
     merged = {e["name"]: e for e in base.get("environment", [])}
     merged |= {e["name"]: e for e in overrides.get("environment", [])}
@@ -171,10 +171,14 @@ def _resources(container: Document) -> tuple[float, int, int]:
     return float(amounts["VCPU"]), int(amounts["MEMORY"]), int(amounts["GPU"])
 
 
-def _rule(document: Document) -> ExitRule:
-    return ExitRule(
-        action=document["action"],
-        on_status_reason=document.get("onStatusReason"),
-        on_reason=document.get("onReason"),
-        on_exit_code=document.get("onExitCode"),
+def _rules(retry: Document | None) -> tuple[ExitRule, ...]:
+    documents: list[Document] = (retry or {"evaluateOnExit": []}).get("evaluateOnExit") or []
+    return tuple(
+        ExitRule(
+            action=document["action"],
+            on_status_reason=document.get("onStatusReason"),
+            on_reason=document.get("onReason"),
+            on_exit_code=document.get("onExitCode"),
+        )
+        for document in documents
     )

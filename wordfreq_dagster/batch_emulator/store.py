@@ -40,7 +40,6 @@ class Store:
     """One database file, or nothing (`path` None). Used under the engine's lock only."""
 
     def __init__(self, path: Path | None) -> None:
-        self._specs_written: set[int] = set()
         self._db: sqlite3.Connection | None = None
         if path is None:
             return

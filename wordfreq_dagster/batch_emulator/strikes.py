@@ -1,7 +1,8 @@
-"""What each job fault does to an attempt; the engine calls this when it starts one."""
+"""What each job fault does to an attempt; the state machine calls this when it starts one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wordfreq_dagster.batch_emulator.model import (
@@ -14,8 +15,8 @@ from wordfreq_dagster.batch_emulator.model import (
 )
 
 if TYPE_CHECKING:
-    from wordfreq_dagster.batch_emulator.engine import Engine
     from wordfreq_dagster.batch_emulator.faults import Fault
+    from wordfreq_dagster.batch_emulator.machine import Machine
 
 _UNSTARTABLE = {
     "image_pull": (
@@ -29,25 +30,31 @@ _UNSTARTABLE = {
 }
 
 
-def strike(engine: Engine, job: Job, run: Run, fault: Fault) -> bool:
+def strike(
+    machine: Machine,
+    later: Callable[[float, Callable[[], None]], None],
+    job: Job,
+    run: Run,
+    fault: Fault,
+) -> bool:
     """Apply the fault; return whether the attempt is not to be started at all."""
-    task_id = run.task_id
     if fault.fault in _UNSTARTABLE:
         text = fault.message or _UNSTARTABLE[fault.fault]
         reason = text.replace("{image}", str(job.spec.container.get("image", "")))
         end = Exit(exit_code=None, reason=reason, status_reason=NOT_STARTED)
-        engine.later(fault.seconds, lambda: engine.task_ended(task_id, end))
+        later(fault.seconds, lambda: machine.task_ended(run.task_id, end))
         return True
     if fault.fault == "lost":
-        engine.later(fault.seconds, lambda: setattr(job, "lost", True))
-    elif fault.fault == "spot_reclaim":
-        lost = fault.message or HOST_LOST.format(run.instance_id)
-        engine.later(
-            fault.seconds, lambda: engine.kill(task_id, Exit(exit_code=None, status_reason=lost))
-        )
-    elif fault.fault == "out_of_memory":
-        reason = fault.message or OUT_OF_MEMORY
-        engine.later(
-            fault.seconds, lambda: engine.kill(task_id, Exit(exit_code=137, reason=reason))
-        )
+        later(fault.seconds, lambda: _lose(machine, job))
+        return False
+    if fault.fault == "spot_reclaim":
+        end = Exit(exit_code=None, status_reason=fault.message or HOST_LOST.format(run.instance_id))
+    else:
+        end = Exit(exit_code=137, reason=fault.message or OUT_OF_MEMORY)
+    later(fault.seconds, lambda: machine.kill(run.task_id, end))
     return False
+
+
+def _lose(machine: Machine, job: Job) -> None:
+    job.lost = True
+    machine.touch(job)
