@@ -1,0 +1,210 @@
+"""Each of AWS Batch's limits: refused with AWS's error, through an unmodified boto3 client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+UUID = "11111111-2222-3333-4444-555555555555"
+RULE = {"action": "EXIT", "onReason": "*"}
+
+REFUSED_SUBMITS = [
+    ({"arrayProperties": {"size": 1}}, "Array size must be between 2 and 10000, got 1"),
+    ({"arrayProperties": {"size": 10_001}}, "Array size must be between 2 and 10000, got 10001"),
+    ({"jobName": "a b"}, "Job name should match valid pattern"),
+    ({"jobName": "-a"}, "Job name should match valid pattern"),
+    ({"jobName": "a" * 129}, "Job name should match valid pattern"),
+    ({"jobName": ""}, "Job name should match valid pattern"),
+    ({"jobQueue": "nowhere"}, "JobQueue nowhere not found."),
+    (
+        {"jobDefinition": "nothing"},
+        "JobDefinition name nothing does not exist or is not in ACTIVE status",
+    ),
+    ({"jobDefinition": "work:9"}, "JobDefinition name work:9 does not exist"),
+    ({"timeout": {"attemptDurationSeconds": 59}}, "Timeout must be at least 60 seconds, got 59"),
+    ({"retryStrategy": {"attempts": 0}}, "between 1 and 10, got 0"),
+    ({"retryStrategy": {"attempts": 11}}, "between 1 and 10, got 11"),
+    ({"retryStrategy": {}}, "RetryAttempts must be provided with retry strategy"),
+    ({"retryStrategy": {"attempts": 2, "evaluateOnExit": [RULE] * 6}}, "at most 5 entries"),
+    (
+        {"retryStrategy": {"attempts": 2, "evaluateOnExit": [{"action": "EXIT"}]}},
+        "evaluateOnExit needs one of",
+    ),
+    (
+        {
+            "retryStrategy": {
+                "attempts": 2,
+                "evaluateOnExit": [{"action": "EXIT", "onReason": "*a"}],
+            }
+        },
+        "Invalid pattern in evaluateOnExit: onReason=*a",
+    ),
+    (
+        {
+            "retryStrategy": {
+                "attempts": 2,
+                "evaluateOnExit": [{"action": "EXIT", "onReason": "a" * 513}],
+            }
+        },
+        "Invalid pattern in evaluateOnExit",
+    ),
+    (
+        {
+            "retryStrategy": {
+                "attempts": 2,
+                "evaluateOnExit": [{"action": "EXIT", "onExitCode": "1x"}],
+            }
+        },
+        "Invalid pattern in evaluateOnExit: onExitCode=1x",
+    ),
+    ({"dependsOn": [{"jobId": UUID}] * 21}, "maximum of 20 jobs, got 21"),
+    ({"dependsOn": [{"jobId": UUID}]}, f"The job {UUID} in dependsOn does not exist"),
+    ({"dependsOn": [{"type": "SEQUENTIAL"}]}, "for array jobs only"),
+    ({"shareIdentifier": "a"}, "shareIdentifier cannot be specified"),
+    ({"schedulingPriorityOverride": 10_000}, "between 0 and 9999"),
+    ({"tags": {f"k{i}": "v" for i in range(51)}}, "Number of tags must be at most 50, got 51"),
+    ({"tags": {"k" * 129: "v"}}, "Tag key length"),
+    ({"tags": {"k": "v" * 257}}, "Tag value length"),
+    ({"tags": {"k": "a|b"}}, "characters that are not allowed"),
+    ({"tags": {"aws:k": "v"}}, "can't start with aws:"),
+    (
+        {"containerOverrides": {"environment": [{"name": "AWS_BATCH_X", "value": "1"}]}},
+        "can't start with AWS_BATCH",
+    ),
+    ({"containerOverrides": {"command": ["a", ""]}}, "empty string"),
+    (
+        {"containerOverrides": {"resourceRequirements": [{"type": "VCPU", "value": "0.5"}]}},
+        "VCPU requirement must be a positive whole number",
+    ),
+    (
+        {"containerOverrides": {"environment": [{"name": "X", "value": "x" * 31_000}]}},
+        "Job size must be less than 30 KiB, got 31 KiB",
+    ),
+    ({"dependsOn": [{"jobId": UUID, "type": "AFTER"}]}, "Invalid value 'AFTER'"),
+    ({"timeout": {"attemptDurationSeconds": "60"}}, "Invalid type for parameter"),
+    ({"colour": "red"}, 'Unknown parameter in input: "colour"'),
+    ({"nodeOverrides": {}}, "does not support multi-node parallel jobs"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), REFUSED_SUBMITS, ids=[m[:30] for _, m in REFUSED_SUBMITS]
+)
+def test_submit_job_is_refused(bench: Any, change: dict[str, Any], message: str) -> None:
+    # Unknown parameters never leave boto3: the raw request goes through the signed low-level call.
+    request = {"jobName": "job", "jobQueue": "local", "jobDefinition": "work", **change}
+    if "colour" in change:
+        bench.batch.meta.events.register("before-sign.batch.SubmitJob", _add_colour)
+        request.pop("colour")
+    code, text = bench.refused(bench.batch.submit_job, **request)
+    assert code == "ClientException"
+    assert message in text
+    assert bench.batch.list_jobs(jobQueue="local", jobStatus="SUBMITTED")["jobSummaryList"] == []
+
+
+def _add_colour(request: Any, **_: Any) -> None:
+    request.data = request.data[:-1] + b', "colour": "red"}'
+
+
+def test_the_usual_texts_carry_the_request_id(bench: Any) -> None:
+    code, text = bench.refused(
+        bench.batch.submit_job, jobName="a b", jobQueue="local", jobDefinition="work"
+    )
+    assert code == "ClientException"
+    assert text.startswith("Error executing request, Exception : Job name should match valid ")
+    assert ", RequestId: " in text
+
+
+def test_a_disabled_queue_takes_no_jobs(bench: Any) -> None:
+    bench.batch.update_job_queue(jobQueue="local", state="DISABLED")
+    code, text = bench.refused(
+        bench.batch.submit_job, jobName="job", jobQueue="local", jobDefinition="work"
+    )
+    assert (code, "not in ENABLED state" in text) == ("ClientException", True)
+
+
+def test_overrides_over_8192_characters_are_accepted_and_the_job_fails(bench: Any) -> None:
+    overrides = {"environment": [{"name": "X", "value": "x" * 9_000}]}
+    job = bench.submit(containerOverrides=overrides)
+    array = bench.submit(size=2, containerOverrides=overrides)
+    bench.clock.advance(1)
+    shown = bench.job(job)
+    assert shown["status"] == "FAILED"
+    assert shown["statusReason"] == "Container Overrides length must be at most 8192"
+    assert shown["attempts"] == []
+    assert bench.counts(array) == {"FAILED": 2}
+    fits = bench.submit(containerOverrides={"environment": [{"name": "X", "value": "x" * 8_000}]})
+    bench.clock.advance(1)
+    assert bench.status(fits) == "SUCCEEDED"
+
+
+def test_more_than_50_tags_together_with_propagated_ones_fail_the_job(bench: Any) -> None:
+    bench.define(tags={f"d{i}": "v" for i in range(30)})
+    tags = {f"j{i}": "v" for i in range(30)}
+    alone = bench.submit(tags=tags)
+    together = bench.submit(tags=tags, propagateTags=True)
+    bench.clock.advance(1)
+    assert bench.status(alone) == "SUCCEEDED"
+    assert bench.status(together) == "FAILED"
+
+
+def test_describe_jobs_takes_100_ids_and_leaves_unknown_ones_out(bench: Any) -> None:
+    job = bench.submit()
+    ids = [job, *[f"{i:08}-2222-3333-4444-555555555555" for i in range(100)]]
+    code, text = bench.refused(bench.batch.describe_jobs, jobs=ids)
+    assert code == "ClientException"
+    assert "Exception : Maximum number of jobs supported is  100 .," in text
+    assert [j["jobId"] for j in bench.batch.describe_jobs(jobs=ids[:100])["jobs"]] == [job]
+    assert bench.batch.describe_jobs(jobs=[])["jobs"] == []
+
+
+@pytest.mark.parametrize("call", ["terminate_job", "cancel_job"])
+def test_reasons_and_ids_of_single_endings_are_checked(bench: Any, call: str) -> None:
+    end = getattr(bench.batch, call)
+    assert "at most 1024" in bench.refused(end, jobId=UUID, reason="x" * 1_025)[1]
+    assert "must not be empty" in bench.refused(end, jobId=UUID, reason="")[1]
+    assert "Invalid job ID" in bench.refused(end, jobId="nonsense", reason="x")[1]
+    end(jobId=UUID, reason="an unknown job is no error")
+
+
+@pytest.mark.parametrize("call", ["terminate_jobs", "cancel_jobs"])
+def test_bulk_endings_take_50_ids(bench: Any, call: str) -> None:
+    end = getattr(bench.batch, call)
+    ids = [f"{i:08}-2222-3333-4444-555555555555" for i in range(51)]
+    assert "between 1 and 50, got 51" in bench.refused(end, jobs=ids, reason="x")[1]
+    answer = end(jobs=[*ids[:2], "nonsense"], reason="x")
+    assert answer["successful"] == ids[:2]
+    assert [(e["job"], e["code"]) for e in answer["errors"]] == [
+        ("nonsense", "ValidationException")
+    ]
+
+
+REFUSED_DEFINITIONS = [
+    ({"containerProperties": {"image": "i"}}, "vCPU is not provided."),
+    ({"containerProperties": {"image": "i", "vcpus": 1}}, "Memory is not provided."),
+    ({"containerProperties": {"vcpus": 1, "memory": 4}}, "Container image is required."),
+    ({"jobDefinitionName": "a b"}, "Provided name a b is not supported pattern"),
+    ({"timeout": {"attemptDurationSeconds": 1}}, "at least 60"),
+    ({"retryStrategy": {"attempts": 11}}, "between 1 and 10"),
+    ({"type": "multinode"}, "does not support multi-node parallel jobs"),
+    ({"parameters": {"x": "x" * 25_000}}, "Job Definition size must be less than 24 KiB"),
+    ({"schedulingPriority": -1}, "between 0 and 9999"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), REFUSED_DEFINITIONS, ids=[m[:30] for _, m in REFUSED_DEFINITIONS]
+)
+def test_register_job_definition_is_refused(
+    bench: Any, change: dict[str, Any], message: str
+) -> None:
+    request = {
+        "jobDefinitionName": "other",
+        "type": "container",
+        "containerProperties": {"image": "i", "vcpus": 1, "memory": 4},
+        **change,
+    }
+    code, text = bench.refused(bench.batch.register_job_definition, **request)
+    assert code == "ClientException"
+    assert message in text
