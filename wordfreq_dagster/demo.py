@@ -21,8 +21,11 @@ from typing import Any
 
 _TEXTS = (".md", ".rst", ".txt", ".pyi")
 _NAMED = ("METADATA", "LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS", "README")
-_MOST_FILES = 600
+_MOST_FILES = 1000
+_MOST_OF_A_PACKAGE = 40
 _WORDS_SHOWN = 20
+#: Small, so that also little text becomes an array job that uses every processor.
+_PACK = "2MiB"
 
 
 def gather_texts(folder: Path, *, most: int = _MOST_FILES) -> int:
@@ -56,6 +59,7 @@ def _texts() -> Iterator[tuple[Path, str]]:
         key=lambda found: str(found.metadata["Name"]).lower(),
     )
     for distribution in distributions:
+        found = 0
         for file in sorted(distribution.files or (), key=str):
             name = str(file)
             if name.startswith("..") or not (file.name.startswith(_NAMED) or file.suffix in _TEXTS):
@@ -63,6 +67,9 @@ def _texts() -> Iterator[tuple[Path, str]]:
             path = Path(str(file.locate()))
             if path.is_file():
                 yield path, name
+                found += 1
+            if found == _MOST_OF_A_PACKAGE:
+                break
 
 
 def prepare(home: Path, source: str | None) -> dict[str, str]:
@@ -74,6 +81,7 @@ def prepare(home: Path, source: str | None) -> dict[str, str]:
     if not (instance / "dagster.yaml").exists():
         shutil.copyfile(config, instance / "dagster.yaml")
     environment["WORDFREQ_HOME"] = str(home)
+    environment.setdefault("WORDFREQ_PACK", _PACK)
     if source:
         environment["WORDFREQ_SOURCE"] = source
     elif "WORDFREQ_SOURCE" not in environment:

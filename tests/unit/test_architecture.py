@@ -53,7 +53,7 @@ NEVER = {
 }
 
 #: The engine under `BatchJobs`: everything in `batch` but these modules is free of Dagster.
-DAGSTER_SIDE_OF_BATCH = {"__init__", "resource", "pipes", "reaper"}
+DAGSTER_SIDE_OF_BATCH = {"__init__", "identity", "outcome", "pipes", "reaper", "resource"}
 
 
 def _modules():

@@ -1,52 +1,17 @@
 """The counts of each file: one dynamic partition a file, one array job for all of a run."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import dagster as dg
-from wordfreq.formats import ItemReceipt, Plan, Receipt
+from wordfreq.formats import ItemReceipt, Plan
 
+from wordfreq_dagster.assets.file_report import report_files
 from wordfreq_dagster.assets.partitions import source_files_partitions, unusable_partition_key
 from wordfreq_dagster.assets.plan import plan, plan_of_run
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS
-from wordfreq_dagster.batch import BatchJobs, Outcome
+from wordfreq_dagster.batch import BatchJobs
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations, describe_uri
-
-_FAILURES_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReport:
-    """What became of the files that were to be counted."""
-
-    done: tuple[ItemReceipt, ...]
-    failed: Mapping[str, str]  # name -> reason
-
-
-def report_files(planned: Plan, outcome: Outcome[Receipt], *, chosen: bool) -> FileReport:
-    """Join the plan's tasks with their receipts; a file that no receipt speaks of has failed.
-
-    With `chosen`, files whose counts were still valid are reported as well: they were asked for.
-    """
-    done: list[ItemReceipt] = []
-    failed: dict[str, str] = {}
-    for task in planned.all_tasks():
-        receipt = outcome.receipts.get(task.number)
-        told = {item.name: item for item in receipt.items} if receipt else {}
-        for planned_item in task.items:
-            if not (planned_item.wanted if chosen else planned_item.pending):
-                continue
-            item = told.get(planned_item.name)
-            if item is None:
-                failed[planned_item.name] = (
-                    outcome.tasks[task.number].reason or "its task left no receipt"
-                )
-            elif item.error:
-                failed[item.name] = item.error
-            else:
-                done.append(item)
-    return FileReport(done=tuple(done), failed=failed)
 
 
 @dg.asset(
@@ -73,41 +38,21 @@ def word_counts(
     """
     keys = _chosen_keys(context)
     planned = _plan_for(context, locations, keys)
-    gone = sorted(set(keys or ()) - {item.name for item in planned.items})
-
     outcome = batch.run(
         context=context,
         job=stages.migrate(plan=planned.head.plan.uri),
         tasks=len(planned.tasks),
         receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
     )
-    report = report_files(planned, outcome, chosen=keys is not None)
-    failed = dict(report.failed) | dict.fromkeys(gone, "it is no longer in the source")
-
+    report = report_files(planned, outcome, chosen=keys)
     for item in report.done:
         if unusable_partition_key(item.name) is None:
             yield _materialization(context.asset_key, item, locations)
 
-    totals = {
-        "files counted": len(report.done),
-        "files unchanged": len(planned.items) - len(planned.pending),
-        "files failed": len(failed),
-        "bytes counted": sum(item.bytes for item in report.done),
-        "words counted": sum(item.words for item in report.done),
-        "bytes not UTF-8": sum(item.invalid for item in report.done),
-        "plan": planned.head.plan.uri,
-        **outcome.metadata(),
-    }
-    if failed:
-        shown = [f"- `{name}`: {reason}" for name, reason in failed.items()][:_FAILURES_SHOWN]
+    totals = {"plan": planned.head.plan.uri, **report.totals(), **outcome.metadata()}
+    if report.failed:
         raise dg.Failure(
-            f"{len(failed):,} of {len(failed) + len(report.done):,} files could not be counted:\n"
-            + "\n".join(shown)
-            + (
-                ""
-                if len(failed) <= _FAILURES_SHOWN
-                else f"\n- and {len(failed) - len(shown):,} more"
-            ),
+            "\n".join([report.explain(), *([outcome.explain()] if outcome.failed else [])]),
             metadata=totals,
             # Containers were tried again already where that helps; a bad file stays bad.
             allow_retries=False,

@@ -1,0 +1,76 @@
+"""What became of each file of a run: the plan's tasks joined with the receipts they left.
+
+Pure: no Dagster, no storage. `word_counts` turns it into materializations and into a failure.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from wordfreq.formats import ItemReceipt, Plan, Receipt
+
+from wordfreq_dagster.batch import Outcome
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """The files that were to be counted.
+
+    `failed` maps a file's name to the reason; `unchanged` is the number of files whose counts were
+    valid already, and that nobody asked to have again.
+    """
+
+    done: tuple[ItemReceipt, ...]
+    failed: Mapping[str, str]
+    unchanged: int
+
+    def totals(self) -> dict[str, int]:
+        """The sums over all files, for metadata."""
+        return {
+            "files counted": len(self.done),
+            "files unchanged": self.unchanged,
+            "files failed": len(self.failed),
+            "bytes counted": sum(item.bytes for item in self.done),
+            "words counted": sum(item.words for item in self.done),
+            "bytes not UTF-8": sum(item.invalid for item in self.done),
+        }
+
+    def explain(self) -> str:
+        """The failures in words: how many of how many, and the first of them with their reasons."""
+        everything = len(self.failed) + len(self.done)
+        lines = [f"{len(self.failed):,} of {everything:,} files could not be counted:"]
+        lines += [f"- {name}: {reason}" for name, reason in list(self.failed.items())[:_SHOWN]]
+        if len(self.failed) > _SHOWN:
+            lines.append(f"- and {len(self.failed) - _SHOWN:,} more")
+        return "\n".join(lines)
+
+
+def report_files(
+    planned: Plan, outcome: Outcome[Receipt], *, chosen: Collection[str] | None
+) -> FileReport:
+    """Join plan and receipts; a file to be counted that no receipt speaks of has failed.
+
+    With `chosen` exactly those files are reported, also if their counts turned out to be valid.
+    """
+    done: list[ItemReceipt] = []
+    failed: dict[str, str] = {}
+    for task in planned.all_tasks():
+        receipt = outcome.receipts.get(task.number)
+        told = {item.name: item for item in receipt.items} if receipt else {}
+        for wanted in task.items:
+            if not (wanted.pending if chosen is None else wanted.wanted):
+                continue
+            item = told.get(wanted.name)
+            if item is None:
+                reason = outcome.tasks[task.number].reason
+                failed[wanted.name] = f"its task left no receipt ({reason or 'no reason given'})"
+            elif item.error:
+                failed[item.name] = item.error
+            else:
+                done.append(item)
+    if chosen is not None:
+        there = {item.name for item in planned.items}
+        failed |= {name: "it is not in the source" for name in chosen if name not in there}
+    unchanged = 0 if chosen is not None else len(planned.counted)
+    return FileReport(done=tuple(done), failed=failed, unchanged=unchanged)
