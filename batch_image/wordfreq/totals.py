@@ -11,19 +11,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import zstandard
 
 from wordfreq.counts import Block
-from wordfreq.errors import StorageError, WordfreqError
+from wordfreq.errors import StorageError
 from wordfreq.tally import Item
-
-if TYPE_CHECKING:
-    import duckdb
 
 # What DuckDB can work with, and what interpreter, libraries and buffers take besides its limit.
 LEAST_MEMORY: Final = 128 << 20
@@ -45,12 +43,51 @@ class Totals:
     path: Path
     words: int
     distinct: int
-    database: duckdb.DuckDBPyConnection
+    database: _Database
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the words in the file's order."""
-        rows = self.database.execute("SELECT word, count FROM read_parquet(?)", [str(self.path)])
-        while batch := rows.fetchmany(1024):
+        return self.database.rows(f"SELECT word, count FROM '{_quoted(self.path)}'")  # noqa: S608
+
+
+class _Database:
+    """DuckDB, working in a thread of its own.
+
+    In the main thread it would answer a signal with an error of its own in place of the exception
+    that our handler raises; like this the main thread waits in Python, and stops the query.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        import duckdb
+
+        self._folder = folder
+        self._error = duckdb.Error
+        self._connection = duckdb.connect(config=_settings(folder, limit))
+        self._connection.execute("SET enable_progress_bar = false")  # it would go to stdout
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wordfreq-duckdb")
+
+    def __enter__(self) -> _Database:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.interrupt()
+        self._thread.shutdown()
+        self._connection.close()
+
+    def run(self, statement: str) -> None:
+        """Execute a statement; the error of DuckDB's becomes one with advice."""
+        try:
+            self._thread.submit(self._connection.execute, statement).result()
+        except self._error as error:
+            raise StorageError(
+                f"adding up the counts failed: {error}; give it more --memory, "
+                f"or a temporary folder (TMPDIR, now {self._folder.parent}) with more room"
+            ) from error
+
+    def rows(self, query: str) -> Iterator[Any]:
+        """Run a query and yield its rows."""
+        self.run(query)
+        while batch := self._connection.fetchmany(1024):
             yield from batch
 
 
@@ -63,21 +100,12 @@ def summed(blocks: Iterable[Block], *, memory: int) -> Iterator[Totals]:
     Raises:
         StorageError: the temporary folder is full, or the memory is too small after all.
     """
-    import duckdb
-
     folder = Path(tempfile.mkdtemp(prefix="wordfreq-"))
     try:
         limit = max(memory - OVERHEAD, LEAST_MEMORY)
-        with duckdb.connect(config=_settings(folder, limit)) as database:
-            try:
-                spool, size = _spooled(blocks, folder)
-                totals = _sums(database, folder, spool, size, limit)
-            except duckdb.Error as error:
-                raise StorageError(
-                    f"adding up the counts failed: {error}; give it more --memory, "
-                    f"or a temporary folder (TMPDIR, now {folder.parent}) with more room"
-                ) from error
-            yield totals
+        spool, size = _spooled(blocks, folder)
+        with _Database(folder, limit) as database:
+            yield _sums(database, folder, spool, size, limit)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -113,9 +141,7 @@ def _spooled(blocks: Iterable[Block], folder: Path) -> tuple[Path, int]:
     return path, size
 
 
-def _sums(
-    database: duckdb.DuckDBPyConnection, folder: Path, spool: Path, size: int, limit: int
-) -> Totals:
+def _sums(database: _Database, folder: Path, spool: Path, size: int, limit: int) -> Totals:
     path = folder / "totals.parquet"
     partitions = min(1 + size * _EXPANSION // limit, _MOST_PARTITIONS)
     source = (
@@ -129,27 +155,24 @@ def _sums(
         sums = _sum_of(source)
     else:
         waiting = max(2048, limit // partitions // _PARTITION_ROW)
-        database.execute(f"SET partitioned_write_flush_threshold = {waiting}")
+        database.run(f"SET partitioned_write_flush_threshold = {waiting}")
         parted = f"SELECT word, count, hash(word) % {partitions} AS part FROM {source}"  # noqa: S608
         target = _quoted(folder / "parts")
-        database.execute(f"COPY ({parted}) TO '{target}' (FORMAT parquet, PARTITION_BY part)")
+        database.run(f"COPY ({parted}) TO '{target}' (FORMAT parquet, PARTITION_BY part)")
         spool.unlink()
         for part in sorted((folder / "parts").iterdir()):
             source = f"read_parquet('{_quoted(part)}/*.parquet', hive_partitioning=false)"
             target = _quoted(folder / f"sums-{part.name}.parquet")
-            database.execute(f"COPY ({_sum_of(source)}) TO '{target}' (FORMAT parquet)")
+            database.run(f"COPY ({_sum_of(source)}) TO '{target}' (FORMAT parquet)")
             shutil.rmtree(part)
         sums = f"SELECT word, count FROM '{_quoted(folder)}/sums-*.parquet'"  # noqa: S608
-    database.execute(
+    database.run(
         f"COPY ({sums} ORDER BY count DESC, word) TO '{_quoted(path)}' "
         "(FORMAT parquet, COMPRESSION zstd)"
     )
-    row = database.execute(
-        "SELECT coalesce(sum(count), 0), count(*) FROM read_parquet(?)", [str(path)]
-    ).fetchone()
-    if row is None:
-        raise WordfreqError("adding up the counts gave nothing; please report this")
-    return Totals(path=path, words=int(row[0]), distinct=int(row[1]), database=database)
+    query = f"SELECT coalesce(sum(count), 0), count(*) FROM '{_quoted(path)}'"  # noqa: S608
+    ((words, distinct),) = database.rows(query)
+    return Totals(path=path, words=int(words), distinct=int(distinct), database=database)
 
 
 def _sum_of(source: str) -> str:

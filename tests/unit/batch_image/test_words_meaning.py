@@ -21,10 +21,6 @@ WORD_BREAK_TEST = Path("/usr/share/unicode/auxiliary/WordBreakTest.txt")  # Debi
 TAILORED = {"\u2701\u200d\u2701", "a\u200d\u2701"}
 
 
-def sample(name: str) -> str:
-    return SAMPLES[name]
-
-
 SAMPLES = {
     "english": "It's the dogs' bowl; don't touch U.S. state-of-the-art 3.14 e-mail a_b, O’Neill!",
     "german": "Die Straße führt übers Gebirge. STRASSE, Größe und „Füße“ – 1.000,50 Euro.",
@@ -193,7 +189,7 @@ def test_a_words_totals_are_told() -> None:
 
 
 def test_the_counter_version_names_semantics_and_icu() -> None:
-    assert words.COUNTER_VERSION == f"{words.SEMANTICS}/icu-{icu.ICU_VERSION}"
+    assert f"{words.SEMANTICS}/icu-{icu.ICU_VERSION}" == words.COUNTER_VERSION
     assert float(icu.unicode_version()) >= 17
 
 

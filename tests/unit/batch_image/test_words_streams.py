@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from wordfreq import words
@@ -53,7 +54,7 @@ def count(chunks: list[bytes]) -> Counted:
 def chunked(data: bytes, seed: int) -> list[bytes]:
     rng = random.Random(seed)
     cuts = sorted({0, len(data), *(rng.randrange(len(data)) for _ in range(30))})
-    return [data[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(cuts)]
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
