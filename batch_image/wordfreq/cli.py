@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from wordfreq import __version__
 from wordfreq.errors import UsageError, WordfreqError
+from wordfreq.job import JobInfo
 from wordfreq.stopping import Stopped, raise_on_signals
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def _add_merge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _size(text: str) -> int:
     """Bytes from `64MiB`, `100kB`, `1000`."""
-    match = re.fullmatch(r"(\d{1,15})\s*(?:([kKMGT])(i?)B?|B)?", text.strip())
+    match = re.fullmatch(r"([0-9]{1,15})\s*(?:([kKMGT])(i?)B?|B)?", text.strip())
     if match is None or int(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write e.g. 64MiB, 500kB or 1000")
     power = " KMGT".index(match[2].upper()) if match[2] else 0
@@ -275,7 +276,7 @@ def _size(text: str) -> int:
 
 
 def _natural(text: str) -> int:
-    if re.fullmatch(r"\d{1,9}", text) is None:
+    if re.fullmatch("[0-9]{1,9}", text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
     return int(text)
 
@@ -340,7 +341,7 @@ def _migrate(options: argparse.Namespace) -> int:
     from wordfreq.tasknumber import task_number
 
     number = task_number(options.index, os.environ)
-    from wordfreq.migrate import JobInfo, run_task
+    from wordfreq.migrate import run_task
 
     outcome = run_task(
         options.plan,
@@ -369,4 +370,33 @@ def _report_task(receipt: Receipt) -> None:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    raise UsageError("merge is not there yet")
+    from wordfreq.formats import RankingOptions
+    from wordfreq.merge import MergeOptions, merge_plan, merge_source
+    from wordfreq.ranking import table
+
+    merge = MergeOptions(
+        ranking=RankingOptions(
+            min_length=options.min_length,
+            min_count=options.min_count,
+            top=options.top,
+            stop_words=options.stop_words,
+        ),
+        output=options.output,
+        memory=options.memory,
+        progress=_say,
+    )
+    if options.plan is None:
+        ranking = merge_source(options.source, merge)
+    else:
+        from wordfreq.receipts import SingleTask
+
+        task = SingleTask(options.plan, "merge", JobInfo.of(os.environ))
+        if holder := task.taken_by():
+            _say(f"this merge belongs to job {holder}, submitted twice; nothing to do here")
+            return 0
+        ranking = merge_plan(options.plan, merge)
+        task.succeeded(ranking.counter_version)
+    if not ranking.files:
+        _say(f"note: there is nothing below {ranking.source}; is the prefix right?")
+    print(table(ranking.words), end="")
+    return 0

@@ -204,14 +204,16 @@ def _with_receipts(plan: Plan, store: Store, items: Sequence[Item]) -> list[Item
 
 def _groups(plan: Plan, items: Sequence[Item]) -> list[Sequence[Item]]:
     ends = [*plan.groups[1:], len(items)]
-    return [items[first:end] for first, end in zip(plan.groups, ends, strict=True) if end > first]
+    # Not strict: an empty plan has no group, but one end.
+    return [items[first:end] for first, end in zip(plan.groups, ends, strict=False) if end > first]
 
 
 def _group_blocks(
-    store: Store, groups: Iterable[Sequence[Item]], options: MergeOptions, files: _Ticker
+    store: Store, groups: Sequence[Sequence[Item]], options: MergeOptions, files: _Ticker
 ) -> Iterator[Block]:
     """The counts of all groups: of a single file its own, of several their partial."""
-    sizes = {info.key: info.size for info in store.list(PARTIALS)}
+    # Of an empty plan there may not even be a destination folder.
+    sizes = {info.key: info.size for info in store.list(PARTIALS)} if groups else {}
     alone: list[Item] = []
     stored: dict[str, int] = {}
     for group in groups:

@@ -8,7 +8,7 @@ nobody believes counts without a ledger row that names their ETag, and the recei
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from secrets import token_hex
@@ -18,10 +18,11 @@ from wordfreq.counting import SMALL, Stores, count_items
 from wordfreq.counts import read_counts
 from wordfreq.errors import ChangedError, InputError, NotFoundError, WordfreqError
 from wordfreq.formats import CountedFile, ItemReceipt, Receipt
+from wordfreq.job import JobInfo
 from wordfreq.partials import partial_key, store_partial
 from wordfreq.plan import Counted, Item, PlanHead, Task
 from wordfreq.plan_store import load_head, load_task
-from wordfreq.receipts import check_token, read_receipt, take_lease, write_receipt
+from wordfreq.receipts import read_receipt, take_lease, write_receipt
 from wordfreq.storage import open_store
 from wordfreq.tally import Tally
 from wordfreq.words import COUNTER_VERSION
@@ -31,28 +32,6 @@ STAGE = "migrate"
 Progress = Callable[[str], None]
 
 _EVERY = 5.0  # seconds between two lines of progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobInfo:
-    """What AWS Batch and its client say about this container; all empty by hand.
-
-    `submission` is the token of the SubmitJob call, see `receipts.take_lease`.
-    """
-
-    job_id: str = ""
-    attempt: int = 0
-    submission: str = ""
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> JobInfo:
-        """Read `AWS_BATCH_JOB_ID`, `AWS_BATCH_JOB_ATTEMPT` and `BATCH_SUBMISSION`."""
-        attempt = environment.get("AWS_BATCH_JOB_ATTEMPT", "")
-        return cls(
-            job_id=environment.get("AWS_BATCH_JOB_ID", ""),
-            attempt=int(attempt) if attempt.isdigit() else 0,
-            submission=check_token(environment.get("BATCH_SUBMISSION", "")),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +58,7 @@ def run_task(
     """
     head = load_head(plan)
     task = load_task(head, number)
-    if job.submission and (
-        holder := take_lease(head, STAGE, number, token=job.submission, job_id=job.job_id)
-    ):
+    if holder := take_lease(head, STAGE, number, job):
         return TaskOutcome(receipt=None, holder=holder)
     earlier = read_receipt(head, STAGE, number)
     if earlier is not None and earlier.final:

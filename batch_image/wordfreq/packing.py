@@ -4,7 +4,7 @@ Files are grouped in name order, so that a group is a range. Where groups end mu
 the other files, or one new file would shift every group behind it and spoil all their partials. So
 every boundary between two neighbours has a priority, a hash of the name before it, and a range too
 big for one group is cut at its strongest boundary, and so on down. What that means: adding or
-removing one file replaces at most two groups; all others stay what they were.
+removing one file changes only groups next to it, of no more than twice the target in all.
 """
 
 from __future__ import annotations

@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime, timezone
 
-from wordfreq.errors import AlreadyExistsError, NotFoundError, StorageError, WordfreqError
+from wordfreq.errors import AlreadyExistsError, NotFoundError, WordfreqError
 from wordfreq.formats import Receipt, receipt_name
+from wordfreq.job import JobInfo
 from wordfreq.plan import PlanHead
+from wordfreq.plan_store import load_head
 from wordfreq.storage import open_store
 
 
@@ -60,29 +63,55 @@ def write_receipt(head: PlanHead, receipt: Receipt) -> Receipt:
     return receipt
 
 
-def take_lease(head: PlanHead, stage: str, task: int, *, token: str, job_id: str) -> str | None:
+def take_lease(head: PlanHead, stage: str, task: int, job: JobInfo) -> str | None:
     """Claim the task for this job among all jobs of one submission.
 
     A SubmitJob whose answer got lost is sent again with the same token, so that two jobs may come
     of it; whichever asks first gets the task. Returns None when it is ours (a later attempt of the
-    same job included), else the id of the job that has it.
+    same job included, and always when there is no token), else the id of the job that has it.
     """
+    if not job.submission:
+        return None
     store = open_store(head.folder)
-    key = f"{stage}-{task:05d}.lease-{token}"
+    key = f"{stage}-{task:05d}.lease-{job.submission}"
     try:
-        store.put(key, job_id.encode(), if_absent=True)
+        store.put(key, job.job_id.encode(), if_absent=True)
     except AlreadyExistsError:
         holder = store.get(key).decode("utf-8", "replace")
-        return None if holder == job_id else holder
+        return None if holder == job.job_id else holder
     return None
 
 
-def check_token(token: str) -> str:
-    """A submission token as it is; it becomes part of an object's name.
+class SingleTask:
+    """A stage that is one job and can be repeated at will: lease before, receipt after.
 
-    Raises:
-        StorageError: it has characters that a name can't have.
+    A receipt is left on success only: a merge that failed for want of counts may well succeed
+    once they are there.
     """
-    if "/" in token or not token.isprintable() or len(token) > 200:
-        raise StorageError(f"BATCH_SUBMISSION is {token[:60]!r}: letters, digits and '-' are fine")
-    return token
+
+    def __init__(self, plan: str, stage: str, job: JobInfo) -> None:
+        self._head = load_head(plan)
+        self._stage = stage
+        self._job = job
+        self._started = datetime.now(timezone.utc)
+
+    def taken_by(self) -> str | None:
+        """The id of another job of the same submission that has the task, see `take_lease`."""
+        return take_lease(self._head, self._stage, 0, self._job)
+
+    def succeeded(self, counter_version: str) -> None:
+        """Leave the receipt, in place of an earlier one."""
+        finished = datetime.now(timezone.utc)
+        receipt = Receipt(
+            plan_id=self._head.id,
+            stage=self._stage,
+            task=0,
+            exit_code=0,
+            counter_version=counter_version,
+            started=self._started.isoformat(),
+            finished=finished.isoformat(),
+            seconds=(finished - self._started).total_seconds(),
+            job_id=self._job.job_id,
+            attempt=self._job.attempt,
+        )
+        open_store(self._head.folder).put(receipt_name(self._stage, 0), receipt.dumps())

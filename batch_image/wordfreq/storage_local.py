@@ -62,13 +62,16 @@ class LocalReader:
         self.info = info
 
     def __iter__(self) -> Iterator[bytes]:
+        left = self.info.size
         try:
-            while chunk := self._file.read(CHUNK):
+            # No further than its size, or a file growing as fast as we read would never end.
+            while left >= 0 and (chunk := self._file.read(CHUNK)):
+                left -= len(chunk)
                 yield chunk
             after = os.fstat(self._file.fileno())
         except OSError as error:
             raise translated(error, self._uri) from error
-        if _etag(after) != self.info.etag:
+        if left or _etag(after) != self.info.etag:
             raise ChangedError(f"{self._uri} was written to while being read; plan again")
 
 
@@ -102,8 +105,9 @@ class LocalStore(Store):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Walk the folder in key order."""
         try:
-            if not stat.S_ISDIR(os.stat(self.root).st_mode):  # noqa: PTH116
-                raise NotFoundError(f"{self.uri} is no folder; name a folder or a single file")
+            os.stat(self.root)  # noqa: PTH116 - ends with '/', so it has to be a folder
+        except NotADirectoryError as error:
+            raise NotFoundError(f"{self.uri} is no folder; check the name") from error
         except OSError as error:
             raise translated(error, self.uri) from error
         folder = prefix.rpartition("/")[0]

@@ -15,7 +15,7 @@ from wordfreq.storage import open_object
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 TASKS = "BATCH_TASKS"
 
-_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
 def parse_ranges(text: str) -> list[range]:
@@ -102,6 +102,6 @@ def task_number(index: int | None, environment: Mapping[str, str]) -> int:
 
 
 def _natural(text: str, name: str) -> int:
-    if re.fullmatch(r"\d{1,9}", text) is None:
+    if re.fullmatch("[0-9]{1,9}", text) is None:
         raise UsageError(f"{name} is {text!r}; it must be a task number, 0 or more")
     return int(text)
