@@ -30,11 +30,10 @@ def attach(stage: Stage) -> list[Unit]:
     place and its job is not listed yet.
     """
     notes = _notes(stage)
-    stage.resumed = stage.resumed or bool(notes)
+    stage.noted = frozenset(notes)
     rows = _listed(stage, set(notes))
     if not rows:
         return []
-    stage.resumed = True
     oldest = _oldest(stage, rows)
     details = stage.connection.api.describe([row["jobId"] for row in oldest])
     for row in oldest:
@@ -116,7 +115,8 @@ def _listed(stage: Stage, noted: set[str]) -> list[JobSummaryTypeDef]:
             for queue in stage.queues
             for row in stage.connection.api.by_name(queue, f"{stage.id.stem}*")
         ]
-        if noted <= {row["jobName"] for row in rows}:
+        missing = noted - {row["jobName"] for row in rows}
+        if not missing and (rows or not stage.resumed):
             break
     return rows
 

@@ -161,12 +161,14 @@ def _named(variable: str) -> str | None:
 
 
 def _region(endpoint: Endpoint) -> str:
-    """boto3 reads AWS_DEFAULT_REGION and profiles; AWS_REGION, which AWS's other SDKs read, is
-    honoured too.
+    """boto3 reads AWS_DEFAULT_REGION and profiles; AWS_REGION, as AWS's other SDKs do, is read
+    too.
     """
-    known = endpoint.region or boto3.Session(profile_name=endpoint.profile).region_name
+    if endpoint.region:
+        return endpoint.region
+    known: str | None = boto3.Session(profile_name=endpoint.profile).region_name
     known = known or os.environ.get("AWS_REGION")
-    if known is None:
+    if not known:
         raise BatchError(
             "no AWS Region is set: give the resource a region, or set AWS_REGION in the environment"
         )

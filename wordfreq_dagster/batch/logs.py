@@ -8,14 +8,14 @@ exception.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .api import Trouble, triage
 from .clock import Clock
-from .model import Attempt
+from .model import Attempt, LogRef
 from .throttle import RateBudget
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = ["LogReader"]
 
 LINES = 100
 TRIES = 4
+FOLLOW_PAUSE = 2.0
 
 
 class LogReader:
@@ -65,6 +66,46 @@ class LogReader:
             if note:
                 notes.append(note)
         return tuple(found), "; ".join(notes)
+
+    def follow(
+        self, ref: LogRef, ended: Callable[[], bool], *, pause: float = FOLLOW_PAUSE
+    ) -> Iterator[str]:
+        """Yield the lines of one stream as they come, each once, until `ended()` and nothing is
+        left.
+
+        Sleeps at least two seconds where there is nothing new: the quota of reads is the account's.
+        """
+        if self._client is None:
+            return
+        token: str | None = None
+        while True:
+            last_round = ended()
+            request: dict[str, Any] = {"nextToken": token} if token else {}
+            self._budget.take()
+            self.calls["GetLogEvents"] += 1
+            try:
+                answer = self._client.get_log_events(
+                    logGroupName=ref.group,
+                    logStreamName=ref.stream,
+                    startFromHead=True,
+                    **request,
+                )
+            except (ClientError, BotoCoreError) as error:
+                # The stream may not be there yet; a throttle passes.
+                if triage(error) is Trouble.THROTTLED:
+                    self._budget.throttled()
+                if last_round:
+                    return
+                self._clock.sleep(max(FOLLOW_PAUSE, pause))
+                continue
+            self._budget.succeeded()
+            yield from (event.get("message", "").rstrip("\n") for event in answer["events"])
+            token = answer.get("nextForwardToken", token)
+            if answer["events"]:
+                continue
+            if last_round:
+                return
+            self._clock.sleep(max(FOLLOW_PAUSE, pause))
 
     def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
         assert self._client is not None

@@ -27,7 +27,10 @@ __all__ = ["keep_oldest", "recheck", "submit_round"]
 
 _DEFINITION_TROUBLE = re.compile(r"definition", re.IGNORECASE)
 # When to look again for a second job after an unclear answer, in seconds after the submission.
-RECHECKS = (15.0, 60.0, 180.0)
+RECHECKS = (15.0, 45.0, 90.0, 180.0)
+# Until then the end of such a job is not believed: its containers may have left the work to the
+# other one, which holds the lease and is not listed yet.
+HOLD_SECONDS = 60.0
 
 
 def submit_round(stage: Stage, pending: Sequence[int], how: dict[int, Again]) -> None:
@@ -119,7 +122,9 @@ def _send(stage: Stage, request: dict[str, Any]) -> tuple[str, bool]:
     """Return the job's id, and whether a second one may exist."""
     api = stage.connection.api
     backoff = api.backoff()
-    unsure = stage.resumed
+    # How many requests may have been carried out without our knowing. One that an earlier life of
+    # the stage noted, and that is not listed so far, is such a one.
+    unclear = 1 if request["jobName"] in stage.noted else 0
     refused = 0
     while True:
         try:
@@ -130,14 +135,14 @@ def _send(stage: Stage, request: dict[str, Any]) -> tuple[str, bool]:
                 refused += 1
                 _raise_unless_definition(stage, request, error, refused)
             elif trouble is Trouble.UNCERTAIN:
-                unsure = True
+                unclear += 1
                 found = _look_up(stage, request["jobQueue"], request["jobName"])
                 if found is not None:
                     stage.log.info(
                         f"{stage.job.name}: the answer to SubmitJob was lost ({error}); "
                         f"the job was found by its name: {found}"
                     )
-                    return found, True
+                    return found, unclear > 1
             if backoff.give_up():
                 raise BatchUnavailableError(
                     f"job {stage.job.name} could not be submitted to {request['jobQueue']} in "
@@ -145,7 +150,7 @@ def _send(stage: Stage, request: dict[str, Any]) -> tuple[str, bool]:
                 ) from error
             backoff.wait()
             continue
-        if not unsure:
+        if not unclear:
             return answer["jobId"], False
         kept = keep_oldest(stage, request["jobQueue"], request["jobName"])
         return kept or answer["jobId"], True
@@ -194,8 +199,7 @@ def keep_oldest(stage: Stage, queue: str, name: str) -> str | None:
     if newer:
         stage.log.warning(
             f"{stage.job.name}: {len(newer)} more job(s) named {name} appeared after an unclear "
-            f"answer; "
-            f"kept the oldest, {rows[0]['jobId']}, and ended {', '.join(newer)}"
+            f"answer; kept the oldest, {rows[0]['jobId']}, and ended {', '.join(newer)}"
         )
         stage.connection.api.terminate(newer, f"duplicate of {rows[0]['jobId']}")
     return rows[0]["jobId"]

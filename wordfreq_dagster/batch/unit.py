@@ -120,6 +120,8 @@ class Stage:
     usage: Usage = field(default_factory=Usage)
     next_round: int = 0
     submitting: str = ""
+    # Submissions noted in the scratch place by an earlier life, by job name.
+    noted: frozenset[str] = frozenset()
     closed: bool = False
 
     @property

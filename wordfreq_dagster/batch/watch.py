@@ -12,7 +12,7 @@ from itertools import islice
 from .api import PAGE
 from .describer import poll_interval
 from .rows import from_summary
-from .submit import recheck
+from .submit import HOLD_SECONDS, recheck
 from .unit import ENDED, Stage, Unit
 
 __all__ = ["counts_of", "wait"]
@@ -78,6 +78,9 @@ def _observe(stage: Stage, unit: Unit, detail: object) -> None:
         unit.moved_at = now
     unit.counts = counts
     if status in ENDED:
+        if unit.unsure and now - unit.submitted_at < HOLD_SECONDS:
+            recheck(stage, unit)
+            return
         recheck(stage, unit, final=True)
         unit.ended = unit.detail is not None
         if unit.ended:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,9 +104,7 @@ class Bench:
         """The task number as a container finds it: by BATCH_TASKS and its index."""
         text = job.environment["BATCH_TASKS"]
         if text.startswith("@"):
-            path = text.removeprefix("@file://")
-            with open(path) as listed:
-                text = listed.read()
+            text = Path(text.removeprefix("@file://")).read_text()
         return _parse(text)[job.index or 0]
 
     def container(self, job: SimulatedJob) -> SimulatedRun:
@@ -161,16 +162,17 @@ def _parse(text: str) -> tuple[int, ...]:
 
 
 def _replace(run: SimulatedRun, **fields: Any) -> SimulatedRun:
-    import dataclasses
-
     return dataclasses.replace(run, **fields)
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A bench; `@pytest.mark.parametrize("bench", [vcpus], indirect=True)` bounds what runs at
+    once.
+    """
     clock = VirtualClock()
     runner = SimulatedRunner()
-    with EmbeddedBatch(clock=clock, runner=runner) as aws:
+    with EmbeddedBatch(clock=clock, runner=runner, vcpus=getattr(request, "param", None)) as aws:
         made = Bench(aws=aws, clock=clock)
         runner.behaviour = made.container
         yield made
@@ -179,3 +181,22 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture
 def scratch(tmp_path: Any) -> LocalScratch:
     return LocalScratch(tmp_path / "scratch")
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[list[tuple[str, ...]]]:
+    """Measured figures; printed at the end when BATCH_FIGURES names a file."""
+    found: list[tuple[str, ...]] = []
+    yield found
+    if target := os.environ.get("BATCH_FIGURES"):
+        Path(target).write_text("\n".join(" | ".join(row) for row in found) + "\n")
+
+
+@pytest.fixture
+def record_figure(figures: list[tuple[str, ...]]) -> Callable[..., None]:
+    """Note a measured figure of a behaviour, for docs/batch-behaviours.md."""
+
+    def note(what: str, *values: Any) -> None:
+        figures.append((what, *(str(value) for value in values)))
+
+    return note
