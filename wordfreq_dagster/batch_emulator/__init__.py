@@ -1,7 +1,8 @@
 """An embedded AWS Batch for development and tests: the real REST-JSON API on a loopback port.
 
-Plain boto3 with AWS_ENDPOINT_URL_BATCH and AWS_ENDPOINT_URL_LOGS, and the `aws` command, work
-against it. See docs/batch-emulator.md. It imports nothing of the rest of this project.
+Plain boto3 and the `aws` command work against it, through AWS_ENDPOINT_URL_BATCH and
+AWS_ENDPOINT_URL_CLOUDWATCH_LOGS. See docs/batch-emulator.md. It imports nothing of the rest of
+this project.
 """
 
 from wordfreq_dagster.batch_emulator.clock import Clock, SystemClock, VirtualClock

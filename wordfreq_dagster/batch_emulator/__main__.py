@@ -24,7 +24,8 @@ examples:
   # two images, state kept in a folder
   python -m wordfreq_dagster.batch_emulator --port 8642 --state .local/batch \\
       --image wordfreq:local="python -m wordfreq" --image shell="sh -c"
-  export AWS_ENDPOINT_URL_BATCH=http://127.0.0.1:8642 AWS_ENDPOINT_URL_LOGS=http://127.0.0.1:8642
+  export AWS_ENDPOINT_URL_BATCH=http://127.0.0.1:8642
+  export AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=http://127.0.0.1:8642
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1
   aws batch submit-job --job-name hello --job-queue local --job-definition hello
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 import tempfile
@@ -30,6 +31,8 @@ from wordfreq_dagster.batch_emulator.runners import Runner, SimulatedRunner
 from wordfreq_dagster.batch_emulator.scheduler import Host, Scheduler
 from wordfreq_dagster.batch_emulator.server import Server
 from wordfreq_dagster.batch_emulator.store import Store
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_NAME = "local"
 UNLIMITED_VCPUS = 1_000_000
@@ -102,7 +105,7 @@ class EmbeddedBatch:
 
     @property
     def url(self) -> str:
-        """The address for AWS_ENDPOINT_URL_BATCH and AWS_ENDPOINT_URL_LOGS."""
+        """The address for AWS_ENDPOINT_URL_BATCH and AWS_ENDPOINT_URL_CLOUDWATCH_LOGS."""
         if self._server is None:
             raise EmulatorError("The emulator is not started; use it as a context manager.")
         return self._server.url
@@ -250,6 +253,10 @@ class EmbeddedBatch:
             return wire.success(call, result, request_id)
         except ApiError as error:
             return wire.failure(error, request_id)
+        except Exception:
+            logger.exception("The Batch emulator failed at %s %s", method, target)
+            text = "The Batch emulator failed; its log has the traceback."
+            return wire.failure(ApiError("ServerException", text, status=500), request_id)
 
     def _before(self, faults: list[Fault]) -> ApiError | None:
         for fault in faults:

@@ -7,6 +7,7 @@ background thread serves the timers; a `VirtualClock` calls `run_due` itself.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
@@ -19,6 +20,8 @@ from wordfreq_dagster.batch_emulator.model import Exit, Job, JobSpec
 from wordfreq_dagster.batch_emulator.runners import Runner
 from wordfreq_dagster.batch_emulator.scheduler import Scheduler
 from wordfreq_dagster.batch_emulator.store import Store
+
+logger = logging.getLogger(__name__)
 
 RETENTION_SECONDS = 7 * 86_400.0
 """Finished jobs stay visible for at least this long (AWS Batch user guide, job states)."""
@@ -146,7 +149,11 @@ class Engine:
                     self._wake.wait(wait)
                 if self._stopped:
                     return
-            self.run_due(self.now())
+            try:
+                self.run_due(self.now())
+            except Exception:
+                # The thread must go on: without it no job would ever progress again.
+                logger.exception("A timer of the Batch emulator failed")
 
     # What clients ask for
 

@@ -215,7 +215,8 @@ def _announce(emulator: EmbeddedBatch, folder: Path | None) -> None:
     images = emulator.runner.images if isinstance(emulator.runner, SubprocessRunner) else None
     lines = [
         f"Batch emulator: listening on {emulator.url} (pid {os.getpid()}; {kept})",
-        f"  export AWS_ENDPOINT_URL_BATCH={emulator.url} AWS_ENDPOINT_URL_LOGS={emulator.url}",
+        f"  export AWS_ENDPOINT_URL_BATCH={emulator.url}",
+        f"  export AWS_ENDPOINT_URL_CLOUDWATCH_LOGS={emulator.url}",
     ]
     if images is not None:
         lines.append(f"  images: {', '.join(images) or 'none (name some with --image)'}")

@@ -5,6 +5,7 @@ Requests are checked with botocore's own validator plus the enums, which it leav
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import uuid
@@ -45,9 +46,7 @@ class Wire:
     """Translates HTTP requests to calls and results to answers."""
 
     def __init__(self) -> None:
-        session = botocore.session.Session()
-        self.batch: ServiceModel = session.get_service_model("batch")
-        self.logs: ServiceModel = session.get_service_model("logs")
+        self.batch, self.logs = _models()
         self._validator = ParamValidator()
         self._routes: list[tuple[str, re.Pattern[str], OperationModel]] = []
         for name in self.batch.operation_names:
@@ -99,6 +98,12 @@ class Wire:
         for path, value, allowed in _enum_problems(request, shape, ""):
             choices = ", ".join(allowed)
             raise rejected(f"Invalid value {value!r} for {path}, must be one of: {choices}")
+
+
+@functools.cache
+def _models() -> tuple[ServiceModel, ServiceModel]:
+    session = botocore.session.Session()
+    return session.get_service_model("batch"), session.get_service_model("logs")
 
 
 def _json(body: bytes) -> Document:

@@ -68,6 +68,7 @@ def test_the_job_sees_the_variables_that_batch_sets(bench: Any) -> None:
     child = environments[f"{array}:1"]
     assert child["AWS_BATCH_JOB_ID"] == f"{array}:1"
     assert child["AWS_BATCH_JOB_ARRAY_INDEX"] == "1"
+    assert child["AWS_BATCH_JOB_ARRAY_SIZE"] == "2"
 
 
 def test_parameters_replace_placeholders_in_the_command(bench: Any) -> None:
