@@ -109,6 +109,23 @@ def build_plan(
     )
 
 
+def _check_plan(places: _Places) -> None:
+    plan = places.plan
+    beside = replace(plan, key=plan.key.removesuffix(".json") + "/")
+    reserved = replace(places.destination, key=places.destination.key + RESERVED)
+    for what, location in (("the plan", plan), ("the folder of the plan's receipts", beside)):
+        if _inside(location, places.source):
+            raise UsageError(
+                f"{what} {location.uri} lies inside the source {places.source.uri}: it would be "
+                "counted as an input next time; put the plan elsewhere"
+            )
+        if _inside(location, places.destination) and not _inside(location, reserved):
+            raise UsageError(
+                f"{what} {location.uri} lies inside the destination {places.destination.uri}, "
+                "where `merge --source` would read it as counts; put the plan elsewhere"
+            )
+
+
 def _silent(_: str) -> None:
     pass
 
@@ -166,17 +183,7 @@ def _places(source: str, destination: str, plan: str) -> _Places:
             f"the source {source} lies inside the destination {destination}: its files would be "
             f"read as results; {advice}"
         )
-    if _inside(places.plan, places.source):
-        raise UsageError(
-            f"the plan {plan} lies inside the source {source}: it would be counted as an input "
-            "next time; put it elsewhere"
-        )
-    reserved = replace(places.destination, key=places.destination.key + RESERVED)
-    if _inside(places.plan, places.destination) and not _inside(places.plan, reserved):
-        raise UsageError(
-            f"the plan {plan} lies inside the destination {destination}, where `merge --source` "
-            "would read it as counts; put it elsewhere"
-        )
+    _check_plan(places)
     return places
 
 

@@ -221,8 +221,10 @@ def test_only_the_files_asked_for(wordfreq, folder):
         ("in", "link/results", "p.json", "lies inside the source"),
         ("in/sub", "in", "p.json", "lies inside the destination"),
         ("in/a.txt", "in", "p.json", "lies inside the destination"),
-        ("in", "out", "in/p.json", "the plan in/p.json lies inside the source"),
-        ("in", "out", "out/p.json", "the plan out/p.json lies inside the destination"),
+        ("in", "out", "in/p.json", "in/p.json lies inside the source"),
+        ("in", "out", "out/p.json", "out/p.json lies inside the destination"),
+        ("in", "out", "out.json", "plan's receipts"),
+        ("in", "out", "in.json", "plan's receipts"),
     ],
 )
 def test_places_that_would_spoil_each_other_are_refused(
