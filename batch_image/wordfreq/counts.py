@@ -132,14 +132,15 @@ def _plausible(words: list[str], counts: list[str]) -> bool:
     A count may not be empty, begin with 0 or hold anything but ASCII digits; `isdecimal` alone
     would let other digits pass.
     """
-    digits = "".join(counts)
+    numbers = "\n" + "\n".join(counts)
+    digits = numbers.replace("\n", "")
     return (
         digits.isdecimal()
         and digits.isascii()
+        and "\n0" not in numbers
         and all(counts)
         and all(words)
         and max(map(len, counts)) <= _MOST_DIGITS
-        and not any(count[0] == "0" for count in counts)
         and not _CONTROL.search("".join(words))
     )
 
