@@ -1,6 +1,7 @@
 """The counts of each file: one dynamic partition a file, one array job for all of a run."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from wordfreq.formats import ItemReceipt, Plan
@@ -12,6 +13,8 @@ from wordfreq_dagster.assets.source_files import GROUP, OWNERS
 from wordfreq_dagster.batch import BatchJobs
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations, describe_uri
+
+_REPORT_SECONDS = 5.0
 
 
 @dg.asset(
@@ -45,9 +48,7 @@ def word_counts(
         receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
     )
     report = report_files(planned, outcome, chosen=keys)
-    for item in report.done:
-        if unusable_partition_key(item.name) is None:
-            yield _materialization(context.asset_key, item, locations)
+    yield from _materializations(context, report.done, locations)
 
     totals = {"plan": planned.head.plan.uri, **report.totals(), **outcome.metadata()}
     if report.failed:
@@ -94,6 +95,19 @@ def _plan_for(
         planned = locations.look(plan=uri, only=keys)
         locations.save_plan(planned)
     return planned
+
+
+def _materializations(
+    context: dg.AssetExecutionContext, done: Sequence[ItemReceipt], locations: Locations
+) -> Iterator[dg.AssetMaterialization]:
+    """One event a file; writing them takes Dagster some milliseconds each, so say how far it is."""
+    due = time.monotonic() + _REPORT_SECONDS
+    for number, item in enumerate(done):
+        if time.monotonic() > due:
+            context.log.info(f"reported {number:,} of {len(done):,} files to Dagster")
+            due = time.monotonic() + _REPORT_SECONDS
+        if unusable_partition_key(item.name) is None:
+            yield _materialization(context.asset_key, item, locations)
 
 
 def _materialization(

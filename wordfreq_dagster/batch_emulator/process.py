@@ -183,9 +183,15 @@ def serve(
         stack.enter_context(emulator)
         if folder is not None:
             _write_endpoint(folder, emulator)
-            stack.callback((folder / ENDPOINT).unlink, missing_ok=True)
+            stack.callback(_remove_endpoint, folder, emulator)
         _announce(emulator, folder)
-        _watch(emulator, stop, idle_exit_seconds=idle_exit_seconds, faults_file=faults_file)
+        _watch(
+            emulator,
+            stop,
+            folder=folder,
+            idle_exit_seconds=idle_exit_seconds,
+            faults_file=faults_file,
+        )
         print("Batch emulator: stopping", flush=True)  # noqa: T201 - the program's output
 
 
@@ -210,6 +216,20 @@ def _write_endpoint(folder: Path, emulator: EmbeddedBatch) -> None:
     temporary.replace(folder / ENDPOINT)
 
 
+def _is_published(folder: Path, emulator: EmbeddedBatch) -> bool:
+    """Whether the folder still names this emulator: it may have been deleted, and made anew."""
+    try:
+        document = json.loads((folder / ENDPOINT).read_text(encoding="utf-8"))
+        return bool(document["id"] == emulator.id)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _remove_endpoint(folder: Path, emulator: EmbeddedBatch) -> None:
+    if _is_published(folder, emulator):
+        (folder / ENDPOINT).unlink(missing_ok=True)
+
+
 def _announce(emulator: EmbeddedBatch, folder: Path | None) -> None:
     kept = f"state in {folder}" if folder else "nothing is kept"
     images = emulator.runner.images if isinstance(emulator.runner, SubprocessRunner) else None
@@ -227,6 +247,7 @@ def _watch(
     emulator: EmbeddedBatch,
     stop: threading.Event,
     *,
+    folder: Path | None,
     idle_exit_seconds: float | None,
     faults_file: Path | None,
 ) -> None:
@@ -234,6 +255,9 @@ def _watch(
     while not stop.wait(_CHECK_SECONDS) and not emulator.shutdown_requested:
         if faults_file is not None:
             changed = _load_faults(emulator, faults_file, changed)
+        if folder is not None and not _is_published(folder, emulator):
+            print(f"Batch emulator: {folder} is gone or another's", flush=True)  # noqa: T201
+            return
         if idle_exit_seconds is None or emulator.engine.busy():
             continue
         if time.monotonic() - emulator.last_activity > idle_exit_seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,17 @@ def test_it_leaves_when_idle_but_not_while_a_job_runs(folder: Path, tools: Any) 
     tools.eventually(lambda: not tools.lives(endpoint.pid))
     assert "idle for 1 s" in (folder / "emulator.log").read_text()
     assert not (folder / "endpoint.json").exists()
+
+
+def test_it_leaves_when_its_folder_is_deleted_and_spares_its_successor(
+    folder: Path, tools: Any
+) -> None:
+    first = ensure_running(folder, images=tools.images)
+    shutil.rmtree(folder)
+    second = ensure_running(folder, images=tools.images)
+    assert second.pid != first.pid
+    tools.eventually(lambda: not tools.lives(first.pid))
+    assert ensure_running(folder, images=tools.images).pid == second.pid
 
 
 def test_one_that_can_not_start_says_why(folder: Path) -> None:
