@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wordfreq_dagster.batch_emulator.launch import log_stream
 from wordfreq_dagster.batch_emulator.model import Attempt, Document, Job, Status
 
 CLUSTER = "local_Batch"
@@ -57,7 +58,7 @@ def detail(job: Job, names: Names) -> Document:
         "dependsOn": [_present({"jobId": d.job_id, "type": d.type}) for d in spec.depends_on],
         "jobDefinition": spec.definition_arn,
         "parameters": dict(spec.parameters),
-        "container": _container(job, names),
+        **_work(job, names),
         "timeout": {"attemptDurationSeconds": spec.timeout_seconds}
         if spec.timeout_seconds
         else None,
@@ -74,7 +75,7 @@ def detail(job: Job, names: Names) -> Document:
 
 def summary(job: Job, names: Names) -> Document:
     """Return the JobSummary of a job, array parent or child."""
-    exit_code, reason = _last(job)
+    exit_code, reason = (None, None) if job.spec.ecs is not None else _last(job)
     container = _present({"exitCode": exit_code, "reason": reason})
     return _present(
         {
@@ -116,38 +117,65 @@ def _last(job: Job) -> tuple[int | None, str | None]:
     return job.attempts[-1].exit_code, job.attempts[-1].reason
 
 
-def _container(job: Job, names: Names) -> Document:
-    exit_code, reason = _last(job)
+def _work(job: Job, names: Names) -> Document:
+    """Return the container, or for ecsProperties the task with its containers."""
     run, last = job.run, job.attempts[-1] if job.attempts else None
     task_id = run.task_id if run else last.task_id if last else None
     stream = run.log_stream if run else last.log_stream if last else None
-    return _present(
-        {
-            **job.spec.container,
-            "networkInterfaces": [],
-            "exitCode": exit_code,
-            "reason": reason,
-            "logStreamName": stream,
-            "taskArn": names.task(task_id) if task_id else None,
-            "containerInstanceArn": names.instance() if stream else None,
-        }
-    )
+    place = {
+        "taskArn": names.task(task_id) if task_id else None,
+        "containerInstanceArn": names.instance() if stream else None,
+    }
+    if job.spec.ecs is not None:
+        containers = _task_containers(job)
+        task = _present({**job.spec.ecs, **place, "containers": containers})
+        return {"container": {}, "ecsProperties": {"taskProperties": [task]}}
+    exit_code, reason = _last(job)
+    container = {
+        **job.spec.container,
+        **place,
+        "networkInterfaces": [],
+        "exitCode": exit_code,
+        "reason": reason,
+        "logStreamName": stream,
+    }
+    return {"container": _present(container)}
+
+
+def _task_containers(job: Job) -> list[Document]:
+    run, spec = job.run, job.spec
+    if run is not None:
+        streams = [
+            {"logStreamName": log_stream(spec, c, run.task_id)} if run.log_stream else {}
+            for c in spec.containers
+        ]
+        return [{**c, **s} for c, s in zip(spec.containers, streams, strict=True)]
+    ended = job.attempts[-1].containers if job.attempts else ({},) * len(spec.containers)
+    return [
+        {**c, "networkInterfaces": [], **e} for c, e in zip(spec.containers, ended, strict=True)
+    ]
 
 
 def _attempt(attempt: Attempt, names: Names) -> Document:
-    container: Document = {
-        "taskArn": names.task(attempt.task_id),
-        "exitCode": attempt.exit_code,
-        "reason": attempt.reason,
-        "logStreamName": attempt.log_stream,
-        "networkInterfaces": [],
-    }
+    container: Document = {}
+    tasks: list[Document] = []
+    place = {"taskArn": names.task(attempt.task_id)}
+    if attempt.containers:
+        tasks = [{**place, "containers": list(attempt.containers)}]
+    else:
+        container = {
+            **place,
+            "exitCode": attempt.exit_code,
+            "reason": attempt.reason,
+            "logStreamName": attempt.log_stream,
+            "networkInterfaces": [],
+        }
     return _present(
         {
             "container": _present(container),
             "startedAt": attempt.started_at,
             "stoppedAt": attempt.stopped_at,
             "statusReason": attempt.status_reason,
-            "taskProperties": [],
+            "taskProperties": tasks,
         }
     )

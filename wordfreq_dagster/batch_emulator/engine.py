@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from wordfreq_dagster.batch_emulator.clock import Clock, Timers, VirtualClock
 from wordfreq_dagster.batch_emulator.faults import Faults
-from wordfreq_dagster.batch_emulator.launch import log_group
+from wordfreq_dagster.batch_emulator.groups import Groups
+from wordfreq_dagster.batch_emulator.launch import streams
 from wordfreq_dagster.batch_emulator.logs import LogStore
 from wordfreq_dagster.batch_emulator.machine import Machine
 from wordfreq_dagster.batch_emulator.model import Exit, Job, JobSpec
@@ -43,6 +44,7 @@ class Engine:
         faults: Faults,
         store: Store,
     ) -> None:
+        groups = Groups(runner)
         self.clock = clock
         self.logs = logs
         self.faults = faults
@@ -50,14 +52,14 @@ class Engine:
         self.machine = Machine(
             now=clock.now,
             later=self.later,
-            runner=runner,
+            runner=groups,
             scheduler=scheduler,
             logs=logs,
             faults=faults,
         )
         self.jobs = self.machine.jobs
         self.on_change = self.machine.on_change
-        self._runner = runner
+        self._runner = groups
         self._store = store
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
@@ -67,7 +69,7 @@ class Engine:
         self._next_sweep = 0.0
         self._stopped = False
         self._thread: threading.Thread | None = None
-        runner.bind(self)
+        groups.bind(self)
         faults.changed = self.faults_changed
 
     # Life of the engine
@@ -245,8 +247,7 @@ class Engine:
 
     def _forget(self, job: Job) -> None:
         del self.jobs[job.id]
-        group = log_group(job.spec)
         for one in job.children or [job]:
             for attempt in one.attempts:
-                if attempt.log_stream:
-                    self.logs.delete(group, attempt.log_stream)
+                for group, stream in streams(job.spec, attempt.task_id):
+                    self.logs.delete(group, stream)

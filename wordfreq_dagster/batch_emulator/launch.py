@@ -6,58 +6,72 @@ driver".
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from wordfreq_dagster.batch_emulator.model import Job, JobSpec, Run
+from wordfreq_dagster.batch_emulator.model import Document, Job, JobSpec, Run
 from wordfreq_dagster.batch_emulator.runners import Task
 
 DEFAULT_GROUP = "/aws/batch/job"
 
 
-def task_of(job: Job, run: Run, group: str, stream: str) -> Task:
+def task_of(job: Job, run: Run) -> Task:
     """Return the task of the job's attempt `run`."""
     spec = job.spec
-    container = spec.container
-    environment = {e["name"]: e.get("value", "") for e in container.get("environment", [])}
-    environment |= {
+    set_by_batch = {
         "AWS_BATCH_JOB_ID": job.id,
         "AWS_BATCH_JOB_ATTEMPT": str(run.number),
         "AWS_BATCH_CE_NAME": run.compute_environment,
         "AWS_BATCH_JQ_NAME": spec.queue,
     }
     if job.parent is not None:
-        environment["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
-        environment["AWS_BATCH_JOB_ARRAY_SIZE"] = str(job.parent.size)
-    return Task(
-        id=run.task_id,
-        job_id=job.id,
-        job_name=spec.name,
-        queue=spec.queue,
-        index=job.index,
-        attempt=run.number,
-        image=container["image"],
-        command=tuple(container.get("command", ())),
-        environment=environment,
-        vcpus=spec.vcpus,
-        memory_mib=spec.memory_mib,
-        log_group=group,
-        log_stream=stream,
-        container=container,
-    )
+        set_by_batch["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
+        set_by_batch["AWS_BATCH_JOB_ARRAY_SIZE"] = str(job.parent.size)
+
+    def one(container: Document, task_id: str) -> Task:
+        own = {e["name"]: e.get("value", "") for e in container.get("environment", [])}
+        return Task(
+            id=task_id,
+            job_id=job.id,
+            job_name=spec.name,
+            queue=spec.queue,
+            index=job.index,
+            attempt=run.number,
+            image=container["image"],
+            command=tuple(container.get("command", ())),
+            environment={**own, **set_by_batch},
+            vcpus=spec.vcpus,
+            memory_mib=spec.memory_mib,
+            log_group=log_group(container),
+            log_stream=log_stream(spec, container, run.task_id),
+            container=container,
+        )
+
+    task = one(spec.container, run.task_id)
+    if spec.ecs is None:
+        return task
+    parts = (one(c, f"{run.task_id}-{i}") for i, c in enumerate(spec.containers))
+    return dataclasses.replace(task, parts=tuple(parts))
 
 
-def _options(spec: JobSpec) -> dict[str, Any]:
-    logging = spec.container.get("logConfiguration") or {}
+def _options(container: Document) -> dict[str, Any]:
+    logging = container.get("logConfiguration") or {}
     options: dict[str, Any] = logging.get("options") or {}
     return options
 
 
-def log_group(spec: JobSpec) -> str:
-    """Return the CloudWatch log group the job writes to."""
-    return str(_options(spec).get("awslogs-group", DEFAULT_GROUP))
+def log_group(container: Document) -> str:
+    """Return the CloudWatch log group the container writes to."""
+    return str(_options(container).get("awslogs-group", DEFAULT_GROUP))
 
 
-def log_stream(spec: JobSpec, task_id: str) -> str:
-    """Return the log stream of one attempt: `<definition or prefix>/default/<ECS task id>`."""
+def log_stream(spec: JobSpec, container: Document, task_id: str) -> str:
+    """Return the log stream: `<definition or prefix>/<container or default>/<ECS task id>`."""
     definition = spec.definition_arn.rpartition("/")[2].partition(":")[0]
-    return f"{_options(spec).get('awslogs-stream-prefix', definition)}/default/{task_id}"
+    prefix = _options(container).get("awslogs-stream-prefix", definition)
+    return f"{prefix}/{container.get('name', 'default')}/{task_id}"
+
+
+def streams(spec: JobSpec, task_id: str) -> list[tuple[str, str]]:
+    """Return (group, stream) of each container of an attempt."""
+    return [(log_group(c), log_stream(spec, c, task_id)) for c in spec.containers]

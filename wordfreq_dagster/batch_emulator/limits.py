@@ -35,6 +35,7 @@ SHARES: Final = 500
 QUEUES: Final = 50
 ENVIRONMENTS: Final = 50
 ENVIRONMENTS_PER_QUEUE: Final = 3
+CONTAINERS: Final = 10
 STATE_LIMIT_SECONDS: Final = (600, 86_400)
 
 OVERRIDES_TOO_LONG: Final = "Container Overrides length must be at most 8192"  # (recorded)

@@ -6,6 +6,7 @@ after every change; time, timers and the runner come from outside.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import uuid
 from collections import deque
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from wordfreq_dagster.batch_emulator import retries
 from wordfreq_dagster.batch_emulator.dependencies import Dependencies
 from wordfreq_dagster.batch_emulator.faults import Fault, Faults
-from wordfreq_dagster.batch_emulator.launch import log_group, log_stream, task_of
+from wordfreq_dagster.batch_emulator.launch import log_stream, streams, task_of
 from wordfreq_dagster.batch_emulator.logs import LogStore
 from wordfreq_dagster.batch_emulator.model import (
     ACTIVE,
@@ -25,6 +26,7 @@ from wordfreq_dagster.batch_emulator.model import (
     UNSTARTED,
     Attempt,
     ComputeEnvironment,
+    Document,
     Exit,
     Job,
     JobSpec,
@@ -127,11 +129,14 @@ class Machine:
     def task_started(self, task_id: str, handle: str | None) -> None:
         """STARTING -> RUNNING."""
         job = self._tasks.get(task_id)
-        if job is None or job.run is None or job.status is not Status.STARTING:
+        if job is None or job.run is None:
             return
         run = job.run
         run.handle = handle
-        run.log_stream = log_stream(job.spec, task_id)
+        self.touch(job)
+        if job.status is not Status.STARTING:
+            return  # one more container of the same attempt
+        run.log_stream = log_stream(job.spec, job.spec.container, task_id)
         run.started_at = job.started_at = self.now_ms()
         if job.parent is not None and job.parent.started_at is None:
             job.parent.started_at = job.started_at
@@ -224,12 +229,13 @@ class Machine:
             compute_environment=environment.name,
             instance_id=self.instance_id,
         )
-        task = task_of(job, run, log_group(job.spec), log_stream(job.spec, run.task_id))
+        task = task_of(job, run)
         self._tasks[task.id] = job
         self._move(job, Status.STARTING)
         if fault is not None and self._strike(job, run, fault):
             return
-        self._logs.create(task.log_group, task.log_stream, now=self.now_ms())
+        for group, stream in streams(job.spec, run.task_id):
+            self._logs.create(group, stream, now=self.now_ms())
         self._runner.start(task)
 
     def _strike(self, job: Job, run: Run, fault: Fault) -> bool:
@@ -246,9 +252,10 @@ class Machine:
     def _record(self, job: Job, run: Run, end: Exit) -> None:
         stopping = job.end_reason if job.terminated else run.stopping
         if stopping is not None:
-            end = Exit(exit_code=end.exit_code, reason=end.reason, status_reason=stopping)
+            end = dataclasses.replace(end, status_reason=stopping)
         now = self.now_ms()
-        self._logs.close(log_group(job.spec), log_stream(job.spec, run.task_id), now=now)
+        for group, stream in streams(job.spec, run.task_id):
+            self._logs.close(group, stream, now=now)
         attempt = Attempt(
             task_id=run.task_id,
             log_stream=run.log_stream,
@@ -257,6 +264,7 @@ class Machine:
             exit_code=end.exit_code,
             reason=end.reason,
             status_reason=end.status_reason,
+            containers=_containers(job, run, end),
         )
         job.attempts = (*job.attempts, attempt)
         again = not (job.terminated or run.final)
@@ -376,6 +384,23 @@ class Machine:
                 self._runner.recover(run.handle)
             reason = HOST_LOST.format(run.instance_id)
             self._record(job, run, Exit(exit_code=None, status_reason=reason))
+
+
+def _containers(job: Job, run: Run, end: Exit) -> tuple[Document, ...]:
+    """Return what is shown of each container of a job of ecsProperties."""
+    if job.spec.ecs is None:
+        return ()
+    # An end that comes from a fault is the first container's.
+    known = end.containers or ({"exitCode": end.exit_code, "reason": end.reason},)
+    shown = []
+    for place, container in enumerate(job.spec.containers):
+        document: Document = {"name": container["name"]}
+        if place < len(known):
+            document |= {k: v for k, v in known[place].items() if v is not None}
+        if run.started_at is not None:
+            document["logStreamName"] = log_stream(job.spec, container, run.task_id)
+        shown.append(document)
+    return tuple(shown)
 
 
 def _new_instance() -> str:

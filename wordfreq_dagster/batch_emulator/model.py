@@ -58,8 +58,10 @@ class JobSpec:
     name: str
     queue: str
     definition_arn: str
-    container: Document
+    containers: tuple[Document, ...]
+    """The resolved container properties; several only for ecsProperties."""
     ecs: Document | None = None
+    """The task properties less their containers, if the definition has ecsProperties."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 1
     rules: tuple[ExitRule, ...] = ()
@@ -76,6 +78,11 @@ class JobSpec:
     gpus: int = 0
     start_failure: str | None = None
     """Why a job that was accepted can't start, e.g. overrides over 8,192 characters."""
+
+    @property
+    def container(self) -> Document:
+        """The only container, or the first one."""
+        return self.containers[0]
 
 
 HOST_LOST = "Host EC2 (instance {}) terminated."
@@ -94,6 +101,8 @@ class Exit:
     exit_code: int | None
     reason: str | None = None
     status_reason: str = EXITED
+    containers: tuple[Document, ...] = ()
+    """For jobs of several containers, in their order: exitCode and reason of each, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,12 +35,23 @@ class Task:
     log_stream: str
     container: Mapping[str, Any] = field(default_factory=dict)
     """The container properties in full, in AWS's shape."""
+    parts: tuple[Task, ...] = ()
+    """The containers of a job of ecsProperties; the rest then is the first one's. Runners never see
+    such a task: `Groups` starts the parts.
+    """
 
 
 class Host(Protocol):
     """What the engine offers to its runner; every method may be called from any thread."""
 
-    logs: LogStore
+    @property
+    def logs(self) -> LogStore:
+        """The log streams."""
+        ...
+
+    def step(self) -> AbstractContextManager[None]:
+        """Hold the emulator's lock."""
+        ...
 
     def now(self) -> float:
         """Return the clock's time in seconds."""
@@ -99,6 +111,8 @@ class SimulatedJob:
     vcpus: float
     memory_mib: int
     image: str = ""
+    container: str | None = None
+    """The container's name, for jobs of ecsProperties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +169,7 @@ class SimulatedRunner:
             vcpus=task.vcpus,
             memory_mib=task.memory_mib,
             image=task.image,
+            container=task.container.get("name"),
         )
         run = self.behaviour(job)
         self._running[task.id] = run

@@ -16,12 +16,19 @@ from wordfreq_dagster.batch_emulator.model import Dependency, Document, ExitRule
 _REF = re.compile(r"Ref::([A-Za-z0-9_-]+)")
 _CONTAINER_LISTS = (
     "command",
-    "volumes",
     "environment",
     "mountPoints",
     "ulimits",
     "resourceRequirements",
     "secrets",
+)
+_KEPT = (
+    "parameters",
+    "retryStrategy",
+    "timeout",
+    "tags",
+    "propagateTags",
+    "schedulingPriority",
 )
 
 
@@ -31,50 +38,83 @@ def checked_definition(request: Document) -> Document:
         raise unsupported("multi-node parallel jobs")
     if "eksProperties" in request:
         raise unsupported("jobs on Amazon EKS")
-    if "ecsProperties" in request:
-        raise unsupported("ecsProperties; use containerProperties")
-    container = request.get("containerProperties")
-    if container is None:
-        raise rejected("containerProperties, ecsProperties or eksProperties must be provided.")
-    if not container.get("image"):
-        raise rejected("Container image is required.")
+    given = [key for key in ("containerProperties", "ecsProperties") if key in request]
+    if len(given) != 1:
+        raise rejected("Exactly one of containerProperties and ecsProperties must be provided.")
     platform = (request.get("platformCapabilities") or ["EC2"])[0]
     if platform not in ("EC2", "FARGATE"):
         raise rejected(f"Invalid platformCapabilities: {platform}")
-    requirements = {r["type"]: r["value"] for r in container.get("resourceRequirements", [])}
-    if "VCPU" not in requirements and not container.get("vcpus"):
-        raise rejected("vCPU is not provided.")  # (recorded)
-    if "MEMORY" not in requirements and not container.get("memory"):
-        raise rejected("Memory is not provided.")
-    if platform == "FARGATE" and not container.get("executionRoleArn"):
-        raise rejected("EXECUTION_ROLE is required for Fargate jobs.")
-    if platform == "EC2" and "networkConfiguration" in container:
-        raise rejected("networkConfiguration not applicable for EC2.")  # (recorded)
-    limits.resources(container.get("resourceRequirements", []), platform=platform)
-    limits.command(container.get("command", []))
-    limits.environment(container.get("environment", []))
+    properties: Document
+    if given == ["ecsProperties"]:
+        properties = _checked_task(request["ecsProperties"], platform)
+    else:
+        properties = {
+            "volumes": [],
+            **_checked_container(request["containerProperties"], platform),
+        }
+        if platform == "FARGATE" and not properties.get("executionRoleArn"):
+            raise rejected("EXECUTION_ROLE is required for Fargate jobs.")
+        if platform == "EC2" and "networkConfiguration" in properties:
+            raise rejected("networkConfiguration not applicable for EC2.")  # (recorded)
     limits.retry(request.get("retryStrategy"))
     limits.timeout(request.get("timeout"))
     limits.priority(request.get("schedulingPriority"))
     limits.tags(request.get("tags", {}))
-    kept = (
-        "parameters",
-        "retryStrategy",
-        "timeout",
-        "tags",
-        "propagateTags",
-        "schedulingPriority",
-    )
     return {
         "type": "container",
         "status": "ACTIVE",
         "parameters": {},
         "tags": {},
-        **{key: request[key] for key in kept if key in request},
-        "containerProperties": {**{k: [] for k in _CONTAINER_LISTS}, **container},
+        **{key: request[key] for key in _KEPT if key in request},
+        given[0]: properties,
         "platformCapabilities": [platform],
         "containerOrchestrationType": "ECS",
     }
+
+
+def _checked_container(container: Document, platform: str) -> Document:
+    if not container.get("image"):
+        raise rejected("Container image is required.")
+    requirements = {r["type"]: r["value"] for r in container.get("resourceRequirements", [])}
+    if "VCPU" not in requirements and not container.get("vcpus"):
+        raise rejected("vCPU is not provided.")  # (recorded)
+    if "MEMORY" not in requirements and not container.get("memory"):
+        raise rejected("Memory is not provided.")
+    limits.resources(container.get("resourceRequirements", []), platform=platform)
+    limits.command(container.get("command", []))
+    limits.environment(container.get("environment", []))
+    return {**{key: [] for key in _CONTAINER_LISTS}, **container}
+
+
+def _checked_task(properties: Document, platform: str) -> Document:
+    tasks = properties["taskProperties"]
+    if len(tasks) != 1:
+        raise rejected(f"ecsProperties needs exactly one entry of taskProperties, got {len(tasks)}")
+    containers = tasks[0]["containers"]
+    if not 1 <= len(containers) <= limits.CONTAINERS:
+        raise rejected(f"A job has 1 to {limits.CONTAINERS} containers, got {len(containers)}")
+    checked = []
+    for number, container in enumerate(containers):
+        named = {"essential": True, **container}
+        if not named.get("name"):
+            if len(containers) > 1:
+                raise rejected(f"Container {number} needs a name")
+            named["name"] = "default"
+        checked.append(_checked_container(named, platform))
+    names = [container["name"] for container in checked]
+    if len(set(names)) < len(names):
+        raise rejected(f"Container names must be unique: {', '.join(names)}")
+    if not any(container["essential"] for container in checked):
+        raise rejected("At least one container must be essential")
+    for place, container in enumerate(checked):
+        for entry in container.get("dependsOn", []):
+            # Only on earlier ones: AWS only demands that there is no circle.
+            if entry.get("containerName") not in names[:place]:
+                raise rejected(
+                    f"Container {container['name']} can only depend on one listed before it, "
+                    f"not on {entry.get('containerName')}"
+                )
+    return {"taskProperties": [{**tasks[0], "containers": checked}]}
 
 
 def job_spec(request: Document, definition: Document, *, number: int, queue: str) -> JobSpec:
@@ -82,18 +122,23 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
     for key, what in (
         ("nodeOverrides", "multi-node parallel jobs"),
         ("eksPropertiesOverride", "jobs on Amazon EKS"),
-        ("ecsPropertiesOverride", "ecsPropertiesOverride"),
         ("consumableResourcePropertiesOverride", "consumable resources"),
     ):
         if key in request:
             raise unsupported(what)
-    overrides: Document = request.get("containerOverrides", {})
     platform = definition["platformCapabilities"][0]
-    limits.command(overrides.get("command", []))
-    limits.environment(overrides.get("environment", []))
-    limits.resources(overrides.get("resourceRequirements", []), platform=platform)
+    overrides = _overrides(request, ecs="ecsProperties" in definition)
+    for override in overrides.values():
+        limits.command(override.get("command", []))
+        limits.environment(override.get("environment", []))
+        limits.resources(override.get("resourceRequirements", []), platform=platform)
     parameters = {**definition["parameters"], **request.get("parameters", {})}
-    container = _container(definition["containerProperties"], overrides, parameters)
+    bases, ecs = _bases(definition)
+    if unknown := set(overrides) - {base.get("name") for base in bases}:
+        raise rejected(f"The job definition has no container {', '.join(map(str, unknown))}")
+    containers = tuple(
+        _container(base, overrides.get(base.get("name"), {}), parameters) for base in bases
+    )
     retry: Document | None = request.get("retryStrategy") or definition.get("retryStrategy")
     timeout: Document = request.get("timeout") or definition.get("timeout") or {}
     tags = dict(request.get("tags", {}))
@@ -104,17 +149,19 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
     }
     propagate: bool = settings["propagateTags"]
     failure = None
-    if limits.overrides_length(overrides) > limits.OVERRIDES_CHARACTERS:
+    given = request.get("containerOverrides") or request.get("ecsPropertiesOverride") or {}
+    if limits.overrides_length(given) > limits.OVERRIDES_CHARACTERS:
         failure = limits.OVERRIDES_TOO_LONG
     elif propagate and len({**definition["tags"], **tags}) > limits.TAGS:
         failure = limits.TOO_MANY_TAGS
-    vcpus, memory, gpus = _resources(container)
+    amounts = [_resources(container) for container in containers]
     return JobSpec(
         id=number,
         name=request["jobName"],
         queue=queue,
         definition_arn=definition["jobDefinitionArn"],
-        container=container,
+        containers=containers,
+        ecs=ecs,
         parameters=parameters,
         attempts=retry["attempts"] if retry else 1,
         rules=_rules(retry),
@@ -129,9 +176,9 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
         share_identifier=request.get("shareIdentifier"),
         scheduling_priority=settings["schedulingPriorityOverride"],
         platform=platform,
-        vcpus=vcpus,
-        memory_mib=memory,
-        gpus=gpus,
+        vcpus=sum(vcpus for vcpus, _, _ in amounts),
+        memory_mib=sum(memory for _, memory, _ in amounts),
+        gpus=sum(gpus for _, _, gpus in amounts),
         start_failure=failure,
     )
 
@@ -139,6 +186,29 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
 def substitute(text: str, parameters: Mapping[str, str]) -> str:
     """Replace `Ref::name` by the parameter's value; unknown names stay as they are."""
     return _REF.sub(lambda found: parameters.get(found[1], found[0]), text)
+
+
+def _overrides(request: Document, *, ecs: bool) -> dict[str | None, Document]:
+    """Return the overrides by container name; None names the container of containerProperties."""
+    wrong = "containerOverrides" if ecs else "ecsPropertiesOverride"
+    if wrong in request:
+        raise rejected(f"{wrong} is not applicable to this kind of job definition")
+    if not ecs:
+        return {None: request.get("containerOverrides", {})}
+    tasks = request.get("ecsPropertiesOverride", {}).get("taskProperties", [])
+    return {
+        container.get("name", "default"): container
+        for task in tasks
+        for container in task.get("containers", [])
+    }
+
+
+def _bases(definition: Document) -> tuple[list[Document], Document | None]:
+    """Return the definition's containers, and the properties of an ECS task around them."""
+    if "ecsProperties" not in definition:
+        return [definition["containerProperties"]], None
+    task = definition["ecsProperties"]["taskProperties"][0]
+    return task["containers"], {k: v for k, v in task.items() if k != "containers"}
 
 
 def _container(base: Document, overrides: Document, parameters: Mapping[str, str]) -> Document:

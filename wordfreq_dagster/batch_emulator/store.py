@@ -183,6 +183,7 @@ def _restore(job: Job, state: Document) -> None:
 
 
 def _spec(document: Document) -> JobSpec:
+    document["containers"] = tuple(document["containers"])
     document["rules"] = tuple(ExitRule(**rule) for rule in document["rules"])
     document["depends_on"] = tuple(Dependency(**d) for d in document["depends_on"])
     return JobSpec(**document)
