@@ -27,6 +27,7 @@ from .model import (
     TaskState,
 )
 from .outcome import Outcome
+from .reaper import batch_reaper_sensor, batch_reaper_sensors
 from .resource import BatchJobs
 
 __all__ = [
@@ -48,4 +49,6 @@ __all__ = [
     "SubmitRejectedError",
     "TaskResult",
     "TaskState",
+    "batch_reaper_sensor",
+    "batch_reaper_sensors",
 ]

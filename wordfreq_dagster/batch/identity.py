@@ -41,10 +41,12 @@ class Caller:
 def origin_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """Follow retries *from failure* back to the first run; their jobs are to be found again.
 
-    A full re-execution starts anew on purpose, so the chain ends there.
+    A full re-execution starts anew on purpose, so the chain ends there. The UI and the retry daemon
+    mark a retry from failure by a tag (Dagster's own test for it); `execute_job` in Python does
+    not.
     """
     for _ in range(MAX_CHAIN):
-        parent_id = run.tags.get(PARENT_TAG)
+        parent_id = run.tags.get(PARENT_TAG) or run.parent_run_id
         if parent_id is None or not any(run.tags.get(tag) == "true" for tag in RESUME_TAGS):
             return run.run_id
         parent = instance.get_run_by_id(parent_id)

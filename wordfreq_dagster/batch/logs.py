@@ -34,7 +34,7 @@ class LogReader:
     def __init__(
         self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0
     ) -> None:
-        self._client = client
+        self.client = client
         self._clock = clock
         self._budget = RateBudget(clock, rate=rate)
         self.calls: Counter[str] = Counter()
@@ -48,7 +48,7 @@ class LogReader:
         streams = [
             (number, ref) for number, attempt in enumerate(attempts, 1) for ref in attempt.logs
         ]
-        if self._client is None:
+        if self.client is None:
             return (), "no CloudWatch Logs client"
         if not streams:
             return (
@@ -75,7 +75,7 @@ class LogReader:
 
         Sleeps at least two seconds where there is nothing new: the quota of reads is the account's.
         """
-        if self._client is None:
+        if self.client is None:
             return
         token: str | None = None
         while True:
@@ -84,7 +84,7 @@ class LogReader:
             self._budget.take()
             self.calls["GetLogEvents"] += 1
             try:
-                answer = self._client.get_log_events(
+                answer = self.client.get_log_events(
                     logGroupName=ref.group,
                     logStreamName=ref.stream,
                     startFromHead=True,
@@ -108,12 +108,12 @@ class LogReader:
             self._clock.sleep(max(FOLLOW_PAUSE, pause))
 
     def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
-        assert self._client is not None
+        assert self.client is not None
         for attempt in range(TRIES):
             self._budget.take()
             self.calls["GetLogEvents"] += 1
             try:
-                answer = self._client.get_log_events(
+                answer = self.client.get_log_events(
                     logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
                 )
             except (ClientError, BotoCoreError) as error:

@@ -60,6 +60,11 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         "fit "
         "into a request and for notes of submissions. Give it a lifecycle rule.",
     )
+    other_queues: list[str] = Field(
+        default_factory=list,
+        description="Further queues that jobs use (Job.queue, fallback_queue): the reaper looks "
+        "there.",
+    )
     name_prefix: str = Field(default="dagster", description="How the names of all jobs begin.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags for every job.")
     poll_seconds: float = Field(
@@ -150,6 +155,10 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     def open_scratch(self) -> Scratch | None:
         """The scratch place, if one is set."""
         return open_scratch(self.scratch, self.connection().s3) if self.scratch else None
+
+    def queues(self) -> tuple[str, ...]:
+        """The queues in which jobs of this resource may be found."""
+        return (self.queue, *self.other_queues)
 
     def options(self) -> Options:
         """The engine's options that this resource sets."""

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from wordfreq_dagster.batch import BatchJobs, FailureClass, Job, JobDefinition
+from wordfreq_dagster.batch import BatchError, BatchJobs, FailureClass, Job, JobDefinition
 from wordfreq_dagster.batch_emulator import EmbeddedBatch, SimulatedRun, SimulatedRunner
 
 DEFINITION = JobDefinition(image="tool:1", name="tool", memory_mib=512)
@@ -155,3 +155,93 @@ def test_the_multiprocess_executor_works_too(aws, tmp_path):
         assert result.success
         assert result.output_for_node("one") == result.output_for_node("two") == 2
     assert aws.calls["SubmitJob"] == 2
+
+
+def test_a_retry_of_the_op_goes_on_with_what_is_done(aws):
+    """The op fails after its jobs have ended well; Dagster's retry must not run them again."""
+    outcomes = []
+
+    @dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
+    def shaky(context: dg.OpExecutionContext, batch: BatchJobs):
+        outcome = batch.run(
+            context=context, job=Job(name="go", definition=DEFINITION, command=["go"]), tasks=4
+        )
+        outcomes.append(outcome)
+        if len(outcomes) == 1:
+            raise RuntimeError("not the jobs' fault")
+
+    @dg.job
+    def work():
+        shaky()
+
+    assert work.execute_in_process(resources={"batch": resource(aws)}).success
+    assert aws.calls["SubmitJob"] == 1
+    assert [task.ok for task in outcomes[1].tasks] == [True] * 4
+    assert outcomes[1].result.jobs[0].adopted
+
+
+def test_the_same_job_asked_for_twice_runs_twice(aws):
+    @dg.op
+    def twice(context: dg.OpExecutionContext, batch: BatchJobs):
+        for _ in range(2):
+            job = Job(name="go", definition=DEFINITION, command=["go"])
+            batch.run(context=context, job=job, tasks=1).raise_for_failure()
+
+    @dg.job
+    def work():
+        twice()
+
+    assert work.execute_in_process(resources={"batch": resource(aws)}).success
+    assert aws.calls["SubmitJob"] == 2
+
+
+def test_a_mapped_op_has_its_own_jobs(aws):
+    @dg.op(out=dg.DynamicOut())
+    def fan():
+        for key in ("a", "b"):
+            yield dg.DynamicOutput(key, mapping_key=key)
+
+    @dg.op
+    def each(context: dg.OpExecutionContext, batch: BatchJobs, key: str):
+        job = Job(name="go", definition=DEFINITION, command=["go"])
+        batch.run(context=context, job=job, tasks=1).raise_for_failure()
+
+    @dg.job
+    def work():
+        fan().map(each)
+
+    assert work.execute_in_process(resources={"batch": resource(aws)}).success
+    assert aws.calls["SubmitJob"] == 2
+
+
+def test_a_partition_range_names_its_ends_and_size(aws):
+    partitions = dg.StaticPartitionsDefinition(["p1", "p2", "p3"])
+
+    @dg.asset(partitions_def=partitions, backfill_policy=dg.BackfillPolicy.single_run())
+    def many(context: dg.AssetExecutionContext, batch: BatchJobs) -> None:
+        job = Job(name="many", definition=DEFINITION, command=["go"])
+        batch.run(context=context, job=job, tasks=len(context.partition_keys)).raise_for_failure()
+
+    result = dg.materialize(
+        [many],
+        resources={"batch": resource(aws)},
+        tags={
+            "dagster/asset_partition_range_start": "p1",
+            "dagster/asset_partition_range_end": "p3",
+        },
+    )
+    assert result.success
+    batch = resource(aws).connection().api
+    [row] = batch.by_name("local", "dagster-*")
+    [job] = batch.describe([row["jobId"]]).values()
+    assert job["tags"]["dagster/partition-first"] == "p1"
+    assert job["tags"]["dagster/partition-last"] == "p3"
+    assert job["tags"]["dagster/partition-count"] == "3"
+
+
+def test_a_region_that_is_not_set_is_named(monkeypatch, tmp_path):
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(BatchError, match="set AWS_REGION"):
+        BatchJobs(queue="q", endpoint_url="http://127.0.0.1:1").connection()
