@@ -1,6 +1,6 @@
 """The emulator's own addresses below `/_emulator/`: health, call counts, faults, events, stop.
 
-`GET health`, `GET|DELETE calls`, `GET|POST|DELETE faults`, `GET events?after=N`, `POST images`,
+`GET health`, `GET|DELETE calls`, `GET|POST|DELETE faults`, `GET events?after=N`, `POST settings`,
 `POST shutdown`. Changing
 requests need the header `X-Batch-Emulator`, which no web page can send to another site unasked.
 """
@@ -47,7 +47,7 @@ class Admin:
             ("POST", "faults"): lambda: self._add_faults(json.loads(body)),
             ("GET", "events"): lambda: self._events(parse_qs(url.query)),
             ("POST", "shutdown"): self._shut_down,
-            ("POST", "images"): lambda: self._add_images(json.loads(body)),
+            ("POST", "settings"): lambda: self._change_settings(json.loads(body)),
         }
         action = actions.get((method, name))
         if action is None:
@@ -74,11 +74,14 @@ class Admin:
         images = runner.images if isinstance(runner, SubprocessRunner) else {}
         return {name: list(argv) for name, argv in images.items()}
 
-    def _add_images(self, document: Any) -> dict[str, list[str]]:
+    def _change_settings(self, document: Any) -> dict[str, list[str]]:
+        """Take over what a further user of a shared emulator brings: images and AWS_* variables."""
         runner = self._emulator.runner
-        if not isinstance(runner, SubprocessRunner) or not isinstance(document, dict):
-            raise ValueError("images are a JSON object of lists, for the subprocess runner")
-        runner.images = {**runner.images, **document}
+        if not isinstance(runner, SubprocessRunner):
+            raise ValueError("only the subprocess runner has settings")
+        self._emulator.add_images(document.get("images", {}))
+        if "environment" in document:
+            runner.set_credentials(document["environment"])
         return self._images()
 
     def _shut_down(self) -> None:

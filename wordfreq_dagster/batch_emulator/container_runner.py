@@ -16,6 +16,7 @@ from pathlib import Path
 from wordfreq_dagster.batch_emulator.errors import EmulatorError
 from wordfreq_dagster.batch_emulator.model import NOT_STARTED, OUT_OF_MEMORY, Exit
 from wordfreq_dagster.batch_emulator.runners import Host, Task
+from wordfreq_dagster.batch_emulator.subprocess_runner import aws_variables
 
 _REASON_LENGTH = 255
 _PULL_SIGNS = (
@@ -165,11 +166,7 @@ class ContainerRunner:
         container = task.container
         options = ["--network", "host", "--memory", f"{task.memory_mib}m", "--pull", self._pull]
         options += ["--cpu-shares", str(max(2, int(task.vcpus * 1024)))]
-        passed = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith("AWS_") and not name.startswith("AWS_BATCH")
-        }
+        passed = aws_variables(os.environ)
         for name, value in {**passed, **task.environment}.items():
             options += ["--env", f"{name}={value}"]
         if user := container.get("user"):

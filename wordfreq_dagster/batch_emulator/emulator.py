@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +31,7 @@ from wordfreq_dagster.batch_emulator.runners import Runner, SimulatedRunner
 from wordfreq_dagster.batch_emulator.scheduler import Host, Scheduler
 from wordfreq_dagster.batch_emulator.server import Server
 from wordfreq_dagster.batch_emulator.store import Store
+from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class EmbeddedBatch:
         )
         self._resources.end_jobs = self._end_jobs
         self._create_defaults()
+        self._restore_images()
         jobs = self._store.jobs()
         first = max((job.spec.id for job in jobs), default=0) + 1
         self.engine.restore(jobs)
@@ -167,6 +169,20 @@ class EmbeddedBatch:
         self._admin = Admin(self)
         self.engine.start()
         self._server = self._listen()
+
+    def add_images(self, images: Mapping[str, Sequence[str]]) -> None:
+        """Make images known to the subprocess runner, also after a restart."""
+        if isinstance(self.runner, SubprocessRunner):
+            self.runner.images = {**self.runner.images, **images}
+            with self.engine.step():
+                for name, argv in images.items():
+                    self._store.put_resource("image", name, {"argv": list(argv)})
+
+    def _restore_images(self) -> None:
+        if isinstance(self.runner, SubprocessRunner):
+            stored = {name: d["argv"] for name, d in self._store.resources("image")}
+            # What is named now counts more than what an earlier process was told.
+            self.add_images({**stored, **self.runner.images})
 
     def prefer_port(self, port: int) -> None:
         """Listen on this port if none was asked for and it is free; before `start`."""

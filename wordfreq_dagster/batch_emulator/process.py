@@ -27,11 +27,13 @@ from typing import Any
 from wordfreq_dagster.batch_emulator.admin import HEADER
 from wordfreq_dagster.batch_emulator.emulator import EmbeddedBatch
 from wordfreq_dagster.batch_emulator.errors import EmulatorError
-from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner
+from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner, aws_variables
 
 ENDPOINT = "endpoint.json"
 LOG = "emulator.log"
+START_LOCK = "start.lock"
 START_SECONDS = 60.0
+LEAVE_SECONDS = 20.0
 _CHECK_SECONDS = 0.5
 _started: list[subprocess.Popen[bytes]] = []
 """Keeps the handles of started emulators, so that they are reaped when they leave."""
@@ -56,18 +58,23 @@ def ensure_running(
 
     The process outlives its parent and leaves by itself once it had no unfinished job and no
     request for `idle_exit_seconds`; call this again before each use. `images` (see
-    `SubprocessRunner`) are added to those it knows; `vcpus` and `idle_exit_seconds` only count
-    when it is started. Its output is in `<folder>/emulator.log`. Raises `EmulatorError` if it does
-    not start.
+    `SubprocessRunner`) are added to those it knows, and jobs that start from now on get this
+    process's `AWS_*` variables: the last caller's count. `vcpus` and `idle_exit_seconds` only
+    count when it is started. Its output is in `<folder>/emulator.log`. Raises `EmulatorError` if
+    it does not start.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "start.lock"):
+    with _locked(folder / START_LOCK):
         found = _alive(folder)
         if found is None:
             found = _start(folder, images=images, vcpus=vcpus, idle_exit_seconds=idle_exit_seconds)
-        elif not _known(found, images):
-            _request(found, "POST", "images", {name: list(argv) for name, argv in images.items()})
+        else:
+            settings = {
+                "images": {name: list(argv) for name, argv in images.items()},
+                "environment": aws_variables(os.environ),
+            }
+            _request(found, "POST", "settings", settings)
     return Endpoint(found["url"], found["pid"])
 
 
@@ -127,11 +134,7 @@ def _alive(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError):
         return None
     same = health.get("pid") == found["pid"] and health.get("id") == found["id"]
-    return {**found, "images": health.get("images", {})} if same else None
-
-
-def _known(found: dict[str, Any], images: Mapping[str, Sequence[str]]) -> bool:
-    return all(found["images"].get(name) == list(argv) for name, argv in images.items())
+    return found if same else None
 
 
 def _request(found: dict[str, Any], method: str, name: str, document: Any) -> dict[str, Any]:
@@ -150,12 +153,27 @@ def _request(found: dict[str, Any], method: str, name: str, document: Any) -> di
 
 
 @contextlib.contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise EmulatorError(f"Another emulator uses {path.parent}.") from None
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _serving(folder: Path) -> Iterator[None]:
+    """Hold the folder; one that is just leaving is waited for, a healthy one is an error."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    with (folder / "serve.lock").open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                other = _alive(folder)
+                if other is not None or time.monotonic() > deadline:
+                    where = f" ({other['url']}, pid {other['pid']})" if other else ""
+                    raise EmulatorError(f"Another emulator uses {folder}{where}.") from None
+                time.sleep(0.05)
         yield
 
 
@@ -177,7 +195,7 @@ def serve(
     with contextlib.ExitStack() as stack:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(folder / "serve.lock", wait=False))
+            stack.enter_context(_serving(folder))
             emulator.prefer_port(_last_port(folder))
         emulator.admin_token = secrets.token_hex(16)
         stack.enter_context(emulator)
@@ -258,11 +276,19 @@ def _watch(
         if folder is not None and not _is_published(folder, emulator):
             print(f"Batch emulator: {folder} is gone or another's", flush=True)  # noqa: T201
             return
-        if idle_exit_seconds is None or emulator.engine.busy():
-            continue
-        if time.monotonic() - emulator.last_activity > idle_exit_seconds:
+        if idle_exit_seconds is not None and _idle(emulator, idle_exit_seconds):
+            # Under the lock of `ensure_running`, so that nobody is given an address that dies.
+            with _locked(folder / START_LOCK) if folder else contextlib.nullcontext():
+                if not _idle(emulator, idle_exit_seconds):
+                    continue
+                if folder is not None:
+                    _remove_endpoint(folder, emulator)
             print(f"Batch emulator: idle for {idle_exit_seconds:g} s", flush=True)  # noqa: T201
             return
+
+
+def _idle(emulator: EmbeddedBatch, seconds: float) -> bool:
+    return time.monotonic() - emulator.last_activity > seconds and not emulator.engine.busy()
 
 
 def _load_faults(emulator: EmbeddedBatch, path: Path, changed: float | None) -> float | None:

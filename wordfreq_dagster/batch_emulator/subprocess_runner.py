@@ -52,6 +52,11 @@ class SubprocessRunner:
             name: value for name, value in os.environ.items() if not name.startswith("AWS_BATCH")
         }
 
+    def set_credentials(self, variables: Mapping[str, str]) -> None:
+        """Replace the `AWS_*` variables that jobs inherit by these, from the next job on."""
+        kept = {k: v for k, v in self._environment.items() if not k.startswith("AWS_")}
+        self._environment = {**kept, **aws_variables(variables)}
+
     def bind(self, host: Host) -> None:
         """Take the engine that is to be told about tasks."""
         self._host = host
@@ -169,6 +174,15 @@ class SubprocessRunner:
             now = int(host.now() * 1000)
             for task in tasks:
                 host.logs.mark(task.log_group, task.log_stream, now=now)
+
+
+def aws_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that tell where AWS is and who one is, less those that Batch sets."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("AWS_") and not name.startswith("AWS_BATCH")
+    }
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import botocore.session
+from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
@@ -102,8 +102,10 @@ class Wire:
 
 @functools.cache
 def _models() -> tuple[ServiceModel, ServiceModel]:
-    session = botocore.session.Session()
-    return session.get_service_model("batch"), session.get_service_model("logs")
+    # Not through a session: that fails where AWS_PROFILE names a profile unknown here.
+    loader = create_loader()
+    batch = ServiceModel(loader.load_service_model("batch", "service-2"), "batch")
+    return batch, ServiceModel(loader.load_service_model("logs", "service-2"), "logs")
 
 
 def _json(body: bytes) -> Document:

@@ -28,7 +28,10 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     stop_running(place)
 
 
-def test_everyone_who_names_the_folder_shares_one_process(folder: Path, tools: Any) -> None:
+def test_everyone_who_names_the_folder_shares_one_process(
+    folder: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "first")
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: ensure_running(folder, images=tools.images), range(4)))
     assert len({endpoint.pid for endpoint in found}) == 1
@@ -40,11 +43,17 @@ def test_everyone_who_names_the_folder_shares_one_process(folder: Path, tools: A
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
     )
     assert int(other.stdout) == found[0].pid
+    # Jobs see the AWS variables of the last caller, not those of the first.
+    monkeypatch.setenv("AWS_PROFILE", "second")
+    assert ensure_running(folder, images={}) == found[0]
+    monkeypatch.delenv("AWS_PROFILE")  # boto3 here would look for it
     # The images of both are known.
     workshop = tools.workshop(found[0].url)
     for image in ("more", "shell"):
         workshop.define(image, image)
         assert workshop.wait(workshop.submit(image, "true"))["status"] == "SUCCEEDED"
+    shown = workshop.wait(workshop.submit("shell", "echo $AWS_PROFILE"))
+    assert workshop.lines(shown) == ["second"]
     assert (folder / "endpoint.json").stat().st_mode & 0o077 == 0
 
 
@@ -89,7 +98,7 @@ def test_killed_and_started_again_it_keeps_everything_and_leaves_no_process(
     tools.eventually(lambda: not tools.lives(first.pid))
     assert all(tools.lives(pid) for pid in pids)
 
-    second = ensure_running(folder, images=tools.images, vcpus=2)
+    second = ensure_running(folder, images={}, vcpus=2)  # the images are remembered
     assert second.pid != first.pid
     assert second.url == first.url
     tools.eventually(lambda: not any(tools.lives(pid) for pid in pids))
