@@ -27,6 +27,7 @@ from .model import (
     TaskState,
 )
 from .outcome import Outcome
+from .pipes import PipesBatchClient, PipesBatchInvocation
 from .reaper import batch_reaper_sensor, batch_reaper_sensors
 from .resource import BatchJobs
 
@@ -42,6 +43,8 @@ __all__ = [
     "LogRef",
     "Outcome",
     "PayloadTooLargeError",
+    "PipesBatchClient",
+    "PipesBatchInvocation",
     "Price",
     "ReceiptReader",
     "Retries",

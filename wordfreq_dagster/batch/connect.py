@@ -128,7 +128,8 @@ def connect(endpoint: Endpoint) -> Connection:
 
 def _connect(endpoint: Endpoint) -> Connection:
     session = boto3.Session(profile_name=endpoint.profile, region_name=_region(endpoint))
-    url = endpoint.batch_url or _named("AWS_ENDPOINT_URL_BATCH")
+    url = endpoint.batch_url
+    url = url or os.environ.get("AWS_ENDPOINT_URL_BATCH") or os.environ.get("AWS_ENDPOINT_URL")
     # An emulator on this machine takes any credentials; asking for real ones could wait for a
     # metadata service that is not there.
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
@@ -139,7 +140,7 @@ def _connect(endpoint: Endpoint) -> Connection:
     logs_url = endpoint.logs_url
     if (
         logs_url is None
-        and _named("AWS_ENDPOINT_URL_LOGS") is None
+        and not os.environ.get("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")
         and not is_aws(batch.meta.endpoint_url)
     ):
         # An emulator of AWS Batch keeps the logs of its jobs itself.
@@ -154,10 +155,6 @@ def _connect(endpoint: Endpoint) -> Connection:
         rates=rates,
         console_url=endpoint.console_url,
     )
-
-
-def _named(variable: str) -> str | None:
-    return os.environ.get(variable) or os.environ.get("AWS_ENDPOINT_URL")
 
 
 def _region(endpoint: Endpoint) -> str:
