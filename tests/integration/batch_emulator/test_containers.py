@@ -56,6 +56,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if tried.returncode != 0:
             pytest.skip(f"podman can't run containers here: {tried.stderr[-200:]}")
         yield IMAGE
+        subprocess.run(["podman", "rmi", "-f", IMAGE], capture_output=True, check=False)
 
 
 def _copy(program: str | None, root: Path) -> None:
