@@ -36,9 +36,10 @@ def leftovers(root: Path) -> list[Path]:
     return [path for path in root.rglob(".wordfreq-tmp-*") if path.is_file()]
 
 
-def until(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def until(condition, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
     while not condition():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -51,7 +52,7 @@ def test_a_signal_ends_counting_soon_and_cleanly(wordfreq, folder, number, code)
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json")
     process = wordfreq.popen(*TASK)
     opened = Path(f"/proc/{process.pid}/fd")
-    until(lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()))
+    until(lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()), process)
     started = time.monotonic()
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
@@ -70,6 +71,7 @@ def test_a_signal_ends_waiting_for_a_silent_server(wordfreq, command):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
+        silent.settimeout(30)
         environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
             "AWS_REGION": "us-east-1",
