@@ -28,7 +28,7 @@ _WORDS_SHOWN = 20
 _PACK = "2MiB"
 
 
-def gather_texts(folder: Path, *, most: int = _MOST_FILES) -> int:
+def gather_texts(folder: Path, *, most: int) -> int:
     """Copy up to `most` text files of installed packages into `folder`; returns how many.
 
     The same packages give the same files. An existing folder is left as it is: it is the user's
@@ -72,7 +72,7 @@ def _texts() -> Iterator[tuple[Path, str]]:
                 break
 
 
-def prepare(home: Path, source: str | None) -> dict[str, str]:
+def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
     """Make the Dagster instance and the sample text; returns the environment for the CLI."""
     environment = dict(os.environ)
     instance = Path(environment.setdefault("DAGSTER_HOME", str(home / "dagster")))
@@ -85,8 +85,8 @@ def prepare(home: Path, source: str | None) -> dict[str, str]:
     if source:
         environment["WORDFREQ_SOURCE"] = source
     elif "WORDFREQ_SOURCE" not in environment:
-        files = gather_texts(home / "source")
-        print(f"source: {home / 'source'} ({files:,} files: texts of the installed packages)")
+        there = gather_texts(home / "source", most=files)
+        print(f"source: {home / 'source'} ({there:,} files: texts of the installed packages)")
     return environment
 
 
@@ -185,11 +185,14 @@ def main() -> int:
     )
     parser.add_argument("--source", help="a folder or s3://bucket/prefix of your own")
     parser.add_argument(
+        "--files", type=int, default=_MOST_FILES, help="how many files to gather at most (1000)"
+    )
+    parser.add_argument(
         "--prepare-only", action="store_true", help="make the instance, run nothing"
     )
     options = parser.parse_args()
     home = Path(os.environ.get("WORDFREQ_HOME") or ".local").absolute()
-    environment = prepare(home, options.source)
+    environment = prepare(home, options.source, files=options.files)
     if options.prepare_only:
         return 0
     started = time.monotonic()

@@ -12,7 +12,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import dagster as dg
 import pytest
+
+from wordfreq_dagster.batch_emulator import stop_running
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -25,6 +28,66 @@ def environment(home):
     shutil.copyfile(ROOT / "infra" / "dagster" / "local.yaml", instance / "dagster.yaml")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("WORDFREQ_", "DAGSTER_"))}
     return clean | {"DAGSTER_HOME": str(instance), "WORDFREQ_HOME": str(home)}
+
+
+class Home:
+    """A fresh project in a folder: its environment, and commands run in it as CI runs them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.source = folder / "source"
+        self.source.mkdir(parents=True)
+        self.environment = environment(folder)
+
+    def command(self, *argv):
+        return [str(BIN / argv[0]), *map(str, argv[1:])]
+
+    def run(self, *argv, timeout=240, **more):
+        return subprocess.run(
+            self.command(*argv),
+            cwd=ROOT,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def start(self, *argv, **more):
+        return subprocess.Popen(
+            self.command(*argv),
+            cwd=ROOT,
+            env=self.environment | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def ranking(self):
+        document = json.loads((self.folder / "ranking" / "ranking.json").read_text())
+        return {entry["Word"]: entry["Count"] for entry in document["Words"]}
+
+    @property
+    def figures(self):
+        """Metadata of the last whole run of `word_counts`."""
+        with dg.DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
+            for record in instance.fetch_materializations(
+                dg.AssetKey("word_counts"), limit=10_000
+            ).records:
+                if record.asset_materialization.partition is None:
+                    found = record.asset_materialization.metadata
+                    return {key: value.value for key, value in found.items()}
+        return {}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    made = Home(tmp_path / "home")
+    # the instance's configuration names its folder by this variable
+    monkeypatch.setenv("DAGSTER_HOME", made.environment["DAGSTER_HOME"])
+    yield made
+    stop_running(made.folder / "batch")
 
 
 def free_port():
@@ -164,3 +227,4 @@ def ui(tmp_path_factory):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         log.close()
+        stop_running(home / "batch")

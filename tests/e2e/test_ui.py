@@ -1,4 +1,4 @@
-"""The Dagster UI as a user drives it: by the GraphQL that the browser sends, and by looking at it."""
+"""The Dagster UI as a user drives it: by the GraphQL that browsers send, and by looking at it."""
 
 import os
 import shutil

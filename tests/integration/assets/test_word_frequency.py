@@ -1,4 +1,4 @@
-"""The job `word_frequency` from folder to ranking: the real program, the real embedded AWS Batch."""
+"""The job `word_frequency`, from folder to ranking, on the real embedded AWS Batch."""
 
 import collections
 import json
@@ -8,6 +8,7 @@ import re
 import dagster as dg
 import pytest
 
+from wordfreq_dagster.batch_emulator import stop_running
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.settings import Settings
 
@@ -53,7 +54,9 @@ class Project:
 @pytest.fixture
 def project(tmp_path):
     with dg.instance_for_test() as instance:
-        yield Project(tmp_path / "home", instance)
+        made = Project(tmp_path / "home", instance)
+        yield made
+        stop_running(made.settings.local_folder)
 
 
 def failures(result):
@@ -116,9 +119,7 @@ def test_each_partition_carries_its_own_figures(project):
     project.write("b.txt", B)
     assert project.run().success
     record = project.instance.fetch_materializations(
-        dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey("word_counts"), asset_partitions=["b.txt"]
-        ),
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey("word_counts"), asset_partitions=["b.txt"]),
         limit=1,
     ).records[0]
     figures = {k: v.value for k, v in record.asset_materialization.metadata.items()}
@@ -168,7 +169,9 @@ def test_a_bad_file_fails_alone_and_is_counted_once_repaired(project):
     assert project.green == {"good.txt", "bad.txt"}
 
 
-@pytest.mark.parametrize("name", ["a b.txt", "100%.txt", "a+b.txt", "x#y.txt", "ü日本.txt", "[x].txt"])
+@pytest.mark.parametrize(
+    "name", ["a b.txt", "100%.txt", "a+b.txt", "x#y.txt", "ü日本.txt", "[x].txt"]
+)
 def test_odd_names_are_partitions_like_any_other(project, name):
     project.write(name, A)
     result = project.run()

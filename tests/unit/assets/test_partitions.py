@@ -20,7 +20,9 @@ def test_added_keys_keep_the_listing_order_so_that_they_are_one_range():
     assert changes.added == ("a", "d", "c")
 
 
-@pytest.mark.parametrize("key", ["a b.txt", "ü/日本.txt", "100%", "a+b", "x#y", "[x]", "a,b", "a//b"])
+@pytest.mark.parametrize(
+    "key", ["a b.txt", "ü/日本.txt", "100%", "a+b", "x#y", "[x]", "a,b", "a//b"]
+)
 def test_keys_of_s3_are_partition_keys(key):
     assert unusable_partition_key(key) is None
 
