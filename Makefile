@@ -7,13 +7,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCAL  := $(CURDIR)/.local
 PORT   ?= 3000
+# AWS services on this machine; their own environment, because they pin what others need newer.
+EMULATORS ?= .venv-emulators
+export EMULATORS
 
 # One Dagster instance for the demo, the UI and the command line.
 export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint types format pins clean
+.PHONY: help setup emulators demo ui test lint types format pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +35,14 @@ $(VENV)/.installed: $(VENV)/.runtime requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+emulators: $(EMULATORS)/.installed ## install the emulator of DynamoDB, SQS, EventBridge and S3
+
+$(EMULATORS)/.installed: requirements-emulators.txt
+	@test -x $(EMULATORS)/bin/python || $(PYTHON) -m venv $(EMULATORS)
+	@echo "installing AWS emulators into $(EMULATORS)"
+	@$(EMULATORS)/bin/pip install --quiet --disable-pip-version-check -r requirements-emulators.txt
+	@touch $@
+
 demo: $(VENV)/.runtime ## count real text of this machine, or SOURCE=<folder or s3://bucket/prefix>
 	@$(BIN)/python -m wordfreq_dagster.demo $(if $(SOURCE),--source '$(SOURCE)')
 
@@ -40,7 +51,7 @@ ui: $(VENV)/.runtime ## open the same instance in the Dagster UI on PORT (3000)
 	@echo "the UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
 	@$(BIN)/dg dev -w workspace.yaml --host 127.0.0.1 --port $(PORT)
 
-test: $(VENV)/.installed ## run all tests
+test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed ## check style, types and definitions
@@ -54,7 +65,7 @@ format: $(VENV)/.installed ## rewrite the code in the project's format
 
 pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	@$(BIN)/pip install --quiet uv
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev requirements-emulators; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	    --fork-strategy requires-python --no-annotate --no-header \
 	    --no-emit-index-url --no-emit-find-links $$name.in --output-file $$name.new && \

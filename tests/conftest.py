@@ -1,4 +1,4 @@
-"""What the tests of several rooms share: a real S3 server."""
+"""What the tests of several rooms share: a real S3 server, and DynamoDB, SQS and EventBridge."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from wordfreq_dagster.local_aws import LocalAws, LocalAwsError, executable, local_aws
 
 
 @dataclass(frozen=True)
@@ -149,3 +151,57 @@ def _writable(server: S3Server) -> bool:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
         return False
     return True
+
+
+@dataclass(frozen=True)
+class Ministack:
+    """DynamoDB, SQS, EventBridge and S3 on loopback; `environment` is all that a client needs."""
+
+    server: LocalAws
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(self.server.environment)
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client of a service."""
+        import boto3
+
+        return boto3.session.Session().client(
+            service,
+            endpoint_url=self.url,
+            region_name=self.environment["AWS_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            **options,
+        )
+
+    def name(self, what: str = "test") -> str:
+        """A name that nothing else in it has."""
+        return f"{what}-{os.getpid()}-{next(self._numbers)}"
+
+    def bucket(self) -> str:
+        """Make a new, empty bucket and return its name."""
+        name = self.name()
+        self.client("s3").create_bucket(Bucket=name)
+        return name
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
+    """ministack (`make emulators`); nothing is set in the environment of the tests."""
+    if not executable().exists():
+        reason = f"no AWS emulator: {executable()} isn't installed (run `make emulators`)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    try:
+        with local_aws(tmp_path_factory.mktemp("ministack")) as server:
+            yield Ministack(server)
+    except LocalAwsError as error:
+        pytest.fail(str(error))

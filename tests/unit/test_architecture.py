@@ -43,6 +43,7 @@ MAY_IMPORT = {
         "wordfreq_dagster.stages",
         "wordfreq_dagster.storage",
     },
+    "wordfreq_dagster.local_aws": set(),
     "wordfreq_dagster.demo": {"wordfreq_dagster.settings", "wordfreq_dagster.storage", "wordfreq"},
 }
 

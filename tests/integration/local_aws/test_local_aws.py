@@ -1,0 +1,33 @@
+"""The server of AWS services that demo and tests run against: it comes up, answers, and goes."""
+
+import socket
+
+import boto3
+import pytest
+
+from wordfreq_dagster.local_aws import LocalAwsError, executable, local_aws
+
+
+def test_what_the_fixture_offers_speaks_dynamodb_sqs_events_and_s3(ministack):
+    assert ministack.client("dynamodb").list_tables()["TableNames"] is not None
+    queue = ministack.client("sqs").create_queue(QueueName=ministack.name())["QueueUrl"]
+    assert queue.startswith("http")
+    assert ministack.client("events").list_rules()["Rules"] == []
+    bucket = ministack.bucket()
+    ministack.client("s3").put_object(Bucket=bucket, Key="a", Body=b"x")
+
+
+def test_it_is_gone_when_its_context_ends(ministack, tmp_path):
+    with local_aws(tmp_path) as server:
+        session = boto3.Session("key", "secret", region_name="us-east-1")
+        session.client("dynamodb", endpoint_url=server.url).list_tables()
+        port = int(server.url.rpartition(":")[2])
+    with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
+        probe.connect(("127.0.0.1", port))
+
+
+def test_without_it_the_message_says_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMULATORS", str(tmp_path / "nowhere"))
+    assert not executable().exists()
+    with pytest.raises(LocalAwsError, match="make emulators"), local_aws(tmp_path):
+        pass
