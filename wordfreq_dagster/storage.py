@@ -10,12 +10,12 @@ from collections.abc import Collection
 from urllib.parse import quote
 
 import dagster as dg
-from wordfreq.errors import NotFoundError, WordfreqError
-from wordfreq.formats import Plan, Ranking, Receipt, receipt_name
+from wordfreq.errors import NotFoundError
+from wordfreq.formats import Plan, Ranking, Receipt
+from wordfreq.plan_store import load_plan
 from wordfreq.planning import build_plan, write_plan
-from wordfreq.storage import open_store, split_uri
-
-_LISTED_FROM = 20
+from wordfreq.receipts import read_receipts
+from wordfreq.storage import open_store
 
 
 class Locations(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -41,16 +41,16 @@ class Locations(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def read_plan(self, uri: str) -> Plan | None:
         """The plan at `uri`, or None if there is none yet."""
-        container, key = split_uri(uri)
         try:
-            return Plan.loads(open_store(container).get(key), uri=uri)
+            return load_plan(uri)
         except NotFoundError:
             return None
 
     def look(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
         """Compare source and counts now, without a container and without writing anything.
 
-        With `only` the plan counts exactly these files, whether counted already or not.
+        With `only` the tasks are for exactly these files; of those whose counts are valid a task
+        only says so.
         """
         return build_plan(
             source=self.source,
@@ -77,19 +77,7 @@ class Locations(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
         """The receipts that the tasks of a stage have left so far, by task number."""
-        folder = open_store(plan.head.folder)
-        wanted = {receipt_name(stage, task): task for task in tasks}
-        if len(wanted) > _LISTED_FROM:  # one listing instead of a request for each missing receipt
-            there = {found.key for found in folder.list(f"{stage}-")}
-            wanted = {name: task for name, task in wanted.items() if name in there}
-        receipts = {}
-        for name, found in folder.get_many(wanted):
-            if isinstance(found, NotFoundError):
-                continue
-            if isinstance(found, WordfreqError):
-                raise found
-            receipts[wanted[name]] = Receipt.loads(found, uri=folder.url(name))
-        return receipts
+        return read_receipts(plan.head, stage, tasks)
 
 
 def describe_uri(uri: str) -> dg.MetadataValue:

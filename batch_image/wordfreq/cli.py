@@ -364,6 +364,12 @@ def _report_task(receipt: Receipt) -> None:
         _say(f"error: {failed.error}")
     if len(receipt.failed) > 10:
         _say(f"error: {len(receipt.failed) - 10:,} more files failed; the receipt lists them")
+    for item in receipt.items:
+        if item.invalid * 10 > item.bytes:
+            _say(
+                f"warning: {item.name} looks binary: {item.invalid:,} of its {item.bytes:,} bytes "
+                "are no UTF-8; they count as U+FFFD, which is no word"
+            )
     done = len(receipt.items) - len(receipt.failed)
     words = sum(item.words for item in receipt.items)
     print(f"task {receipt.task}: {done:,} of {len(receipt.items):,} files, {words:,} words")
