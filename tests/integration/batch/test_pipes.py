@@ -205,5 +205,5 @@ def test_the_scratch_place_on_s3(s3_server):
     assert (scratch.get("run/x"), scratch.get("none")) == (b"1", None)
     scratch.delete("run/x")
     assert scratch.names("") == ["run/y"]
-    with pytest.raises(ScratchError, match="can't write scratch object s3://no-such-bucket"):
-        open_scratch("s3://no-such-bucket-here", s3_server.client()).put("x", b"")
+    with pytest.raises(ScratchError, match="can't write scratch object"):
+        open_scratch("s3://in%20valid", s3_server.client()).put("x", b"")

@@ -43,15 +43,15 @@ def test_the_rate_halves_on_429_and_recovers_slowly(bench):
 
 def test_half_of_all_calls_throttled_and_everything_still_ends_once(bench, record_figure):
     bench.aws.faults.throttle(rate=0.5)
-    for number in range(40):
+    for number in range(20):
         result = bench.run(3, plain(number), with_receipts=True)
         assert all(task.ok for task in result.tasks)
         bench.receipts.clear()
     bench.aws.faults.clear()
     assert set(bench.work) == {0, 1, 2}
-    assert set(bench.work.values()) == {40}
-    assert len(bench.jobs()) == 40
-    record_figure("3 jobs doubled or lost of 40 with 50 % of calls throttled", 0)
+    assert set(bench.work.values()) == {20}
+    assert len(bench.jobs()) == 20
+    record_figure("3 jobs doubled or lost of 20 with 50 % of calls throttled", 0)
 
 
 def test_it_tries_ten_times_over_two_minutes_before_it_gives_up(bench, record_figure):
@@ -86,13 +86,13 @@ def test_answers_lost_after_the_job_was_created_double_nothing(bench, lost, reco
         bench.aws.faults.error("SubmitJob", after=True, rate=0.2)
     else:
         bench.aws.faults.drop("SubmitJob", after=True, rate=0.2)
-    for number in range(60):
+    for number in range(40):
         result = bench.run(2, plain(number), with_receipts=True)
         assert all(task.ok for task in result.tasks)
         bench.receipts.clear()
     jobs = Counter(row["jobName"] for row in bench.jobs())
-    assert len(jobs) == 60 and set(jobs.values()) == {1}
-    assert bench.work == {0: 60, 1: 60}
+    assert len(jobs) == 40 and set(jobs.values()) == {1}
+    assert bench.work == {0: 40, 1: 40}
     record_figure(f"4 live jobs a unit, 20 % of submits {lost}", 1, f"{len(jobs)} units")
 
 
