@@ -71,7 +71,7 @@ class Describer:
             target = not_before
             if self._last is not None:
                 target = max(target, self._last + interval * self._jitter)
-        self._clock.sleep(target - self._clock.now())
+        self._clock.sleep(max(0.0, target - self._clock.now()))
         with self._lock:
             now = self._clock.now()
             fresh = self._last is not None and now - self._last <= interval / 2

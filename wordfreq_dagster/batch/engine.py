@@ -102,7 +102,7 @@ def run_stage(
 
 
 def _run(stage: Stage) -> None:
-    book = RetryBook(stage.job.retries, stage.first_memory_mib)
+    book = _book(stage)
     pending, how = _begin(stage)
     while True:
         submit_round(stage, pending, how)
@@ -129,7 +129,7 @@ def _begin(stage: Stage) -> tuple[list[int], dict[int, Again]]:
     """
     # Failures of an earlier attempt run again: whoever started this attempt asked for it. So they
     # don't count against the retries of this one, but what they teach about memory is kept.
-    earlier = RetryBook(stage.job.retries, stage.first_memory_mib)
+    earlier = _book(stage)
     how: dict[int, Again] = {}
     for unit in attach(stage):
         how.update(settle(stage, unit, earlier))
@@ -140,6 +140,10 @@ def _begin(stage: Stage) -> tuple[list[int], dict[int, Again]]:
         if task not in carried and not (task in stage.results and stage.results[task].ok)
     ]
     return settle_receipts(stage, open_), how
+
+
+def _book(stage: Stage) -> RetryBook:
+    return RetryBook(stage.job.retries, stage.first_memory_mib, memory_step=stage.memory_step)
 
 
 def _say_again(stage: Stage, pending: list[int]) -> None:
@@ -164,6 +168,7 @@ def _end(stage: Stage, error: BaseException) -> None:
     name = type(error).__name__
     if not stage.options.forward_termination:
         stage.log.warning(f"{stage.job.name}: {name}; its AWS Batch jobs go on, as configured")
+        stage.connection.describer.leave([unit.job_id for unit in stage.active])
         return
     stage.log.warning(f"{stage.job.name}: {name}: ending its AWS Batch jobs")
     cancel(stage, f"orchestrator stopped waiting: {name}: {error}")

@@ -31,10 +31,16 @@ class Again:
 
 
 class RetryBook:
-    """The retries of one stage. `first_memory_mib` is what the job started with, if known."""
+    """The retries of one stage. `first_memory_mib` is what the job started with, if known.
 
-    def __init__(self, retries: Retries, first_memory_mib: int | None) -> None:
+    `memory_step`: memory is only to be had in multiples of this (Fargate: 1024).
+    """
+
+    def __init__(
+        self, retries: Retries, first_memory_mib: int | None, *, memory_step: int = 1
+    ) -> None:
         self._retries = retries
+        self._step = memory_step
         self.first_memory_mib = first_memory_mib
         self._used: Counter[tuple[int, str]] = Counter()
 
@@ -74,5 +80,6 @@ class RetryBook:
             return None
         first = self.first_memory_mib or memory_mib
         ceiling = self._retries.memory_ceiling_mib or first * 4
-        more = min(ceiling, int(memory_mib * self._retries.memory_factor))
+        more = int(memory_mib * self._retries.memory_factor)
+        more = min(ceiling, -(-more // self._step) * self._step)
         return more if more > memory_mib else None

@@ -16,7 +16,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .api import Trouble, triage
-from .errors import DOCTOR, BatchError, BatchUnavailableError, ScratchError, SubmitRejectedError
+from .errors import (
+    DOCTOR,
+    BatchError,
+    BatchUnavailableError,
+    InvalidJobError,
+    ScratchError,
+    SubmitRejectedError,
+)
 from .model import MAX_ARRAY, JobDefinition
 from .payload import encode_inputs, submit_request
 from .ranges import balanced, format_ranges
@@ -56,7 +63,14 @@ def submit_round(stage: Stage, pending: Sequence[int], how: dict[int, Again]) ->
                 memory_mib=memory,
             )
             part += 1
-            _submit(stage, unit)
+            try:
+                _submit(stage, unit)
+            except (SubmitRejectedError, InvalidJobError) as error:
+                # In a later round (more memory than there is, say) the results so far stand.
+                if not all(task in stage.results for task in chunk):
+                    raise
+                stage.log.warning(f"{stage.job.name}: not run again: {error}")
+                continue
             for task in chunk:
                 stage.runs[task] = stage.runs.get(task, 0) + 1
 

@@ -136,6 +136,13 @@ class Stage:
         return [unit for unit in self.units if not unit.ended]
 
     @property
+    def memory_step(self) -> int:
+        """In what steps memory is to be had, MiB."""
+        definition = self.job.definition
+        fargate = isinstance(definition, JobDefinition) and definition.platform == "FARGATE"
+        return 1024 if fargate else 1
+
+    @property
     def first_memory_mib(self) -> int | None:
         """What the tasks start with, as far as the job says."""
         if self.job.memory_mib is not None:

@@ -335,3 +335,62 @@ def test_a_log_that_cannot_be_read_never_hides_the_failure(bench, fault, caplog)
     assert result.tasks[0].failure is FailureClass.USER_CODE
     assert result.tasks[0].exit_code == 7
     assert "could not be read" in result.tasks[0].note
+
+
+def test_a_second_round_that_aws_refuses_leaves_the_results_of_the_first(bench, caplog):
+    """More memory than the platform has: the refusal must not hide what is known."""
+
+    def run(child, task):
+        if task == 1:
+            return SimulatedRun(
+                seconds=5, exit_code=137, reason="OutOfMemoryError: Container killed"
+            )
+        return SimulatedRun(seconds=5)
+
+    bench.behaviour = run
+    connection = bench.connection()
+    real = connection.api.client.submit_job
+
+    def refuses(**request):
+        if request["jobName"].endswith("r1-0"):
+            request["jobQueue"] = "no-such-queue"
+        return real(**request)
+
+    connection.api.client.submit_job = refuses
+    result = bench.run(3, job(retries=Retries()), connection=connection)
+    assert [task.ok for task in result.tasks] == [True, False, True]
+    assert result.tasks[1].failure is FailureClass.OUT_OF_MEMORY
+    assert any("not run again" in text for text in caplog.messages)
+
+
+def test_memory_for_fargate_grows_in_its_steps(bench):
+    asked = []
+
+    def run(child, task):
+        asked.append(child.memory_mib)
+        return SimulatedRun(seconds=5, exit_code=137, reason="OutOfMemoryError: Container killed")
+
+    bench.behaviour = run
+    bench.client().create_compute_environment(
+        computeEnvironmentName="fargate",
+        type="MANAGED",
+        computeResources={
+            "type": "FARGATE",
+            "maxvCpus": 16,
+            "subnets": ["subnet-a"],
+            "securityGroupIds": ["sg-a"],
+        },
+    )
+    bench.client().create_job_queue(
+        jobQueueName="fargate",
+        priority=1,
+        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "fargate"}],
+    )
+    definition = JobDefinition(
+        image="t:1",
+        platform="FARGATE",
+        memory_mib=3072,
+        execution_role_arn="arn:aws:iam::000000000000:role/x",
+    )
+    bench.run(1, job(definition=definition, queue="fargate", retries=Retries(memory_factor=1.5)))
+    assert asked == [3072, 5120, 8192]
