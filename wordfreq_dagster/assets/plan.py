@@ -13,6 +13,7 @@ from wordfreq_dagster.assets.partitions import (
 )
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS, source_files
 from wordfreq_dagster.batch import BatchJobs
+from wordfreq_dagster.batch.identity import origin_run_id
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations, describe_uri
 
@@ -35,7 +36,7 @@ def plan(
     when they were counted are packed into tasks, one container each. The partitions of
     `word_counts` are then made equal to the source: added, kept, removed.
     """
-    uri = locations.plan_uri(context.run.run_id)
+    uri = locations.plan_uri(origin_run_id(context.instance, context.run))
     job = stages.plan(
         source=locations.source, destination=locations.destination, plan=uri, pack=locations.pack
     )
@@ -64,7 +65,7 @@ def plan(
             "dagster/row_count": len(names),
             "bytes": sum(item.size for item in made.items),
             "files to count": len(made.pending),
-            "bytes to count": sum(i.size for i in made.items if i.name in made.pending),
+            "bytes to count": sum(item.size for item in made.items if item.pending),
             "tasks": len(made.tasks),
             "partitions added": len(changes.added),
             "partitions removed": len(changes.removed),
@@ -81,7 +82,8 @@ def plan(
 def plan_of_run(context: dg.AssetExecutionContext, locations: Locations) -> Plan | None:
     """The plan that this run made, or the run that it is a retry of; None if there is none."""
     run = context.run
-    for run_id in dict.fromkeys([run.run_id, run.parent_run_id, run.root_run_id]):
+    origin = origin_run_id(context.instance, run)
+    for run_id in dict.fromkeys([origin, run.run_id, run.parent_run_id, run.root_run_id]):
         if run_id and (found := locations.read_plan(locations.plan_uri(run_id))):
             return found
     return None

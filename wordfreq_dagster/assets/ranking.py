@@ -10,11 +10,15 @@ from wordfreq_dagster.assets.plan import plan_of_run
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS
 from wordfreq_dagster.assets.word_counts import word_counts
 from wordfreq_dagster.batch import BatchJobs
+from wordfreq_dagster.batch.identity import origin_run_id
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations, describe_uri
 
 _BAR_WIDTH = 40
 _BARS_SHOWN = 30
+
+#: Metadata: the fingerprint (`wordfreq.fingerprint`) of the source that was ranked.
+LISTING = "source listing"
 
 
 class RankingOptions(dg.Config):
@@ -77,14 +81,26 @@ def ranking(
             "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
             "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
             "plan": planned.head.plan.uri,
+            LISTING: planned.head.listing,
             **outcome.metadata(),
         }
     )
 
 
+def ranked_listing(instance: dg.DagsterInstance) -> str:
+    """The fingerprint of the source that the latest ranking was made from.
+
+    `''` where there is no ranking, or where it leaves out files that weren't counted.
+    """
+    latest = instance.get_latest_materialization_event(ranking.key)
+    made = latest.asset_materialization if latest else None
+    found = made.metadata.get(LISTING) if made else None
+    return str(found.value) if found else ""
+
+
 def _plan_of_counted(context: dg.AssetExecutionContext, locations: Locations) -> Plan:
     """A plan of what is counted now, for a ranking that is asked for on its own."""
-    uri = locations.plan_uri(context.run.run_id, kind="ranking")
+    uri = locations.plan_uri(origin_run_id(context.instance, context.run), kind="ranking")
     if found := locations.read_plan(uri):
         return found
     now = locations.look(plan=uri)

@@ -11,6 +11,7 @@ from wordfreq_dagster.assets.partitions import source_files_partitions, unusable
 from wordfreq_dagster.assets.plan import plan, plan_of_run
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS
 from wordfreq_dagster.batch import BatchJobs
+from wordfreq_dagster.batch.identity import origin_run_id
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations, describe_uri
 
@@ -89,7 +90,7 @@ def _plan_for(
                 allow_retries=False,
             )
         return planned
-    uri = locations.plan_uri(context.run.run_id, kind="files")
+    uri = locations.plan_uri(origin_run_id(context.instance, context.run), kind="files")
     planned = locations.read_plan(uri)
     if planned is None:  # else a retry of this step: the same plan finds the same jobs and receipts
         planned = locations.look(plan=uri, only=keys)
