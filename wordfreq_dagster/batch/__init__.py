@@ -14,6 +14,7 @@ from .errors import (
     ScratchError,
     SubmitRejectedError,
 )
+from .identity import origin_run_id
 from .model import (
     Attempt,
     FailureClass,
@@ -54,4 +55,5 @@ __all__ = [
     "TaskState",
     "batch_reaper_sensor",
     "batch_reaper_sensors",
+    "origin_run_id",
 ]
