@@ -128,7 +128,8 @@ class Task:
 class PlanHead:
     """What every task needs of the plan, whatever its size.
 
-    `task_index` is None for a plan without the companion object.
+    `task_index` is None for a plan without the companion object. `listing` is the fingerprint
+    (`wordfreq.fingerprint`) of all that the source held, `''` where it isn't known.
     """
 
     id: str
@@ -139,6 +140,7 @@ class PlanHead:
     total_items: int
     total_tasks: int
     task_index: int | None = None
+    listing: str = ""
 
     @property
     def folder(self) -> str:
@@ -199,7 +201,13 @@ class Plan:
                 groups.append(len(items))
                 new_group = False
             items.append(item)
-        head = replace(self.head, total_items=len(items), total_tasks=0, task_index=None)
+        head = replace(
+            self.head,
+            total_items=len(items),
+            total_tasks=0,
+            task_index=None,
+            listing=self.head.listing if len(items) == len(self.items) else "",
+        )
         return replace(self, head=head, items=tuple(items), groups=tuple(groups), tasks=())
 
     def receipt_key(self, stage: str, task: int) -> str:
@@ -261,6 +269,7 @@ class Plan:
             "CounterVersion": head.counter_version,
             "TotalTasks": head.total_tasks,
             "TaskIndex": head.task_index,
+            "Listing": head.listing,
         }
 
     @classmethod
@@ -306,6 +315,7 @@ def _head(metadata: dict[str, Any], *, uri: str, names: list[str] | None) -> Pla
         total_items=int(metadata.get("TotalItems", 0)) if names is None else len(names),
         total_tasks=int(metadata.get("TotalTasks", len(names or ()))),
         task_index=metadata.get("TaskIndex"),
+        listing=str(metadata.get("Listing", "")),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 
 from wordfreq.errors import NotFoundError, UsageError, WordfreqError
+from wordfreq.fingerprint import Fingerprint, is_folder_marker
 from wordfreq.formats import RESERVED
 from wordfreq.known import compact_ledger, look_up, ticking
 from wordfreq.packing import pack as pack_items
@@ -98,6 +99,7 @@ def build_plan(
         counter_version=version,
         total_items=len(items),
         total_tasks=len(tasks),
+        listing=str(Fingerprint().plus(listing)),
     )
     return Plan(
         head=head,
@@ -226,8 +228,8 @@ def _accept(
     names = {info.key for info in listing} if destination.is_local else set()
     check = _checker(destination, names)
     for info in listing:
-        if info.key == "" or (info.key.endswith("/") and info.size == 0):
-            continue  # a folder marker
+        if is_folder_marker(info):
+            continue
         if reason := check(info.key):
             refused.append(Refused(_shown(info.key), reason))
         else:

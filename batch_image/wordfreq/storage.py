@@ -73,8 +73,11 @@ class Store(ABC):
     """`s3://bucket/prefix/` or `file:///abs/dir/`; always ends with `/`."""
 
     @abstractmethod
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, all pages, in the server's order.
+
+        With `start_after` only the keys behind it in that order; it needn't exist any more. So a
+        listing can be taken up again where an earlier one stopped.
 
         AWS and local folders list in key order (UTF-8 binary). Folder markers (keys ending with
         `/`) are yielded: the caller decides. In a folder, symbolic links are followed, loops are

@@ -102,8 +102,8 @@ class LocalStore(Store):
         """The `file:///` URI of `key`."""
         return join_uri(LOCAL_BUCKET, (self.root + key).lstrip("/"))
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Walk the folder in key order."""
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Walk the folder in key order; folders that lie before `start_after` aren't read."""
         try:
             os.stat(self.root)  # noqa: PTH116 - ends with '/', so it has to be a folder
         except NotADirectoryError as error:
@@ -121,10 +121,11 @@ class LocalStore(Store):
         except OSError as error:
             raise translated(error, self.url(start)) from error
         if stat.S_ISDIR(top.st_mode):
-            yield from self._walk(start, prefix, ((top.st_dev, top.st_ino),))
+            after = os.fsencode(start_after)
+            yield from self._walk(start, prefix, after, ((top.st_dev, top.st_ino),))
 
     def _walk(
-        self, folder: str, prefix: str, ancestors: tuple[tuple[int, int], ...]
+        self, folder: str, prefix: str, after: bytes, ancestors: tuple[tuple[int, int], ...]
     ) -> Iterator[ObjectInfo]:
         # Folders sort as if their name ended with '/': this gives the byte order of whole keys.
         found: list[tuple[bytes, str, os.stat_result]] = []
@@ -143,14 +144,18 @@ class LocalStore(Store):
         except OSError as error:
             raise translated(error, self.url(folder)) from error
         found.sort(key=lambda item: item[0])
-        for _, name, status in found:
+        base = os.fsencode(folder)
+        for sorting, name, status in found:
+            whole = base + sorting
             if not stat.S_ISDIR(status.st_mode):
-                if (folder + name).startswith(prefix):
+                if whole > after and (folder + name).startswith(prefix):
                     yield _info(folder + name, status)
+                continue
+            if whole < after and not after.startswith(whole):
                 continue
             identity = (status.st_dev, status.st_ino)
             if identity not in ancestors:  # else a symbolic link leads back to where we are
-                yield from self._walk(f"{folder}{name}/", prefix, (*ancestors, identity))
+                yield from self._walk(f"{folder}{name}/", prefix, after, (*ancestors, identity))
 
     @staticmethod
     def _could_match(key: str, prefix: str) -> bool:

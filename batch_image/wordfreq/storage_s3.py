@@ -223,10 +223,11 @@ class S3Store(Store):
                 raise
             raise known from error
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """List all pages by boto3."""
+        after: dict[str, Any] = {"StartAfter": self._key(start_after)} if start_after else {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._key(prefix)
+            Bucket=self.bucket, Prefix=self._key(prefix), **after
         )
         cut = len(self.prefix)
         iterator = iter(pages)

@@ -284,3 +284,15 @@ def test_odd_keys_are_counted_to_s3_and_refused_by_a_folder(odd_keys, wordfreq):
     ]
     for key in ("a//b", "/lead", "x/../y", "./z", ".."):
         assert f"{key!r} is left out" in ran.err
+
+
+def test_a_listing_goes_on_behind_any_key(store):
+    # one folder level: across folders this server sorts in a way of its own
+    keys = [f"k {n:02}+ü" for n in range(30)]
+    for key in keys:
+        store.put(key, b"")
+    for after in (keys[0], keys[17], "k 17", keys[-1], "zzz"):
+        assert [info.key for info in store.list(start_after=after)] == [
+            k for k in keys if k > after
+        ]
+    assert len(list(store.list("k 1", start_after=keys[12]))) == 7
