@@ -63,7 +63,8 @@ def _cancel(stage: Stage, why: str, deadline: float, asked: set[str]) -> None:
             f"{stage.job.name}: after {stage.options.cancel_seconds:.0f} s these AWS Batch jobs "
             f"could not be "
             f"ended: {', '.join(known) or 'not known'} {troubles or ''}. Run: "
-            f"python -m {__package__} kill --queue {stage.queue} --run-id "
+            f"python -m {__package__} kill --name-prefix {stage.id.prefix} --queue {stage.queue} "
+            f"--run-id "
             f"{stage.id.run_id}"
         )
 
