@@ -7,16 +7,18 @@ it, shared by all runs of the project, and leaves by itself when it has been idl
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from pathlib import Path
 
 import boto3
+from pydantic import Field
 
 from wordfreq_dagster.batch import BatchJobs
 from wordfreq_dagster.batch.connect import Connection, client_config
 from wordfreq_dagster.batch_emulator import ensure_running
 from wordfreq_dagster.settings import Settings
-from wordfreq_dagster.stages import LOCAL_IMAGES
+from wordfreq_dagster.stages import LOCAL_IMAGE, LOCAL_IMAGES
 
 
 class EmbeddedBatchJobs(BatchJobs):
@@ -24,10 +26,18 @@ class EmbeddedBatchJobs(BatchJobs):
 
     folder: str
     vcpus: int | None = None
+    runner: str = "subprocess"
+    container_arguments: list[str] = Field(default_factory=list)
 
     def connection(self) -> Connection:
         """Start the embedded AWS Batch where it isn't running, and connect to it."""
-        endpoint = ensure_running(Path(self.folder), images=LOCAL_IMAGES, vcpus=self.vcpus)
+        endpoint = ensure_running(
+            Path(self.folder),
+            images=LOCAL_IMAGES,
+            vcpus=self.vcpus,
+            runner=self.runner,
+            container_arguments=self.container_arguments,
+        )
         with _lock:
             key = (endpoint.url, os.getpid())
             if key not in _connections:
@@ -45,6 +55,21 @@ _connections: dict[tuple[str, int], Connection] = {}
 _lock = threading.Lock()
 
 
+def local_image(settings: Settings) -> str:
+    """The image of the stages in the embedded AWS Batch."""
+    return settings.image if settings.local_runner == "container" else LOCAL_IMAGE
+
+
+def container_arguments(settings: Settings) -> list[str]:
+    """How containers run here: as on AWS, plus what they need to see this machine's folders."""
+    words = ["--read-only", "--tmpfs", "/tmp:mode=1777", "--cap-drop", "ALL"]  # noqa: S108
+    if "://" not in settings.home:
+        # The folders below HOME belong to this user, who must be able to remove the results.
+        words += ["--volume", f"{settings.home}:{settings.home}"]
+        words += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    return [*words, *shlex.split(settings.local_container_arguments)]
+
+
 def batch_jobs(settings: Settings) -> BatchJobs:
     """The resource `batch` for these settings."""
     scratch = f"{settings.plans.rstrip('/')}/scratch"
@@ -60,6 +85,8 @@ def batch_jobs(settings: Settings) -> BatchJobs:
         queue="local",
         folder=str(settings.local_folder),
         vcpus=settings.local_vcpus,
+        runner=settings.local_runner,
+        container_arguments=container_arguments(settings),
         name_prefix="wordfreq",
         scratch=scratch,
         # On this machine a look costs nothing, and short jobs should be seen to end at once.

@@ -10,7 +10,7 @@ from wordfreq_dagster.assets.ranking import ranking
 from wordfreq_dagster.assets.source_files import source_files
 from wordfreq_dagster.assets.word_counts import word_counts
 from wordfreq_dagster.automation.jobs import word_frequency
-from wordfreq_dagster.compute import batch_jobs
+from wordfreq_dagster.compute import batch_jobs, local_image
 from wordfreq_dagster.settings import Settings, load_settings
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations
@@ -39,6 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 timeout_seconds=settings.timeout_seconds,
                 share_identifier=settings.share_identifier,
                 scheduling_priority=settings.scheduling_priority,
+                image=local_image(settings),
             ),
         },
         # The steps only wait for AWS Batch, one after the other: a process for each would add

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -116,6 +116,17 @@ class Settings(BaseSettings):
         default=None, ge=1, description="vCPUs of the embedded AWS Batch; unset: this machine's"
     )
 
+    local_runner: Literal["subprocess", "container"] = Field(
+        default="subprocess",
+        description="how the embedded AWS Batch runs a job: `container` needs podman or docker",
+    )
+    image: str = Field(
+        default="wordfreq:local", min_length=1, description="the image that `make image` builds"
+    )
+    local_container_arguments: str = Field(
+        default="", description="more words for `podman create` or `docker create`, as in a shell"
+    )
+
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:
         for name, folder in (
@@ -157,9 +168,10 @@ class Settings(BaseSettings):
     @property
     def local_folder(self) -> Path:
         """Where the embedded AWS Batch keeps its state: HOME/batch, or the user's cache folder."""
+        name = "batch" if self.local_runner == "subprocess" else "batch-containers"
         if "://" in self.home:
-            return Path("~/.cache/wordfreq_dagster/batch").expanduser()
-        return Path(self.home) / "batch"
+            return Path("~/.cache/wordfreq_dagster").expanduser() / name
+        return Path(self.home) / name
 
     @property
     def embedded(self) -> bool:

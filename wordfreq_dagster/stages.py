@@ -29,6 +29,7 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
     timeout_seconds: int = 4 * 3600
     share_identifier: str = ""
     scheduling_priority: int | None = None
+    image: str = LOCAL_IMAGE
 
     def plan(self, *, source: str, destination: str, plan: str, pack: int) -> Job:
         """List the source, compare it with what is counted, write the plan."""
@@ -55,7 +56,7 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Job(
             name=f"wordfreq-{stage}",
             command=command,
-            definition=definition or JobDefinition(image=LOCAL_IMAGE, vcpus=1, memory_mib=2048),
+            definition=definition or JobDefinition(image=self.image, vcpus=1, memory_mib=2048),
             timeout_seconds=self.timeout_seconds,
             share_identifier=self.share_identifier or None,
             scheduling_priority=self.scheduling_priority,

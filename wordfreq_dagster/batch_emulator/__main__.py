@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         state: Path | None = options.state.resolve() if options.state else None
         emulator = EmbeddedBatch(
             state=state,
-            runner=_runner(options.runner, images),
+            runner=_runner(options.runner, images, options.container_argument),
             vcpus=options.vcpus,
             memory_mib=options.memory,
             region=options.region,
@@ -94,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         default="subprocess",
         help="how jobs run (default: subprocess; container needs podman or docker)",
     )
+    add(
+        "--container-argument",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="one more word for `podman create` or `docker create`, e.g. =--read-only",
+    )
     add("--vcpus", type=float, help="vCPUs in all (default: this machine's)")
     add("--memory", type=int, metavar="MIB", help="memory in all (default: this machine's)")
     add("--region", default="us-east-1", help="Region in ARNs (default: us-east-1)")
@@ -121,9 +128,9 @@ def _images(pairs: list[str], document: str) -> dict[str, list[str]]:
     return images
 
 
-def _runner(kind: str, images: dict[str, list[str]]) -> Runner:
+def _runner(kind: str, images: dict[str, list[str]], arguments: list[str]) -> Runner:
     if kind == "container":
-        return ContainerRunner()
+        return ContainerRunner(arguments=arguments)
     if kind == "simulated":
         return SimulatedRunner()
     return SubprocessRunner(images)

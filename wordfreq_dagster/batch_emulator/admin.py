@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from wordfreq_dagster.batch_emulator.container_runner import ContainerRunner
 from wordfreq_dagster.batch_emulator.faults import Fault
 from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner
 from wordfreq_dagster.batch_emulator.wire import Answer
@@ -77,9 +78,10 @@ class Admin:
     def _change_settings(self, document: Any) -> dict[str, list[str]]:
         """Take over what a further user of a shared emulator brings: images and AWS_* variables."""
         runner = self._emulator.runner
-        if not isinstance(runner, SubprocessRunner):
-            raise ValueError("only the subprocess runner has settings")
-        self._emulator.add_images(document.get("images", {}))
+        if not isinstance(runner, (SubprocessRunner, ContainerRunner)):
+            raise ValueError("a simulated runner has no settings")
+        if isinstance(runner, SubprocessRunner):
+            self._emulator.add_images(document.get("images", {}))
         if "environment" in document:
             runner.set_credentials(document["environment"])
         return self._images()

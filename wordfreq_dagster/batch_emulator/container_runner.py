@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wordfreq_dagster.batch_emulator.errors import EmulatorError
@@ -19,6 +19,8 @@ from wordfreq_dagster.batch_emulator.runners import Host, Task
 from wordfreq_dagster.batch_emulator.subprocess_runner import aws_variables
 
 _REASON_LENGTH = 255
+#: They name files of this machine, which a container doesn't have.
+_FILES = frozenset({"AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"})
 _PULL_SIGNS = (
     "image not known",
     "no such image",
@@ -39,7 +41,7 @@ class ContainerRunner:
     `command`: `podman` or `docker` (default: the first one found). `pull`: `missing`, `never` or
     `always`. `arguments` are added to `create`, e.g. `["--volume", "/data:/data"]`. Variables of
     this process whose names begin with `AWS_` (not `AWS_BATCH`) are passed on, as a job role would
-    give them.
+    give them, less those that name a file of this machine.
     """
 
     real = True
@@ -59,10 +61,15 @@ class ContainerRunner:
         self._command = found
         self._pull = pull
         self._arguments = tuple(arguments)
+        self._credentials = aws_variables(os.environ)
         self._stopped: set[str] = set()
         self._running: set[str] = set()
         self._lock = threading.Lock()
         self._host: Host | None = None
+
+    def set_credentials(self, environment: Mapping[str, str]) -> None:
+        """Let containers that start from now on have these `AWS_*` variables."""
+        self._credentials = aws_variables(environment)
 
     def bind(self, host: Host) -> None:
         """Take the engine that is to be told about tasks."""
@@ -87,14 +94,15 @@ class ContainerRunner:
 
     def recover(self, handle: str) -> None:
         """Remove the container that a lost emulator left."""
-        self._call("rm", "-f", handle)
+        self._call("rm", "-f", "-v", handle)
 
     def close(self) -> None:
         """Remove all containers."""
         with self._lock:
             names = [_name(task_id) for task_id in self._running]
         if names:
-            self._call("rm", "-f", "-t", "5", *names)
+            self._call("stop", "-t", "5", *names)
+            self._call("rm", "-f", "-v", *names)
 
     def _need(self) -> Host:
         if self._host is None:
@@ -146,7 +154,7 @@ class ContainerRunner:
                 )
             return self._outcome(task, name, path)
         finally:
-            self._call("rm", "-f", name)
+            self._call("rm", "-f", "-v", name)
 
     def _outcome(self, task: Task, name: str, path: Path) -> Exit:
         form = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}"
@@ -166,7 +174,7 @@ class ContainerRunner:
         container = task.container
         options = ["--network", "host", "--memory", f"{task.memory_mib}m", "--pull", self._pull]
         options += ["--cpu-shares", str(max(2, int(task.vcpus * 1024)))]
-        passed = aws_variables(os.environ)
+        passed = {n: v for n, v in self._credentials.items() if n not in _FILES}
         for name, value in {**passed, **task.environment}.items():
             options += ["--env", f"{name}={value}"]
         if user := container.get("user"):

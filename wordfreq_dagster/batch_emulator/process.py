@@ -53,22 +53,28 @@ def ensure_running(
     images: Mapping[str, Sequence[str]],
     vcpus: int | None = None,
     idle_exit_seconds: int = 300,
+    runner: str = "subprocess",
+    container_arguments: Sequence[str] = (),
 ) -> Endpoint:
     """Return the address of the folder's emulator, which is started if it isn't running.
 
     The process outlives its parent and leaves by itself once it had no unfinished job and no
     request for `idle_exit_seconds`; call this again before each use. `images` (see
     `SubprocessRunner`) are added to those it knows, and jobs that start from now on get this
-    process's `AWS_*` variables: the last caller's count. `vcpus` and `idle_exit_seconds` only
-    count when it is started. Its output is in `<folder>/emulator.log`. Raises `EmulatorError` if
-    it does not start.
+    process's `AWS_*` variables: the last caller's count. The others only count when it is started;
+    `runner` (`subprocess` or `container`) and `container_arguments` are those of the program. Its
+    output is in `<folder>/emulator.log`. Raises `EmulatorError` if it does not start.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / START_LOCK):
         found = _alive(folder)
         if found is None:
-            found = _start(folder, images=images, vcpus=vcpus, idle_exit_seconds=idle_exit_seconds)
+            more = ["--runner", runner, "--idle-exit", str(idle_exit_seconds)]
+            more += [f"--container-argument={word}" for word in container_arguments]
+            if vcpus is not None:
+                more += ["--vcpus", str(vcpus)]
+            found = _start(folder, images=images, options=more)
         else:
             settings = {
                 "images": {name: list(argv) for name, argv in images.items()},
@@ -93,12 +99,10 @@ def stop_running(folder: Path, *, timeout_seconds: float = 30.0) -> bool:
 
 
 def _start(
-    folder: Path, *, images: Mapping[str, Sequence[str]], vcpus: int | None, idle_exit_seconds: int
+    folder: Path, *, images: Mapping[str, Sequence[str]], options: Sequence[str]
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "wordfreq_dagster.batch_emulator", "--state", str(folder)]
-    command += ["--idle-exit", str(idle_exit_seconds)]
-    if vcpus is not None:
-        command += ["--vcpus", str(vcpus)]
+    command += options
     given = json.dumps({name: list(argv) for name, argv in images.items()})
     command += ["--images", given]
     log = folder / LOG
