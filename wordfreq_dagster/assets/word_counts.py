@@ -91,8 +91,9 @@ def _plan_for(
             )
         return planned
     uri = locations.plan_uri(origin_run_id(context.instance, context.run), kind="files")
+    # A retry of this step finds the same plan, and by it the same jobs and receipts.
     planned = locations.read_plan(uri)
-    if planned is None:  # else a retry of this step: the same plan finds the same jobs and receipts
+    if planned is None or {item.name for item in planned.items if item.wanted} != set(keys):
         planned = locations.look(plan=uri, only=keys)
         locations.save_plan(planned)
     return planned
