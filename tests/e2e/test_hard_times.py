@@ -1,0 +1,148 @@
+"""Runs that are killed and an AWS Batch that misbehaves: nothing lost, nothing done twice.
+
+`WORDFREQ_TEST_CHILDREN` sets the size of the array jobs (24; 200 for the figures in docs).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import boto3
+import pytest
+
+from wordfreq_dagster.batch_emulator import ensure_running
+from wordfreq_dagster.stages import LOCAL_IMAGES
+
+CHILDREN = int(os.environ.get("WORDFREQ_TEST_CHILDREN", "24"))
+TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"
+LAUNCH = ("dg", "launch", "--job", "word_frequency")
+LIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+
+
+class Batch:
+    """The embedded AWS Batch of a home, as an outsider sees it."""
+
+    def __init__(self, home):
+        self.url = ensure_running(home.folder / "batch", images=LOCAL_IMAGES).url
+        self.token = json.loads((home.folder / "batch" / "endpoint.json").read_text())["token"]
+        self.client = boto3.client(
+            "batch",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def jobs(self, *statuses, **where):
+        pages = self.client.get_paginator("list_jobs")
+        where = where or {"jobQueue": "local"}
+        return [
+            job
+            for status in statuses
+            for page in pages.paginate(jobStatus=status, **where)
+            for job in page["jobSummaryList"]
+        ]
+
+    def migrate_children(self, *statuses):
+        """Children of all arrays that ever were submitted for the stage `migrate`, by status."""
+        return [
+            child
+            for parent in self.jobs(*LIVE, "SUCCEEDED", "FAILED")
+            if "migrate" in parent["jobName"]
+            for child in self.jobs(*statuses, arrayJobId=parent["jobId"])
+        ]
+
+    def faults(self, *documents):
+        """Put these faults in force; none lifts all."""
+        request = urllib.request.Request(
+            self.url + "/_emulator/faults",
+            data=json.dumps(documents).encode() if documents else None,
+            headers={"X-Batch-Emulator": self.token},
+            method="POST" if documents else "DELETE",
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+def receipts(home, stage):
+    return list((home.folder / "plans").rglob(f"{stage}-*.json"))
+
+
+MOMENTS = {
+    "the plan was submitted": lambda line, home: "wordfreq-plan: submitted" in line,
+    "the array was submitted": lambda line, home: "wordfreq-migrate: submitted" in line,
+    "half of the children are done": lambda line, home: (
+        len(receipts(home, "migrate")) >= CHILDREN // 2
+    ),
+    "the partitions are being reported": lambda line, home: (
+        "ASSET_MATERIALIZATION" in line and "word_counts" in line
+    ),
+    "the merge was submitted": lambda line, home: "wordfreq-merge: submitted" in line,
+}
+
+
+@pytest.fixture
+def many(home):
+    for number in range(CHILDREN):
+        (home.source / f"{number:04}.txt").write_text(TEXT * (number + 1))
+    # a file a container
+    home.environment["WORDFREQ_PACK"] = "1B"
+    return home
+
+
+def check(home, batch):
+    total = CHILDREN * (CHILDREN + 1) // 2
+    assert home.ranking["the"] == 5 * total
+    assert home.ranking["saw"] == 3 * total
+    assert batch.jobs(*LIVE) == []
+    # every task has one receipt, and exactly one child ran to the end for it
+    assert len(receipts(home, "migrate")) == CHILDREN
+    done = batch.migrate_children("SUCCEEDED")
+    assert len(done) == CHILDREN, Counter(child["arrayProperties"]["index"] for child in done)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_retried_from_failure(many, moment):
+    process = many.start(*LAUNCH)
+    try:
+        deadline = time.monotonic() + 120
+        for line in process.stdout:
+            if MOMENTS[moment](line, many):
+                break
+            if moment.startswith("half") and "submitted array" in line:
+                while not MOMENTS[moment]("", many):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                break
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # no process of the run gets to do anything more
+        process.stdout.close()
+        process.wait()
+    retried = subprocess.run(
+        [sys.executable, Path(__file__).with_name("retry_from_failure.py")],
+        env=many.environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert retried.returncode == 0, retried.stderr[-3000:]
+    check(many, Batch(many))
+
+
+@pytest.mark.slow
+def test_half_of_all_calls_throttled_and_every_fifth_submission_unanswered(many):
+    batch = Batch(many)
+    batch.faults(
+        {"fault": "throttle", "operation": "*", "rate": 0.5},
+        {"fault": "error_after", "operation": "SubmitJob", "rate": 0.2},
+    )
+    done = many.run(*LAUNCH, timeout=280)
+    batch.faults()
+    assert done.returncode == 0, done.stderr[-3000:]
+    check(many, batch)
