@@ -9,7 +9,9 @@ from wordfreq_dagster.assets.plan import plan
 from wordfreq_dagster.assets.ranking import ranking
 from wordfreq_dagster.assets.source_files import source_files
 from wordfreq_dagster.assets.word_counts import word_counts
-from wordfreq_dagster.automation.jobs import word_frequency
+from wordfreq_dagster.automation.failures import Channels
+from wordfreq_dagster.automation.wiring import Options, automated, build_automation
+from wordfreq_dagster.code_links import with_code_references
 from wordfreq_dagster.compute import batch_jobs, local_image
 from wordfreq_dagster.settings import Settings, load_settings
 from wordfreq_dagster.stages import Stages
@@ -18,11 +20,14 @@ from wordfreq_dagster.storage import Locations
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything of this code location, for the given settings."""
-    assets = dg.with_source_code_references([source_files, plan, word_counts, ranking])
+    assets = automated([source_files, plan, word_counts, ranking])
+    automation = build_automation(automation_options(settings))
     return dg.Definitions(
-        assets=assets,
+        assets=with_code_references(assets, settings.code_url),
         asset_checks=[every_file_usable, counts_complete, sum_of_counts],
-        jobs=[word_frequency],
+        jobs=automation.jobs,
+        schedules=automation.schedules,
+        sensors=automation.sensors,
         resources={
             "batch": batch_jobs(settings),
             "locations": Locations(
@@ -45,6 +50,25 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # The steps only wait for AWS Batch, one after the other: a process for each would add
         # seconds to every run and nothing else.
         executor=dg.in_process_executor,
+    )
+
+
+def automation_options(settings: Settings) -> Options:
+    """The settings that automation goes by."""
+    return Options(
+        source=settings.source,
+        new_files=settings.switched_on("new_files"),
+        nightly=settings.switched_on("nightly"),
+        ranking_due=settings.switched_on("automation"),
+        interval=settings.sensor_seconds,
+        cron=settings.nightly_cron,
+        timezone=settings.nightly_timezone,
+        queue_url=settings.events_queue_url,
+        failures=Channels(
+            sns_topic=settings.failure_sns_topic,
+            slack_webhook=settings.failure_slack_webhook,
+            ui=settings.ui_url,
+        ),
     )
 
 

@@ -56,6 +56,8 @@ def absolute_uri(value: object) -> object:
 Uri = Annotated[str, BeforeValidator(absolute_uri)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 
+Switch = Literal["running", "stopped"]
+
 
 class Settings(BaseSettings):
     """All settings of the project; each is the environment variable `WORDFREQ_<NAME>`.
@@ -112,6 +114,38 @@ class Settings(BaseSettings):
     )
     price_per_gb_hour: float = Field(default=0.0, ge=0, description="for the cost estimate")
 
+    automation: Switch = Field(
+        default="running",
+        description="state of sensors and schedules until somebody switches one in the UI: "
+        "running or stopped",
+    )
+    new_files: Switch | None = Field(
+        default=None, description="the same for the sensor new_files only; unset: AUTOMATION"
+    )
+    nightly: Switch | None = Field(
+        default=None, description="the same for the nightly schedule only; unset: AUTOMATION"
+    )
+    nightly_cron: str = Field(default="17 3 * * *", description="when the nightly run starts")
+    nightly_timezone: str = Field(default="UTC", description="time zone of NIGHTLY_CRON")
+    sensor_seconds: int = Field(
+        default=30, ge=5, description="least time between two looks of a sensor"
+    )
+    events_queue_url: str = Field(
+        default="", description="URL of an SQS queue with S3's events; unset: no such sensor"
+    )
+    failure_sns_topic: str = Field(
+        default="", description="ARN of an SNS topic that is told of failed runs"
+    )
+    failure_slack_webhook: str = Field(
+        default="", description="Slack webhook that is told of failed runs"
+    )
+    ui_url: str = Field(default="", description="address of the Dagster UI, for links in messages")
+    code_url: str = Field(
+        default="",
+        description="where the code is on GitHub or GitLab, for links in the UI: "
+        "https://github.com/OWNER/REPOSITORY/tree/BRANCH",
+    )
+
     local_vcpus: int | None = Field(
         default=None, ge=1, description="vCPUs of the embedded AWS Batch; unset: this machine's"
     )
@@ -164,6 +198,19 @@ class Settings(BaseSettings):
                 "give s3:// for: " + ", ".join(local)
             )
         return self
+
+    @model_validator(mode="after")
+    def _events_come_from_s3(self) -> Settings:
+        if self.events_queue_url and not self.source.startswith("s3://"):
+            raise ValueError(
+                f"{PREFIX}EVENTS_QUEUE_URL names a queue of S3 events, but {PREFIX}SOURCE is the "
+                "folder " + self.source + "; unset the one or give s3:// for the other"
+            )
+        return self
+
+    def switched_on(self, name: Literal["new_files", "nightly", "automation"]) -> bool:
+        """Whether this sensor or schedule runs from the start."""
+        return (getattr(self, name) or self.automation) == "running"
 
     @property
     def local_folder(self) -> Path:

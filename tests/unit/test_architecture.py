@@ -35,9 +35,11 @@ MAY_IMPORT = {
         "wordfreq_dagster.batch",
         "wordfreq_dagster.storage",
     },
+    "wordfreq_dagster.code_links": set(),
     "wordfreq_dagster.definitions": {
         "wordfreq_dagster.assets",
         "wordfreq_dagster.automation",
+        "wordfreq_dagster.code_links",
         "wordfreq_dagster.compute",
         "wordfreq_dagster.settings",
         "wordfreq_dagster.stages",
