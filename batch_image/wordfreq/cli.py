@@ -1,4 +1,4 @@
-"""The command line: `wordfreq plan | migrate | merge`, one container's work each.
+"""The command line: `wordfreq plan | migrate | merge | ingest`, one container's work each.
 
 Names and options are those of the system this one re-creates, so its documented submit commands
 work. Results go to stdout, everything else to stderr. Nothing heavy is imported before a command
@@ -9,28 +9,28 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wordfreq import __version__
+from wordfreq.cli_ingest import add_ingest
+from wordfreq.cli_options import (
+    EXIT_CODES,
+    Commands,
+    add_command,
+    languages,
+    natural,
+    positive,
+    say,
+    size,
+)
 from wordfreq.errors import UsageError, WordfreqError
 from wordfreq.job import JobInfo
 from wordfreq.stopping import Stopped, raise_on_signals
 
 if TYPE_CHECKING:
     from wordfreq.formats import Plan, Receipt
-
-_LOCATIONS = """\
-Locations are s3://bucket/prefix, file:///folder or plain paths. A key is taken literally (no
-percent-decoding). Credentials, region and endpoint come from the standard AWS environment.
-"""
-
-_EXIT_CODES = """\
-exit codes: 0 done; 1 anything else (storage, network); 2 bad usage; 3 an input is missing or has
-changed; 4 an input's data is bad; 130, 143 stopped by SIGINT, SIGTERM. All steps can be repeated.
-"""
 
 _MAIN_EXAMPLE = """\
 examples, on a laptop:
@@ -101,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except Stopped as stopped:
-        _say(f"stopped by {stopped.name}; nothing half-written is left, run it again to go on")
+        say(f"stopped by {stopped.name}; nothing half-written is left, run it again to go on")
         return stopped.exit_code
     except WordfreqError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output (`| head`) has seen enough; Python mustn't complain at its exit.
@@ -112,19 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _say(message: str) -> None:
-    # A name may hold what the terminal's encoding can't show, lone surrogates among it.
-    text = f"wordfreq: {message}\n".encode(sys.stderr.encoding or "utf-8", "backslashreplace")
-    sys.stderr.flush()
-    sys.stderr.buffer.write(text)
-    sys.stderr.buffer.flush()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wordfreq",
         description="Count and rank the words of every file below an S3 prefix or in a folder.",
-        epilog=_MAIN_EXAMPLE + _EXIT_CODES,
+        epilog=_MAIN_EXAMPLE + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -136,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_migrate(commands)
     _add_merge(commands)
+    add_ingest(commands)
     return parser
 
 
@@ -150,29 +143,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    command: Callable[[argparse.Namespace], int],
-    *,
-    description: str,
-    example: str,
-    summary: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=description + "\n" + _LOCATIONS,
-        epilog=example + _EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(command=command)
-    return parser
-
-
-def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(
+def _add_plan(commands: Commands) -> None:
+    parser = add_command(
         commands,
         "plan",
         _plan,
@@ -189,12 +161,12 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan to write")
     parser.add_argument(
         "--pack",
-        type=_size,
+        type=size,
         metavar="SIZE",
         help="let files share a task up to SIZE (64MiB); at most 10,000 tasks. Default: one a file",
     )
     parser.add_argument(
-        "--task-items", type=_positive, metavar="N", help="with --pack: at most N files a task"
+        "--task-items", type=positive, metavar="N", help="with --pack: at most N files a task"
     )
     parser.add_argument(
         "--pending", action="store_true", help="no tasks for files that are counted already"
@@ -204,8 +176,8 @@ def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
 
 
-def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(
+def _add_migrate(commands: Commands) -> None:
+    parser = add_command(
         commands,
         "migrate",
         _migrate,
@@ -219,15 +191,15 @@ def _add_migrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--memory",
-        type=_size,
+        type=size,
         default=256 << 20,
         metavar="SIZE",
         help="words held at a time, more go to the temporary folder (default: 256MiB)",
     )
 
 
-def _add_merge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(
+def _add_merge(commands: Commands) -> None:
+    parser = add_command(
         commands,
         "merge",
         _merge,
@@ -239,17 +211,17 @@ def _add_merge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     which.add_argument("-s", "--source", metavar="URI", help="rank everything below this prefix")
     which.add_argument("-p", "--plan", metavar="URI", help="rank exactly the files of this plan")
     parser.add_argument(
-        "--min-length", type=_natural, default=3, metavar="N", help="shortest word (default: 3)"
+        "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
     )
     parser.add_argument(
-        "--min-count", type=_natural, default=3, metavar="N", help="rarest word (default: 3)"
+        "--min-count", type=natural, default=3, metavar="N", help="rarest word (default: 3)"
     )
     parser.add_argument(
-        "--top", type=_natural, default=100, metavar="N", help="how many words (default: 100)"
+        "--top", type=natural, default=100, metavar="N", help="how many words (default: 100)"
     )
     parser.add_argument(
         "--stop-words",
-        type=_languages,
+        type=languages,
         default=(),
         metavar="LANGS",
         help="leave out the stop words of these languages, e.g. en,de (default: none)",
@@ -259,36 +231,11 @@ def _add_merge(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--memory",
-        type=_size,
+        type=size,
         default=512 << 20,
         metavar="SIZE",
         help="words held at a time, more go to the temporary folder (default: 512MiB)",
     )
-
-
-def _size(text: str) -> int:
-    """Bytes from `64MiB`, `100kB`, `1000`."""
-    match = re.fullmatch(r"([0-9]{1,15})\s*(?:([kKMGT])(i?)B?|B)?", text.strip())
-    if match is None or int(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write e.g. 64MiB, 500kB or 1000")
-    power = " KMGT".index(match[2].upper()) if match[2] else 0
-    return int(match[1]) * int((1024 if match[3] else 1000) ** power)
-
-
-def _natural(text: str) -> int:
-    if re.fullmatch("[0-9]{1,9}", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if (number := _natural(text)) == 0:
-        raise argparse.ArgumentTypeError("it must be 1 or more")
-    return number
-
-
-def _languages(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -304,8 +251,8 @@ def _plan(options: argparse.Namespace) -> int:
         task_items=options.task_items,
         pending=options.pending,
         only=None if options.only_from is None else _names(options.only_from),
-        progress=_say,
-        warn=lambda message: _say(f"warning: {message}"),
+        progress=say,
+        warn=lambda message: say(f"warning: {message}"),
         compact=True,
     )
     _report(write_plan(plan))
@@ -325,14 +272,14 @@ def _names(uri: str) -> list[str]:
 def _report(plan: Plan) -> None:
     head = plan.head
     for refused in plan.refused[:10]:
-        _say(f"warning: {refused.name!r} is left out: {refused.reason}")
+        say(f"warning: {refused.name!r} is left out: {refused.reason}")
     if len(plan.refused) > 10:
-        _say(f"warning: {len(plan.refused) - 10:,} more files are left out; the plan lists them")
+        say(f"warning: {len(plan.refused) - 10:,} more files are left out; the plan lists them")
     if not plan.items:
-        _say(f"note: there is nothing to count below {head.source.uri}; is the prefix right?")
-    size = sum(item.size for item in plan.items)
+        say(f"note: there is nothing to count below {head.source.uri}; is the prefix right?")
+    total = sum(item.size for item in plan.items)
     print(
-        f"{head.plan.uri}: {head.total_items:,} files ({size:,} bytes), "
+        f"{head.plan.uri}: {head.total_items:,} files ({total:,} bytes), "
         f"{len(plan.pending):,} to count, {head.total_tasks:,} tasks"
     )
 
@@ -348,25 +295,25 @@ def _migrate(options: argparse.Namespace) -> int:
         number,
         job=JobInfo.of(os.environ),
         memory=options.memory,
-        progress=_say,
+        progress=say,
     )
     if outcome.receipt is None:
-        _say(f"task {number} belongs to job {outcome.holder}, submitted twice; nothing to do here")
+        say(f"task {number} belongs to job {outcome.holder}, submitted twice; nothing to do here")
         return 0
     if outcome.earlier:
-        _say(f"task {number} was done already (receipt of {outcome.receipt.finished})")
+        say(f"task {number} was done already (receipt of {outcome.receipt.finished})")
     _report_task(outcome.receipt)
     return outcome.receipt.exit_code
 
 
 def _report_task(receipt: Receipt) -> None:
     for failed in receipt.failed[:10]:
-        _say(f"error: {failed.error}")
+        say(f"error: {failed.error}")
     if len(receipt.failed) > 10:
-        _say(f"error: {len(receipt.failed) - 10:,} more files failed; the receipt lists them")
+        say(f"error: {len(receipt.failed) - 10:,} more files failed; the receipt lists them")
     for item in receipt.items:
         if item.invalid * 10 > item.bytes:
-            _say(
+            say(
                 f"warning: {item.name} looks binary: {item.invalid:,} of its {item.bytes:,} bytes "
                 "are no UTF-8; they count as U+FFFD, which is no word"
             )
@@ -389,7 +336,7 @@ def _merge(options: argparse.Namespace) -> int:
         ),
         output=options.output,
         memory=options.memory,
-        progress=_say,
+        progress=say,
     )
     if options.plan is None:
         ranking = merge_source(options.source, merge)
@@ -398,11 +345,11 @@ def _merge(options: argparse.Namespace) -> int:
 
         task = SingleTask(options.plan, "merge", JobInfo.of(os.environ))
         if holder := task.taken_by():
-            _say(f"this merge belongs to job {holder}, submitted twice; nothing to do here")
+            say(f"this merge belongs to job {holder}, submitted twice; nothing to do here")
             return 0
         ranking = merge_plan(options.plan, merge)
         task.succeeded(ranking.counter_version)
     if not ranking.files:
-        _say(f"note: there is nothing below {ranking.source}; is the prefix right?")
+        say(f"note: there is nothing below {ranking.source}; is the prefix right?")
     print(table(ranking.words), end="")
     return 0

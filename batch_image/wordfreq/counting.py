@@ -7,19 +7,18 @@ bounded by a few dozen megabytes and two tables of words, whatever the files' nu
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from wordfreq.counts import write_counts
-from wordfreq.errors import ChangedError, StorageError, WordfreqError
+from wordfreq.errors import StorageError, WordfreqError
 from wordfreq.formats import ItemReceipt
 from wordfreq.plan import Item
 from wordfreq.storage import Store
 from wordfreq.tally import Tally
+from wordfreq.tasks import failure
 from wordfreq.text import Utf8Text
 from wordfreq.words import Counted, WordCounter
 
@@ -163,23 +162,8 @@ class _Storing:
 
     def failed(self, item: Item, error: Exception) -> None:
         """Report that a file could not be counted."""
-        if isinstance(error, WordfreqError):
-            message, exit_code = str(error), error.exit_code
-        else:
-            traceback.print_exception(error, file=sys.stderr)
-            message, exit_code = f"{item.name}: unexpected {error!r}; please report this", 1
-        if isinstance(error, ChangedError) and item.name not in message:
-            message = f"{item.name}: {message}"
         self._in_a_row = self._in_a_row + 1 if isinstance(error, StorageError) else 0
-        self._done(
-            ItemReceipt(
-                name=item.name,
-                etag=item.etag,
-                size=item.size,
-                exit_code=exit_code,
-                error=message,
-            )
-        )
+        self._done(failure(item, error))
 
     def _settle(self, *, leave: int) -> None:
         """Report what has been stored; wait until at most `leave` puts are on their way."""

@@ -30,6 +30,8 @@ __all__ = [
     "RankingOptions",
     "Receipt",
     "Refused",
+    "RejectedRow",
+    "RowFigures",
     "Task",
     "receipt_name",
 ]
@@ -86,6 +88,68 @@ class CountedFile:
         )
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RejectedRow:
+    """A row of a CSV that was not loaded: the number of its first line, why, and its text."""
+
+    line: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFigures:
+    """What became of the rows of one CSV: `read` = `written` + `rejected` + `superseded`.
+
+    A superseded row is one whose key comes again further down in the file. `capacity` is in write
+    capacity units, `refused` counts the puts that had to be repeated, `write_seconds` is the time
+    from the first put to the last. `sample` holds the first items (name and text of each
+    attribute), `rejects` the first rejected rows, their texts shortened.
+    """
+
+    read: int
+    written: int
+    rejected: int
+    superseded: int
+    capacity: float = 0.0
+    requests: int = 0
+    refused: int = 0
+    write_seconds: float = 0.0
+    sample: tuple[dict[str, str], ...] = ()
+    rejects: tuple[RejectedRow, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The object `Rows` of an item's receipt."""
+        return {
+            "Read": self.read,
+            "Written": self.written,
+            "Rejected": self.rejected,
+            "Superseded": self.superseded,
+            "Capacity": self.capacity,
+            "Requests": self.requests,
+            "Refused": self.refused,
+            "WriteSeconds": round(self.write_seconds, 6),
+            "Sample": list(self.sample),
+            "Rejects": [[each.line, each.reason, each.text] for each in self.rejects],
+        }
+
+    @classmethod
+    def from_json(cls, rows: dict[str, Any]) -> RowFigures:
+        """The reverse of `to_json`."""
+        return cls(
+            read=rows["Read"],
+            written=rows["Written"],
+            rejected=rows["Rejected"],
+            superseded=rows["Superseded"],
+            capacity=rows["Capacity"],
+            requests=rows["Requests"],
+            refused=rows["Refused"],
+            write_seconds=rows["WriteSeconds"],
+            sample=tuple(rows["Sample"]),
+            rejects=tuple(RejectedRow(*row) for row in rows["Rejects"]),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemReceipt:
     """What became of one file.
@@ -93,7 +157,7 @@ class ItemReceipt:
     `size` is the object's bytes, `bytes` those of its text (decompressed, as UTF-8); `etag` the
     source's, `counts_etag` the result's. `reused`: counted earlier, not now. `error` is None
     unless it failed; then `exit_code` says how, as a container's exit code would, and the figures
-    are 0.
+    are 0. `rows` is there when a CSV was loaded; the result is then the object of its rejects.
     """
 
     name: str
@@ -108,10 +172,12 @@ class ItemReceipt:
     reused: bool = False
     exit_code: int = 0
     error: str | None = None
+    rows: RowFigures | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The item's object in `Receipt.dumps`."""
-        return {
+        """The item's object in `Receipt.dumps`; `Rows` only where there are figures."""
+        rows = {} if self.rows is None else {"Rows": self.rows.to_json()}
+        return rows | {
             "Name": self.name,
             "ETag": self.etag,
             "Size": self.size,
@@ -142,6 +208,7 @@ class ItemReceipt:
             reused=item["Reused"],
             exit_code=item["ExitCode"],
             error=item["Error"],
+            rows=RowFigures.from_json(item["Rows"]) if "Rows" in item else None,
         )
 
 

@@ -2,48 +2,31 @@
 
 Called by `wordfreq migrate`, once a container. The order of writing makes it safe to kill at any
 point and to run twice at once: each object appears whole, counts are the same whoever writes them,
-nobody believes counts without a ledger row that names their ETag, and the receipt comes last.
+nobody believes counts without a ledger row that names their ETag, and the receipt comes last
+(`wordfreq.tasks`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from secrets import token_hex
+from collections.abc import Iterable
+from dataclasses import replace
 
-from wordfreq import ledger
 from wordfreq.counting import SMALL, Stores, count_items
 from wordfreq.counts import read_counts
-from wordfreq.errors import ChangedError, InputError, NotFoundError, WordfreqError
-from wordfreq.formats import CountedFile, ItemReceipt, Receipt
+from wordfreq.errors import ChangedError, NotFoundError, WordfreqError
+from wordfreq.formats import ItemReceipt, Receipt
 from wordfreq.job import JobInfo
 from wordfreq.partials import partial_key, store_partial
 from wordfreq.plan import Counted, Item, PlanHead, Task
-from wordfreq.plan_store import load_head, load_task
-from wordfreq.receipts import read_receipt, take_lease, write_receipt
 from wordfreq.storage import open_store
 from wordfreq.tally import Tally
+from wordfreq.tasks import Progress, Stage, TaskOutcome, record, run_stage, said
 from wordfreq.words import COUNTER_VERSION
 
 STAGE = "migrate"
 
-Progress = Callable[[str], None]
-
 _EVERY = 5.0  # seconds between two lines of progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOutcome:
-    """How a task ended. `receipt` is None when another job has the task (`holder` is its id).
-
-    `earlier` says that the receipt was there before, so that nothing was done.
-    """
-
-    receipt: Receipt | None
-    earlier: bool = False
-    holder: str = ""
 
 
 def run_task(
@@ -56,39 +39,12 @@ def run_task(
     Raises:
         WordfreqError: the task as a whole could not be done; no receipt is left.
     """
-    head = load_head(plan)
-    task = load_task(head, number)
-    if holder := take_lease(head, STAGE, number, job):
-        return TaskOutcome(receipt=None, holder=holder)
-    earlier = read_receipt(head, STAGE, number)
-    if earlier is not None and earlier.final:
-        return TaskOutcome(receipt=earlier, earlier=True)
-    if head.counter_version not in ("", COUNTER_VERSION):
-        raise InputError(
-            f"{plan} was made for counter {head.counter_version}, this is {COUNTER_VERSION}; "
-            "plan again with this version"
-        )
-    started = datetime.now(timezone.utc)
-    items = _Run(head, task, memory, progress).run(_with_successes(task.items, earlier))
-    receipt = Receipt(
-        plan_id=head.id,
-        stage=STAGE,
-        task=number,
-        exit_code=_worst(item.exit_code for item in items),
-        counter_version=COUNTER_VERSION,
-        started=started.isoformat(),
-        finished=datetime.now(timezone.utc).isoformat(),
-        seconds=(datetime.now(timezone.utc) - started).total_seconds(),
-        job_id=job.job_id,
-        attempt=job.attempt,
-        items=items,
-    )
-    return TaskOutcome(receipt=write_receipt(head, receipt))
 
+    def work(head: PlanHead, task: Task, earlier: Receipt | None) -> tuple[ItemReceipt, ...]:
+        return _Run(head, task, memory, progress).run(_with_successes(task.items, earlier))
 
-def _worst(codes: Iterable[int]) -> int:
-    """The exit code of a task: 1 (may pass, worth another try) before 4 before 3 before 0."""
-    return max(codes, key=(0, 3, 4, 1).index, default=0)
+    stage = Stage(name=STAGE, version=COUNTER_VERSION, work=work)
+    return run_stage(plan, number, stage, job=job)
 
 
 def _with_successes(items: tuple[Item, ...], earlier: Receipt | None) -> list[Item]:
@@ -211,27 +167,9 @@ class _Run:
             if total is not None and self._partial_due:
                 members = [(item.name, self._done[item.name].counts_etag) for item in items]
                 store_partial(store, partial_key(COUNTER_VERSION, members), total)
-            rows = [
-                _row(done) for done in self._done.values() if done.error is None and not done.reused
-            ]
-            # Not the task alone: a second attempt must not replace the rows of the first.
-            origin = f"{self._head.id}-{self._task.number:05d}-{token_hex(4)}"
-            ledger.append(store, rows, origin=origin)
+            record(store, self._done.values(), self._head, self._task, version=COUNTER_VERSION)
         except WordfreqError as error:
-            self._progress(f"task {self._task.number}: {error} (this costs only time)")
-
-
-def _row(done: ItemReceipt) -> CountedFile:
-    return CountedFile(
-        name=done.name,
-        etag=done.etag,
-        size=done.size,
-        counter_version=COUNTER_VERSION,
-        counts_etag=done.counts_etag,
-        words=done.words,
-        distinct=done.distinct,
-        invalid=done.invalid,
-    )
+            self._progress(said(error, self._task))
 
 
 def _reused(item: Item) -> ItemReceipt:
