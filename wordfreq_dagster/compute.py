@@ -47,6 +47,7 @@ class EmbeddedBatchJobs(BatchJobs):
                 _connections[key] = Connection.over(
                     session.client("batch", endpoint_url=endpoint.url, config=config),
                     logs=session.client("logs", endpoint_url=endpoint.url, config=config),
+                    console_url=f"{endpoint.url}/_emulator",
                 )
             return _connections[key]
 

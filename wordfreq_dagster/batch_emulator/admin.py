@@ -1,7 +1,7 @@
 """The emulator's own addresses below `/_emulator/`: health, call counts, faults, events, stop.
 
 `GET health`, `GET|DELETE calls`, `GET|POST|DELETE faults`, `GET events?after=N`, `POST settings`,
-`POST shutdown`. Changing
+`POST shutdown`; pages for people: `GET jobs`, `jobs/<id>`, `logs?group=…&stream=…`. Changing
 requests need the header `X-Batch-Emulator`, which no web page can send to another site unasked.
 """
 
@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from wordfreq_dagster.batch_emulator.container_runner import ContainerRunner
 from wordfreq_dagster.batch_emulator.faults import Fault
+from wordfreq_dagster.batch_emulator.pages import Pages
 from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner
 from wordfreq_dagster.batch_emulator.wire import Answer
 
@@ -30,6 +31,7 @@ class Admin:
 
     def __init__(self, emulator: EmbeddedBatch) -> None:
         self._emulator = emulator
+        self._pages = Pages(emulator)
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request."""
@@ -50,6 +52,8 @@ class Admin:
             ("POST", "shutdown"): self._shut_down,
             ("POST", "settings"): lambda: self._change_settings(json.loads(body)),
         }
+        if method == "GET" and (page := self._pages.page(name, url.query)) is not None:
+            return page
         action = actions.get((method, name))
         if action is None:
             known = ", ".join(f"{m} /_emulator/{n}" for m, n in actions)

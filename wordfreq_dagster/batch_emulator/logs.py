@@ -43,10 +43,10 @@ class LogStore:
 
     def path(self, group: str, stream: str) -> Path:
         """Return the file of a stream; its name is readable and safe whatever the stream's name."""
-        name = quote(stream, safe="")
+        name = _file_name(stream)
         if len(name) > 200:
             name = name[:150] + hashlib.sha256(name.encode()).hexdigest()[:32]
-        return self._folder / quote(group, safe="") / name
+        return self._folder / _file_name(group) / name
 
     def create(self, group: str, stream: str, *, now: int) -> Path:
         """Make the stream known (an empty one is listed too) and return where its bytes go."""
@@ -94,7 +94,7 @@ class LogStore:
 
     def group_exists(self, group: str) -> bool:
         """Whether any stream of the group was ever created."""
-        return group in self._known or (self._folder / quote(group, safe="")).is_dir()
+        return group in self._known or (self._folder / _file_name(group)).is_dir()
 
     def delete(self, group: str, stream: str) -> None:
         """Forget a stream; missing ones are ignored."""
@@ -129,7 +129,13 @@ class LogStore:
         if start:
             cut = data.find(b"\n") + 1
             data, start = data[cut:], start + cut
-        return self._events(group, stream, start, data)[-limit:] if limit else []
+        events = self._events(group, stream, start, data, all_=True)
+        # The newest count: the limits of an answer cut off the oldest.
+        first, total = len(events), 0
+        while first and len(events) - first < min(limit, MAX_EVENTS) and total < MAX_BYTES:
+            first -= 1
+            total += len(events[first].message) + 26
+        return events[first:]
 
     def _read(self, group: str, stream: str, start: int, length: int) -> bytes:
         try:
@@ -139,7 +145,9 @@ class LogStore:
         except FileNotFoundError:
             return b""
 
-    def _events(self, group: str, stream: str, start: int, data: bytes) -> list[LogEvent]:
+    def _events(
+        self, group: str, stream: str, start: int, data: bytes, *, all_: bool = False
+    ) -> list[LogEvent]:
         path = self.path(group, stream)
         with self._lock:
             marks: Sequence[tuple[int, int]] = tuple(self._marks.get(path, ()))
@@ -159,7 +167,7 @@ class LogStore:
                 text = body[piece : piece + MAX_LINE].decode("utf-8", "replace")
                 total += len(text) + 26
                 events.append(LogEvent(when, text, start + begin, start + position))
-            if total >= MAX_BYTES or len(events) >= MAX_EVENTS:
+            if not all_ and (total >= MAX_BYTES or len(events) >= MAX_EVENTS):
                 break
         return events
 
@@ -168,6 +176,12 @@ class LogStore:
             return int(path.stat().st_mtime * 1000)
         except FileNotFoundError:
             return 0
+
+
+def _file_name(text: str) -> str:
+    # Of the names that `quote` leaves alone, two are no files: `.` and `..`.
+    name = quote(text, safe="")
+    return name.replace(".", "%2E") if name in (".", "..") else name
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -31,6 +31,7 @@ from wordfreq_dagster.batch_emulator.subprocess_runner import SubprocessRunner, 
 
 ENDPOINT = "endpoint.json"
 LOG = "emulator.log"
+PORT = "port"
 START_LOCK = "start.lock"
 START_SECONDS = 60.0
 LEAVE_SECONDS = 20.0
@@ -218,10 +219,10 @@ def serve(
 
 
 def _last_port(folder: Path) -> int:
+    """The port of the folder's last emulator: links to its pages are to work again."""
     try:
-        url = json.loads((folder / ENDPOINT).read_text(encoding="utf-8"))["url"]
-        return int(url.rpartition(":")[2])
-    except (OSError, ValueError, KeyError):
+        return int((folder / PORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return 0
 
 
@@ -236,6 +237,7 @@ def _write_endpoint(folder: Path, emulator: EmbeddedBatch) -> None:
     temporary.touch(mode=0o600)
     temporary.write_text(json.dumps(document), encoding="utf-8")
     temporary.replace(folder / ENDPOINT)
+    (folder / PORT).write_text(f"{emulator.port}\n", encoding="utf-8")
 
 
 def _is_published(folder: Path, emulator: EmbeddedBatch) -> bool:

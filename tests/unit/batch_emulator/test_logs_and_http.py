@@ -31,6 +31,21 @@ def test_the_stream_is_named_after_definition_and_task(bench: Any, stream: str) 
     assert [s["logStreamName"] for s in found["logStreams"]] == [stream]
 
 
+def test_the_end_of_a_long_log_of_short_lines_is_its_end(bench: Any) -> None:
+    bench.behaviour = lambda job: SimulatedRun(log=[f"line {i}" for i in range(50_000)])
+    job = bench.submit()
+    bench.clock.advance(1)
+    request = {
+        "logGroupName": GROUP,
+        "logStreamName": bench.job(job)["container"]["logStreamName"],
+        "limit": 100,
+    }
+    answer = bench.logs.get_log_events(**request)
+    assert [e["message"] for e in answer["events"]] == [f"line {i}" for i in range(49_900, 50_000)]
+    answer = bench.logs.get_log_events(**request, nextToken=answer["nextBackwardToken"])
+    assert answer["events"][-1]["message"] == "line 49899"
+
+
 def test_reading_forward_ends_when_the_token_stays_the_same(bench: Any, stream: str) -> None:
     lines: list[str] = []
     request: dict[str, Any] = {"logGroupName": GROUP, "logStreamName": stream, "limit": 100}
