@@ -30,7 +30,9 @@ class Watched:
 
     def tick(self):
         context = dg.build_sensor_context(
-            instance=self.instance, definitions=self.definitions, cursor=self.cursor
+            instance=self.instance,
+            resources={"locations": self.definitions.resources["locations"]},
+            cursor=self.cursor,
         )
         result = self.sensor.evaluate_tick(context)
         self.cursor = result.cursor
