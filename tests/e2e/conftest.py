@@ -1,5 +1,6 @@
 """A real Dagster UI (webserver, daemon, code server) on folders of its own, for tests as a user."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -197,16 +198,16 @@ class UI:
         raise AssertionError(f"the backfill is still {found} after {seconds} s")
 
 
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory):
-    home = tmp_path_factory.mktemp("ui")
-    (home / "source").mkdir()
+@contextlib.contextmanager
+def running_ui(home, **settings):
+    """The UI on the folder `home`, with these environment variables besides."""
+    (home / "source").mkdir(parents=True, exist_ok=True)
     port = free_port()
     log = (home / "ui.log").open("wb")
     process = subprocess.Popen(
         [BIN / "dg", "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)],
         cwd=ROOT,
-        env=environment(home),
+        env=environment(home) | settings,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # a shell may have left SIGINT ignored, and Dagster copies that
@@ -233,3 +234,9 @@ def ui(tmp_path_factory):
             process.wait()
         log.close()
         stop_running(home / "batch")
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory):
+    with running_ui(tmp_path_factory.mktemp("ui")) as running:
+        yield running
