@@ -18,13 +18,18 @@ chmod 1777 "$root/tmp" "$root/var/tmp"
 for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
 
 # The interpreter with its standard library, less what no container needs.
-tar -C "$home" --exclude='lib/python*/test' --exclude='lib/python*/site-packages/*' --exclude=__pycache__ \
-  --exclude='*.a' --exclude=idlelib --exclude=tkinter -cf - bin lib include | tar -C "$root/usr/local" -xf -
 packages=$root/usr/local/lib/python$version/site-packages
+[ -d "$home/lib/python$version/site-packages/pip" ] || {
+  echo "host_base.sh: $python has no pip of its own in $home; set PYTHON3 to a Python that isn't the system's" >&2
+  exit 1
+}
+(cd "$home" && ls -d "bin/python$version" lib/python"$version" lib/libpython* "include/python$version" 2>/dev/null) |
+  tar -C "$home" --exclude='lib/python*/test' --exclude='lib/python*/site-packages/*' --exclude=__pycache__ \
+    --exclude='*.a' --exclude=idlelib --exclude=tkinter -cf - -T - | tar -C "$root/usr/local" -xf -
 mkdir -p "$packages"
 cp -r "$home/lib/python$version/site-packages"/pip{,-*.dist-info} "$packages/"
 ln -sf "python$version" "$root/usr/local/bin/python3"
-find "$root/usr/local/bin" -type f -exec grep -lI '^#!' {} + | xargs -r sed -i "1s|^#!.*python.*|#!/usr/local/bin/python3|"
+ln -sf "python$version" "$root/usr/local/bin/python"
 
 for program in bash dash env cat cut ls rm mkdir cp mv ln chmod sleep true false id test uname head tail grep sed tar gzip \
   find sort wc touch date echo dirname basename; do

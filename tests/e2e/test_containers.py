@@ -211,7 +211,7 @@ def in_containers(pipeline, tmp_path, bucket, *, pack):
 def test_the_pipeline_in_containers_on_s3_gives_what_it_gives_on_folders(
     image, s3_server, pipeline, tmp_path, monkeypatch
 ):
-    files = list(texts(24, lines=200))
+    files = list(texts(12, lines=400))
     expected = local_result(pipeline, tmp_path / "local", files)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
@@ -224,7 +224,7 @@ def test_the_pipeline_in_containers_on_s3_gives_what_it_gives_on_folders(
     figures = project.figures()
     print(f"{len(files)} files, {figures} in {time.monotonic() - begin:.1f} s")
     assert s3_result(client, bucket) == expected
-    assert figures["files counted"] == 24
+    assert figures["files counted"] == 12
 
 
 def kill_one_migrate(killed, stop):

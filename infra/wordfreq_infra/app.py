@@ -1,0 +1,111 @@
+"""Joins the stacks, tags everything, and writes the outputs and the policy of whoever starts runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from wordfreq_infra.compute import ComputeStack
+from wordfreq_infra.dagster import DagsterStack
+from wordfreq_infra.environment import output_name, settings
+from wordfreq_infra.jobs import STAGES, JobsStack
+from wordfreq_infra.network import NetworkStack
+from wordfreq_infra.observability import ObservabilityStack
+from wordfreq_infra.options import Options
+from wordfreq_infra.permissions import orchestrator
+from wordfreq_infra.storage import StorageStack
+
+
+class AccessStack(cdk.Stack):
+    """The outputs, and a managed policy for people, CI and servers that start runs from outside."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        options: Options,
+        values: Mapping[str, str],
+        statements: list[iam.PolicyStatement],
+        topic_arn: str,
+    ) -> None:
+        super().__init__(scope, id, description="wordfreq: outputs and the operators' policy")
+        self.statements = [
+            *statements,
+            iam.PolicyStatement(sid="Tell", actions=["sns:Publish"], resources=[topic_arn]),
+        ]
+        policy = iam.ManagedPolicy(
+            self,
+            "Operator",
+            managed_policy_name=f"{options.name}-operator",
+            description="Start, watch and end the stages, read and write their data",
+            statements=self.statements,
+        )
+        for setting, value in values.items():
+            cdk.CfnOutput(self, output_name(setting), value=value)
+        cdk.CfnOutput(self, "OperatorPolicyArn", value=policy.managed_policy_arn)
+
+
+def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
+    """All stacks of one deployment, by their short names."""
+
+    def stack_id(name: str) -> str:
+        return f"{options.name}-{name}"
+
+    network = NetworkStack(scope, stack_id("network"), options=options)
+    storage = StorageStack(scope, stack_id("storage"), options=options)
+    compute = ComputeStack(scope, stack_id("compute"), options=options, network=network)
+    jobs = JobsStack(scope, stack_id("jobs"), options=options, network=network, storage=storage)
+    observability = ObservabilityStack(
+        scope, stack_id("observability"), options=options, compute=compute, storage=storage
+    )
+    values = settings(
+        options, storage=storage, compute=compute, jobs=jobs, observability=observability
+    )
+    statements = orchestrator(
+        storage,
+        queue_arn=compute.queue.job_queue_arn,
+        definition_names=[f"{options.name}-{stage.name}" for stage in STAGES],
+        log_group_arn=jobs.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"/{options.name}/batch",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        ),
+        arn_of=lambda rest: jobs.format_arn(
+            service="batch",
+            resource=rest.partition("/")[0],
+            resource_name=rest.partition("/")[2],
+        ),
+    )
+    access = AccessStack(
+        scope,
+        stack_id("access"),
+        options=options,
+        values=values,
+        statements=statements,
+        topic_arn=observability.topic.topic_arn,
+    )
+    stacks: dict[str, cdk.Stack] = {
+        "network": network,
+        "storage": storage,
+        "compute": compute,
+        "jobs": jobs,
+        "observability": observability,
+        "access": access,
+    }
+    if options.dagster:
+        stacks["dagster"] = DagsterStack(
+            scope,
+            stack_id("dagster"),
+            options=options,
+            network=network,
+            values=values,
+            statements=access.statements,
+        )
+    for stack in stacks.values():
+        cdk.Tags.of(stack).add("project", options.name)
+    return stacks

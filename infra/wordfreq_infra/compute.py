@@ -1,0 +1,147 @@
+"""Stack `compute`: compute environments and the queue. It changes rarely."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_batch as batch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from wordfreq_infra.network import NetworkStack
+from wordfreq_infra.options import Options
+
+#: Three kinds and two generations: more pools of Spot capacity to choose from. All are x86-64.
+INSTANCE_CLASSES = ("m7i", "m6i", "m6a", "c6i", "c6a", "r6i")
+SPOT_DISCOUNT = 100  # percent of the on-demand price at most; lower only loses capacity
+
+
+class ComputeStack(cdk.Stack):
+    """Spot first, on-demand behind it in the same queue. Attributes: queue, environments."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, options: Options, network: NetworkStack
+    ) -> None:
+        super().__init__(scope, id, description="wordfreq: AWS Batch queue and compute")
+        self._options, self._network = options, network
+        make = self._fargate if options.compute == "fargate" else self._ec2
+        self.environments = [make("Spot", spot=True), make("OnDemand", spot=False)]
+        self.queue = batch.JobQueue(
+            self,
+            "Queue",
+            job_queue_name=options.name,
+            priority=1,
+            compute_environments=[
+                batch.OrderedComputeEnvironment(compute_environment=one, order=number)
+                for number, one in enumerate(self.environments, start=1)
+            ],
+            job_state_time_limit_actions=[
+                _give_up(reason)
+                for reason in (
+                    batch.JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE,
+                    batch.JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT,
+                )
+            ],
+        )
+
+    def _fargate(self, id: str, *, spot: bool) -> batch.IManagedComputeEnvironment:
+        return batch.FargateComputeEnvironment(
+            self,
+            id,
+            compute_environment_name=f"{self._options.name}-{_words(id)}",
+            vpc=self._network.vpc,
+            vpc_subnets=self._network.subnets,
+            security_groups=[self._network.security_group],
+            maxv_cpus=self._options.max_vcpus,
+            spot=spot,
+            replace_compute_environment=False,
+            terminate_on_update=False,
+            update_timeout=cdk.Duration.minutes(60),
+        )
+
+    def _ec2(self, id: str, *, spot: bool) -> batch.IManagedComputeEnvironment:
+        spot_strategy = batch.AllocationStrategy.SPOT_PRICE_CAPACITY_OPTIMIZED
+        template = self._template()
+        made = batch.ManagedEc2EcsComputeEnvironment(
+            self,
+            id,
+            compute_environment_name=f"{self._options.name}-{_words(id)}",
+            vpc=self._network.vpc,
+            vpc_subnets=self._network.subnets,
+            security_groups=[self._network.security_group],
+            minv_cpus=0,
+            maxv_cpus=self._options.max_vcpus,
+            spot=spot,
+            spot_bid_percentage=SPOT_DISCOUNT if spot else None,
+            # Never BEST_FIT: such an environment can't be updated in place.
+            allocation_strategy=spot_strategy
+            if spot
+            else batch.AllocationStrategy.BEST_FIT_PROGRESSIVE,
+            use_optimal_instance_classes=False,
+            instance_classes=[ec2.InstanceClass[name.upper()] for name in INSTANCE_CLASSES],
+            images=[batch.EcsMachineImage(image_type=batch.EcsMachineImageType.ECS_AL2023)],
+            instance_role=self._instance_role(),
+            launch_template=template,
+            replace_compute_environment=False,
+            terminate_on_update=False,
+            update_timeout=cdk.Duration.minutes(60),
+        )
+        resource = made.node.default_child
+        assert isinstance(resource, batch.CfnComputeEnvironment)
+        # Without these the first version of the template and its system image would be used for ever.
+        resource.add_property_override(
+            "ComputeResources.LaunchTemplate.Version", template.latest_version_number
+        )
+        resource.add_property_override("ComputeResources.UpdateToLatestImageVersion", True)
+        return made
+
+    def _template(self) -> ec2.LaunchTemplate:
+        found = self.node.try_find_child("Template")
+        if isinstance(found, ec2.LaunchTemplate):
+            return found
+        return ec2.LaunchTemplate(
+            self,
+            "Template",
+            launch_template_name=f"{self._options.name}-batch",
+            require_imdsv2=True,
+            http_put_response_hop_limit=1,  # containers can't reach the instance's role
+            associate_public_ip_address=None,
+            block_devices=[
+                ec2.BlockDevice(
+                    device_name="/dev/xvda",
+                    volume=ec2.BlockDeviceVolume.ebs(
+                        50, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3
+                    ),
+                )
+            ],
+        )
+
+    def _instance_role(self) -> iam.Role:
+        found = self.node.try_find_child("InstanceRole")
+        if isinstance(found, iam.Role):
+            return found
+        return iam.Role(
+            self,
+            "InstanceRole",
+            description="The hosts of AWS Batch: join the ECS cluster and pull images",
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),  # type: ignore[arg-type]
+            managed_policies=[
+                iam.ManagedPolicy.from_aws_managed_policy_name(
+                    "service-role/AmazonEC2ContainerServiceforEC2Role"
+                )
+            ],
+        )
+
+
+def _give_up(reason: batch.JobStateTimeLimitActionsReason) -> batch.JobStateTimeLimitAction:
+    """End a job that can never start, so that it doesn't block the queue for the others."""
+    return batch.JobStateTimeLimitAction(
+        reason=reason,
+        max_time=cdk.Duration.minutes(20),
+        state=batch.JobStateTimeLimitActionsState.RUNNABLE,
+        action=batch.JobStateTimeLimitActionsAction.CANCEL,
+    )
+
+
+def _words(id: str) -> str:
+    return {"Spot": "spot", "OnDemand": "on-demand"}[id]

@@ -1,0 +1,285 @@
+"""Stack `dagster` (optional): Dagster itself on ECS Fargate, with Postgres, and no public entrance.
+
+Webserver, daemon and code server are one service each; each run is an ECS task of its own. Dagster
+has no login: nothing listens publicly, and people come in through a Session Manager tunnel, which
+IAM guards (docs/aws.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_rds as rds
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_servicediscovery as servicediscovery
+from constructs import Construct
+
+from wordfreq_infra.environment import variable_name
+from wordfreq_infra.network import NetworkStack
+from wordfreq_infra.options import Options
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE_PORT, WEB_PORT, DATABASE_PORT = 4000, 3000, 5432
+RUN_CONTAINER = "run"
+#: Service -> (CPU units, MiB, command).
+SERVICES: Mapping[str, tuple[int, int, Sequence[str]]] = {
+    "code": (
+        512,
+        1024,
+        ("dagster", "code-server", "start", "-h", "0.0.0.0", "-p", str(CODE_PORT),  # noqa: S104
+         "-m", "wordfreq_dagster.definitions"),
+    ),
+    "webserver": (
+        512,
+        1024,
+        ("dagster-webserver", "-h", "0.0.0.0", "-p", str(WEB_PORT),  # noqa: S104
+         "-w", "/opt/dagster/instances/workspace.yaml"),
+    ),
+    "daemon": (512, 1024, ("dagster-daemon", "run", "-w", "/opt/dagster/instances/workspace.yaml")),
+}  # fmt: skip
+
+
+class DagsterStack(cdk.Stack):
+    """Database, services, the task of a run, and their roles."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        options: Options,
+        network: NetworkStack,
+        values: Mapping[str, str],
+        statements: list[iam.PolicyStatement],
+    ) -> None:
+        super().__init__(scope, id, description="wordfreq: Dagster on Fargate")
+        self._options, self._network, self._statements = options, network, statements
+        self._group = ec2.SecurityGroup(
+            self, "Services", vpc=network.vpc, description="Dagster: each other, nobody else"
+        )
+        for port in (CODE_PORT, WEB_PORT):
+            self._group.add_ingress_rule(self._group, ec2.Port.tcp(port), "from each other")
+        self._database = self._make_database()
+        self._logs = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/{options.name}/dagster",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        self._compute_logs = s3.Bucket(
+            self,
+            "ComputeLogs",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            versioned=True,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=cdk.Duration.days(90),
+                    noncurrent_version_expiration=cdk.Duration.days(7),
+                )
+            ],
+        )
+        self._cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            cluster_name=f"{options.name}-dagster",
+            vpc=network.vpc,
+            container_insights_v2=ecs.ContainerInsights.ENABLED,
+            default_cloud_map_namespace=ecs.CloudMapNamespaceOptions(
+                name=f"{options.name}.internal", type=servicediscovery.NamespaceType.DNS_PRIVATE
+            ),
+        )
+        self._image = self._make_image()
+        self._environment = {variable_name(name): value for name, value in values.items()}
+        run = self._task("run", cpu=512, memory=1024, command=("dagster", "--version"))
+        self._environment |= self._instance_environment(run)
+        tasks = {name: self._task(name, cpu=c, memory=m, command=a) for name, (c, m, a) in SERVICES.items()}
+        self._permit(run, tasks)
+        for name, task in tasks.items():
+            self._service(name, task)
+        cdk.CfnOutput(self, "DagsterCluster", value=self._cluster.cluster_name)
+        cdk.CfnOutput(self, "DagsterWebserverService", value=f"{options.name}-webserver")
+
+    def _make_database(self) -> rds.DatabaseInstance:
+        group = ec2.SecurityGroup(
+            self,
+            "DatabaseGroup",
+            vpc=self._network.vpc,
+            description="Postgres: Dagster only",
+            allow_all_outbound=False,
+        )
+        group.add_ingress_rule(self._group, ec2.Port.tcp(DATABASE_PORT), "Dagster")
+        engine = rds.DatabaseInstanceEngine.postgres(
+            version=rds.PostgresEngineVersion.of("17.6", "17")
+        )
+        return rds.DatabaseInstance(
+            self,
+            "Database",
+            engine=engine,
+            instance_type=ec2.InstanceType("t4g.micro"),
+            vpc=self._network.vpc,
+            vpc_subnets=self._network.data_subnets,
+            security_groups=[group],
+            database_name="dagster",
+            credentials=rds.Credentials.from_generated_secret(
+                "dagster", secret_name=f"{self._options.name}/dagster/database"
+            ),
+            allocated_storage=20,
+            max_allocated_storage=100,
+            storage_type=rds.StorageType.GP3,
+            storage_encrypted=True,
+            backup_retention=cdk.Duration.days(7),
+            publicly_accessible=False,
+            auto_minor_version_upgrade=True,
+            copy_tags_to_snapshot=True,
+            deletion_protection=self._options.keep_data,
+            removal_policy=cdk.RemovalPolicy.SNAPSHOT
+            if self._options.keep_data
+            else cdk.RemovalPolicy.DESTROY,
+            parameters={"rds.force_ssl": "1"},
+        )
+
+    def _make_image(self) -> ecs.ContainerImage:
+        if self._options.dagster_image != "asset":
+            return ecs.ContainerImage.from_registry(self._options.dagster_image)
+        return ecs.ContainerImage.from_docker_image_asset(
+            ecr_assets.DockerImageAsset(
+                self,
+                "Image",
+                directory=str(ROOT),
+                file="infra/dagster/Dockerfile",
+                platform=ecr_assets.Platform.LINUX_AMD64,
+                ignore_mode=cdk.IgnoreMode.DOCKER,
+            )
+        )
+
+    def _instance_environment(self, run: ecs.FargateTaskDefinition) -> dict[str, str]:
+        """What infra/dagster/deployment.yaml reads."""
+        subnets = self._network.vpc.select_subnets(
+            subnet_group_name=self._network.subnets.subnet_group_name
+        ).subnet_ids
+        return {
+            "DAGSTER_RUN_TASK_DEFINITION": run.family,
+            "DAGSTER_RUN_CONTAINER": RUN_CONTAINER,
+            "DAGSTER_ECS_CLUSTER": self._cluster.cluster_name,
+            "DAGSTER_RUN_SUBNET_1": subnets[0],
+            "DAGSTER_RUN_SUBNET_2": subnets[1],
+            "DAGSTER_RUN_SECURITY_GROUP": self._group.security_group_id,
+            "DAGSTER_RUN_PUBLIC_IP": "ENABLED" if self._network.public_ip else "DISABLED",
+        }
+
+    def _task(
+        self, name: str, *, cpu: int, memory: int, command: Sequence[str]
+    ) -> ecs.FargateTaskDefinition:
+        task = ecs.FargateTaskDefinition(
+            self,
+            f"{name.title()}Task",
+            family=f"{self._options.name}-dagster-{name}",
+            cpu=cpu,
+            memory_limit_mib=memory,
+        )
+        secret = self._database.secret
+        assert secret is not None
+        task.add_container(
+            name,
+            image=self._image,
+            command=list(command),
+            logging=ecs.LogDriver.aws_logs(log_group=self._logs, stream_prefix=name),
+            environment={
+                **self._environment,
+                "DAGSTER_PG_HOST": self._database.db_instance_endpoint_address,
+                "DAGSTER_PG_DB": "dagster",
+                "DAGSTER_COMPUTE_LOG_BUCKET": self._compute_logs.bucket_name,
+                "DAGSTER_CODE_HOST": f"code.{self._options.name}.internal",
+                "AWS_REGION": self.region,
+            },
+            secrets={
+                "DAGSTER_PG_USERNAME": ecs.Secret.from_secrets_manager(secret, "username"),
+                "DAGSTER_PG_PASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
+            },
+            linux_parameters=ecs.LinuxParameters(
+                self, f"{name.title()}Linux", init_process_enabled=True
+            ),
+            port_mappings=[ecs.PortMapping(container_port=port)]
+            if (port := {"code": CODE_PORT, "webserver": WEB_PORT}.get(name))
+            else None,
+        )
+        return task
+
+    def _permit(
+        self, run: ecs.FargateTaskDefinition, tasks: Mapping[str, ecs.FargateTaskDefinition]
+    ) -> None:
+        for role in (run.task_role, tasks["code"].task_role):
+            for statement in self._statements:
+                role.add_to_principal_policy(statement)
+        logs_of_steps = self._compute_logs.arn_for_objects("compute-logs/*")
+        for task in (run, *tasks.values()):
+            task.task_role.add_to_principal_policy(
+                _allow("ComputeLogs", ["s3:GetObject", "s3:PutObject"], [logs_of_steps])
+            )
+            task.task_role.add_to_principal_policy(
+                _allow("ComputeLogsList", ["s3:ListBucket"], [self._compute_logs.bucket_arn])
+            )
+        arn = self.format_arn(
+            service="ecs", resource="task-definition", resource_name=f"{run.family}:*"
+        )
+        running = self.format_arn(
+            service="ecs", resource="task", resource_name=f"{self._cluster.cluster_name}/*"
+        )
+        execution = run.obtain_execution_role()
+        for name in ("daemon", "webserver"):
+            for statement in (
+                _allow("LookAtRuns", ["ecs:DescribeTasks", "ecs:StopTask"], [running]),
+                _allow("DescribeRunTask", ["ecs:DescribeTaskDefinition"], ["*"]),
+            ):
+                tasks[name].task_role.add_to_principal_policy(statement)
+        for statement in (
+            _allow("StartRuns", ["ecs:RunTask"], [arn]),
+            _allow("TagRuns", ["ecs:TagResource"], [running]),
+            iam.PolicyStatement(
+                sid="PassRunRoles",
+                actions=["iam:PassRole"],
+                resources=[run.task_role.role_arn, execution.role_arn],
+                conditions={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+            ),
+            _allow(
+                "ReadRunLogs", ["logs:GetLogEvents"], [f"{self._logs.log_group_arn}:log-stream:*"]
+            ),
+        ):
+            tasks["daemon"].task_role.add_to_principal_policy(statement)
+
+    def _service(self, name: str, task: ecs.FargateTaskDefinition) -> None:
+        alone = name == "daemon"  # two daemons would start everything twice
+        ecs.FargateService(
+            self,
+            f"{name.title()}Service",
+            service_name=f"{self._options.name}-{name}",
+            cluster=self._cluster,
+            task_definition=task,
+            desired_count=1,
+            min_healthy_percent=0 if alone else 100,
+            max_healthy_percent=100 if alone else 200,
+            assign_public_ip=self._network.public_ip,
+            vpc_subnets=self._network.subnets,
+            security_groups=[self._group],
+            # The tunnel of Session Manager: the only way in.
+            enable_execute_command=name == "webserver",
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            cloud_map_options=ecs.CloudMapOptions(name=name, dns_ttl=cdk.Duration.seconds(10))
+            if not alone
+            else None,
+        )
+
+
+def _allow(sid: str, actions: list[str], resources: list[str]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(sid=sid, actions=actions, resources=resources)

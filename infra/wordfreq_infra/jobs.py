@@ -1,0 +1,179 @@
+"""Stack `jobs`: image, log group, a role and a job definition for each stage. It changes each release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_batch as batch
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from wordfreq_infra.network import NetworkStack
+from wordfreq_infra.options import Options
+from wordfreq_infra.permissions import grants
+from wordfreq_infra.storage import StorageStack
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What the containers of a stage get. Fargate knows these sizes too."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    hours: int
+
+
+STAGES = (
+    Stage(name="plan", vcpus=1, memory_mib=2048, hours=1),
+    Stage(name="migrate", vcpus=1, memory_mib=2048, hours=4),
+    Stage(name="merge", vcpus=2, memory_mib=4096, hours=4),
+    Stage(name="ingest", vcpus=1, memory_mib=2048, hours=4),
+)
+
+#: In this order; the last ends what none of the others knows. The client sends the same rules.
+RETRIES = (
+    ("on_status_reason", "Host EC2*"),
+    ("on_status_reason", "Your Spot Task was interrupted*"),
+    ("on_reason", "DockerTimeoutError*"),
+    ("on_reason", "CannotInspectContainerError*"),
+)
+ATTEMPTS = 3
+
+
+class JobsStack(cdk.Stack):
+    """Attributes: definitions (by stage), roles (by stage), execution_role, log_group."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        options: Options,
+        network: NetworkStack,
+        storage: StorageStack,
+    ) -> None:
+        super().__init__(scope, id, description="wordfreq: job definitions and their roles")
+        self._options, self._network = options, network
+        self.log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/{options.name}/batch",
+            retention=logs.RetentionDays(_retention(options.log_days)),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        trusted = iam.ServicePrincipal(
+            "ecs-tasks.amazonaws.com",
+            conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+        )
+        self.execution_role = iam.Role(
+            self,
+            "ExecutionRole",
+            description="ECS on behalf of the jobs: pull the image, write the log",
+            assumed_by=trusted,  # type: ignore[arg-type]
+        )
+        self.log_group.grant_write(self.execution_role)
+        self._image = self._make_image()
+        self.roles: dict[str, iam.Role] = {}
+        self.definitions: dict[str, batch.EcsJobDefinition] = {}
+        statements = grants(storage)
+        for stage in STAGES:
+            role = iam.Role(
+                self,
+                f"{stage.name.title()}Role",
+                description=f"The containers of the stage {stage.name}",
+                assumed_by=trusted,  # type: ignore[arg-type]
+            )
+            for statement in statements[stage.name]:
+                role.add_to_policy(statement)
+            self.roles[stage.name] = role
+            self.definitions[stage.name] = self._definition(stage, role)
+
+    def _make_image(self) -> ecs.ContainerImage:
+        if self._options.image == "asset":
+            # Built by `cdk deploy`; `cdk synth` only hashes the folder.
+            return ecs.ContainerImage.from_docker_image_asset(
+                ecr_assets.DockerImageAsset(
+                    self,
+                    "Image",
+                    directory=str(ROOT / "batch_image"),
+                    platform=ecr_assets.Platform.LINUX_AMD64,
+                    exclude=["**/__pycache__", "*.egg-info", "**/*.so", "build", "dist"],
+                )
+            )
+        host, _, rest = self._options.image.partition("/")
+        if ".dkr.ecr." in host:
+            repository, _, tag = rest.replace("@", ":", 1).partition(":")
+            return ecs.ContainerImage.from_ecr_repository(
+                ecr.Repository.from_repository_name(self, "Repository", repository), tag or None
+            )
+        return ecs.ContainerImage.from_registry(self._options.image)
+
+    def _definition(self, stage: Stage, role: iam.Role) -> batch.EcsJobDefinition:
+        kind = batch.EcsEc2ContainerDefinition
+        extra: dict[str, object] = {}
+        if self._options.compute == "fargate":
+            kind = batch.EcsFargateContainerDefinition  # type: ignore[assignment]
+            extra = {"assign_public_ip": self._network.public_ip}
+        container = kind(
+            self,
+            f"{stage.name.title()}Container",
+            image=self._image,
+            cpu=stage.vcpus,
+            memory=cdk.Size.mebibytes(stage.memory_mib),
+            command=[stage.name, "--help"],  # each job brings its own
+            job_role=self.roles[stage.name],
+            execution_role=self.execution_role,
+            readonly_root_filesystem=True,
+            # The one place that may be written to; the image declares it, so it is world-writable.
+            volumes=[batch.EcsVolume.host(name="tmp", container_path="/tmp")],  # noqa: S108
+            linux_parameters=batch.LinuxParameters(
+                self, f"{stage.name.title()}Linux", init_process_enabled=True
+            ),
+            logging=ecs.LogDriver.aws_logs(log_group=self.log_group, stream_prefix=stage.name),
+            environment={"AWS_REGION": self.region, "AWS_RETRY_MODE": "standard"},
+            **extra,
+        )
+        made = batch.EcsJobDefinition(
+            self,
+            stage.name.title(),
+            job_definition_name=f"{self._options.name}-{stage.name}",
+            container=container,
+            timeout=cdk.Duration.hours(stage.hours),
+            retry_attempts=ATTEMPTS,
+            propagate_tags=True,
+            # Jobs that are under way name their revision, which must live until they end.
+            skip_deregister_on_update=True,
+        )
+        resource = made.node.default_child
+        assert isinstance(resource, batch.CfnJobDefinition)
+        rules = [
+            batch.CfnJobDefinition.EvaluateOnExitProperty(action="RETRY", **{key: pattern})
+            for key, pattern in RETRIES
+        ]
+        rules.append(batch.CfnJobDefinition.EvaluateOnExitProperty(action="EXIT", on_reason="*"))
+        resource.retry_strategy = batch.CfnJobDefinition.RetryStrategyProperty(
+            attempts=ATTEMPTS, evaluate_on_exit=rules
+        )
+        return made
+
+
+def _retention(days: int) -> str:
+    return next(
+        one
+        for one in logs.RetentionDays
+        if one.name
+        == {
+            1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
+            30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS",
+            180: "SIX_MONTHS", 365: "ONE_YEAR",
+        }[days]
+    )  # fmt: skip

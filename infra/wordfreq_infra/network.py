@@ -1,0 +1,100 @@
+"""Stack `network`: the VPC, by mode, and the one security group of all that runs in it."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from wordfreq_infra.options import Options
+
+CIDR = "10.42.0.0/16"
+#: What containers call without a way to the internet. ECS's own three are for EC2 hosts.
+JOB_ENDPOINTS = ("ecr.api", "ecr.dkr", "logs")
+HOST_ENDPOINTS = ("ecs", "ecs-agent", "ecs-telemetry")
+DAGSTER_ENDPOINTS = ("sqs", "batch", "ecs", "sts", "secretsmanager", "ssmmessages", "sns")
+
+
+class NetworkStack(cdk.Stack):
+    """The VPC.
+
+    Attributes:
+        vpc, subnets (where containers run), data_subnets (without any way out), public_ip (whether
+        containers need an address of their own), security_group (no inbound rule).
+    """
+
+    def __init__(self, scope: Construct, id: str, *, options: Options) -> None:
+        super().__init__(scope, id, description="wordfreq: network")
+        public = options.network == "public"
+        kinds = [_subnets("data", ec2.SubnetType.PRIVATE_ISOLATED)]
+        if options.network != "isolated":
+            kinds.append(_subnets("public", ec2.SubnetType.PUBLIC))
+        if options.network == "nat":
+            kinds.append(_subnets("jobs", ec2.SubnetType.PRIVATE_WITH_EGRESS))
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            vpc_name=options.name,
+            ip_addresses=ec2.IpAddresses.cidr(CIDR),
+            max_azs=2,
+            nat_gateways=1 if options.network == "nat" else 0,
+            subnet_configuration=kinds,
+            restrict_default_security_group=False,  # a Lambda function would do that
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
+                "DynamoDb": ec2.GatewayVpcEndpointOptions(
+                    service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
+                ),
+            },
+        )
+        where = {"public": "public", "nat": "jobs", "isolated": "data"}[options.network]
+        self.subnets = ec2.SubnetSelection(subnet_group_name=where)
+        self.data_subnets = ec2.SubnetSelection(subnet_group_name="data")
+        self.public_ip = public
+        self.security_group = ec2.SecurityGroup(
+            self, "Jobs", vpc=self.vpc, description="Containers: nothing may come in"
+        )
+        if options.network == "isolated":
+            self._endpoints(options)
+        self.vpc.add_flow_log(
+            "FlowLog",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(
+                logs.LogGroup(
+                    self,
+                    "FlowLogGroup",
+                    log_group_name=f"/{options.name}/network",
+                    retention=logs.RetentionDays.ONE_WEEK,
+                    removal_policy=cdk.RemovalPolicy.DESTROY,
+                )
+            ),
+            traffic_type=ec2.FlowLogTrafficType.REJECT,
+        )
+
+    def _endpoints(self, options: Options) -> None:
+        names = [*JOB_ENDPOINTS]
+        if options.compute == "ec2":
+            names += HOST_ENDPOINTS
+        if options.dagster:
+            names += DAGSTER_ENDPOINTS
+        group = ec2.SecurityGroup(
+            self,
+            "Endpoints",
+            vpc=self.vpc,
+            description="AWS services, from inside only",
+            allow_all_outbound=False,
+        )
+        # The literal range: cdk-nag and emulators can't read the VPC's attribute.
+        group.add_ingress_rule(ec2.Peer.ipv4(CIDR), ec2.Port.tcp(443), "from this VPC")
+        for name in dict.fromkeys(names):
+            self.vpc.add_interface_endpoint(
+                "".join(part.title() for part in name.replace(".", "-").split("-")),
+                service=ec2.InterfaceVpcEndpointAwsService(name),
+                subnets=self.subnets,
+                security_groups=[group],
+                open=False,
+            )
+
+
+def _subnets(name: str, kind: ec2.SubnetType) -> ec2.SubnetConfiguration:
+    return ec2.SubnetConfiguration(name=name, subnet_type=kind, cidr_mask=20)

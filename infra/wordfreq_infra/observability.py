@@ -1,0 +1,187 @@
+"""Stack `observability`: who is told of what, and what it may cost."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_budgets as budgets
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from wordfreq_infra.compute import ComputeStack
+from wordfreq_infra.options import Options
+from wordfreq_infra.storage import StorageStack
+
+
+class ObservabilityStack(cdk.Stack):
+    """Alerts by SNS, Batch's events kept as a log, alarms of the event queue, a budget."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        options: Options,
+        compute: ComputeStack,
+        storage: StorageStack,
+    ) -> None:
+        super().__init__(scope, id, description="wordfreq: alerts, event log, budget")
+        self._options = options
+        self._queue_arn = compute.queue.job_queue_arn
+        self.topic = self._topic()
+        if options.email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(options.email))
+        self._rule("JobFailed", "a job ended as FAILED", "Batch Job State Change", failed=True)
+        self._rule("QueueBlocked", "a queue is blocked by its first job", "Batch Job Queue Blocked")
+        self._event_log()
+        self._alarms(storage)
+        if options.budget:
+            self._budget()
+
+    def _topic(self) -> sns.Topic:
+        # SNS's own key would not let EventBridge, CloudWatch and Budgets in.
+        key = kms.Key(
+            self,
+            "Key",
+            description=f"Alerts of {self._options.name}",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+            pending_window=cdk.Duration.days(7),
+        )
+        topic = sns.Topic(
+            self,
+            "Alerts",
+            topic_name=f"{self._options.name}-alerts",
+            master_key=key,
+            enforce_ssl=True,
+        )
+        for service in ("events", "cloudwatch", "budgets"):
+            principal = iam.ServicePrincipal(
+                f"{service}.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+            topic.grant_publish(principal)
+            key.grant_encrypt_decrypt(principal)
+        return topic
+
+    def _rule(self, id: str, about: str, detail_type: str, *, failed: bool = False) -> None:
+        detail: dict[str, object] = {"jobQueue": [self._queue_arn]}
+        if failed:
+            detail["status"] = ["FAILED"]
+            # The children of an array tell nothing that their parent doesn't.
+            detail["arrayProperties"] = {"index": [{"exists": False}]}
+        events.Rule(
+            self,
+            id,
+            rule_name=f"{self._options.name}-{detail_type.split()[-1].lower()}",
+            description=f"Tells that {about}",
+            event_pattern=events.EventPattern(
+                source=["aws.batch"],
+                detail_type=[detail_type],
+                detail=detail if failed else None,
+                resources=None if failed else [self._queue_arn],
+            ),
+            targets=[targets.SnsTopic(self.topic)],  # type: ignore[list-item]
+        )
+
+    def _event_log(self) -> None:
+        """Every state change as a line of a log. By plain CloudFormation: L2 brings a function."""
+        group = logs.LogGroup(
+            self,
+            "Events",
+            log_group_name=f"/{self._options.name}/batch-events",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        logs.ResourcePolicy(
+            self,
+            "EventsMayWrite",
+            resource_policy_name=f"{self._options.name}-batch-events",
+            policy_statements=[
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],  # type: ignore[list-item]
+                    actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                    resources=[f"{group.log_group_arn}:*"],
+                )
+            ],
+        )
+        events.CfnRule(
+            self,
+            "AllEvents",
+            name=f"{self._options.name}-batch-events",
+            description="Keeps every state change of the queue's jobs",
+            event_pattern={
+                "source": ["aws.batch"],
+                "detail-type": ["Batch Job State Change"],
+                "detail": {"jobQueue": [self._queue_arn]},
+            },
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="log",
+                    arn=self.format_arn(
+                        service="logs",
+                        resource="log-group",
+                        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+                        resource_name=group.log_group_name,
+                    ),
+                )
+            ],
+        )
+
+    def _alarms(self, storage: StorageStack) -> None:
+        minutes = cdk.Duration.minutes
+        dead = storage.dead_letters.metric_approximate_number_of_messages_visible(period=minutes(5))
+        self._alarm("DeadLetters", dead, 1, "messages that nothing could be done with")
+        age = storage.events.metric_approximate_age_of_oldest_message(period=minutes(5))
+        self._alarm("EventsUnread", age, 3600, "nobody reads the events: is the sensor on?")
+
+    def _alarm(self, id: str, metric: cloudwatch.Metric, threshold: int, about: str) -> None:
+        cloudwatch.Alarm(
+            self,
+            id,
+            alarm_name=f"{self._options.name}-{id}",
+            alarm_description=about,
+            metric=metric,  # type: ignore[arg-type]
+            threshold=threshold,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        ).add_alarm_action(actions.SnsAction(self.topic))  # type: ignore[arg-type]
+
+    def _budget(self) -> None:
+        kind = budgets.CfnBudget
+        told = [
+            kind.NotificationWithSubscribersProperty(
+                notification=kind.NotificationProperty(
+                    comparison_operator="GREATER_THAN",
+                    notification_type=when,
+                    threshold=100,
+                    threshold_type="PERCENTAGE",
+                ),
+                subscribers=[
+                    kind.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
+                ],
+            )
+            for when in ("FORECASTED", "ACTUAL")
+        ]
+        kind(
+            self,
+            "Budget",
+            budget=kind.BudgetDataProperty(
+                budget_name=f"{self._options.name}-monthly",
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=kind.SpendProperty(amount=self._options.budget, unit="USD"),
+                # The tag must be activated once as a cost allocation tag of the account.
+                cost_filters={"TagKeyValue": [f"user:project${self._options.name}"]},
+            ),
+            notifications_with_subscribers=told,
+        )

@@ -1,0 +1,95 @@
+"""What can be chosen at deploy time, validated. Every default is the cheap and safe choice."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from constructs import Construct
+
+Network = Literal["public", "nat", "isolated"]
+Compute = Literal["ec2", "fargate"]
+CHOICES = {"network": ("public", "nat", "isolated"), "compute": ("ec2", "fargate")}
+
+
+class OptionsError(ValueError):
+    """An option can't be used; the message names it and what it must be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options, each `-c <name>=<value>` of cdk or the variable WORDFREQ_INFRA_<NAME>.
+
+    Attributes:
+        name: the beginning of every name; one account can hold several deployments.
+        network: `public` (no NAT gateway, containers have public addresses and no open port),
+            `nat` (private subnets and one NAT gateway), `isolated` (private subnets, endpoints only).
+        compute: `ec2` (Spot first, on-demand behind it) or `fargate` (Fargate Spot first).
+        max_vcpus: the most vCPUs at once, for each of the two compute environments.
+        image: `asset` (built at deploy, needs docker), or the URI of an image, best with a digest.
+        source: `s3://bucket/prefix` of texts that exist already; empty: a bucket is made.
+        keep_data: whether buckets and table survive `cdk destroy`.
+        budget: USD a month at which mails go to `email`; 0: no budget.
+        email: who is told of failures, blocked queues and cost.
+        log_days: how long logs are kept.
+        dagster: whether Dagster itself runs on ECS Fargate too.
+        dagster_image: as `image`, for Dagster.
+    """
+
+    name: str = "wordfreq"
+    network: Network = "public"
+    compute: Compute = "ec2"
+    max_vcpus: int = 64
+    image: str = "asset"
+    source: str = ""
+    keep_data: bool = True
+    budget: int = 50
+    email: str = ""
+    log_days: int = 30
+    dagster: bool = False
+    dagster_image: str = "asset"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,18}[a-z0-9]", self.name):
+            raise OptionsError(
+                f"name is {self.name!r}; use 2 to 20 of a-z, 0-9 and -, beginning with a letter"
+            )
+        for option, allowed in CHOICES.items():
+            if getattr(self, option) not in allowed:
+                given = getattr(self, option)
+                raise OptionsError(f"{option} is {given!r}; use one of {', '.join(allowed)}")
+        if self.max_vcpus < 1:
+            raise OptionsError(f"max_vcpus is {self.max_vcpus}; use 1 or more")
+        if self.log_days not in (1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365):
+            raise OptionsError(f"log_days is {self.log_days}; CloudWatch knows 1, 3, 7, 30, 90, 365")
+        if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.source):
+            raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix")
+        if self.email and "@" not in self.email:
+            raise OptionsError(f"email is {self.email!r}; use an address")
+
+
+def from_context(scope: Construct) -> Options:
+    """The options of a CDK app: context first, then the environment, then the defaults."""
+    given: dict[str, object] = {}
+    for field in dataclasses.fields(Options):
+        value = scope.node.try_get_context(field.name)
+        if value is None:
+            value = os.environ.get(f"WORDFREQ_INFRA_{field.name.upper()}") or None
+        if value is not None:
+            given[field.name] = _typed(field.name, str(value), type(field.default))
+    return Options(**given)  # type: ignore[arg-type]
+
+
+def _typed(name: str, text: str, kind: type) -> object:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise OptionsError(f"{name} is {text!r}; use true or false")
+        return text.lower() == "true"
+    if kind is int:
+        if not text.isdecimal():
+            raise OptionsError(f"{name} is {text!r}; use a whole number")
+        return int(text)
+    return text

@@ -1,0 +1,144 @@
+"""Who may do what: the statements of each stage's role, and of whoever starts the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+
+from wordfreq_infra.storage import StorageStack
+
+READ = ("s3:GetObject",)
+WRITE = ("s3:PutObject", "s3:AbortMultipartUpload")
+DELETE = ("s3:DeleteObject",)
+#: Everything below a destination that is no counts object: ledger and partials.
+BOOKS = "output/.wordfreq/*"
+
+
+def grants(storage: StorageStack) -> Mapping[str, Sequence[iam.PolicyStatement]]:
+    """The statements of each stage's role.
+
+    Every stage may list the buckets it reads: without that right S3 answers 403, not 404, for an
+    object that isn't there, and `missing` would look like `forbidden`. A condition on the prefix
+    would have the same effect, as the request for an object carries none.
+    """
+    source, results, uploads = storage.source, storage.results, storage.uploads
+    listing = _list(source, results)
+    receipts = _objects(results, ["plans/*"], READ + WRITE)
+    return {
+        "plan": [
+            listing,
+            receipts,
+            _objects(results, [BOOKS], READ + WRITE + DELETE),
+        ],
+        "migrate": [
+            listing,
+            receipts,
+            _objects(source, ["*"], READ),
+            _objects(results, ["output/*"], READ + WRITE),
+        ],
+        "merge": [
+            _list(results),
+            receipts,
+            _objects(results, ["output/*"], READ),
+            _objects(results, [BOOKS], WRITE + DELETE),
+            _objects(results, ["ranking/*"], READ + WRITE),
+        ],
+        "ingest": [
+            _list(uploads, results),
+            receipts,
+            _objects(uploads, ["*"], READ),
+            _objects(results, ["rejects/*"], READ + WRITE),
+            iam.PolicyStatement(
+                sid="Rows",
+                actions=["dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:DescribeTable"],
+                resources=[storage.table.table_arn],
+            ),
+        ],
+    }
+
+
+def orchestrator(
+    storage: StorageStack,
+    *,
+    queue_arn: str,
+    definition_names: Iterable[str],
+    log_group_arn: str,
+    arn_of: object,
+) -> list[iam.PolicyStatement]:
+    """What Dagster needs to start the stages, watch them and read what they left.
+
+    Args:
+        arn_of: `Stack.format_arn`-like: called with a Batch resource (`job/*`), returns its ARN.
+    """
+    batch_arn = arn_of if callable(arn_of) else str
+    names = [batch_arn(f"job-definition/{name}") for name in definition_names]
+    return [
+        iam.PolicyStatement(
+            sid="Submit",
+            actions=["batch:SubmitJob"],
+            # A request may name a revision or not: both spellings are needed.
+            resources=[queue_arn, *names, *(f"{name}:*" for name in names)],
+        ),
+        iam.PolicyStatement(
+            sid="EndAndTag",
+            actions=["batch:TerminateJob", "batch:CancelJob", "batch:TagResource"],
+            resources=[batch_arn("job/*")],
+        ),
+        iam.PolicyStatement(
+            sid="Look",
+            actions=[
+                "batch:DescribeJobs",
+                "batch:ListJobs",
+                "batch:DescribeJobQueues",
+                "batch:DescribeJobDefinitions",
+                "batch:DescribeComputeEnvironments",
+            ],
+            resources=["*"],
+        ),
+        iam.PolicyStatement(
+            sid="Logs",
+            actions=["logs:GetLogEvents", "logs:DescribeLogStreams"],
+            resources=[log_group_arn, f"{log_group_arn}:log-stream:*"],
+        ),
+        _list(storage.source, storage.results, storage.uploads),
+        _objects(storage.source, ["*"], READ, sid="Source"),
+        _objects(storage.uploads, ["*"], READ, sid="Uploads"),
+        # A full recount removes counts; the plan of chosen files is written without a container.
+        _objects(
+            storage.results, ["output/*", "plans/*"], READ + WRITE + DELETE, sid="CountsAndPlans"
+        ),
+        _objects(storage.results, ["ranking/*", "rejects/*"], READ, sid="Answers"),
+        iam.PolicyStatement(
+            sid="Rows",
+            actions=["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query"],
+            resources=[storage.table.table_arn],
+        ),
+        iam.PolicyStatement(
+            sid="Events",
+            actions=[
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+            ],
+            resources=[storage.events.queue_arn],
+        ),
+    ]
+
+
+def _list(*buckets: s3.IBucket) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid="List", actions=["s3:ListBucket"], resources=[one.bucket_arn for one in buckets]
+    )
+
+
+def _objects(
+    bucket: s3.IBucket, patterns: Sequence[str], actions: Sequence[str], *, sid: str | None = None
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=list(actions),
+        resources=[bucket.arn_for_objects(pattern) for pattern in patterns],
+    )

@@ -1,0 +1,124 @@
+"""Stack `storage`: buckets, the table of CSV rows, and the queue of S3's events."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from wordfreq_infra.options import Options
+
+
+class StorageStack(cdk.Stack):
+    """Where data lies. `source_uri` and the other `…_uri` are what the settings are given."""
+
+    def __init__(self, scope: Construct, id: str, *, options: Options) -> None:
+        super().__init__(scope, id, description="wordfreq: buckets, table, events")
+        self._removal = (
+            cdk.RemovalPolicy.RETAIN if options.keep_data else cdk.RemovalPolicy.DESTROY
+        )
+        self.logs = self._bucket("AccessLogs", keep_days=90, logs=None)
+        self.source, self.source_uri = self._source(options)
+        self.results = self._bucket("Results", logs=self.logs, noncurrent_days=7)
+        self.results.add_lifecycle_rule(id="plans", prefix="plans/", expiration=cdk.Duration.days(90))
+        self.uploads = self._bucket("Uploads", logs=self.logs)
+        self.table = dynamodb.Table(
+            self,
+            "Rows",
+            table_name=f"{options.name}-rows",
+            partition_key=dynamodb.Attribute(name="ProductId", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            removal_policy=self._removal,
+        )
+        self.dead_letters = self._queue("EventsDead", f"{options.name}-events-dead")
+        self.events = self._queue("Events", f"{options.name}-events", dead=self.dead_letters)
+        if not options.source:
+            self._send_events(options)
+
+    def uri(self, folder: str) -> str:
+        """The place of a folder in the bucket of results."""
+        return f"s3://{self.results.bucket_name}/{folder}"
+
+    def _source(self, options: Options) -> tuple[s3.IBucket, str]:
+        if options.source:
+            name = options.source.removeprefix("s3://").partition("/")[0]
+            return s3.Bucket.from_bucket_name(self, "Source", name), options.source
+        made = self._bucket("Source", logs=self.logs, noncurrent_days=30)
+        _send_to_eventbridge(made)
+        return made, f"s3://{made.bucket_name}/texts"
+
+    def _bucket(
+        self,
+        id: str,
+        *,
+        logs: s3.IBucket | None,
+        keep_days: int | None = None,
+        noncurrent_days: int = 90,
+    ) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            id,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            removal_policy=self._removal,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix=f"{id.lower()}/" if logs else None,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="tidy",
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(2),
+                    noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
+                    expiration=cdk.Duration.days(keep_days) if keep_days else None,
+                    expired_object_delete_marker=None if keep_days else True,
+                )
+            ],
+        )
+
+    def _queue(self, id: str, name: str, dead: sqs.Queue | None = None) -> sqs.Queue:
+        return sqs.Queue(
+            self,
+            id,
+            queue_name=name,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=cdk.Duration.days(14 if dead is None else 7),
+            visibility_timeout=cdk.Duration.seconds(60),
+            receive_message_wait_time=cdk.Duration.seconds(0 if dead is None else 5),
+            # A message waits in the queue until its run has been requested, which may take ticks.
+            dead_letter_queue=dead and sqs.DeadLetterQueue(queue=dead, max_receive_count=20),
+        )
+
+    def _send_events(self, options: Options) -> None:
+        events.Rule(
+            self,
+            "SourceChanged",
+            rule_name=f"{options.name}-source-changed",
+            description="Tells the sensor that an object of the source came, changed or went",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created", "Object Deleted"],
+                detail={"bucket": {"name": [self.source.bucket_name]}},
+            ),
+            targets=[targets.SqsQueue(self.events)],  # type: ignore[list-item]
+        )
+
+
+def _send_to_eventbridge(bucket: s3.Bucket) -> None:
+    """As plain CloudFormation: `event_bridge_enabled=True` would bring a Lambda function."""
+    resource = bucket.node.default_child
+    assert isinstance(resource, s3.CfnBucket)
+    resource.add_property_override(
+        "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
+    )
