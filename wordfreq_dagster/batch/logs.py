@@ -53,7 +53,8 @@ class LogReader:
         if not streams:
             return (
                 (),
-                "no log stream: the container never started, or its log driver is not awslogs",
+                "no log stream is known: the container never started, its log driver is not "
+                "awslogs, or AWS no longer knows the job",
             )
         found: list[str] = []
         notes: list[str] = []

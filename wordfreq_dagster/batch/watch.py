@@ -50,7 +50,8 @@ def progress(stage: Stage) -> Counter[str]:
     """How many tasks are in which state of AWS Batch, over all jobs of the latest rounds."""
     counts: Counter[str] = Counter()
     for unit in stage.units:
-        counts.update(unit.counts)
+        if not unit.lost:
+            counts.update(unit.counts)
     return counts
 
 
