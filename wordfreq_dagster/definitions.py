@@ -5,14 +5,18 @@ from __future__ import annotations
 import dagster as dg
 
 from wordfreq_dagster.assets.checks import counts_complete, every_file_usable, sum_of_counts
+from wordfreq_dagster.assets.csv_rows import csv_rows
+from wordfreq_dagster.assets.csv_uploads import csv_uploads
 from wordfreq_dagster.assets.plan import plan
 from wordfreq_dagster.assets.ranking import ranking
 from wordfreq_dagster.assets.source_files import source_files
 from wordfreq_dagster.assets.word_counts import word_counts
+from wordfreq_dagster.automation.csv import csv_to_dynamodb_job
 from wordfreq_dagster.automation.failures import Channels
 from wordfreq_dagster.automation.wiring import Options, automated, build_automation
 from wordfreq_dagster.code_links import with_code_references
 from wordfreq_dagster.compute import batch_jobs, local_image
+from wordfreq_dagster.csv_uploads import CsvUploads
 from wordfreq_dagster.settings import Settings, load_settings
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations
@@ -20,12 +24,12 @@ from wordfreq_dagster.storage import Locations
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything of this code location, for the given settings."""
-    assets = automated([source_files, plan, word_counts, ranking])
+    assets = automated([source_files, plan, word_counts, ranking, csv_uploads, csv_rows])
     automation = build_automation(automation_options(settings))
     return dg.Definitions(
         assets=with_code_references(assets, settings.code_url),
         asset_checks=[every_file_usable, counts_complete, sum_of_counts],
-        jobs=automation.jobs,
+        jobs=[*automation.jobs, csv_to_dynamodb_job(settings.csv_source)],
         schedules=automation.schedules,
         sensors=automation.sensors,
         resources={
@@ -37,10 +41,24 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 ranking=settings.ranking,
                 pack=settings.pack,
             ),
+            "csv": CsvUploads(
+                source=settings.csv_source,
+                destination=settings.csv_rejects,
+                plans=settings.plans,
+                pack=settings.csv_pack,
+                table=settings.csv_table,
+                columns=settings.csv_columns,
+                key=settings.csv_key,
+                sort_key=settings.csv_sort_key,
+                extra_columns=settings.csv_extra_columns,
+                max_rejects=settings.csv_max_rejects,
+                endpoint=settings.csv_endpoint if settings.embedded else "",
+            ),
             "stages": Stages(
                 plan_definition=settings.plan_definition,
                 migrate_definition=settings.migrate_definition,
                 merge_definition=settings.merge_definition,
+                ingest_definition=settings.ingest_definition,
                 timeout_seconds=settings.timeout_seconds,
                 share_identifier=settings.share_identifier,
                 scheduling_priority=settings.scheduling_priority,

@@ -7,12 +7,20 @@ directly. Every default works on a laptop: folders for buckets, the embedded AWS
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from wordfreq_dagster.outputs import OutputsError, read_outputs
 
 PREFIX = "WORDFREQ_"
 
@@ -67,6 +75,23 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A variable of the environment wins over the outputs of the deployment."""
+        path = os.environ.get(f"{PREFIX}OUTPUTS")
+        found = read_outputs(Path(path), cls.model_fields) if path else {}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(found))
+
+    outputs: str = Field(
+        default="", description="the outputs of `make deploy`: all settings of that deployment"
+    )
     home: Uri = Field(
         default=".local",
         validate_default=True,
@@ -100,6 +125,9 @@ class Settings(BaseSettings):
     plan_definition: str = Field(default="", description="job definition of the plan stage")
     migrate_definition: str = Field(default="", description="job definition of the migrate stage")
     merge_definition: str = Field(default="", description="job definition of the merge stage")
+    ingest_definition: str = Field(
+        default="", description="job definition of the ingest stage (CSV to DynamoDB)"
+    )
     share_identifier: str = Field(
         default="", description="share identifier; needed on a queue with a fair-share policy only"
     )
@@ -109,6 +137,42 @@ class Settings(BaseSettings):
     timeout_seconds: int = Field(
         default=4 * 3600, ge=60, description="longest time of one attempt; AWS Batch allows >= 60"
     )
+    csv_source: Uri = Field(
+        default="",
+        validate_default=False,
+        description="where CSVs are uploaded; unset: HOME/uploads",
+    )
+    csv_rejects: Uri = Field(
+        default="",
+        validate_default=False,
+        description="where the rows go that can't be loaded, one object a CSV, named like it; "
+        "unset: HOME/rejects",
+    )
+    csv_table: str = Field(
+        default="", description="DynamoDB table that CSVs are loaded into; unset: none is loaded"
+    )
+    csv_columns: str = Field(
+        default="ProductId,ProductName,ProductDescription",
+        description="the columns of the CSVs, in any order; a number as NAME:number",
+    )
+    csv_key: str = Field(default="ProductId", description="partition key of the table")
+    csv_sort_key: str = Field(default="", description="sort key of the table, if it has one")
+    csv_extra_columns: Literal["refuse", "keep", "drop"] = Field(
+        default="refuse", description="what becomes of other columns"
+    )
+    csv_max_rejects: str = Field(
+        default="1%",
+        pattern=r"^\d+(\.\d+)?%?$",
+        description="more rejected rows than that (a number, or N%) fail the check of their share",
+    )
+    csv_pack: Size = Field(
+        default=1, description="bytes of CSV that share one container; 1: one container a CSV"
+    )
+    csv_endpoint: str = Field(
+        default="",
+        description="DynamoDB endpoint for jobs of the embedded AWS Batch; unset: AWS's own",
+    )
+
     price_per_vcpu_hour: float = Field(
         default=0.0, ge=0, description="for the cost estimate; 0: no estimate"
     )
@@ -168,6 +232,8 @@ class Settings(BaseSettings):
             ("destination", "output"),
             ("plans", "plans"),
             ("ranking", "ranking"),
+            ("csv_source", "uploads"),
+            ("csv_rejects", "rejects"),
         ):
             if not getattr(self, name):
                 setattr(self, name, f"{self.home.rstrip('/')}/{folder}")
@@ -177,9 +243,14 @@ class Settings(BaseSettings):
     def _aws_needs_definitions(self) -> Settings:
         if not self.batch_queue:
             return self
+        # The CSV pipeline may be left unset altogether; the table's name switches it on.
+        csv = bool(self.csv_table)
         missing = [
             PREFIX + name.upper()
-            for name in ("plan_definition", "migrate_definition", "merge_definition")
+            for name in (
+                *("plan_definition", "migrate_definition", "merge_definition"),
+                *(["ingest_definition"] if csv else []),
+            )
             if not getattr(self, name)
         ]
         if missing:
@@ -189,7 +260,10 @@ class Settings(BaseSettings):
             )
         local = [
             PREFIX + name.upper()
-            for name in ("source", "destination", "plans", "ranking")
+            for name in (
+                *("source", "destination", "plans", "ranking"),
+                *(["csv_source", "csv_rejects"] if csv else []),
+            )
             if not getattr(self, name).startswith("s3://")
         ]
         if local:
@@ -234,6 +308,8 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()
+    except OutputsError as error:
+        raise SettingsError(f"{PREFIX}OUTPUTS: {error}") from None
     except ValidationError as error:
         problems = []
         for problem in error.errors():

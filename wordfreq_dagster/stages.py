@@ -7,6 +7,7 @@ a `Job` and hand that to `BatchJobs.run`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -26,6 +27,7 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
     plan_definition: str = ""
     migrate_definition: str = ""
     merge_definition: str = ""
+    ingest_definition: str = ""
     timeout_seconds: int = 4 * 3600
     share_identifier: str = ""
     scheduling_priority: int | None = None
@@ -52,10 +54,28 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
             "merge", self.merge_definition, ["merge", "--plan", plan, "--output", output, *options]
         )
 
-    def _job(self, stage: str, definition: str, command: list[str]) -> Job:
+    def ingest(
+        self, *, plan: str, table: str, options: list[str], environment: Mapping[str, str]
+    ) -> Job:
+        """Load the CSVs of one task of the plan into a DynamoDB table."""
+        return self._job(
+            "ingest",
+            self.ingest_definition,
+            ["ingest", "--plan", plan, "--table", table, *options],
+            environment,
+        )
+
+    def _job(
+        self,
+        stage: str,
+        definition: str,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> Job:
         return Job(
             name=f"wordfreq-{stage}",
             command=command,
+            environment=environment or {},
             definition=definition or JobDefinition(image=self.image, vcpus=1, memory_mib=2048),
             timeout_seconds=self.timeout_seconds,
             share_identifier=self.share_identifier or None,

@@ -6,7 +6,7 @@ same code as in the container, so that both sides agree on keys, ETags and error
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import quote
 
 import dagster as dg
@@ -18,21 +18,19 @@ from wordfreq.receipts import read_receipts
 from wordfreq.storage import open_store
 
 
-class Locations(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The four places of the pipeline, each `s3://bucket/prefix`, `file:///folder` or a folder.
+class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where files come from and results go, each `s3://bucket/prefix`, `file:///…` or a folder.
 
     Attributes:
-        source: the files to count.
-        destination: one counts object a file, named like it.
+        source: the files.
+        destination: one result object a file, named like it.
         plans: plans and, below each plan's id, its receipts.
-        ranking: `ranking.json` and `totals.parquet`.
         pack: bytes of input that share one container.
     """
 
     source: str
     destination: str
     plans: str
-    ranking: str
     pack: int = 64 << 20
 
     def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
@@ -65,19 +63,46 @@ class Locations(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Write `plan` to the place it names."""
         write_plan(plan)
 
-    def remove_counts(self, names: Collection[str]) -> None:
-        """Delete the counts of these files; counts that aren't there are no error."""
+    def remove_results(self, names: Collection[str]) -> None:
+        """Delete the results of these files; those that aren't there are no error."""
         if names:
             open_store(self.destination).delete(names)
+
+    def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
+        """The receipts that the tasks of a stage have left so far, by task number."""
+        return read_receipts(plan.head, stage, tasks)
+
+
+class Locations(Places):
+    """The places of the word count.
+
+    Attributes:
+        ranking: `ranking.json` and `totals.parquet`.
+    """
+
+    ranking: str
 
     def read_ranking(self) -> Ranking:
         """The ranking written last."""
         store = open_store(self.ranking)
         return Ranking.loads(store.get("ranking.json"), uri=store.url("ranking.json"))
 
-    def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
-        """The receipts that the tasks of a stage have left so far, by task number."""
-        return read_receipts(plan.head, stage, tasks)
+
+_NAMES_SHOWN = 50
+
+
+def listed_names(names: Iterable[str]) -> dg.MetadataValue:
+    """Names as a Markdown list, the first of them where they are many."""
+    return listed_reasons(dict.fromkeys(names, ""))
+
+
+def listed_reasons(reasons: dict[str, str]) -> dg.MetadataValue:
+    """Names with a reason each, as a Markdown list."""
+    lines = [f"- `{name}` {reason}".rstrip() for name, reason in list(reasons.items())]
+    more = len(lines) - _NAMES_SHOWN
+    if more > 0:
+        lines = [*lines[:_NAMES_SHOWN], f"- and {more:,} more"]
+    return dg.MetadataValue.md("\n".join(lines) or "none")
 
 
 def describe_uri(uri: str) -> dg.MetadataValue:

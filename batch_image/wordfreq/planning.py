@@ -39,6 +39,8 @@ def build_plan(
     progress: Progress | None = None,
     warn: Progress | None = None,
     counter_version: str | None = None,
+    refuse: Callable[[str], str | None] | None = None,
+    again: bool = False,
     compact: bool = False,
 ) -> Plan:
     """Compare source and destination and lay out the tasks. Nothing is counted or written.
@@ -53,7 +55,10 @@ def build_plan(
         task_items: files that may share one task; with `pack` only.
         progress: gets a line every few seconds while listing.
         warn: gets a line for what is odd but no error.
-        counter_version: for tests; else that of `wordfreq.words`.
+        counter_version: of results that count as done, for other stages than the counting; else
+            that of `wordfreq.words`.
+        refuse: says of a name why it is to be left out, or None.
+        again: what is counted already is wanted again.
         compact: rewrite the ledger as one object where it has become many.
 
     Raises:
@@ -64,7 +69,7 @@ def build_plan(
     version = counter_version or _counter_version()
     say, complain = progress or _silent, warn or _silent
     listing, places = _list_source(places, say, complain)
-    infos, refused = _accept(listing, places.destination, only)
+    infos, refused = _accept(listing, places.destination, only, refuse)
     chosen = None if only is None else frozenset(only)
     files = [
         Item(info.key, info.size, info.etag, None, chosen is None or info.key in chosen)
@@ -79,7 +84,7 @@ def build_plan(
     )
     if compact:
         compact_ledger(known, warn=complain)
-    items = known.items
+    items = [replace(item, counted=None) for item in known.items] if again else known.items
     groups = (
         tuple(range(len(items)))
         if pack is None
@@ -220,7 +225,10 @@ def _list_source(
 
 
 def _accept(
-    listing: list[ObjectInfo], destination: Location, only: Collection[str] | None
+    listing: list[ObjectInfo],
+    destination: Location,
+    only: Collection[str] | None,
+    refuse: Callable[[str], str | None] | None,
 ) -> tuple[list[ObjectInfo], list[Refused]]:
     """Sort the objects by name; set aside, with the reason, those that can't be counted."""
     accepted: list[ObjectInfo] = []
@@ -230,7 +238,7 @@ def _accept(
     for info in listing:
         if is_folder_marker(info):
             continue
-        if reason := check(info.key):
+        if reason := check(info.key) or (refuse(info.key) if refuse else None):
             refused.append(Refused(_shown(info.key), reason))
         else:
             accepted.append(info)

@@ -1,6 +1,6 @@
 """What became of each file of a run: the plan's tasks joined with the receipts they left.
 
-Pure: no Dagster, no storage. `word_counts` turns it into materializations and into a failure.
+Pure: no Dagster, no storage. `file_events` turns it into materializations and into a failure.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,9 +15,9 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """The files that were to be counted.
+    """The files that there was something to do with.
 
-    `failed` maps a file's name to the reason; `unchanged` is the number of files whose counts were
+    `failed` maps a file's name to the reason; `unchanged` is the number of files whose results were
     valid already, and that nobody asked to have again.
     """
 
@@ -25,21 +25,13 @@ class FileReport:
     failed: Mapping[str, str]
     unchanged: int
 
-    def totals(self) -> dict[str, int]:
-        """The sums over all files, for metadata."""
-        return {
-            "files counted": len(self.done),
-            "files unchanged": self.unchanged,
-            "files failed": len(self.failed),
-            "bytes counted": sum(item.bytes for item in self.done),
-            "words counted": sum(item.words for item in self.done),
-            "bytes not UTF-8": sum(item.invalid for item in self.done),
-        }
+    def explain(self, done: str) -> str:
+        """The failures in words: how many of how many, and the first of them with their reasons.
 
-    def explain(self) -> str:
-        """The failures in words: how many of how many, and the first of them with their reasons."""
+        `done` is what they could not be, such as `counted`.
+        """
         everything = len(self.failed) + len(self.done)
-        lines = [f"{len(self.failed):,} of {everything:,} files could not be counted:"]
+        lines = [f"{len(self.failed):,} of {everything:,} files could not be {done}:"]
         lines += [f"- {name}: {reason}" for name, reason in list(self.failed.items())[:_SHOWN]]
         if len(self.failed) > _SHOWN:
             lines.append(f"- and {len(self.failed) - _SHOWN:,} more")
@@ -49,9 +41,9 @@ class FileReport:
 def report_files(
     planned: Plan, outcome: Outcome[Receipt], *, chosen: Collection[str] | None
 ) -> FileReport:
-    """Join plan and receipts; a file to be counted that no receipt speaks of has failed.
+    """Join plan and receipts; a wanted file that no receipt speaks of has failed.
 
-    With `chosen` exactly those files are reported, also if their counts turned out to be valid.
+    With `chosen` exactly those files are reported, also if their results turned out to be valid.
     """
     done: list[ItemReceipt] = []
     failed: dict[str, str] = {}

@@ -1,16 +1,18 @@
-"""The dynamic partitions `source_files`: one a file, the key is the file's name below the source.
+"""The dynamic partitions, one a file, and what is asked of them: key = the name below the source.
 
-Used by the assets; the arithmetic is pure and knows no Dagster instance.
+`source_files` are the files to count, `csv_uploads` the CSVs to load. Used by the assets; the
+arithmetic is pure and knows no Dagster instance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import dagster as dg
 
 source_files_partitions = dg.DynamicPartitionsDefinition(name="source_files")
+csv_uploads_partitions = dg.DynamicPartitionsDefinition(name="csv_uploads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +48,40 @@ def unusable_partition_key(key: str) -> str | None:
     if key != key.strip():
         return "it begins or ends with a blank, which command lines and forms drop"
     return None
+
+
+def sync_partitions(
+    instance: dg.DagsterInstance,
+    definition: dg.DynamicPartitionsDefinition,
+    wanted: Collection[str],
+    *,
+    forget: Callable[[Collection[str]], None],
+) -> PartitionChanges:
+    """Make the partitions equal to `wanted`; `forget` removes the results of files now gone."""
+    name = str(definition.name)
+    changes = partition_changes(current=instance.get_dynamic_partitions(name), wanted=wanted)
+    if changes.added:
+        instance.add_dynamic_partitions(name, list(changes.added))
+    # Results first: if that fails, the partition is still there to be noticed next time.
+    forget(changes.removed)
+    for key in changes.removed:
+        instance.delete_dynamic_partition(name, key)
+    return changes
+
+
+def chosen_keys(context: dg.AssetExecutionContext) -> list[str] | None:
+    """The partitions this run was asked for; None if it was asked for none.
+
+    Raises:
+        dagster.Failure: they are an empty range.
+    """
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    keys = list(context.partition_keys)
+    if not keys:
+        raise dg.Failure(
+            "the partition range of this run is empty: its end comes before its start; "
+            "ranges follow the order in which files were added",
+            allow_retries=False,
+        )
+    return keys

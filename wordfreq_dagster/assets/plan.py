@@ -1,23 +1,18 @@
 """The plan: what lies in the source, what is counted, and what each container will count."""
 
-from collections.abc import Collection, Iterable
-
 import dagster as dg
 from wordfreq.formats import Plan
 
 from wordfreq_dagster.assets.partitions import (
-    PartitionChanges,
-    partition_changes,
     source_files_partitions,
+    sync_partitions,
     unusable_partition_key,
 )
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS, source_files
 from wordfreq_dagster.batch import BatchJobs
 from wordfreq_dagster.batch.identity import origin_run_id
 from wordfreq_dagster.stages import Stages
-from wordfreq_dagster.storage import Locations, describe_uri
-
-_NAMES_SHOWN = 50
+from wordfreq_dagster.storage import Locations, describe_uri, listed_names, listed_reasons
 
 
 @dg.asset(
@@ -50,8 +45,11 @@ def plan(
 
     names = [item.name for item in made.items]
     unusable = {name: reason for name in names if (reason := unusable_partition_key(name))}
-    changes = _sync_partitions(
-        context.instance, locations, [name for name in names if name not in unusable]
+    changes = sync_partitions(
+        context.instance,
+        source_files_partitions,
+        [name for name in names if name not in unusable],
+        forget=locations.remove_results,
     )
     context.log.info(
         f"{len(names):,} files in the source, {len(made.pending):,} to count in "
@@ -69,8 +67,8 @@ def plan(
             "tasks": len(made.tasks),
             "partitions added": len(changes.added),
             "partitions removed": len(changes.removed),
-            "removed files": _names(changes.removed),
-            "refused files": _reasons(
+            "removed files": listed_names(changes.removed),
+            "refused files": listed_reasons(
                 {found.name: found.reason for found in made.refused} | unusable
             ),
             **outcome.metadata(),
@@ -79,43 +77,6 @@ def plan(
     )
 
 
-def plan_of_run(context: dg.AssetExecutionContext, locations: Locations) -> Plan | None:
-    """The plan that this run made, or the run that it is a retry of; None if there is none."""
-    run = context.run
-    origin = origin_run_id(context.instance, run)
-    for run_id in dict.fromkeys([origin, run.run_id, run.parent_run_id, run.root_run_id]):
-        if run_id and (found := locations.read_plan(locations.plan_uri(run_id))):
-            return found
-    return None
-
-
 def _written(locations: Locations, uri: str) -> dict[int, Plan]:
     made = locations.read_plan(uri)
     return {} if made is None else {0: made}
-
-
-def _sync_partitions(
-    instance: dg.DagsterInstance, locations: Locations, wanted: Collection[str]
-) -> PartitionChanges:
-    """Make the partitions equal to `wanted`, and remove the counts of files that are gone."""
-    name = str(source_files_partitions.name)
-    changes = partition_changes(current=instance.get_dynamic_partitions(name), wanted=wanted)
-    if changes.added:
-        instance.add_dynamic_partitions(name, list(changes.added))
-    # Counts first: if that fails, the partition is still there to be noticed next time.
-    locations.remove_counts(changes.removed)
-    for key in changes.removed:
-        instance.delete_dynamic_partition(name, key)
-    return changes
-
-
-def _names(names: Iterable[str]) -> dg.MetadataValue:
-    return _reasons(dict.fromkeys(names, ""))
-
-
-def _reasons(reasons: dict[str, str]) -> dg.MetadataValue:
-    lines = [f"- `{name}` {reason}".rstrip() for name, reason in list(reasons.items())]
-    more = len(lines) - _NAMES_SHOWN
-    if more > 0:
-        lines = [*lines[:_NAMES_SHOWN], f"- and {more:,} more"]
-    return dg.MetadataValue.md("\n".join(lines) or "none")

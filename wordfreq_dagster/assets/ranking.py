@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 from wordfreq.formats import Plan, Ranking
 
-from wordfreq_dagster.assets.plan import plan_of_run
+from wordfreq_dagster.assets.run_plans import plan_of_run
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS
 from wordfreq_dagster.assets.word_counts import word_counts
 from wordfreq_dagster.batch import BatchJobs

@@ -1,21 +1,19 @@
 """The counts of each file: one dynamic partition a file, one array job for all of a run."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 from wordfreq.formats import ItemReceipt, Plan
 
-from wordfreq_dagster.assets.file_report import report_files
-from wordfreq_dagster.assets.partitions import source_files_partitions, unusable_partition_key
-from wordfreq_dagster.assets.plan import plan, plan_of_run
+from wordfreq_dagster.assets.file_events import raise_for_failed, told
+from wordfreq_dagster.assets.file_report import FileReport, report_files
+from wordfreq_dagster.assets.partitions import chosen_keys, source_files_partitions
+from wordfreq_dagster.assets.plan import plan
+from wordfreq_dagster.assets.run_plans import plan_of_choice, plan_of_run
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS
 from wordfreq_dagster.batch import BatchJobs
-from wordfreq_dagster.batch.identity import origin_run_id
 from wordfreq_dagster.stages import Stages
 from wordfreq_dagster.storage import Locations, describe_uri
-
-_REPORT_SECONDS = 5.0
 
 
 @dg.asset(
@@ -40,7 +38,7 @@ def word_counts(
     way it is one AWS Batch array job; each file is reported with its own figures, and a file that
     fails doesn't take its neighbours with it.
     """
-    keys = _chosen_keys(context)
+    keys = chosen_keys(context)
     planned = _plan_for(context, locations, keys)
     outcome = batch.run(
         context=context,
@@ -49,33 +47,14 @@ def word_counts(
         receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from _materializations(context, report.done, locations)
-
-    totals = {"plan": planned.head.plan.uri, **report.totals(), **outcome.metadata()}
-    if report.failed:
-        raise dg.Failure(
-            "\n".join([report.explain(), *([outcome.explain()] if outcome.failed else [])]),
-            metadata=totals,
-            # Containers were tried again already where that helps; a bad file stays bad.
-            allow_retries=False,
-        )
+    yield from told(
+        context, report.done, lambda item: _materialization(context.asset_key, item, locations)
+    )
+    totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
+    raise_for_failed(report, outcome, done="counted", metadata=totals)
     if keys is None:
         # Without partition keys the asset itself is reported too, else `ranking` is skipped.
         yield dg.MaterializeResult(metadata=totals)
-
-
-def _chosen_keys(context: dg.AssetExecutionContext) -> list[str] | None:
-    """The partitions this run was asked for; None if it was asked for none."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return None
-    keys = list(context.partition_keys)
-    if not keys:
-        raise dg.Failure(
-            "the partition range of this run is empty: its end comes before its start; "
-            "ranges follow the order in which files were added",
-            allow_retries=False,
-        )
-    return keys
 
 
 def _plan_for(
@@ -90,26 +69,18 @@ def _plan_for(
                 allow_retries=False,
             )
         return planned
-    uri = locations.plan_uri(origin_run_id(context.instance, context.run), kind="files")
-    # A retry of this step finds the same plan, and by it the same jobs and receipts.
-    planned = locations.read_plan(uri)
-    if planned is None or {item.name for item in planned.items if item.wanted} != set(keys):
-        planned = locations.look(plan=uri, only=keys)
-        locations.save_plan(planned)
-    return planned
+    return plan_of_choice(context, locations, keys, kind="files")
 
 
-def _materializations(
-    context: dg.AssetExecutionContext, done: Sequence[ItemReceipt], locations: Locations
-) -> Iterator[dg.AssetMaterialization]:
-    """One event a file; writing them takes Dagster some milliseconds each, so say how far it is."""
-    due = time.monotonic() + _REPORT_SECONDS
-    for number, item in enumerate(done):
-        if time.monotonic() > due:
-            context.log.info(f"reported {number:,} of {len(done):,} files to Dagster")
-            due = time.monotonic() + _REPORT_SECONDS
-        if unusable_partition_key(item.name) is None:
-            yield _materialization(context.asset_key, item, locations)
+def _totals(report: FileReport) -> dict[str, int]:
+    return {
+        "files counted": len(report.done),
+        "files unchanged": report.unchanged,
+        "files failed": len(report.failed),
+        "bytes counted": sum(item.bytes for item in report.done),
+        "words counted": sum(item.words for item in report.done),
+        "bytes not UTF-8": sum(item.invalid for item in report.done),
+    }
 
 
 def _materialization(
