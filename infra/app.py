@@ -1,6 +1,7 @@
 """The CDK app: `cdk deploy --all -c network=nat -c dagster=true …` (or `make deploy`).
 
-Options are context values or `WORDFREQ_INFRA_<NAME>` variables; `wordfreq_infra.options` lists them.
+Options (`wordfreq_infra.options` lists them) are context values or variables
+`WORDFREQ_INFRA_<NAME>`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from wordfreq_infra.nag import add_checks
 from wordfreq_infra.options import from_context
 
 app = cdk.App()
-stacks = build(app, from_context(app))
-add_checks(app, stacks)
+options = from_context(app)
+stacks = build(app, options)
+add_checks(app, stacks, options)
 app.synth()

@@ -1,4 +1,4 @@
-"""Joins the stacks, tags everything, and writes the outputs and the policy of whoever starts runs."""
+"""Joins the stacks, tags everything, writes the outputs and the policy of who starts runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from constructs import Construct
 from wordfreq_infra.compute import ComputeStack
 from wordfreq_infra.dagster import DagsterStack
 from wordfreq_infra.environment import output_name, settings
-from wordfreq_infra.jobs import STAGES, JobsStack
+from wordfreq_infra.jobs import JobsStack
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.observability import ObservabilityStack
 from wordfreq_infra.options import Options
@@ -67,8 +67,8 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
     )
     statements = orchestrator(
         storage,
-        queue_arn=compute.queue.job_queue_arn,
-        definition_names=[f"{options.name}-{stage.name}" for stage in STAGES],
+        queue_arn=compute.queue_arn,
+        definition_names=list(jobs.names.values()),
         log_group_arn=jobs.format_arn(
             service="logs",
             resource="log-group",

@@ -26,10 +26,15 @@ class ComputeStack(cdk.Stack):
         self._options, self._network = options, network
         make = self._fargate if options.compute == "fargate" else self._ec2
         self.environments = [make("Spot", spot=True), make("OnDemand", spot=False)]
+        # Known beforehand, so that other stacks need no reference that would pin this one.
+        self.queue_name = options.name
+        self.queue_arn = self.format_arn(
+            service="batch", resource="job-queue", resource_name=self.queue_name
+        )
         self.queue = batch.JobQueue(
             self,
             "Queue",
-            job_queue_name=options.name,
+            job_queue_name=self.queue_name,
             priority=1,
             compute_environments=[
                 batch.OrderedComputeEnvironment(compute_environment=one, order=number)
@@ -88,7 +93,7 @@ class ComputeStack(cdk.Stack):
         )
         resource = made.node.default_child
         assert isinstance(resource, batch.CfnComputeEnvironment)
-        # Without these the first version of the template and its system image would be used for ever.
+        # Without these the first version of the template and its system image stay for ever.
         resource.add_property_override(
             "ComputeResources.LaunchTemplate.Version", template.latest_version_number
         )

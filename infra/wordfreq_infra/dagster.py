@@ -103,7 +103,10 @@ class DagsterStack(cdk.Stack):
         self._environment = {variable_name(name): value for name, value in values.items()}
         run = self._task("run", cpu=512, memory=1024, command=("dagster", "--version"))
         self._environment |= self._instance_environment(run)
-        tasks = {name: self._task(name, cpu=c, memory=m, command=a) for name, (c, m, a) in SERVICES.items()}
+        tasks = {
+            name: self._task(name, cpu=c, memory=m, command=a)
+            for name, (c, m, a) in SERVICES.items()
+        }
         self._permit(run, tasks)
         for name, task in tasks.items():
             self._service(name, task)

@@ -1,4 +1,4 @@
-"""Stack `jobs`: image, log group, a role and a job definition for each stage. It changes each release."""
+"""Stack `jobs`: image, log group, a role and a job definition for each stage; new each release."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ATTEMPTS = 3
 
 
 class JobsStack(cdk.Stack):
-    """Attributes: definitions (by stage), roles (by stage), execution_role, log_group."""
+    """Attributes: names and definitions (by stage), roles (by stage), execution_role, log_group."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class JobsStack(cdk.Stack):
         self.log_group.grant_write(self.execution_role)
         self._image = self._make_image()
         self.roles: dict[str, iam.Role] = {}
+        self.names = {stage.name: f"{options.name}-{stage.name}" for stage in STAGES}
         self.definitions: dict[str, batch.EcsJobDefinition] = {}
         statements = grants(storage)
         for stage in STAGES:
@@ -130,7 +131,7 @@ class JobsStack(cdk.Stack):
             cpu=stage.vcpus,
             memory=cdk.Size.mebibytes(stage.memory_mib),
             command=[stage.name, "--help"],  # each job brings its own
-            job_role=self.roles[stage.name],
+            job_role=role,
             execution_role=self.execution_role,
             readonly_root_filesystem=True,
             # The one place that may be written to; the image declares it, so it is world-writable.
@@ -145,7 +146,7 @@ class JobsStack(cdk.Stack):
         made = batch.EcsJobDefinition(
             self,
             stage.name.title(),
-            job_definition_name=f"{self._options.name}-{stage.name}",
+            job_definition_name=self.names[stage.name],
             container=container,
             timeout=cdk.Duration.hours(stage.hours),
             retry_attempts=ATTEMPTS,

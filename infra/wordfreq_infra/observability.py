@@ -13,7 +13,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from wordfreq_infra.compute import ComputeStack
@@ -35,7 +34,7 @@ class ObservabilityStack(cdk.Stack):
     ) -> None:
         super().__init__(scope, id, description="wordfreq: alerts, event log, budget")
         self._options = options
-        self._queue_arn = compute.queue.job_queue_arn
+        self._queue_arn = compute.queue_arn
         self.topic = self._topic()
         if options.email:
             self.topic.add_subscription(subscriptions.EmailSubscription(options.email))

@@ -26,7 +26,7 @@ class Options:
     Attributes:
         name: the beginning of every name; one account can hold several deployments.
         network: `public` (no NAT gateway, containers have public addresses and no open port),
-            `nat` (private subnets and one NAT gateway), `isolated` (private subnets, endpoints only).
+            `nat` (private subnets and one NAT gateway), `isolated` (endpoints only).
         compute: `ec2` (Spot first, on-demand behind it) or `fargate` (Fargate Spot first).
         max_vcpus: the most vCPUs at once, for each of the two compute environments.
         image: `asset` (built at deploy, needs docker), or the URI of an image, best with a digest.
@@ -64,7 +64,9 @@ class Options:
         if self.max_vcpus < 1:
             raise OptionsError(f"max_vcpus is {self.max_vcpus}; use 1 or more")
         if self.log_days not in (1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365):
-            raise OptionsError(f"log_days is {self.log_days}; CloudWatch knows 1, 3, 7, 30, 90, 365")
+            raise OptionsError(
+                f"log_days is {self.log_days}; CloudWatch knows 1, 3, 7, 30, 90, 365"
+            )
         if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.source):
             raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix")
         if self.email and "@" not in self.email:

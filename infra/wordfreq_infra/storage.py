@@ -18,18 +18,19 @@ class StorageStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str, *, options: Options) -> None:
         super().__init__(scope, id, description="wordfreq: buckets, table, events")
-        self._removal = (
-            cdk.RemovalPolicy.RETAIN if options.keep_data else cdk.RemovalPolicy.DESTROY
-        )
+        self._removal = cdk.RemovalPolicy.RETAIN if options.keep_data else cdk.RemovalPolicy.DESTROY
         self.logs = self._bucket("AccessLogs", keep_days=90, logs=None)
         self.source, self.source_uri = self._source(options)
         self.results = self._bucket("Results", logs=self.logs, noncurrent_days=7)
-        self.results.add_lifecycle_rule(id="plans", prefix="plans/", expiration=cdk.Duration.days(90))
+        self.results.add_lifecycle_rule(
+            id="plans", prefix="plans/", expiration=cdk.Duration.days(90)
+        )
         self.uploads = self._bucket("Uploads", logs=self.logs)
+        self.table_name = f"{options.name}-rows"
         self.table = dynamodb.Table(
             self,
             "Rows",
-            table_name=f"{options.name}-rows",
+            table_name=self.table_name,
             partition_key=dynamodb.Attribute(name="ProductId", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(

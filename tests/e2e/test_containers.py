@@ -211,7 +211,7 @@ def in_containers(pipeline, tmp_path, bucket, *, pack):
 def test_the_pipeline_in_containers_on_s3_gives_what_it_gives_on_folders(
     image, s3_server, pipeline, tmp_path, monkeypatch
 ):
-    files = list(texts(12, lines=400))
+    files = list(texts(8, lines=400))
     expected = local_result(pipeline, tmp_path / "local", files)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
@@ -224,7 +224,7 @@ def test_the_pipeline_in_containers_on_s3_gives_what_it_gives_on_folders(
     figures = project.figures()
     print(f"{len(files)} files, {figures} in {time.monotonic() - begin:.1f} s")
     assert s3_result(client, bucket) == expected
-    assert figures["files counted"] == 12
+    assert figures["files counted"] == 8
 
 
 def kill_one_migrate(killed, stop):
@@ -243,14 +243,14 @@ def kill_one_migrate(killed, stop):
 def test_a_container_killed_in_the_middle_runs_again_and_nothing_is_lost_or_doubled(
     image, s3_server, pipeline, tmp_path, monkeypatch
 ):
-    files = list(texts(6, lines=40_000))
+    files = list(texts(4, lines=15_000))
     expected = local_result(pipeline, tmp_path / "local", files)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     client, bucket = s3_server.client(), s3_server.bucket()
     for name, content in files:
         client.put_object(Bucket=bucket, Key=f"source/{name}", Body=content)
-    project = in_containers(pipeline, tmp_path, bucket, pack=1 << 20)
+    project = in_containers(pipeline, tmp_path, bucket, pack=64 << 10)
     killed, stop = [], threading.Event()
     killer = threading.Thread(target=kill_one_migrate, args=(killed, stop))
     killer.start()
@@ -261,6 +261,7 @@ def test_a_container_killed_in_the_middle_runs_again_and_nothing_is_lost_or_doub
         killer.join()
     assert len(killed) == 1
     assert s3_result(client, bucket) == expected
-    print(project.figures())
-    # 137 without a word: taken for a lack of memory, so the task ran again with more of it.
-    assert "out of memory" in str(project.figures())
+    # 137 without a word is taken for a lack of memory: that task alone ran again, with more of it.
+    figures = project.figures()
+    print(figures)
+    assert (figures["batch/rounds"], figures["batch/failed"]) == (2, 0)
