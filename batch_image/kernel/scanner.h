@@ -1,0 +1,67 @@
+/* The words of a byte stream, counted by the rules of wordfreq/words.py. */
+#ifndef WORDFREQ_SCANNER_H
+#define WORDFREQ_SCANNER_H
+
+#include "classify.h"
+#include "table.h"
+#include "unicode.h"
+
+/* Bytes taken at a time. */
+#define BLOCK_BYTES 8192
+#define BLOCK_MASKS (BLOCK_BYTES / 64)
+/* Words are read 8 bytes at a time. */
+#define BLOCK_SLACK 64
+/* Words of one character, separators of one. */
+#define BLOCK_WORDS (BLOCK_BYTES / 2 + 1)
+
+/* A growing string of bytes. */
+struct buffer {
+    uint8_t *bytes;
+    size_t length, size;
+};
+
+struct scanner {
+    struct table *words;
+    size_t memory; /* that the words may take */
+    classifier *classify;
+    bool unicode; /* whether text that isn't ASCII is handled here */
+
+    /* What ICU has to do: pieces of at most PIECE_LIMIT code points, each different one once; */
+    struct table pieces;
+    /* and long pieces from the window on that needs it, a line each. The last may be unfinished. */
+    struct buffer foreign;
+
+    uint64_t invalid; /* bytes that were no UTF-8, not counting those of pieces and foreign */
+
+    /* A piece of more than PIECE_LIMIT bytes, from the window on that isn't counted yet. */
+    struct buffer long_piece;
+    bool in_long_piece;
+    bool in_foreign; /* the rest of the long piece goes to `foreign` */
+
+    size_t filled; /* bytes of the block that wait for the end of their piece */
+    uint8_t block[BLOCK_BYTES + BLOCK_SLACK];
+    uint8_t lower[BLOCK_BYTES + BLOCK_SLACK];
+    struct masks masks[BLOCK_MASKS + 1]; /* one more, empty, to look ahead to */
+    uint64_t in_words[BLOCK_MASKS];
+    uint16_t edges[2 * BLOCK_WORDS + 64]; /* start, end, start, ... */
+    uint64_t short_words[BLOCK_WORDS + BLOCK_SLACK];
+    uint64_t short_hashes[BLOCK_WORDS + BLOCK_SLACK];
+    uint16_t other_words[BLOCK_WORDS + BLOCK_SLACK]; /* indices of their starts in `edges` */
+    struct piece_words found;
+};
+
+enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY };
+
+bool scanner_init(struct scanner *scanner, struct table *words, size_t memory,
+                  const uint64_t key[2]);
+void scanner_free(struct scanner *scanner);
+
+/* Counts the next bytes of the stream; *used says how many were taken. SCAN_FULL: the words, the
+ * pieces or the foreign text have to be taken away before the rest can be counted. */
+enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
+                              size_t *used);
+
+/* Counts what is left at the end of the stream. False: not enough memory. */
+bool scanner_finish(struct scanner *scanner);
+
+#endif

@@ -1,0 +1,529 @@
+#define _DEFAULT_SOURCE /* madvise */
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+enum { FIRST_SLOTS8 = 1 << 13, FIRST_SLOTS16 = 1 << 10, FIRST_LONG_SLOTS = 1 << 8, FIRST_BYTES = 1 << 12 };
+enum { KEPT_SIZE = 8 << 20 }; /* bytes that table_clear doesn't give back */
+enum { HUGE_PAGE = 2 << 20 };
+/* Two arrays of entries (table_sorted). */
+enum { SORTING_BYTES = 2 * sizeof(struct entry) };
+
+/* Zeroed memory for `count` items; large tables get huge pages where the system has them. */
+static void *allocate(size_t count, size_t size)
+{
+    void *const memory = calloc(count, size);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (memory && count * size >= 2 * HUGE_PAGE) {
+        const uintptr_t start = ((uintptr_t)memory + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        const uintptr_t end = ((uintptr_t)memory + count * size) / HUGE_PAGE * HUGE_PAGE;
+        madvise((void *)start, end - start, MADV_HUGEPAGE);
+    }
+#endif
+    return memory;
+}
+
+bool table_init(struct table *table, const uint64_t key[2])
+{
+    *table = (struct table){.key = {key[0], key[1] | 1}};
+    table->slots8 = allocate(FIRST_SLOTS8, sizeof *table->slots8);
+    table->slots16 = allocate(FIRST_SLOTS16, sizeof *table->slots16);
+    table->long_slots = allocate(FIRST_LONG_SLOTS, sizeof *table->long_slots);
+    table->bytes = malloc(FIRST_BYTES);
+    if (!table->slots8 || !table->slots16 || !table->long_slots || !table->bytes) {
+        table_free(table);
+        return false;
+    }
+    table->mask8 = FIRST_SLOTS8 - 1;
+    table->mask16 = FIRST_SLOTS16 - 1;
+    table->long_mask = FIRST_LONG_SLOTS - 1;
+    table->bytes_size = FIRST_BYTES;
+    return true;
+}
+
+void table_free(struct table *table)
+{
+    free(table->slots8);
+    free(table->slots16);
+    free(table->long_slots);
+    free(table->bytes);
+    *table = (struct table){.changes = table->changes + 1};
+}
+
+static size_t slots_size(const struct table *table)
+{
+    return (table->mask8 + 1) * sizeof *table->slots8 +
+           (table->mask16 + 1) * sizeof *table->slots16 +
+           (table->long_mask + 1) * sizeof *table->long_slots + table->bytes_size;
+}
+
+bool table_clear(struct table *table)
+{
+    if (slots_size(table) > KEPT_SIZE) {
+        struct table fresh;
+        if (!table_init(&fresh, table->key))
+            return false;
+        fresh.changes = table->changes + 1;
+        table_free(table);
+        *table = fresh;
+        return true;
+    }
+    memset(table->slots8, 0, (table->mask8 + 1) * sizeof *table->slots8);
+    memset(table->slots16, 0, (table->mask16 + 1) * sizeof *table->slots16);
+    memset(table->long_slots, 0, (table->long_mask + 1) * sizeof *table->long_slots);
+    table->used8 = table->used16 = table->long_used = table->bytes_used = 0;
+    table->total = 0;
+    table->changes++;
+    return true;
+}
+
+size_t table_distinct(const struct table *table)
+{
+    return table->used8 + table->used16 + table->long_used;
+}
+
+size_t table_size(const struct table *table)
+{
+    return slots_size(table) + table_distinct(table) * SORTING_BYTES;
+}
+
+/* Slots that hold `used` words with at least half of them empty. */
+static size_t slots_for(size_t slots, size_t used)
+{
+    while (used > slots / 2)
+        slots *= 2;
+    return slots;
+}
+
+size_t table_size_after(const struct table *table, size_t words, size_t bytes)
+{
+    const size_t slots8 = slots_for(table->mask8 + 1, table->used8 + words);
+    const size_t slots16 = slots_for(table->mask16 + 1, table->used16 + bytes / 9);
+    const size_t long_slots = slots_for(table->long_mask + 1, table->long_used + bytes / 17);
+    size_t size = table_size(table) + words * SORTING_BYTES;
+    /* While a part grows, its old one is still there. */
+    if (slots8 > table->mask8 + 1)
+        size += slots8 * sizeof *table->slots8;
+    if (slots16 > table->mask16 + 1)
+        size += slots16 * sizeof *table->slots16;
+    if (long_slots > table->long_mask + 1)
+        size += long_slots * sizeof *table->long_slots;
+    if (table->bytes_used + bytes > table->bytes_size)
+        size += 2 * table->bytes_size;
+    return size;
+}
+
+/* ---- adding ---- */
+
+static uint64_t hash16(const struct table *table, uint64_t first, uint64_t second)
+{
+    return fold_multiply(fold_multiply(first ^ table->key[0], table->key[1]) ^ second,
+                         table->key[1]);
+}
+
+static uint64_t load_rest(const uint8_t *bytes, size_t length)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < length; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
+static uint64_t long_hash(const struct table *table, const uint8_t *word, size_t length)
+{
+    uint64_t hash = table->key[0] ^ length;
+    for (; length >= 8; word += 8, length -= 8)
+        hash = fold_multiply(hash ^ load64(word), table->key[1]);
+    return fold_multiply(hash ^ load_rest(word, length), table->key[1]);
+}
+
+bool table_reserve8(struct table *table, size_t count)
+{
+    const size_t old = table->mask8 + 1, slots = slots_for(old, table->used8 + count);
+    if (slots == old)
+        return true;
+    struct slot8 *const grown = allocate(slots, sizeof *grown);
+    if (!grown)
+        return false;
+    for (size_t i = 0; i < old; i++) {
+        const struct slot8 slot = table->slots8[i];
+        if (!slot.count)
+            continue;
+        size_t j = (size_t)table_hash8(table, slot.word) & (slots - 1);
+        while (grown[j].count)
+            j = (j + 1) & (slots - 1);
+        grown[j] = slot;
+    }
+    free(table->slots8);
+    table->slots8 = grown;
+    table->mask8 = slots - 1;
+    return true;
+}
+
+static bool reserve16(struct table *table)
+{
+    const size_t old = table->mask16 + 1, slots = slots_for(old, table->used16 + 1);
+    if (slots == old)
+        return true;
+    struct slot16 *const grown = allocate(slots, sizeof *grown);
+    if (!grown)
+        return false;
+    for (size_t i = 0; i < old; i++) {
+        const struct slot16 slot = table->slots16[i];
+        if (!slot.count)
+            continue;
+        size_t j = (size_t)hash16(table, slot.word[0], slot.word[1]) & (slots - 1);
+        while (grown[j].count)
+            j = (j + 1) & (slots - 1);
+        grown[j] = slot;
+    }
+    free(table->slots16);
+    table->slots16 = grown;
+    table->mask16 = slots - 1;
+    return true;
+}
+
+static bool reserve_long(struct table *table, size_t length)
+{
+    const size_t old = table->long_mask + 1, slots = slots_for(old, table->long_used + 1);
+    if (slots > old) {
+        struct long_slot *const grown = allocate(slots, sizeof *grown);
+        if (!grown)
+            return false;
+        for (size_t i = 0; i < old; i++) {
+            if (!table->long_slots[i].count)
+                continue;
+            size_t j = (size_t)table->long_slots[i].hash & (slots - 1);
+            while (grown[j].count)
+                j = (j + 1) & (slots - 1);
+            grown[j] = table->long_slots[i];
+        }
+        free(table->long_slots);
+        table->long_slots = grown;
+        table->long_mask = slots - 1;
+    }
+    size_t size = table->bytes_size;
+    while (size - table->bytes_used < length)
+        size *= 2;
+    if (size > table->bytes_size) {
+        uint8_t *const bytes = realloc(table->bytes, size);
+        if (!bytes)
+            return false;
+        table->bytes = bytes;
+        table->bytes_size = size;
+    }
+    return true;
+}
+
+static bool add8(struct table *table, uint64_t word, uint64_t count)
+{
+    if (!table_reserve8(table, 1))
+        return false;
+    size_t i = (size_t)table_hash8(table, word) & table->mask8;
+    while (table->slots8[i].count && table->slots8[i].word != word)
+        i = (i + 1) & table->mask8;
+    if (!table->slots8[i].count)
+        table->used8++;
+    table->slots8[i].word = word;
+    table->slots8[i].count += count;
+    return true;
+}
+
+static bool add16(struct table *table, uint64_t first, uint64_t second, uint64_t count)
+{
+    if (!reserve16(table))
+        return false;
+    size_t i = (size_t)hash16(table, first, second) & table->mask16;
+    struct slot16 *slot = &table->slots16[i];
+    while (slot->count && (slot->word[0] != first || slot->word[1] != second)) {
+        i = (i + 1) & table->mask16;
+        slot = &table->slots16[i];
+    }
+    if (!slot->count)
+        table->used16++;
+    slot->word[0] = first;
+    slot->word[1] = second;
+    slot->count += count;
+    return true;
+}
+
+static bool add_long(struct table *table, const uint8_t *word, size_t length, uint64_t count)
+{
+    if (!reserve_long(table, length))
+        return false;
+    const uint64_t hash = long_hash(table, word, length);
+    size_t i = (size_t)hash & table->long_mask;
+    for (;; i = (i + 1) & table->long_mask) {
+        struct long_slot *const slot = &table->long_slots[i];
+        if (!slot->count)
+            break;
+        if (slot->hash == hash && slot->length == length &&
+            memcmp(table->bytes + slot->offset, word, length) == 0) {
+            slot->count += count;
+            return true;
+        }
+    }
+    memcpy(table->bytes + table->bytes_used, word, length);
+    table->long_slots[i] = (struct long_slot){
+        .hash = hash, .offset = table->bytes_used, .count = count, .length = (uint32_t)length};
+    table->bytes_used += length;
+    table->long_used++;
+    return true;
+}
+
+bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count)
+{
+    bool added;
+    if (!count)
+        return true;
+    if (!length || length > 16 || memchr(word, 0, length))
+        added = add_long(table, word, length, count);
+    else if (length <= 8)
+        added = add8(table, load_rest(word, length), count);
+    else
+        added = add16(table, load64(word), load_rest(word + 8, length - 8), count);
+    if (added) {
+        table->total += count;
+        table->changes++;
+    }
+    return added;
+}
+
+/* ---- reading ---- */
+
+/* A reference is the number of a slot; the two lowest bits say of which kind. */
+enum { IN_SLOTS8, IN_SLOTS16, IN_LONG_SLOTS };
+
+static size_t word_length(uint64_t word)
+{
+    size_t length = 0;
+    for (; word; word >>= 8)
+        length++;
+    return length;
+}
+
+static void store64(uint8_t *bytes, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+const uint8_t *table_word(const struct table *table, uint64_t reference, uint8_t buffer[16],
+                          size_t *length, uint64_t *count)
+{
+    const size_t slot = (size_t)(reference >> 2);
+    switch (reference & 3) {
+    case IN_SLOTS8:
+        store64(buffer, table->slots8[slot].word);
+        *length = word_length(table->slots8[slot].word);
+        *count = table->slots8[slot].count;
+        return buffer;
+    case IN_SLOTS16:
+        store64(buffer, table->slots16[slot].word[0]);
+        store64(buffer + 8, table->slots16[slot].word[1]);
+        *length = 8 + word_length(table->slots16[slot].word[1]);
+        *count = table->slots16[slot].count;
+        return buffer;
+    default:
+        *length = table->long_slots[slot].length;
+        *count = table->long_slots[slot].count;
+        return table->bytes + table->long_slots[slot].offset;
+    }
+}
+
+/* ---- sorting ---- */
+
+enum { FEW_ENTRIES = 24, MANY_ENTRIES = 2048 };
+
+/* Bytes 8 * depth to 8 * depth + 7 of a word, the first the highest, zeros behind its end. */
+static uint64_t sort_key(const struct table *table, uint64_t reference, size_t depth)
+{
+    uint8_t buffer[16];
+    size_t length;
+    uint64_t count, key = 0;
+    const uint8_t *const word = table_word(table, reference, buffer, &length, &count);
+    for (size_t i = 8 * depth; i < 8 * depth + 8; i++)
+        key = key << 8 | (i < length ? word[i] : 0);
+    return key;
+}
+
+static size_t length_of(const struct table *table, uint64_t reference)
+{
+    uint8_t buffer[16];
+    size_t length;
+    uint64_t count;
+    table_word(table, reference, buffer, &length, &count);
+    return length;
+}
+
+static void insertion_sort(struct entry *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        const struct entry moved = entries[i];
+        size_t j = i;
+        for (; j && entries[j - 1].key > moved.key; j--)
+            entries[j] = entries[j - 1];
+        entries[j] = moved;
+    }
+}
+
+static void merge_sort(struct entry *entries, struct entry *scratch, size_t count)
+{
+    for (size_t start = 0; start < count; start += FEW_ENTRIES)
+        insertion_sort(entries + start, count - start < FEW_ENTRIES ? count - start : FEW_ENTRIES);
+    for (size_t width = FEW_ENTRIES; width < count; width *= 2) {
+        for (size_t start = 0; start + width < count; start += 2 * width) {
+            const size_t end = count - start < 2 * width ? count : start + 2 * width;
+            size_t left = 0, right = start + width;
+            memcpy(scratch, entries + start, width * sizeof *entries);
+            for (size_t out = start; left < width; out++) {
+                const bool from_right = right < end && entries[right].key < scratch[left].key;
+                entries[out] = from_right ? entries[right++] : scratch[left++];
+            }
+        }
+    }
+}
+
+static void radix_sort(struct entry *entries, struct entry *scratch, size_t count)
+{
+    struct entry *from = entries, *to = scratch;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        size_t starts[257] = {0};
+        for (size_t i = 0; i < count; i++)
+            starts[1 + (from[i].key >> shift & 255)]++;
+        if (starts[1 + (from[0].key >> shift & 255)] == count)
+            continue; /* all the same */
+        for (unsigned digit = 0; digit < 256; digit++)
+            starts[digit + 1] += starts[digit];
+        for (size_t i = 0; i < count; i++)
+            to[starts[from[i].key >> shift & 255]++] = from[i];
+        struct entry *const sorted = to;
+        to = from;
+        from = sorted;
+    }
+    if (from != entries)
+        memcpy(entries, from, count * sizeof *entries);
+}
+
+/* Sorts by key; equal keys stay in order. */
+static void sort_by_key(struct entry *entries, struct entry *scratch, size_t count)
+{
+    if (count <= FEW_ENTRIES)
+        insertion_sort(entries, count);
+    else if (count < MANY_ENTRIES)
+        merge_sort(entries, scratch, count);
+    else
+        radix_sort(entries, scratch, count);
+}
+
+/* Puts the words that end within these 8 bytes first, the shorter ones before; as they are equal
+ * but for zero bytes at their ends, they are few. Returns how many. */
+static size_t ended_first(const struct table *table, struct entry *entries, size_t count,
+                          size_t depth)
+{
+    size_t ended = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t length = length_of(table, entries[i].reference);
+        if (length > 8 * (depth + 1))
+            continue;
+        const struct entry moved = entries[i];
+        entries[i] = entries[ended];
+        size_t j = ended++;
+        for (; j && length_of(table, entries[j - 1].reference) > length; j--)
+            entries[j] = entries[j - 1];
+        entries[j] = moved;
+    }
+    return ended;
+}
+
+struct range {
+    size_t start, count, depth;
+};
+
+struct ranges {
+    struct range *items;
+    size_t count, size;
+};
+
+static bool push(struct ranges *ranges, struct range range)
+{
+    if (ranges->count == ranges->size) {
+        const size_t size = ranges->size ? 2 * ranges->size : 64;
+        struct range *const items = realloc(ranges->items, size * sizeof *items);
+        if (!items)
+            return false;
+        ranges->items = items;
+        ranges->size = size;
+    }
+    ranges->items[ranges->count++] = range;
+    return true;
+}
+
+/* Sorts by 8 bytes of the words, then those that agree in them by the next 8, and so on: no byte
+ * is looked at twice, whatever the words have in common. */
+static bool sort_words(const struct table *table, struct entry *entries, struct entry *scratch,
+                       size_t count)
+{
+    struct ranges ranges = {0};
+    bool done = push(&ranges, (struct range){0, count, 0});
+    while (done && ranges.count) {
+        const struct range range = ranges.items[--ranges.count];
+        struct entry *const first = entries + range.start;
+        for (size_t i = 0; i < range.count; i++)
+            first[i].key = sort_key(table, first[i].reference, range.depth);
+        sort_by_key(first, scratch, range.count);
+        for (size_t start = 0, end; done && start < range.count; start = end) {
+            for (end = start + 1; end < range.count && first[end].key == first[start].key;)
+                end++;
+            if (end - start == 1)
+                continue;
+            const size_t ended = ended_first(table, first + start, end - start, range.depth);
+            if (end - start - ended > 1)
+                done = push(&ranges, (struct range){range.start + start + ended,
+                                                    end - start - ended, range.depth + 1});
+        }
+    }
+    free(ranges.items);
+    return done;
+}
+
+struct entry *table_sorted(const struct table *table, bool by_count)
+{
+    const size_t count = table_distinct(table);
+    struct entry *const entries = malloc((count + 1) * sizeof *entries);
+    struct entry *const scratch = malloc((count + 1) * sizeof *scratch);
+    bool done = entries && scratch;
+    if (done) {
+        struct entry *next = entries;
+        for (size_t i = 0; i <= table->mask8; i++)
+            if (table->slots8[i].count)
+                (next++)->reference = (uint64_t)i << 2 | IN_SLOTS8;
+        for (size_t i = 0; i <= table->mask16; i++)
+            if (table->slots16[i].count)
+                (next++)->reference = (uint64_t)i << 2 | IN_SLOTS16;
+        for (size_t i = 0; i <= table->long_mask; i++)
+            if (table->long_slots[i].count)
+                (next++)->reference = (uint64_t)i << 2 | IN_LONG_SLOTS;
+        done = sort_words(table, entries, scratch, count);
+    }
+    if (done && by_count) {
+        for (size_t i = 0; i < count; i++) {
+            uint8_t buffer[16];
+            size_t length;
+            uint64_t times;
+            table_word(table, entries[i].reference, buffer, &length, &times);
+            entries[i].key = ~times;
+        }
+        if (count)
+            sort_by_key(entries, scratch, count);
+    }
+    free(scratch);
+    if (done)
+        return entries;
+    free(entries);
+    return NULL;
+}
