@@ -6,6 +6,9 @@
 /* When to have the work for ICU taken away: different pieces, and bytes of either kind. */
 enum { MOST_PIECES = 1 << 16, MOST_FOREIGN_BYTES = 4 << 20 };
 
+/* A block's words never take more memory than table_is_full foresees: lower case grows by half. */
+_Static_assert(BLOCK_BYTES * 3 / 2 <= TABLE_STEP, "block too large");
+
 enum { AHEAD = 16 }; /* words between fetching a slot and using it */
 
 /* ---- bits ---- */
@@ -88,14 +91,12 @@ static void drop_front(struct buffer *buffer, size_t length)
 
 /* ---- set up ---- */
 
-bool scanner_init(struct scanner *scanner, struct table *words, size_t memory,
-                  const uint64_t key[2])
+bool scanner_init(struct scanner *scanner, struct table *words, const uint64_t key[2])
 {
     memset(scanner, 0, sizeof *scanner);
     scanner->words = words;
-    scanner->memory = memory;
     scanner->classify = best_classifier();
-    return table_init(&scanner->pieces, key);
+    return table_init(&scanner->pieces, key, SIZE_MAX);
 }
 
 void scanner_free(struct scanner *scanner)
@@ -430,11 +431,10 @@ static bool count_block(struct scanner *scanner, bool ends)
 
 static bool is_full(const struct scanner *scanner)
 {
-    const struct table *const words = scanner->words, *const pieces = &scanner->pieces;
+    const struct table *const pieces = &scanner->pieces;
     return table_distinct(pieces) > MOST_PIECES || pieces->bytes_used > MOST_FOREIGN_BYTES ||
            scanner->foreign.length > MOST_FOREIGN_BYTES ||
-           (table_distinct(words) &&
-            table_size_after(words, BLOCK_WORDS, BLOCK_BYTES) > scanner->memory);
+           table_is_full(scanner->words);
 }
 
 enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,

@@ -22,7 +22,6 @@ struct buffer {
 
 struct scanner {
     struct table *words;
-    size_t memory; /* that the words may take */
     classifier *classify;
     bool unicode; /* whether text that isn't ASCII is handled here */
 
@@ -52,8 +51,7 @@ struct scanner {
 
 enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY };
 
-bool scanner_init(struct scanner *scanner, struct table *words, size_t memory,
-                  const uint64_t key[2]);
+bool scanner_init(struct scanner *scanner, struct table *words, const uint64_t key[2]);
 void scanner_free(struct scanner *scanner);
 
 /* Counts the next bytes of the stream; *used says how many were taken. SCAN_FULL: the words, the

@@ -27,9 +27,9 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-bool table_init(struct table *table, const uint64_t key[2])
+bool table_init(struct table *table, const uint64_t key[2], size_t memory)
 {
-    *table = (struct table){.key = {key[0], key[1] | 1}};
+    *table = (struct table){.key = {key[0], key[1] | 1}, .memory = memory};
     table->slots8 = allocate(FIRST_SLOTS8, sizeof *table->slots8);
     table->slots16 = allocate(FIRST_SLOTS16, sizeof *table->slots16);
     table->long_slots = allocate(FIRST_LONG_SLOTS, sizeof *table->long_slots);
@@ -63,9 +63,9 @@ static size_t slots_size(const struct table *table)
 
 bool table_clear(struct table *table)
 {
-    if (slots_size(table) > KEPT_SIZE) {
+    if (slots_size(table) > KEPT_SIZE || slots_size(table) > table->memory / 4) {
         struct table fresh;
-        if (!table_init(&fresh, table->key))
+        if (!table_init(&fresh, table->key, table->memory))
             return false;
         fresh.changes = table->changes + 1;
         table_free(table);
@@ -86,11 +86,6 @@ size_t table_distinct(const struct table *table)
     return table->used8 + table->used16 + table->long_used;
 }
 
-size_t table_size(const struct table *table)
-{
-    return slots_size(table) + table_distinct(table) * SORTING_BYTES;
-}
-
 /* Slots that hold `used` words with at least half of them empty. */
 static size_t slots_for(size_t slots, size_t used)
 {
@@ -99,12 +94,13 @@ static size_t slots_for(size_t slots, size_t used)
     return slots;
 }
 
-size_t table_size_after(const struct table *table, size_t words, size_t bytes)
+bool table_is_full(const struct table *table)
 {
-    const size_t slots8 = slots_for(table->mask8 + 1, table->used8 + words);
-    const size_t slots16 = slots_for(table->mask16 + 1, table->used16 + bytes / 9);
-    const size_t long_slots = slots_for(table->long_mask + 1, table->long_used + bytes / 17);
-    size_t size = table_size(table) + words * SORTING_BYTES;
+    const size_t distinct = table_distinct(table);
+    const size_t slots8 = slots_for(table->mask8 + 1, table->used8 + TABLE_STEP / 2);
+    const size_t slots16 = slots_for(table->mask16 + 1, table->used16 + TABLE_STEP / 9);
+    const size_t long_slots = slots_for(table->long_mask + 1, table->long_used + TABLE_STEP / 17);
+    size_t size = slots_size(table) + (distinct + TABLE_STEP / 2) * SORTING_BYTES;
     /* While a part grows, its old one is still there. */
     if (slots8 > table->mask8 + 1)
         size += slots8 * sizeof *table->slots8;
@@ -112,9 +108,9 @@ size_t table_size_after(const struct table *table, size_t words, size_t bytes)
         size += slots16 * sizeof *table->slots16;
     if (long_slots > table->long_mask + 1)
         size += long_slots * sizeof *table->long_slots;
-    if (table->bytes_used + bytes > table->bytes_size)
+    if (table->bytes_used + TABLE_STEP > table->bytes_size)
         size += 2 * table->bytes_size;
-    return size;
+    return distinct && size > table->memory;
 }
 
 /* ---- adding ---- */

@@ -31,6 +31,7 @@ struct table {
     uint64_t total;   /* sum of the counts */
     uint64_t changes; /* changes whenever references and entries become invalid */
     uint64_t key[2];
+    size_t memory; /* bytes that it should take at most, with what sorting takes; see table_is_full */
 };
 
 struct entry {
@@ -40,7 +41,7 @@ struct entry {
 
 /* All of these that return bool: false if there isn't enough memory; then nothing has changed. */
 
-bool table_init(struct table *table, const uint64_t key[2]);
+bool table_init(struct table *table, const uint64_t key[2], size_t memory);
 void table_free(struct table *table);
 
 /* Forgets all words; keeps small tables for the next use. */
@@ -55,11 +56,10 @@ bool table_reserve8(struct table *table, size_t count);
 /* Different words. */
 size_t table_distinct(const struct table *table);
 
-/* Memory in bytes, with what sorting will take. */
-size_t table_size(const struct table *table);
-
-/* What table_size may be once `words` words of `bytes` bytes in all are added. */
-size_t table_size_after(const struct table *table, size_t words, size_t bytes);
+/* Whether `memory` could be exceeded before TABLE_STEP bytes more of words are added. Nothing but
+ * memory itself stops anyone from adding more. */
+#define TABLE_STEP 16384
+bool table_is_full(const struct table *table);
 
 /* The words in the order of their bytes, or by count, highest first, then by their bytes. The
  * result has table_distinct entries, is the caller's to free, and is NULL without memory. */
