@@ -65,7 +65,7 @@ def kernel() -> ModuleType | None:
         raise UsageError(f"{VARIABLE}={wanted!r} is no engine; set it to icu or kernel, or unset it")
     if wanted == "icu":
         return None
-    found = _extension()
+    found = extension()
     if wanted == "kernel" and found is None:
         raise UsageError(
             f"{VARIABLE}=kernel, but the C extension wordfreq._kernel wasn't built: install a C "
@@ -89,14 +89,15 @@ def description() -> str:
 
     found = kernel()
     if found is None:
-        reason = "no C extension: slower" if _extension() is None else f"{VARIABLE}=icu"
+        reason = "no C extension: slower" if extension() is None else f"{VARIABLE}=icu"
         return f"ICU {icu.ICU_VERSION} ({reason})"
     known = f"Unicode {icu.unicode_version()}" if _knows_this_unicode(found) else "ASCII only"
     return f"kernel ({found.VECTORS}, {known}), ICU {icu.ICU_VERSION}"
 
 
 @lru_cache(maxsize=1)
-def _extension() -> ModuleType | None:
+def extension() -> ModuleType | None:
+    """Return the C extension if it was built."""
     try:
         from wordfreq import _kernel
     except ImportError:
