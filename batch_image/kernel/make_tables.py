@@ -23,6 +23,13 @@ CODE_POINTS: Final = 0x110000
 HEADER: Final = Path(__file__).with_name("unicode_tables.h")
 SURROGATES: Final = range(0xD800, 0xE000)
 
+# Characters that NFC joins to the one right before them if that is a certain one, and else leaves
+# alone: vowel signs of Indic scripts (the vowels and finals of Hangul are so many more pairs).
+SECOND: Final = (
+    "[[:NFC_Quick_Check=Maybe:]&[:Canonical_Combining_Class=0:]-[:Hangul_Syllable_Type=V:]"
+    "-[:Hangul_Syllable_Type=T:]]"
+)
+
 # The classes of unicode.h, in its order. Sets are ICU's names for Word_Break values; a later line
 # wins. ICU's word.txt tailors UAX #29: see unicode.c.
 CLASSES: Final = (
@@ -44,7 +51,7 @@ CLASSES: Final = (
     (
         "FOREIGN",
         "[[:Line_Break=Complex_Context:][:Han:][:Hiragana:][:Katakana:][:Word_Break=Katakana:]"
-        "[^[:NFC_Quick_Check=Yes:]]]",
+        f"[[^[:NFC_Quick_Check=Yes:]]-{SECOND}]]",
     ),
 )
 FLAGS: Final = (
@@ -53,6 +60,14 @@ FLAGS: Final = (
     ("IS_PICTOGRAPH", "[[:Extended_Pictographic:][:Emoji:]]"),
     ("IS_CASED", "[:Cased:]"),
     ("IS_CASE_IGNORABLE", "[:Case_Ignorable:]"),
+    ("IS_FIRST", "[]"),  # of a pair that NFC makes one; filled in by `firsts`
+    ("IS_SECOND", SECOND),
+    (
+        "IS_PLAIN",  # nothing about it needs more than a look at its class
+        f"[[:Word_Break=ALetter:][:Word_Break=Hebrew_Letter:]&{WORD_CHARACTERS}"
+        f"-{TRIMMED_CHARACTERS}-[:Extended_Pictographic:]-[:Emoji:]-[:Case_Ignorable:]"
+        f"-[^[:Canonical_Combining_Class=0:]]-{SECOND}-[\\u03A3]]",
+    ),
 )
 
 
@@ -72,6 +87,17 @@ def points(pattern: str) -> Iterator[int]:
         yield from range(first, last + 1)
 
 
+def firsts() -> set[int]:
+    """Return the characters that NFC joins with a SECOND right behind them."""
+    found = set()
+    others = list(points("[[:L:][:M:]-[:Han:]-[:Hangul:]]"))
+    for second in points(SECOND):
+        text = icu.nfc("".join(f"{chr(first)}{chr(second)}\n" for first in others))
+        pairs = zip(text.removesuffix("\n").split("\n"), others, strict=True)
+        found |= {first for pair, first in pairs if not pair.endswith(chr(second))}
+    return found
+
+
 def characters() -> list[Character]:
     """Return what is known of every code point."""
     names = [name for name, _ in CLASSES]
@@ -85,6 +111,11 @@ def characters() -> list[Character]:
     for bit, (_, pattern) in enumerate(FLAGS):
         for point in points(pattern):
             flags[point] |= 1 << bit
+    first, plain = (
+        1 << bit for bit, (name, _) in enumerate(FLAGS) if name in ("IS_FIRST", "IS_PLAIN")
+    )
+    for point in firsts():
+        flags[point] = flags[point] & ~plain | first
     for value in range(1, 255):
         for point in points(f"[:Canonical_Combining_Class={value}:]"):
             combining[point] = value
@@ -92,6 +123,7 @@ def characters() -> list[Character]:
     for point in points("[:Changes_When_Lowercased:]"):
         lowered = icu.lower(chr(point))
         simple = len(lowered) == 1 and combining[point] == combining[ord(lowered[0])] == 0
+        simple = simple and not flags[ord(lowered[0])] & first
         if simple and kinds[ord(lowered)] != foreign:
             lower[point] = ord(lowered) - point
         else:
@@ -100,8 +132,7 @@ def characters() -> list[Character]:
         kinds[point] = foreign
     fields = zip(kinds, combining, flags, lower, strict=True)
     return [
-        Character(kind, *rest) if kind != foreign else Character(kind)
-        for kind, *rest in fields
+        Character(kind, *rest) if kind != foreign else Character(kind) for kind, *rest in fields
     ]
 
 

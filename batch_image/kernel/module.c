@@ -401,10 +401,8 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (!self)
         return NULL;
     self->words = (struct table_object *)Py_NewRef(words);
-    self->scanner = malloc(sizeof *self->scanner);
-    if (!self->scanner || !scanner_init(self->scanner, &self->words->table, key)) {
-        free(self->scanner);
-        self->scanner = NULL;
+    self->scanner = scanner_new(&self->words->table, key);
+    if (!self->scanner) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -417,10 +415,8 @@ static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void scanner_dealloc(PyObject *object)
 {
     struct scanner_object *const self = (struct scanner_object *)object;
-    if (self->scanner) {
+    if (self->scanner)
         scanner_free(self->scanner);
-        free(self->scanner);
-    }
     Py_XDECREF(self->words);
     free_instance(object);
 }

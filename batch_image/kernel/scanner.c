@@ -39,14 +39,9 @@ static unsigned highest_bit(uint64_t bits)
 
 static unsigned count_bits(uint64_t bits)
 {
-#ifdef __GNUC__
-    return (unsigned)__builtin_popcountll(bits);
-#else
-    unsigned count = 0;
-    for (; bits; bits &= bits - 1)
-        count++;
-    return count;
-#endif
+    const uint64_t pairs = bits - (bits >> 1 & 0x5555555555555555u);
+    const uint64_t fours = (pairs & 0x3333333333333333u) + (pairs >> 2 & 0x3333333333333333u);
+    return (unsigned)(((fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56);
 }
 
 static void prefetch(const void *address)
@@ -91,12 +86,20 @@ static void drop_front(struct buffer *buffer, size_t length)
 
 /* ---- set up ---- */
 
-bool scanner_init(struct scanner *scanner, struct table *words, const uint64_t key[2])
+struct scanner *scanner_new(struct table *words, const uint64_t key[2])
 {
-    memset(scanner, 0, sizeof *scanner);
-    scanner->words = words;
-    scanner->classify = best_classifier();
-    return table_init(&scanner->pieces, key, SIZE_MAX);
+    /* Zeroed, as some arrays are read a little behind what was written; a short text doesn't touch
+     * most of it. */
+    struct scanner *const scanner = calloc(1, sizeof *scanner);
+    if (scanner && !table_init(&scanner->pieces, key, SIZE_MAX)) {
+        free(scanner);
+        return NULL;
+    }
+    if (scanner) {
+        scanner->words = words;
+        scanner->classify = best_classifier();
+    }
+    return scanner;
 }
 
 void scanner_free(struct scanner *scanner)
@@ -104,7 +107,59 @@ void scanner_free(struct scanner *scanner)
     table_free(&scanner->pieces);
     free(scanner->foreign.bytes);
     free(scanner->long_piece.bytes);
-    scanner->foreign = scanner->long_piece = (struct buffer){0};
+    free(scanner);
+}
+
+/* ---- words on their way to the table ---- */
+
+/* Adds the words that wait. Their slots are fetched ahead, all at the same time. */
+static bool add_waiting(struct scanner *scanner)
+{
+    struct table *const words = scanner->words;
+    const size_t count8 = scanner->waiting8, count16 = scanner->waiting16;
+    if (!table_reserve(words, count8, count16))
+        return false;
+    for (size_t i = 0; i < count8; i++)
+        scanner->hashes8[i] = table_hash8(words, scanner->words8[i]);
+    for (size_t i = 0; i < count16; i++)
+        scanner->hashes16[i] =
+            table_hash16(words, scanner->words16[i][0], scanner->words16[i][1]);
+    for (size_t i = 0; i < count8; i++) {
+        prefetch(&words->slots8[(size_t)scanner->hashes8[i + AHEAD] & words->mask8]);
+        table_add8(words, scanner->hashes8[i], scanner->words8[i]);
+    }
+    for (size_t i = 0; i < count16; i++) {
+        prefetch(&words->slots16[(size_t)scanner->hashes16[i + AHEAD] & words->mask16]);
+        table_add16(words, scanner->hashes16[i], scanner->words16[i][0], scanner->words16[i][1]);
+    }
+    words->total += count8 + count16;
+    words->changes++;
+    scanner->waiting8 = scanner->waiting16 = 0;
+    return true;
+}
+
+/* The first `length` bytes, 1 to 8, of 8 that can be read. */
+static uint64_t load_word(const uint8_t *bytes, size_t length)
+{
+    return load64(bytes) & (~(uint64_t)0 >> (64 - 8 * length));
+}
+
+/* Has a word without zero bytes added; 16 bytes can be read from its start. */
+static bool add_word(struct scanner *scanner, const uint8_t *word, size_t length)
+{
+    if (length > 16)
+        return table_add(scanner->words, word, length, 1);
+    if (scanner->waiting8 == MOST_WAITING || scanner->waiting16 == MOST_WAITING)
+        if (!add_waiting(scanner))
+            return false;
+    if (length <= 8) {
+        scanner->words8[scanner->waiting8++] = load_word(word, length);
+    } else {
+        uint64_t *const key = scanner->words16[scanner->waiting16++];
+        key[0] = load64(word);
+        key[1] = load_word(word + 8, length - 8);
+    }
+    return true;
 }
 
 /* ---- pieces that hold more than ASCII, or are long ---- */
@@ -117,7 +172,7 @@ static bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t le
         return table_add(&scanner->pieces, piece, length, 1);
     for (size_t i = 0; i < found->count; i++) {
         const struct word_span word = found->words[i];
-        if (!table_add(scanner->words, found->text + word.start, word.end - word.start, 1))
+        if (!add_word(scanner, found->text + word.start, word.end - word.start))
             return false;
     }
     scanner->invalid += found->invalid;
@@ -332,11 +387,12 @@ static size_t find_edges(struct scanner *scanner, size_t first, size_t last)
         uint16_t *next = scanner->edges + count;
         before = in_words >> 63;
         count += count_bits(edges);
-        while (edges) { /* always 4, as a branch that is foreseen costs more than an idle step */
-            for (unsigned j = 0; j < 4; j++) {
-                *next++ = (uint16_t)(i * 64 + (edges ? lowest_bit(edges) : 0));
+        while (edges) { /* always 8, as a branch that isn't foreseen costs more than idle steps */
+            for (unsigned j = 0; j < 8; j++) {
+                next[j] = (uint16_t)(i * 64 + (edges ? lowest_bit(edges) : 0));
                 edges &= edges - 1;
             }
+            next += 8;
         }
     }
     if (before)
@@ -346,34 +402,28 @@ static size_t find_edges(struct scanner *scanner, size_t first, size_t last)
 
 static bool count_words(struct scanner *scanner, size_t count)
 {
-    struct table *const words = scanner->words;
     const uint16_t *const edges = scanner->edges;
-    size_t shorts = 0, others = 0;
+    size_t shorts = scanner->waiting8, others = 0;
 
+    if (shorts + count > MOST_WAITING) {
+        if (!add_waiting(scanner))
+            return false;
+        shorts = 0;
+    }
     for (size_t i = 0; i < count; i++) { /* without branches */
         const size_t start = edges[2 * i], length = (size_t)(edges[2 * i + 1] - start);
         const uint64_t unused = (64 - 8 * length) & 63; /* bits; without meaning above 8 bytes */
         const size_t is_short = length <= 8;
-        scanner->short_words[shorts] = load64(scanner->lower + start) & (~(uint64_t)0 >> unused);
+        scanner->words8[shorts] = load64(scanner->lower + start) & (~(uint64_t)0 >> unused);
         scanner->other_words[others] = (uint16_t)(2 * i);
         shorts += is_short;
         others += !is_short;
     }
-    if (!table_reserve8(words, shorts))
-        return false;
-    for (size_t i = 0; i < shorts; i++)
-        scanner->short_hashes[i] = table_hash8(words, scanner->short_words[i]);
-    for (size_t i = 0; i < shorts; i++) {
-        const size_t ahead = (size_t)scanner->short_hashes[i + AHEAD] & words->mask8;
-        prefetch(&words->slots8[ahead]);
-        table_add8(words, scanner->short_hashes[i], scanner->short_words[i]);
-    }
-    words->total += shorts;
-    words->changes++;
+    scanner->waiting8 = shorts;
     for (size_t i = 0; i < others; i++) {
         const size_t start = edges[scanner->other_words[i]];
         const size_t length = edges[scanner->other_words[i] + 1] - start;
-        if (!table_add(words, scanner->lower + start, length, 1))
+        if (!add_word(scanner, scanner->lower + start, length))
             return false;
     }
     return true;
@@ -418,7 +468,7 @@ static bool count_block(struct scanner *scanner, bool ends)
         if (!extend_long_piece(scanner, scanner->lower, start))
             return false;
         if (start == filled && !ends)
-            return true;
+            return add_waiting(scanner);
         if (!end_long_piece(scanner))
             return false;
     }
@@ -426,7 +476,7 @@ static bool count_block(struct scanner *scanner, bool ends)
         return false;
     scanner->filled = filled - end;
     memmove(scanner->block, scanner->block + end, scanner->filled);
-    return true;
+    return add_waiting(scanner);
 }
 
 static bool is_full(const struct scanner *scanner)

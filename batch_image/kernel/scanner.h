@@ -13,6 +13,7 @@
 #define BLOCK_SLACK 64
 /* Words of one character, separators of one. */
 #define BLOCK_WORDS (BLOCK_BYTES / 2 + 1)
+#define MOST_WAITING BLOCK_WORDS
 
 /* A growing string of bytes. */
 struct buffer {
@@ -43,15 +44,20 @@ struct scanner {
     struct masks masks[BLOCK_MASKS + 1]; /* one more, empty, to look ahead to */
     uint64_t in_words[BLOCK_MASKS];
     uint16_t edges[2 * BLOCK_WORDS + 64]; /* start, end, start, ... */
-    uint64_t short_words[BLOCK_WORDS + BLOCK_SLACK];
-    uint64_t short_hashes[BLOCK_WORDS + BLOCK_SLACK];
     uint16_t other_words[BLOCK_WORDS + BLOCK_SLACK]; /* indices of their starts in `edges` */
+
+    /* Words on their way to the table: those of up to 8 bytes, and of up to 16. */
+    size_t waiting8, waiting16;
+    uint64_t words8[MOST_WAITING + BLOCK_SLACK], hashes8[MOST_WAITING + BLOCK_SLACK];
+    uint64_t words16[MOST_WAITING + BLOCK_SLACK][2], hashes16[MOST_WAITING + BLOCK_SLACK];
+
     struct piece_words found;
 };
 
 enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY };
 
-bool scanner_init(struct scanner *scanner, struct table *words, const uint64_t key[2]);
+/* A scanner that adds to `words`; NULL without memory. */
+struct scanner *scanner_new(struct table *words, const uint64_t key[2]);
 void scanner_free(struct scanner *scanner);
 
 /* Counts the next bytes of the stream; *used says how many were taken. SCAN_FULL: the words, the

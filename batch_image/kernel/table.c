@@ -7,7 +7,12 @@
 #include <sys/mman.h>
 #endif
 
-enum { FIRST_SLOTS8 = 1 << 13, FIRST_SLOTS16 = 1 << 10, FIRST_LONG_SLOTS = 1 << 8, FIRST_BYTES = 1 << 12 };
+#ifdef SMALL_TABLES /* so that a fuzzer sees them grow */
+enum { FIRST_SLOTS8 = 4, FIRST_SLOTS16 = 4, FIRST_LONG_SLOTS = 2, FIRST_BYTES = 16 };
+#else
+enum { FIRST_SLOTS8 = 1 << 12, FIRST_SLOTS16 = 1 << 10, FIRST_LONG_SLOTS = 1 << 8 };
+enum { FIRST_BYTES = 1 << 12 };
+#endif
 enum { KEPT_SIZE = 8 << 20 }; /* bytes that table_clear doesn't give back */
 enum { HUGE_PAGE = 2 << 20 };
 /* Two arrays of entries (table_sorted). */
@@ -115,12 +120,6 @@ bool table_is_full(const struct table *table)
 
 /* ---- adding ---- */
 
-static uint64_t hash16(const struct table *table, uint64_t first, uint64_t second)
-{
-    return fold_multiply(fold_multiply(first ^ table->key[0], table->key[1]) ^ second,
-                         table->key[1]);
-}
-
 static uint64_t load_rest(const uint8_t *bytes, size_t length)
 {
     uint64_t value = 0;
@@ -137,7 +136,7 @@ static uint64_t long_hash(const struct table *table, const uint8_t *word, size_t
     return fold_multiply(hash ^ load_rest(word, length), table->key[1]);
 }
 
-bool table_reserve8(struct table *table, size_t count)
+static bool reserve8(struct table *table, size_t count)
 {
     const size_t old = table->mask8 + 1, slots = slots_for(old, table->used8 + count);
     if (slots == old)
@@ -160,9 +159,9 @@ bool table_reserve8(struct table *table, size_t count)
     return true;
 }
 
-static bool reserve16(struct table *table)
+static bool reserve16(struct table *table, size_t count)
 {
-    const size_t old = table->mask16 + 1, slots = slots_for(old, table->used16 + 1);
+    const size_t old = table->mask16 + 1, slots = slots_for(old, table->used16 + count);
     if (slots == old)
         return true;
     struct slot16 *const grown = allocate(slots, sizeof *grown);
@@ -172,7 +171,7 @@ static bool reserve16(struct table *table)
         const struct slot16 slot = table->slots16[i];
         if (!slot.count)
             continue;
-        size_t j = (size_t)hash16(table, slot.word[0], slot.word[1]) & (slots - 1);
+        size_t j = (size_t)table_hash16(table, slot.word[0], slot.word[1]) & (slots - 1);
         while (grown[j].count)
             j = (j + 1) & (slots - 1);
         grown[j] = slot;
@@ -181,6 +180,11 @@ static bool reserve16(struct table *table)
     table->slots16 = grown;
     table->mask16 = slots - 1;
     return true;
+}
+
+bool table_reserve(struct table *table, size_t count8, size_t count16)
+{
+    return reserve8(table, count8) && reserve16(table, count16);
 }
 
 static bool reserve_long(struct table *table, size_t length)
@@ -217,7 +221,7 @@ static bool reserve_long(struct table *table, size_t length)
 
 static bool add8(struct table *table, uint64_t word, uint64_t count)
 {
-    if (!table_reserve8(table, 1))
+    if (!reserve8(table, 1))
         return false;
     size_t i = (size_t)table_hash8(table, word) & table->mask8;
     while (table->slots8[i].count && table->slots8[i].word != word)
@@ -231,9 +235,9 @@ static bool add8(struct table *table, uint64_t word, uint64_t count)
 
 static bool add16(struct table *table, uint64_t first, uint64_t second, uint64_t count)
 {
-    if (!reserve16(table))
+    if (!reserve16(table, 1))
         return false;
-    size_t i = (size_t)hash16(table, first, second) & table->mask16;
+    size_t i = (size_t)table_hash16(table, first, second) & table->mask16;
     struct slot16 *slot = &table->slots16[i];
     while (slot->count && (slot->word[0] != first || slot->word[1] != second)) {
         i = (i + 1) & table->mask16;

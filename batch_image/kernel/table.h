@@ -50,8 +50,9 @@ bool table_clear(struct table *table);
 /* Adds `count` to a word of up to UINT32_MAX bytes. */
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count);
 
-/* Makes room for `count` more words of up to 8 bytes, so that table_add8 can be used. */
-bool table_reserve8(struct table *table, size_t count);
+/* Makes room for so many more words of up to 8 and 16 bytes, so that table_add8 and table_add16 can
+ * be used. Whoever uses those adds what he added to `total`, and 1 to `changes`. */
+bool table_reserve(struct table *table, size_t count8, size_t count16);
 
 /* Different words. */
 size_t table_distinct(const struct table *table);
@@ -98,7 +99,13 @@ static inline uint64_t table_hash8(const struct table *table, uint64_t word)
     return fold_multiply(word ^ table->key[0], table->key[1]);
 }
 
-/* Adds 1 to the word, whose hash is given; table_reserve8 has made room. */
+static inline uint64_t table_hash16(const struct table *table, uint64_t first, uint64_t second)
+{
+    const uint64_t hash = fold_multiply(first ^ table->key[0], table->key[1]);
+    return fold_multiply(hash ^ second, table->key[1]);
+}
+
+/* Adds 1 to the word, whose hash is given; table_reserve has made room. */
 static inline void table_add8(struct table *table, uint64_t hash, uint64_t word)
 {
     struct slot8 *const slots = table->slots8;
@@ -112,6 +119,23 @@ static inline void table_add8(struct table *table, uint64_t hash, uint64_t word)
             slots[i].word = word;
             slots[i].count = 1;
             table->used8++;
+            return;
+        }
+    }
+}
+
+static inline void table_add16(struct table *table, uint64_t hash, uint64_t first, uint64_t second)
+{
+    const size_t mask = table->mask16;
+    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
+        struct slot16 *const slot = &table->slots16[i];
+        if (slot->word[0] == first && slot->word[1] == second) {
+            slot->count++;
+            return;
+        }
+        if (!slot->count) {
+            *slot = (struct slot16){{first, second}, 1};
+            table->used16++;
             return;
         }
     }

@@ -80,7 +80,24 @@ static const struct character *character(uint32_t code_point)
     return &CHARACTERS[CHARACTER_INDEX[block << CHARACTER_SHIFT | low]];
 }
 
-static uint8_t *encode(uint8_t *out, uint32_t code_point)
+/* decode_code_point, the two most frequent cases first. */
+static inline size_t decode(const uint8_t *text, const uint8_t *end, uint32_t *code_point,
+                            bool *valid)
+{
+    const uint8_t lead = text[0];
+    *valid = true;
+    if (lead < 0x80) {
+        *code_point = lead;
+        return 1;
+    }
+    if (lead >= 0xC2 && lead <= 0xDF && end - text > 1 && (text[1] & 0xC0) == 0x80) {
+        *code_point = (uint32_t)(lead & 0x1F) << 6 | (text[1] & 0x3F);
+        return 2;
+    }
+    return decode_code_point(text, end, code_point, valid);
+}
+
+static inline uint8_t *encode(uint8_t *out, uint32_t code_point)
 {
     if (code_point < 0x80) {
         *out++ = (uint8_t)code_point;
@@ -177,7 +194,7 @@ bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
     size_t index = 0;     /* in code points */
     size_t wait_index = 0, wait_offset = 0; /* of the character that waits */
     uint8_t combining = 0; /* class of the character before */
-    bool after_zwj = false, extended = false;
+    bool after_zwj = false, after_first = false, extended = false;
     uint8_t *out = found->text;
 
     found->count = found->invalid = found->cut = 0;
@@ -187,17 +204,30 @@ bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
         uint32_t code_point;
         bool valid;
         const size_t offset = (size_t)(next - piece);
-        const size_t bytes = decode_code_point(next, end, &code_point, &valid);
+        const size_t bytes = decode(next, end, &code_point, &valid);
         const struct character *const this = character(code_point);
         uint8_t kind = this->kind;
 
         next += bytes;
+        if ((this->flags & IS_PLAIN) && sticks(segment.previous) && !segment.expected &&
+            !segment.sigma) { /* what all of the below comes to for most characters */
+            out = encode(out, code_point + (uint32_t)this->lower);
+            segment.end = (uint32_t)(out - found->text);
+            segment.previous = kind;
+            segment.is_word = true;
+            segment.after_cased = (this->flags & IS_CASED) != 0;
+            combining = 0;
+            after_zwj = extended = after_first = false;
+            continue;
+        }
         if (!valid)
             found->invalid += bytes;
         if (kind == FOREIGN || (after_zwj && (this->flags & IS_PICTOGRAPH)) ||
+            (after_first && (this->flags & IS_SECOND)) ||
             (this->combining && this->combining < combining))
             return false;
         combining = this->combining;
+        after_first = (this->flags & IS_FIRST) != 0;
         after_zwj = kind == ZWJ;
         if (kind == PAIRED) {
             found->paired = true;

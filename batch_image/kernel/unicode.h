@@ -22,7 +22,8 @@ struct word_span {
 
 /* The words of a piece of at most PIECE_LIMIT code points. */
 struct piece_words {
-    uint8_t text[PIECE_LIMIT * CODE_POINT_BYTES]; /* in lower case */
+    uint8_t text[PIECE_LIMIT * CODE_POINT_BYTES + 16]; /* in lower case; words are read 16 bytes
+                                                          at a time */
     struct word_span words[PIECE_LIMIT];          /* in `text` */
     size_t count;
     size_t invalid; /* bytes that were no UTF-8 */

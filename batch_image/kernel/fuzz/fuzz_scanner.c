@@ -60,9 +60,10 @@ static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size
                   size_t memory, bool portable, bool unicode, struct answer *answer)
 {
     const uint64_t key[2] = {memory, length};
-    struct scanner *const scanner = malloc(sizeof *scanner);
     struct table words;
-    CHECK(scanner && table_init(&words, key, memory) && scanner_init(scanner, &words, key));
+    CHECK(table_init(&words, key, memory));
+    struct scanner *const scanner = scanner_new(&words, key);
+    CHECK(scanner);
     CHECK(table_init(&answer->words, key, SIZE_MAX) && table_init(&answer->pieces, key, SIZE_MAX));
     answer->foreign = (struct buffer){0};
     scanner->unicode = unicode;
@@ -88,7 +89,6 @@ static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size
     answer->invalid = scanner->invalid;
     scanner_free(scanner);
     table_free(&words);
-    free(scanner);
 }
 
 static int compare(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length)
