@@ -121,6 +121,37 @@ static bool add_item(struct table *table, PyObject *item)
     return true;
 }
 
+static bool refuse_changed(const struct cursor_object *self);
+
+/* Adds what a cursor over another table has left, without making Python objects of it. */
+static PyObject *add_cursor(struct table_object *self, struct cursor_object *from)
+{
+    size_t bytes = TABLE_STEP;
+    if (refuse_busy(self) || refuse_changed(from))
+        return NULL;
+    if (from->owner == self) {
+        PyErr_SetString(PyExc_ValueError, "a table can't be added to itself");
+        return NULL;
+    }
+    while (from->next < from->count) {
+        uint8_t buffer[16];
+        size_t length;
+        uint64_t count;
+        if (bytes >= TABLE_STEP) { /* looked at now and then */
+            bytes = 0;
+            if (table_is_full(&self->table))
+                Py_RETURN_FALSE;
+        }
+        const uint8_t *const word = table_word(
+            &from->owner->table, from->entries[from->next].reference, buffer, &length, &count);
+        if (!table_add(&self->table, word, length, count))
+            return PyErr_NoMemory();
+        from->next++;
+        bytes += 16 + length;
+    }
+    Py_RETURN_TRUE;
+}
+
 PyDoc_STRVAR(table_add_doc,
              "add(items, /)\n--\n\n"
              "Add the (word, count) tuples of an iterator until the memory is used up.\n\n"
@@ -129,6 +160,9 @@ PyDoc_STRVAR(table_add_doc,
 static PyObject *table_add_method(PyObject *object, PyObject *items)
 {
     struct table_object *const self = (struct table_object *)object;
+    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
+    if (state && Py_IS_TYPE(items, state->cursor_type))
+        return add_cursor(self, (struct cursor_object *)items);
     PyObject *item;
     size_t bytes = TABLE_STEP;
     if (!PyIter_Check(items)) {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
@@ -18,37 +19,67 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
-    class Cursor(Protocol):
-        """Iterates (word, count), or yields the same as text."""
+    Item = tuple[str, int]
 
-        def __iter__(self) -> Iterator[tuple[str, int]]: ...
-        def __next__(self) -> tuple[str, int]: ...
+    class Cursor(Protocol):
+        """Iterates the sorted items of a table, or yields the same as text."""
+
+        def __iter__(self) -> Iterator[Item]:
+            """Itself."""
+
+        def __next__(self) -> Item:
+            """The next word and its count."""
+
         def lines(self, separator: bytes, size: int, /) -> bytes:
             """The next words as lines `word separator count LF`, about `size` bytes or all."""
 
     class Table(Protocol):
-        """Counts by word; `wordfreq.tally.DictTable` in C."""
+        """Counts by word: `wordfreq.tally.DictTable`, or the same in C."""
 
-        total: int
-        full: bool
+        @property
+        def total(self) -> int:
+            """Sum of the counts."""
 
-        def __len__(self) -> int: ...
-        def add(self, items: Iterator[tuple[str, int]], /) -> bool:
-            """Add items until the memory is used up; false if there may be more."""
+        @property
+        def full(self) -> bool:
+            """Whether its memory is used up."""
 
-        def by_word(self) -> Cursor: ...
-        def by_count(self) -> Cursor: ...
-        def clear(self) -> None: ...
+        def __len__(self) -> int:
+            """Number of different words."""
+
+        def add(self, items: Iterator[Item], /) -> bool:
+            """Add items until the memory is used up; false if there may be more of them."""
+
+        def by_word(self) -> Cursor:
+            """The words in the order of their bytes."""
+
+        def by_count(self) -> Cursor:
+            """The words by count, highest first, then in the order of their bytes."""
+
+        def clear(self) -> None:
+            """Forget all words."""
 
     class Scanner(Protocol):
-        """Counts the words of one stream into a table; see `batch_image/kernel/scanner.h`."""
+        """Counts the words of one stream into a table."""
 
-        invalid: int
+        @property
+        def invalid(self) -> int:
+            """Bytes that were no UTF-8, without those of what is left to ICU."""
 
-        def feed(self, chunk: bytes, start: int, /) -> int: ...
-        def finish(self) -> None: ...
-        def take_pieces(self) -> dict[bytes, int]: ...
-        def take_foreign(self) -> bytes: ...
+        def feed(self, chunk: bytes, start: int, /) -> int:
+            """Count a chunk from `start` on; return the position reached.
+
+            Before the chunk's end: make room in the table, take pieces and foreign text, go on.
+            """
+
+        def finish(self) -> None:
+            """Count what is left at the end of the stream."""
+
+        def take_pieces(self) -> dict[bytes, int]:
+            """Return and forget the short pieces that ICU has to cut, with their counts."""
+
+        def take_foreign(self) -> bytes:
+            """Return and forget the text of long pieces that ICU has to cut: again a stream."""
 
 
 VARIABLE: Final = "WORDFREQ_ENGINE"
@@ -62,7 +93,9 @@ def kernel() -> ModuleType | None:
     """
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "icu", "kernel"):
-        raise UsageError(f"{VARIABLE}={wanted!r} is no engine; set it to icu or kernel, or unset it")
+        raise UsageError(
+            f"{VARIABLE}={wanted!r} is no engine; set it to icu or kernel, or unset it"
+        )
     if wanted == "icu":
         return None
     found = extension()
@@ -99,11 +132,9 @@ def description() -> str:
 def extension() -> ModuleType | None:
     """Return the C extension if it was built."""
     try:
-        from wordfreq import _kernel
+        return import_module("wordfreq._kernel")
     except ImportError:
         return None
-    module: ModuleType = _kernel
-    return module
 
 
 @lru_cache(maxsize=1)
@@ -115,4 +146,5 @@ def _knows_this_unicode(found: ModuleType) -> bool:
     from wordfreq import icu
 
     here = f"{icu.ICU_VERSION.partition('.')[0]}/{icu.unicode_version()}"
-    return bool(found.UNICODE_TABLES == here)
+    tables: str = found.UNICODE_TABLES
+    return tables == here

@@ -162,7 +162,7 @@ class Tally:
 
 
 class DictTable:
-    """The words in memory, where there is no kernel (`wordfreq.engine.Table` is the same in C)."""
+    """The words in memory, where there is no kernel: a `wordfreq.engine.Table`."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
@@ -175,9 +175,11 @@ class DictTable:
 
     @property
     def full(self) -> bool:
+        """Whether the memory is used up."""
         return self._size > self._memory
 
     def add(self, items: Iterator[Item], /) -> bool:
+        """Add items until the memory is used up; false if there may be more of them."""
         counts, total, size = self._counts, 0, self._size
         for word, count in items:
             total += count
@@ -193,14 +195,17 @@ class DictTable:
         return not self.full
 
     def by_word(self) -> DictCursor:
+        """The words in code point order."""
         counts = self._counts
         return DictCursor((word, counts[word]) for word in sorted(counts))
 
     def by_count(self) -> DictCursor:
+        """The words by count, highest first, then in code point order."""
         # The sort is stable, also in reverse: equal counts stay in the order of their words.
         return DictCursor(sorted(self.by_word(), key=itemgetter(1), reverse=True))
 
     def clear(self) -> None:
+        """Forget all words."""
         self._counts.clear()
         self._size = self.total = 0
 
@@ -218,6 +223,7 @@ class DictCursor:
         return next(self._items)
 
     def lines(self, separator: bytes, size: int, /) -> bytes:
+        """The next words as lines `word separator count LF`, about `size` bytes or all."""
         between, found = separator.decode(), []
         for word, count in self._items:
             line = f"{word}{between}{count}\n"
