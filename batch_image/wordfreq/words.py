@@ -247,7 +247,8 @@ def _word(segment: str) -> str:
         return word if any(map(str.isalnum, word)) else ""
     if not _word_character().search(segment):
         return ""
-    return icu.nfc(icu.lower(icu.nfc(_trimmed().sub("", segment))))
+    word = _trimmed().sub("", segment)
+    return word if _unchanging().fullmatch(word) else icu.nfc(icu.lower(icu.nfc(word)))
 
 
 _remembered_word = lru_cache(maxsize=1 << 15)(_word)
@@ -279,3 +280,10 @@ def _word_character() -> re.Pattern[str]:
 def _trimmed() -> re.Pattern[str]:
     trimmed = icu.regular_expression(TRIMMED_CHARACTERS)
     return re.compile(f"^{trimmed}+|{trimmed}+$")
+
+
+@lru_cache(maxsize=1)
+def _unchanging() -> re.Pattern[str]:
+    """Text that is in lower case and NFC whatever stands beside what, such as Han and Kana."""
+    unchanging = "[:NFC_Quick_Check=Yes:]&[:Canonical_Combining_Class=0:]"
+    return re.compile(icu.regular_expression(f"[{unchanging}-[:Changes_When_Lowercased:]]") + "+")
