@@ -6,8 +6,8 @@ A machine without a C compiler installs the package all the same: the extension 
 
 from setuptools import Extension, setup
 
-SOURCES = ("module", "scanner", "unicode", "classify", "table")
-HEADERS = ("scanner", "unicode", "unicode_tables", "classify", "table")
+SOURCES = ("module", "scanner", "icu", "unicode", "classify", "table")
+HEADERS = ("scanner", "icu", "unicode", "unicode_tables", "classify", "table")
 
 setup(
     ext_modules=[

@@ -64,7 +64,7 @@ FLAGS: Final = (
     ("IS_SECOND", SECOND),
     (
         "IS_PLAIN",  # nothing about it needs more than a look at its class
-        f"[[:Word_Break=ALetter:][:Word_Break=Hebrew_Letter:]&{WORD_CHARACTERS}"
+        f"[[:Word_Break=ALetter:][:Word_Break=Hebrew_Letter:]-[\\uAC00-\\uD7A3]&{WORD_CHARACTERS}"
         f"-{TRIMMED_CHARACTERS}-[:Extended_Pictographic:]-[:Emoji:]-[:Case_Ignorable:]"
         f"-[^[:Canonical_Combining_Class=0:]]-{SECOND}-[\\u03A3]]",
     ),
@@ -120,6 +120,7 @@ def characters() -> list[Character]:
         for point in points(f"[:Canonical_Combining_Class={value}:]"):
             combining[point] = value
     foreign = names.index("FOREIGN")
+    kept = sum(1 << bit for bit, (name, _) in enumerate(FLAGS) if name in ("IS_WORD", "IS_TRIMMED"))
     for point in points("[:Changes_When_Lowercased:]"):
         lowered = icu.lower(chr(point))
         simple = len(lowered) == 1 and combining[point] == combining[ord(lowered[0])] == 0
@@ -132,7 +133,7 @@ def characters() -> list[Character]:
         kinds[point] = foreign
     fields = zip(kinds, combining, flags, lower, strict=True)
     return [
-        Character(kind, *rest) if kind != foreign else Character(kind) for kind, *rest in fields
+        Character(kind, *rest) if kind != foreign else Character(kind, 0, rest[1] & kept) for kind, *rest in fields
     ]
 
 

@@ -419,24 +419,66 @@ static PyType_Spec cursor_spec = {
 
 /* ---- Scanner ---- */
 
-static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+/* Takes the addresses of ICU's functions: a tuple in the order of struct icu_functions. */
+static struct icu *icu_from(PyObject *addresses)
 {
-    static char *names[] = {"table", "unicode", "portable", NULL};
+    enum { COUNT = 7 };
+    void *found[COUNT];
+    if (!PyTuple_Check(addresses) || PyTuple_Size(addresses) != COUNT) {
+        PyErr_SetString(PyExc_TypeError, "icu is a tuple of 7 addresses");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < COUNT; i++) {
+        found[i] = PyLong_AsVoidPtr(PyTuple_GetItem(addresses, i));
+        if (!found[i]) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "an address is 0");
+            return NULL;
+        }
+    }
+    struct icu_functions functions;
+    _Static_assert(sizeof functions == sizeof found, "all of its members are addresses");
+    memcpy(&functions, found, sizeof functions);
+    struct icu *const icu = icu_new(&functions);
+    if (!icu)
+        PyErr_NoMemory();
+    return icu;
+}
+
+/* Sets the exception for a scan that went wrong. */
+static bool refuse_failed(enum scan_result result)
+{
+    if (result == SCAN_NO_MEMORY)
+        PyErr_NoMemory();
+    else if (result == SCAN_ICU_FAILED)
+        PyErr_SetString(PyExc_RuntimeError, "ICU failed to cut a text into words");
+    return result == SCAN_NO_MEMORY || result == SCAN_ICU_FAILED;
+}
+
+static PyObject *new_scanner(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"table", "unicode", "portable", "icu", NULL};
     const struct module_state *const state = PyType_GetModuleState(type);
-    PyObject *words;
+    PyObject *words, *functions = Py_None;
     int unicode, portable = 0;
     uint64_t key[2];
+    struct icu *icu = NULL;
     if (!state ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!p|p:Scanner", names, state->table_type,
-                                     &words, &unicode, &portable) ||
-        !random_key(key))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!p|pO:Scanner", names, state->table_type,
+                                     &words, &unicode, &portable, &functions) ||
+        !random_key(key) || (functions != Py_None && !(icu = icu_from(functions))))
         return NULL;
     struct scanner_object *const self = (struct scanner_object *)instance_of(type);
-    if (!self)
+    if (!self) {
+        if (icu)
+            icu_free(icu);
         return NULL;
+    }
     self->words = (struct table_object *)Py_NewRef(words);
-    self->scanner = scanner_new(&self->words->table, key);
+    self->scanner = scanner_new(&self->words->table, key, icu);
     if (!self->scanner) {
+        if (icu)
+            icu_free(icu);
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -482,22 +524,31 @@ static PyObject *scanner_feed_method(PyObject *object, PyObject *args)
                           &used);
     Py_END_ALLOW_THREADS
     self->words->busy = false;
-    if (result == SCAN_NO_MEMORY)
-        return PyErr_NoMemory();
+    if (refuse_failed(result))
+        return NULL;
     return PyLong_FromSsize_t(start + (Py_ssize_t)used);
 }
 
-PyDoc_STRVAR(scanner_finish_doc, "finish()\n--\n\nCount what is left at the end of the stream.");
+PyDoc_STRVAR(scanner_finish_doc,
+             "finish()\n--\n\n"
+             "Count what is left at the end of the stream. Returns whether that is all: if not,\n"
+             "make room in the table and call it again.");
 
 static PyObject *scanner_finish_method(PyObject *object, PyObject *unused)
 {
     struct scanner_object *const self = (struct scanner_object *)object;
+    enum scan_result result;
     (void)unused;
     if (refuse_busy(self->words))
         return NULL;
-    if (!scanner_finish(self->scanner))
-        return PyErr_NoMemory();
-    Py_RETURN_NONE;
+    self->words->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    result = scanner_finish(self->scanner);
+    Py_END_ALLOW_THREADS
+    self->words->busy = false;
+    if (refuse_failed(result))
+        return NULL;
+    return PyBool_FromLong(result == SCAN_DONE);
 }
 
 PyDoc_STRVAR(scanner_take_pieces_doc,
@@ -575,10 +626,12 @@ static PyGetSetDef scanner_attributes[] = {
 };
 
 static PyType_Slot scanner_slots[] = {
-    {Py_tp_doc, "Scanner(table, unicode, portable=False)\n--\n\n"
+    {Py_tp_doc, "Scanner(table, unicode, portable=False, icu=None)\n--\n\n"
                 "Counts the words of one stream into `table`. With `unicode` false, ICU has to do\n"
-                "everything that isn't ASCII. `portable`: without the machine's vector unit."},
-    {Py_tp_new, scanner_new},
+                "everything that isn't ASCII. `portable`: without the machine's vector unit.\n"
+                "`icu`: addresses in ICU (`wordfreq.icu.addresses`), so that only long pieces\n"
+                "are left for the caller."},
+    {Py_tp_new, new_scanner},
     {Py_tp_dealloc, scanner_dealloc},
     {Py_tp_methods, scanner_methods},
     {Py_tp_getset, scanner_attributes},

@@ -86,7 +86,7 @@ static void drop_front(struct buffer *buffer, size_t length)
 
 /* ---- set up ---- */
 
-struct scanner *scanner_new(struct table *words, const uint64_t key[2])
+struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct icu *icu)
 {
     /* Zeroed, as some arrays are read a little behind what was written; a short text doesn't touch
      * most of it. */
@@ -97,6 +97,7 @@ struct scanner *scanner_new(struct table *words, const uint64_t key[2])
     }
     if (scanner) {
         scanner->words = words;
+        scanner->icu = icu;
         scanner->classify = best_classifier();
     }
     return scanner;
@@ -105,6 +106,9 @@ struct scanner *scanner_new(struct table *words, const uint64_t key[2])
 void scanner_free(struct scanner *scanner)
 {
     table_free(&scanner->pieces);
+    if (scanner->icu)
+        icu_free(scanner->icu);
+    free(scanner->resolved);
     free(scanner->foreign.bytes);
     free(scanner->long_piece.bytes);
     free(scanner);
@@ -479,12 +483,41 @@ static bool count_block(struct scanner *scanner, bool ends)
     return add_waiting(scanner);
 }
 
-static bool is_full(const struct scanner *scanner)
+/* ---- the stream ---- */
+
+static bool has_many_pieces(const struct scanner *scanner)
 {
     const struct table *const pieces = &scanner->pieces;
-    return table_distinct(pieces) > MOST_PIECES || pieces->bytes_used > MOST_FOREIGN_BYTES ||
-           scanner->foreign.length > MOST_FOREIGN_BYTES ||
-           table_is_full(scanner->words);
+    return table_distinct(pieces) > MOST_PIECES || pieces->bytes_used > MOST_FOREIGN_BYTES;
+}
+
+/* Has ICU count the pieces, as long as there is room for their words. */
+static enum scan_result resolve_pieces(struct scanner *scanner)
+{
+    struct table *const pieces = &scanner->pieces;
+    if (!scanner->resolved) {
+        scanner->resolved_count = 0;
+        scanner->resolved_size = table_distinct(pieces);
+        scanner->resolved = table_sorted(pieces, false);
+        if (!scanner->resolved)
+            return SCAN_NO_MEMORY;
+    }
+    for (; scanner->resolved_count < scanner->resolved_size; scanner->resolved_count++) {
+        uint8_t buffer[16];
+        size_t length;
+        uint64_t times;
+        if (table_is_full(scanner->words))
+            return SCAN_FULL;
+        const uint64_t reference = scanner->resolved[scanner->resolved_count].reference;
+        const uint8_t *const piece = table_word(pieces, reference, buffer, &length, &times);
+        const enum icu_result result = icu_count(scanner->icu, piece, length, times,
+                                                 scanner->words, &scanner->invalid);
+        if (result != ICU_DONE)
+            return result == ICU_FAILED ? SCAN_ICU_FAILED : SCAN_NO_MEMORY;
+    }
+    free(scanner->resolved);
+    scanner->resolved = NULL;
+    return table_clear(pieces) ? SCAN_DONE : SCAN_NO_MEMORY;
 }
 
 enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
@@ -494,7 +527,13 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
     while (*used < length) {
         const size_t room = BLOCK_BYTES - scanner->filled, left = length - *used;
         const size_t taken = left < room ? left : room;
-        if (is_full(scanner))
+        if (scanner->icu && (scanner->resolved || has_many_pieces(scanner))) {
+            const enum scan_result result = resolve_pieces(scanner);
+            if (result != SCAN_DONE)
+                return result;
+        }
+        if (has_many_pieces(scanner) || scanner->foreign.length > MOST_FOREIGN_BYTES ||
+            table_is_full(scanner->words))
             return SCAN_FULL;
         memcpy(scanner->block + scanner->filled, bytes + *used, taken);
         scanner->filled += taken;
@@ -505,7 +544,9 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
     return SCAN_DONE;
 }
 
-bool scanner_finish(struct scanner *scanner)
+enum scan_result scanner_finish(struct scanner *scanner)
 {
-    return count_block(scanner, true);
+    if (!count_block(scanner, true))
+        return SCAN_NO_MEMORY;
+    return scanner->icu ? resolve_pieces(scanner) : SCAN_DONE;
 }

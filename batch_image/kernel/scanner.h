@@ -3,6 +3,7 @@
 #define WORDFREQ_SCANNER_H
 
 #include "classify.h"
+#include "icu.h"
 #include "table.h"
 #include "unicode.h"
 
@@ -28,6 +29,10 @@ struct scanner {
 
     /* What ICU has to do: pieces of at most PIECE_LIMIT code points, each different one once; */
     struct table pieces;
+    struct icu *icu;           /* to do it here; NULL: the caller takes them away */
+    struct entry *resolved;    /* the pieces while that is under way, */
+    size_t resolved_count;     /* how many are done, */
+    size_t resolved_size;      /* and of how many */
     /* and long pieces from the window on that needs it, a line each. The last may be unfinished. */
     struct buffer foreign;
 
@@ -54,10 +59,10 @@ struct scanner {
     struct piece_words found;
 };
 
-enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY };
+enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY, SCAN_ICU_FAILED };
 
-/* A scanner that adds to `words`; NULL without memory. */
-struct scanner *scanner_new(struct table *words, const uint64_t key[2]);
+/* A scanner that adds to `words`; NULL without memory. It owns `icu`, which may be NULL. */
+struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct icu *icu);
 void scanner_free(struct scanner *scanner);
 
 /* Counts the next bytes of the stream; *used says how many were taken. SCAN_FULL: the words, the
@@ -65,7 +70,7 @@ void scanner_free(struct scanner *scanner);
 enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
                               size_t *used);
 
-/* Counts what is left at the end of the stream. False: not enough memory. */
-bool scanner_finish(struct scanner *scanner);
+/* Counts what is left at the end of the stream. SCAN_FULL: call it again when there is room. */
+enum scan_result scanner_finish(struct scanner *scanner);
 
 #endif

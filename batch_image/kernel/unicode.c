@@ -117,6 +117,21 @@ static inline uint8_t *encode(uint8_t *out, uint32_t code_point)
     return out;
 }
 
+uint8_t *encode_code_point(uint8_t *out, uint32_t code_point)
+{
+    return encode(out, code_point);
+}
+
+bool is_word_character(uint32_t code_point)
+{
+    return (character(code_point)->flags & IS_WORD) != 0;
+}
+
+bool is_trimmed_character(uint32_t code_point)
+{
+    return (character(code_point)->flags & IS_TRIMMED) != 0;
+}
+
 /* LETTER, HEBREW, NUMBER and JOINER stick to each other in any order (WB5, WB8-WB10, WB13a/b). */
 static bool sticks(uint8_t kind)
 {
@@ -210,11 +225,10 @@ bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
 
         next += bytes;
         if ((this->flags & IS_PLAIN) && sticks(segment.previous) && !segment.expected &&
-            !segment.sigma) { /* what all of the below comes to for most characters */
+            !segment.sigma && segment.is_word) { /* what all of the below comes to for most */
             out = encode(out, code_point + (uint32_t)this->lower);
             segment.end = (uint32_t)(out - found->text);
             segment.previous = kind;
-            segment.is_word = true;
             segment.after_cased = (this->flags & IS_CASED) != 0;
             combining = 0;
             after_zwj = extended = after_first = false;

@@ -38,6 +38,13 @@ extern const char *const UNICODE_VERSION;
  * ill-formed sequence is taken as U+FFFD, one for each maximal subpart; *valid says so. */
 size_t decode_code_point(const uint8_t *text, const uint8_t *end, uint32_t *code_point, bool *valid);
 
+/* Writes a code point and returns the position behind it. */
+uint8_t *encode_code_point(uint8_t *out, uint32_t code_point);
+
+/* words.py: WORD_CHARACTERS and TRIMMED_CHARACTERS. */
+bool is_word_character(uint32_t code_point);
+bool is_trimmed_character(uint32_t code_point);
+
 /* Finds the words of a piece of at most PIECE_LIMIT code points. False: ICU has to do it. */
 bool find_words(const uint8_t *piece, size_t length, struct piece_words *found);
 

@@ -72,8 +72,8 @@ if TYPE_CHECKING:
             Before the chunk's end: make room in the table, take pieces and foreign text, go on.
             """
 
-        def finish(self) -> None:
-            """Count what is left at the end of the stream."""
+        def finish(self) -> bool:
+            """Count what is left; false: make room in the table and call it again."""
 
         def take_pieces(self) -> dict[bytes, int]:
             """Return and forget the short pieces that ICU has to cut, with their counts."""
@@ -112,7 +112,12 @@ def new_scanner(table: Table) -> Scanner | None:
     found = kernel()
     if found is None or not isinstance(table, found.Table):
         return None
-    scanner: Scanner = found.Scanner(table, unicode=_knows_this_unicode(found))
+    if not _knows_this_unicode(found):
+        ascii_only: Scanner = found.Scanner(table, unicode=False)
+        return ascii_only
+    from wordfreq import icu
+
+    scanner: Scanner = found.Scanner(table, unicode=True, icu=icu.addresses())
     return scanner
 
 

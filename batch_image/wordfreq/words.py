@@ -148,7 +148,8 @@ class WordCounter:
     def finish(self) -> Counted:
         """Count what is left and return the result; the counter can't be used after that."""
         if self._scanner is not None:
-            self._scanner.finish()
+            while not self._scanner.finish():
+                self._take_over(self._scanner)
             self._take_over(self._scanner)
             self._invalid += self._scanner.invalid
         self._count(bytes(self._pending))

@@ -62,7 +62,7 @@ static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size
     const uint64_t key[2] = {memory, length};
     struct table words;
     CHECK(table_init(&words, key, memory));
-    struct scanner *const scanner = scanner_new(&words, key);
+    struct scanner *const scanner = scanner_new(&words, key, NULL);
     CHECK(scanner);
     CHECK(table_init(&answer->words, key, SIZE_MAX) && table_init(&answer->pieces, key, SIZE_MAX));
     answer->foreign = (struct buffer){0};
@@ -84,7 +84,7 @@ static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size
             take(scanner, answer);
         done += used;
     }
-    CHECK(scanner_finish(scanner));
+    CHECK(scanner_finish(scanner) == SCAN_DONE);
     take(scanner, answer);
     answer->invalid = scanner->invalid;
     scanner_free(scanner);
