@@ -4,19 +4,20 @@ A machine without a C compiler installs the package all the same: the extension 
 `wordfreq.engine` then leaves all the counting to ICU.
 """
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 
-SOURCES = ("module", "scanner", "icu", "unicode", "classify", "table")
-HEADERS = ("scanner", "icu", "unicode", "unicode_tables", "classify", "table")
+KERNEL = Path(__file__).parent / "kernel"
 
 setup(
     ext_modules=[
         Extension(
             "wordfreq._kernel",
-            sources=[f"kernel/{name}.c" for name in SOURCES],
-            depends=[f"kernel/{name}.h" for name in HEADERS],
+            sources=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.c"))],
+            depends=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.h"))],
             define_macros=[("Py_LIMITED_API", "0x030A0000")],
-            extra_compile_args=["-std=c11", "-O3", "-Wall", "-Wextra"],
+            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
             py_limited_api=True,
             optional=True,
         )

@@ -133,7 +133,8 @@ def characters() -> list[Character]:
         kinds[point] = foreign
     fields = zip(kinds, combining, flags, lower, strict=True)
     return [
-        Character(kind, *rest) if kind != foreign else Character(kind, 0, rest[1] & kept) for kind, *rest in fields
+        Character(kind, *rest) if kind != foreign else Character(kind, 0, rest[1] & kept)
+        for kind, *rest in fields
     ]
 
 

@@ -34,6 +34,9 @@ struct table {
     size_t memory; /* bytes that it should take at most, with what sorting takes; see table_is_full */
 };
 
+/* A reference is the number of a slot; the two lowest bits say of which kind. */
+enum { IN_SLOTS8, IN_SLOTS16, IN_LONG_SLOTS };
+
 struct entry {
     uint64_t key;
     uint64_t reference; /* for table_word */

@@ -7,7 +7,8 @@ seconds=${1:-20}
 here=$(cd "$(dirname "$0")" && pwd)
 work=${2:-$(mktemp -d)}
 mkdir -p "$work/corpus"
-sources="$here/fuzz_scanner.c $here/../scanner.c $here/../icu.c $here/../unicode.c $here/../classify.c $here/../table.c"
+sources="$here/fuzz_scanner.c"
+for name in scanner pieces icu unicode classify table sort; do sources="$sources $here/../$name.c"; done
 flags="-std=c11 -g -O1 -DSMALL_TABLES -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=all"
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
 if command -v clang >/dev/null && echo 'int LLVMFuzzerTestOneInput(void){return 0;}' |
