@@ -335,6 +335,11 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
 
 enum scan_result scanner_finish(struct scanner *scanner)
 {
+    if (scanner->resolved) { /* the pieces mustn't change before that is done */
+        const enum scan_result result = resolve_pieces(scanner);
+        if (result != SCAN_DONE)
+            return result;
+    }
     if (!count_block(scanner, true))
         return SCAN_NO_MEMORY;
     return scanner->icu ? resolve_pieces(scanner) : SCAN_DONE;

@@ -145,7 +145,8 @@ static PyObject *scanner_finish_method(PyObject *object, PyObject *unused)
 
 PyDoc_STRVAR(scanner_take_pieces_doc,
              "take_pieces()\n--\n\n"
-             "Return and forget the pieces that ICU has to cut, with how often each was there.");
+             "Return and forget the pieces that ICU has to cut, with how often each was there:\n"
+             "none if the scanner calls ICU itself.");
 
 static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
 {
@@ -153,6 +154,8 @@ static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
     (void)unused;
     if (refuse_busy(self->words))
         return NULL;
+    if (self->scanner->icu)
+        return PyDict_New();
     struct table *const pieces = &self->scanner->pieces;
     const size_t distinct = table_distinct(pieces);
     struct entry *const entries = table_sorted(pieces, false);

@@ -19,6 +19,70 @@
 
 enum { SMALL = 300000, LARGE = 1 << 30 };
 
+/* ---- a stand-in for ICU: segments of three code points, text doubled instead of lowered ---- */
+
+struct stand_in {
+    const uint16_t *text;
+    int32_t length, at;
+};
+
+static void *stand_in_open(int type, const char *locale, const uint16_t *text, int32_t length,
+                           int *status)
+{
+    struct stand_in *const breaker = malloc(sizeof *breaker);
+    CHECK(breaker && type == 1 && !*locale && *status <= 0);
+    *breaker = (struct stand_in){text, length, 0};
+    return breaker;
+}
+
+static void stand_in_text(void *breaker, const uint16_t *text, int32_t length, int *status)
+{
+    CHECK(*status <= 0);
+    *(struct stand_in *)breaker = (struct stand_in){text, length, 0};
+}
+
+static int32_t stand_in_next(void *breaker)
+{
+    struct stand_in *const self = breaker;
+    if (self->at >= self->length)
+        return -1;
+    for (int i = 0; i < 3 && self->at < self->length; i++) {
+        const bool pair = (self->text[self->at] & 0xFC00) == 0xD800;
+        CHECK(!pair || (self->at + 1 < self->length &&
+                        (self->text[self->at + 1] & 0xFC00) == 0xDC00));
+        self->at += pair ? 2 : 1;
+    }
+    return self->at;
+}
+
+static int32_t copy(uint16_t *to, int32_t room, const uint16_t *text, int32_t length, int times)
+{
+    CHECK(length >= 0 && length * times <= room);
+    for (int i = 0; i < times; i++)
+        memcpy(to + i * length, text, (size_t)length * sizeof *text);
+    return length * times;
+}
+
+static int32_t stand_in_lower(uint16_t *to, int32_t room, const uint16_t *text, int32_t length,
+                              const char *locale, int *status)
+{
+    CHECK(!*locale && *status <= 0);
+    return copy(to, room, text, length, 2);
+}
+
+static int32_t stand_in_normalize(const void *form, const uint16_t *text, int32_t length,
+                                  uint16_t *to, int32_t room, int *status)
+{
+    CHECK(form && *status <= 0);
+    return copy(to, room, text, length, 1);
+}
+
+static const struct icu_functions STAND_IN = {
+    stand_in_open, free, stand_in_text, stand_in_next, stand_in_lower, stand_in_normalize, "NFC",
+};
+
+/* ---- counting ---- */
+
 struct answer {
     struct table words, pieces;
     struct buffer foreign;
@@ -46,7 +110,8 @@ static void take(struct scanner *scanner, struct answer *answer)
 {
     struct buffer *const from = &scanner->foreign, *const to = &answer->foreign;
     add_all(&answer->words, scanner->words);
-    add_all(&answer->pieces, &scanner->pieces);
+    if (!scanner->icu)
+        add_all(&answer->pieces, &scanner->pieces);
     to->bytes = realloc(to->bytes, to->length + from->length + 1);
     CHECK(to->bytes);
     if (from->length)
@@ -57,13 +122,15 @@ static void take(struct scanner *scanner, struct answer *answer)
 
 /* Chunk sizes come from `sizes`, in turn. */
 static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size_t turns,
-                  size_t memory, bool portable, bool unicode, struct answer *answer)
+                  size_t memory, bool portable, bool unicode, bool with_icu,
+                  struct answer *answer)
 {
     const uint64_t key[2] = {memory, length};
     struct table words;
     CHECK(table_init(&words, key, memory));
-    struct scanner *const scanner = scanner_new(&words, key, NULL);
-    CHECK(scanner);
+    struct icu *const icu = with_icu ? icu_new(&STAND_IN) : NULL;
+    struct scanner *const scanner = scanner_new(&words, key, icu);
+    CHECK(scanner && (icu || !with_icu));
     CHECK(table_init(&answer->words, key, SIZE_MAX) && table_init(&answer->pieces, key, SIZE_MAX));
     answer->foreign = (struct buffer){0};
     scanner->unicode = unicode;
@@ -84,7 +151,10 @@ static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size
             take(scanner, answer);
         done += used;
     }
-    CHECK(scanner_finish(scanner) == SCAN_DONE);
+    enum scan_result result;
+    while ((result = scanner_finish(scanner)) == SCAN_FULL)
+        take(scanner, answer);
+    CHECK(result == SCAN_DONE);
     take(scanner, answer);
     answer->invalid = scanner->invalid;
     scanner_free(scanner);
@@ -149,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     uint8_t sizes[8];
     if (length < 1 + sizeof sizes)
         return 0;
-    const bool unicode = data[0] & 1, repeats = data[0] & 2;
+    const bool unicode = data[0] & 1, repeats = data[0] & 2, with_icu = data[0] & 4;
     memcpy(sizes, data + 1, sizeof sizes);
     data += 1 + sizeof sizes;
     length -= 1 + sizeof sizes;
@@ -159,8 +229,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     CHECK(text);
     for (size_t i = 0; i < times; i++)
         memcpy(text + i * length, data, length);
-    count(text, times * length, NULL, 0, LARGE, false, unicode, &whole);
-    count(text, times * length, sizes, sizeof sizes, SMALL, true, unicode, &parts);
+    count(text, times * length, NULL, 0, LARGE, false, unicode, with_icu, &whole);
+    count(text, times * length, sizes, sizeof sizes, SMALL, true, unicode, with_icu, &parts);
     same_tables(&whole.words, &parts.words);
     same_tables(&whole.pieces, &parts.pieces);
     CHECK(whole.invalid == parts.invalid);

@@ -40,9 +40,9 @@ def using(name: str) -> Iterator[None]:
             os.environ[engine.VARIABLE] = before
 
 
-def counted_by(name: str, data: bytes, *cuts: int) -> tuple[object, ...]:
+def counted_by(name: str, data: bytes, *cuts: int, memory: int = 1 << 28) -> tuple[object, ...]:
     with using(name):
-        counter = WordCounter()
+        counter = WordCounter(memory=memory)
         for start, end in itertools.pairwise([0, *cuts, len(data)]):
             counter.feed(data[start:end])
         with counter.finish() as counted:
@@ -173,3 +173,11 @@ def test_more_work_for_icu_than_fits() -> None:
     text = " ".join(f"东{number}" for number in range(80_000))
     assert_same(text.encode())
     assert_same(("东京" * 800_000).encode())
+
+
+def test_more_words_from_icu_than_memory_holds() -> None:
+    names = (f"ж{number}東京ก{number * 7919 % 90_001}" for number in range(70_000))
+    data = " ".join(names).encode()
+    expected = counted_by("icu", data)
+    assert counted_by("kernel", data, memory=1) == expected
+    assert counted_by("kernel", data, len(data) // 2) == expected
