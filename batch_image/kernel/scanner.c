@@ -287,7 +287,7 @@ static enum scan_result resolve_pieces(struct scanner *scanner)
     if (!scanner->resolved) {
         scanner->resolved_count = 0;
         scanner->resolved_size = table_distinct(pieces);
-        scanner->resolved = table_sorted(pieces, false);
+        scanner->resolved = table_entries(pieces);
         if (!scanner->resolved)
             return SCAN_NO_MEMORY;
     }

@@ -158,7 +158,7 @@ static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
         return PyDict_New();
     struct table *const pieces = &self->scanner->pieces;
     const size_t distinct = table_distinct(pieces);
-    struct entry *const entries = table_sorted(pieces, false);
+    struct entry *const entries = table_entries(pieces);
     PyObject *taken = entries ? PyDict_New() : PyErr_NoMemory();
     for (size_t i = 0; taken && i < distinct; i++) {
         uint8_t buffer[16];

@@ -1,4 +1,4 @@
-/* table_sorted: see table.h. */
+/* table_entries and table_sorted: see table.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,15 +6,30 @@
 
 enum { FEW_ENTRIES = 24, MANY_ENTRIES = 2048 };
 
+/* The same bytes, the first the highest. */
+static uint64_t swap_bytes(uint64_t value)
+{
+    uint64_t swapped = 0;
+    for (unsigned i = 0; i < 64; i += 8) /* compilers make one instruction of this */
+        swapped |= (value >> i & 0xFF) << (56 - i);
+    return swapped;
+}
+
 /* Bytes 8 * depth to 8 * depth + 7 of a word, the first the highest, zeros behind its end. */
 static uint64_t sort_key(const struct table *table, uint64_t reference, size_t depth)
 {
-    uint8_t buffer[16];
-    size_t length;
-    uint64_t count, key = 0;
-    const uint8_t *const word = table_word(table, reference, buffer, &length, &count);
+    const size_t slot = (size_t)(reference >> 2);
+    if ((reference & 3) == IN_SLOTS8)
+        return depth ? 0 : swap_bytes(table->slots8[slot].word);
+    if ((reference & 3) == IN_SLOTS16)
+        return depth < 2 ? swap_bytes(table->slots16[slot].word[depth]) : 0;
+    const struct long_slot *const found = &table->long_slots[slot];
+    const uint8_t *const word = table->bytes + found->offset;
+    if (8 * depth + 8 <= found->length)
+        return swap_bytes(load64(word + 8 * depth));
+    uint64_t key = 0;
     for (size_t i = 8 * depth; i < 8 * depth + 8; i++)
-        key = key << 8 | (i < length ? word[i] : 0);
+        key = key << 8 | (i < found->length ? word[i] : 0);
     return key;
 }
 
@@ -158,26 +173,31 @@ static bool sort_words(const struct table *table, struct entry *entries, struct 
     return done;
 }
 
+struct entry *table_entries(const struct table *table)
+{
+    struct entry *const entries = malloc((table_distinct(table) + 1) * sizeof *entries);
+    struct entry *next = entries;
+    if (!entries)
+        return NULL;
+    for (size_t i = 0; i <= table->mask8; i++)
+        if (table->slots8[i].count)
+            (next++)->reference = (uint64_t)i << 2 | IN_SLOTS8;
+    for (size_t i = 0; i <= table->mask16; i++)
+        if (table->slots16[i].count)
+            (next++)->reference = (uint64_t)i << 2 | IN_SLOTS16;
+    for (size_t i = 0; i <= table->long_mask; i++)
+        if (table->long_slots[i].count)
+            (next++)->reference = (uint64_t)i << 2 | IN_LONG_SLOTS;
+    return entries;
+}
+
 struct entry *table_sorted(const struct table *table, bool by_count)
 {
     const size_t count = table_distinct(table);
-    struct entry *const entries = malloc((count + 1) * sizeof *entries);
+    struct entry *const entries = table_entries(table);
     struct entry *const scratch = malloc((count + 1) * sizeof *scratch);
-    bool done = entries && scratch;
-    if (done) {
-        struct entry *next = entries;
-        for (size_t i = 0; i <= table->mask8; i++)
-            if (table->slots8[i].count)
-                (next++)->reference = (uint64_t)i << 2 | IN_SLOTS8;
-        for (size_t i = 0; i <= table->mask16; i++)
-            if (table->slots16[i].count)
-                (next++)->reference = (uint64_t)i << 2 | IN_SLOTS16;
-        for (size_t i = 0; i <= table->long_mask; i++)
-            if (table->long_slots[i].count)
-                (next++)->reference = (uint64_t)i << 2 | IN_LONG_SLOTS;
-        done = sort_words(table, entries, scratch, count);
-    }
-    if (done && by_count) {
+    const bool done = entries && scratch && sort_words(table, entries, scratch, count);
+    if (done && by_count && count) {
         for (size_t i = 0; i < count; i++) {
             uint8_t buffer[16];
             size_t length;
@@ -185,8 +205,7 @@ struct entry *table_sorted(const struct table *table, bool by_count)
             table_word(table, entries[i].reference, buffer, &length, &times);
             entries[i].key = ~times;
         }
-        if (count)
-            sort_by_key(entries, scratch, count);
+        sort_by_key(entries, scratch, count);
     }
     free(scratch);
     if (done)
