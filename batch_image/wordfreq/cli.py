@@ -136,10 +136,10 @@ class _Version(argparse.Action):
     """`--version`; the engine is loaded only for it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from wordfreq import words
+        from wordfreq import engine, words
 
-        engine = getattr(words, "ENGINE", "python over icu4py")
-        print(f"wordfreq {__version__}; counter {words.COUNTER_VERSION}; word engine: {engine}")
+        used = engine.description()
+        print(f"wordfreq {__version__}; counter {words.COUNTER_VERSION}; word engine: {used}")
         parser.exit()
 
 

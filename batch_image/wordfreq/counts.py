@@ -24,6 +24,7 @@ Block = tuple[list[str], list[str]]
 """Words, and as many counts: decimal digits."""
 
 _LINES: Final = 1 << 13  # written at a time
+_BLOCK: Final = 1 << 18  # bytes; the same
 _LONGEST_LINE: Final = 1 << 20  # bytes; the longest word is 16 KiB
 _SHOWN: Final = 80  # characters of a bad line in a message
 _MOST_DIGITS: Final = 18  # so that sums stay far below 2^63
@@ -65,6 +66,10 @@ def read_partial(chunks: Iterable[bytes], *, name: str) -> Iterator[Item]:
 
 
 def _written(items: Iterable[Item], separator: str) -> Iterator[bytes]:
+    if lines_of := getattr(items, "lines", None):  # an `engine.Cursor`: text many words at a time
+        while block := lines_of(separator.encode(), _BLOCK):
+            yield block
+        return
     lines: list[str] = []
     for word, count in items:
         lines.append(f"{word}{separator}{count}\n")

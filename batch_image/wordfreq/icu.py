@@ -127,6 +127,17 @@ def lower(text: str) -> str:
     return text.lower() if text.isascii() else _strings().lower(text)
 
 
+@lru_cache(maxsize=1)
+def addresses() -> tuple[int, ...]:
+    """Return where the functions are that `batch_image/kernel/icu.h` lists, in its order."""
+    names = ("ubrk_open", "ubrk_close", "ubrk_setText", "ubrk_next", "u_strToLower")
+    functions = [_function(name, None) for name in (*names, "unorm2_normalize")]
+    status = ctypes.c_int(0)
+    nfc = _function("unorm2_getNFCInstance", ctypes.c_void_p, _Error)(ctypes.byref(status))
+    _check(status, "unorm2_getNFCInstance")
+    return (*(ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions), nfc)
+
+
 def regular_expression(pattern: str) -> str:
     """Write an ICU UnicodeSet, such as `[[:L:][:N:]]`, as a character class of Python's `re`.
 

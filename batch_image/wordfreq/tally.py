@@ -21,6 +21,8 @@ from typing import Final
 
 import zstandard
 
+from wordfreq import engine
+
 Item = tuple[str, int]
 
 # What a dictionary takes for an item besides the word itself: 50 to 90 bytes of table, and an
@@ -38,13 +40,13 @@ class Tally:
     def __init__(self, *, memory: int) -> None:
         """Make an empty table that takes about `memory` bytes before it uses the disk."""
         self._memory = max(memory, _SMALLEST)
-        self._counts: dict[str, int] = {}
-        self._size = 0
+        kernel = engine.kernel()
+        self.table: engine.Table = (kernel.Table if kernel else DictTable)(self._memory)
+        """The words in memory. Whoever adds to it directly calls `make_room` in between."""
+        self._spilled = 0
         self._runs: list[_Run] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._made = 0
-        self.total = 0
-        """Sum of all counts added."""
 
     def __enter__(self) -> Tally:
         return self
@@ -54,25 +56,25 @@ class Tally:
 
     def add(self, items: Iterable[Item]) -> None:
         """Add counts to words; a word may come again and again."""
-        counts, total, size = self._counts, 0, self._size
-        for word, count in items:
-            if word in counts:
-                counts[word] += count
-            else:
-                counts[word] = count
-                size += _ITEM_BYTES + getsizeof(word)
-                if size > self._memory:
-                    self._spill()
-                    size = 0
-            total += count
-        self._size = size
-        self.total += total
+        iterator = iter(items)
+        while not self.table.add(iterator):
+            self._spill()
+
+    def make_room(self) -> None:
+        """Move the words to disk if their share of memory is used up."""
+        if self.table.full:
+            self._spill()
+
+    @property
+    def total(self) -> int:
+        """Sum of all counts added."""
+        return self._spilled + self.table.total
 
     @property
     def distinct(self) -> int:
         """Number of different words (this merges the files, if there are any, into one)."""
         if not self._runs:
-            return len(self._counts)
+            return len(self.table)
         self._spill()
         if len(self._runs) > 1:
             self._runs = [self._merge(self._runs)]
@@ -85,19 +87,17 @@ class Tally:
             while len(self._runs) > _MOST_RUNS:
                 self._runs = [*self._runs[_MOST_RUNS:], self._merge(self._runs[:_MOST_RUNS])]
             return _merged(self._runs)
-        counts = self._counts
-        return ((word, counts[word]) for word in sorted(counts))
+        return self.table.by_word()
 
     def by_count(self) -> Iterator[Item]:
         """Yield each word once, highest count first, then in code point order."""
         if self._runs:
             return self._spilled_by_count()
-        # The sort is stable, also in reverse: equal counts stay in the order of their words.
-        return iter(sorted(self.by_word(), key=itemgetter(1), reverse=True))
+        return self.table.by_count()
 
     def close(self) -> None:
         """Forget everything and remove the temporary files."""
-        self._counts.clear()
+        self.table.clear()
         self._runs.clear()
         if self._folder is not None:
             self._folder.cleanup()
@@ -137,16 +137,13 @@ class Tally:
 
     def _spill(self) -> None:
         """Move the table to a file."""
-        if not self._counts:
+        if not len(self.table):
             return
         run = self._new_run()
-        counts = self._counts
-        for word in sorted(counts):
-            run.append(word, counts[word])
-        run.flush()
+        run.extend(self.table.by_word())
         self._runs.append(run)
-        counts.clear()
-        self._size = 0
+        self._spilled += self.table.total
+        self.table.clear()
 
     def _merge(self, runs: Sequence[_Run]) -> _Run:
         merged = self._new_run()
@@ -162,6 +159,79 @@ class Tally:
             self._folder = tempfile.TemporaryDirectory(prefix="wordfreq-")
         self._made += 1
         return _Run(Path(self._folder.name) / f"run-{self._made:06d}")
+
+
+class DictTable:
+    """The words in memory, where there is no kernel: a `wordfreq.engine.Table`."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+        self._counts: dict[str, int] = {}
+        self._size = 0
+        self.total = 0
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    @property
+    def full(self) -> bool:
+        """Whether the memory is used up."""
+        return self._size > self._memory
+
+    def add(self, items: Iterator[Item], /) -> bool:
+        """Add items until the memory is used up; false if there may be more of them."""
+        counts, total, size = self._counts, 0, self._size
+        for word, count in items:
+            total += count
+            if word in counts:
+                counts[word] += count
+            else:
+                counts[word] = count
+                size += _ITEM_BYTES + getsizeof(word)
+                if size > self._memory:
+                    break
+        self._size = size
+        self.total += total
+        return not self.full
+
+    def by_word(self) -> DictCursor:
+        """The words in code point order."""
+        counts = self._counts
+        return DictCursor((word, counts[word]) for word in sorted(counts))
+
+    def by_count(self) -> DictCursor:
+        """The words by count, highest first, then in code point order."""
+        # The sort is stable, also in reverse: equal counts stay in the order of their words.
+        return DictCursor(sorted(self.by_word(), key=itemgetter(1), reverse=True))
+
+    def clear(self) -> None:
+        """Forget all words."""
+        self._counts.clear()
+        self._size = self.total = 0
+
+
+class DictCursor:
+    """Iterates sorted items, or yields the same as text."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._items
+
+    def __next__(self) -> Item:
+        return next(self._items)
+
+    def lines(self, separator: bytes, size: int, /) -> bytes:
+        """The next words as lines `word separator count LF`, about `size` bytes or all."""
+        between, found = separator.decode(), []
+        for word, count in self._items:
+            line = f"{word}{between}{count}\n"
+            found.append(line)
+            size -= len(line)
+            if size <= 0:
+                break
+        return "".join(found).encode()
 
 
 class _Run:
@@ -180,12 +250,21 @@ class _Run:
         if self._size > _BLOCK_CHARACTERS:
             self.flush()
 
+    def extend(self, items: engine.Cursor) -> None:
+        """Append all of it, as `append` would."""
+        self.flush()
+        while lines := items.lines(b"\t", _BLOCK_CHARACTERS):
+            self.items += lines.count(b"\n")
+            self._write(lines[:-1])
+
     def flush(self) -> None:
-        if not self._lines:
-            return
-        block = zstandard.compress("\n".join(self._lines).encode(), 1)
-        self._lines.clear()
-        self._size = 0
+        if self._lines:
+            self._write("\n".join(self._lines).encode())
+            self._lines.clear()
+            self._size = 0
+
+    def _write(self, lines: bytes) -> None:
+        block = zstandard.compress(lines, 1)
         with self._path.open("ab") as file:
             file.write(len(block).to_bytes(4, "little"))
             file.write(block)

@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from wordfreq import icu
+from wordfreq import engine, icu
 from wordfreq.tally import Tally
 from wordfreq.text import decode
 
@@ -109,18 +109,37 @@ class WordCounter:
     The chunks may be cut anywhere, also inside a character. Bad bytes become U+FFFD as Unicode
     recommends (one for each maximal subpart) and are counted. Memory stays near `memory` bytes, as
     more distinct words than that go to sorted files in a temporary folder (`wordfreq.tally`).
+
+    Where the C kernel was built (`wordfreq.engine`), it counts, and only what needs ICU (long
+    pieces and, once each, different short ones) takes the way that all takes without it.
     """
 
     def __init__(self, *, memory: int = 256 << 20) -> None:
         self._pending = bytearray()
         self._pieces: Counter[bytes] = Counter()
         self._tally = Tally(memory=memory)
+        self._scanner = engine.new_scanner(self._tally.table)
         self._bytes = 0
         self._invalid = 0
 
     def feed(self, chunk: bytes) -> None:
         """Count the next bytes of the stream."""
         self._bytes += len(chunk)
+        if self._scanner is None:
+            self._feed_icu(chunk)
+            return
+        position = 0
+        while (position := self._scanner.feed(chunk, position)) < len(chunk):
+            self._take_over(self._scanner)
+
+    def _take_over(self, scanner: engine.Scanner) -> None:
+        """Do what the kernel left to ICU, and give it room to go on."""
+        self._pieces.update(scanner.take_pieces())
+        self._resolve()
+        self._feed_icu(scanner.take_foreign())
+        self._tally.make_room()
+
+    def _feed_icu(self, chunk: bytes) -> None:
         for start in range(0, len(chunk), _BLOCK):  # a huge chunk mustn't become huge lists
             self._pending += chunk[start : start + _BLOCK]
             if len(self._pending) >= _BLOCK:
@@ -128,6 +147,11 @@ class WordCounter:
 
     def finish(self) -> Counted:
         """Count what is left and return the result; the counter can't be used after that."""
+        if self._scanner is not None:
+            while not self._scanner.finish():
+                self._take_over(self._scanner)
+            self._take_over(self._scanner)
+            self._invalid += self._scanner.invalid
         self._count(bytes(self._pending))
         self._pending.clear()
         self._resolve()
@@ -224,7 +248,8 @@ def _word(segment: str) -> str:
         return word if any(map(str.isalnum, word)) else ""
     if not _word_character().search(segment):
         return ""
-    return icu.nfc(icu.lower(icu.nfc(_trimmed().sub("", segment))))
+    word = _trimmed().sub("", segment)
+    return word if _unchanging().fullmatch(word) else icu.nfc(icu.lower(icu.nfc(word)))
 
 
 _remembered_word = lru_cache(maxsize=1 << 15)(_word)
@@ -256,3 +281,10 @@ def _word_character() -> re.Pattern[str]:
 def _trimmed() -> re.Pattern[str]:
     trimmed = icu.regular_expression(TRIMMED_CHARACTERS)
     return re.compile(f"^{trimmed}+|{trimmed}+$")
+
+
+@lru_cache(maxsize=1)
+def _unchanging() -> re.Pattern[str]:
+    """Text that is in lower case and NFC whatever stands beside what, such as Han and Kana."""
+    unchanging = "[:NFC_Quick_Check=Yes:]&[:Canonical_Combining_Class=0:]"
+    return re.compile(icu.regular_expression(f"[{unchanging}-[:Changes_When_Lowercased:]]") + "+")

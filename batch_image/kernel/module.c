@@ -1,0 +1,108 @@
+/* The Python module wordfreq._kernel. For wordfreq.engine, wordfreq.tally and wordfreq.words. */
+#include "module.h"
+
+#include "classify.h"
+#include "unicode.h"
+
+bool random_key(uint64_t key[2])
+{
+    bool done = false;
+    char *bytes;
+    Py_ssize_t length;
+    PyObject *const os = PyImport_ImportModule("os");
+    PyObject *const random = os ? PyObject_CallMethod(os, "urandom", "i", 16) : NULL;
+    if (random && PyBytes_AsStringAndSize(random, &bytes, &length) == 0 && length == 16) {
+        key[0] = load64((const uint8_t *)bytes);
+        key[1] = load64((const uint8_t *)bytes + 8);
+        done = true;
+    }
+    Py_XDECREF(random);
+    Py_XDECREF(os);
+    return done;
+}
+
+bool refuse_busy(const struct table_object *table)
+{
+    if (table->busy)
+        PyErr_SetString(PyExc_RuntimeError, "another thread is using this table");
+    return table->busy;
+}
+
+PyObject *instance_of(PyTypeObject *type)
+{
+    const allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    return allocate(type, 0);
+}
+
+void free_instance(PyObject *self)
+{
+    PyTypeObject *const type = Py_TYPE(self);
+    const freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *const type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type && PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+        Py_DECREF(type);
+        return NULL;
+    }
+    return (PyTypeObject *)type;
+}
+
+static int module_exec(PyObject *module)
+{
+    struct module_state *const state = PyModule_GetState(module);
+    const char *const vectors = best_classifier() == portable_classifier() ? "portable" : "avx2";
+    if (!(state->table_type = add_type(module, &table_spec)) ||
+        !(state->cursor_type = add_type(module, &cursor_spec)) ||
+        !(state->scanner_type = add_type(module, &scanner_spec)) ||
+        PyModule_AddStringConstant(module, "UNICODE_TABLES", UNICODE_VERSION) < 0 ||
+        PyModule_AddStringConstant(module, "VECTORS", vectors) < 0)
+        return -1;
+    return 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    const struct module_state *const state = PyModule_GetState(module);
+    if (state) {
+        Py_VISIT(state->table_type);
+        Py_VISIT(state->cursor_type);
+        Py_VISIT(state->scanner_type);
+    }
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    struct module_state *const state = PyModule_GetState(module);
+    if (state) {
+        Py_CLEAR(state->table_type);
+        Py_CLEAR(state->cursor_type);
+        Py_CLEAR(state->scanner_type);
+    }
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "wordfreq._kernel",
+    .m_doc = "Counts words at the speed of the machine. Used through wordfreq.words.",
+    .m_size = sizeof(struct module_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void)
+{
+    return PyModuleDef_Init(&module_definition);
+}

@@ -1,0 +1,39 @@
+/* What the types of the Python module wordfreq._kernel have in common. */
+#ifndef WORDFREQ_MODULE_H
+#define WORDFREQ_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "table.h"
+
+struct module_state {
+    PyTypeObject *table_type, *cursor_type, *scanner_type;
+};
+
+struct table_object {
+    PyObject_HEAD
+    struct table table;
+    bool busy; /* a thread works on it without the GIL */
+};
+
+struct cursor_object {
+    PyObject_HEAD
+    struct table_object *owner;
+    struct entry *entries;
+    size_t next, count;
+    uint64_t changes; /* of the table when it was sorted */
+};
+
+/* Random numbers for a table, so that nobody can foresee its hashes. False: with an exception. */
+bool random_key(uint64_t key[2]);
+
+/* Whether another thread is at work on a table; then with an exception. */
+bool refuse_busy(const struct table_object *table);
+
+PyObject *instance_of(PyTypeObject *type);
+void free_instance(PyObject *self);
+
+extern PyType_Spec table_spec, cursor_spec, scanner_spec;
+
+#endif

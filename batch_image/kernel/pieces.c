@@ -1,0 +1,169 @@
+#include "pieces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bits.h"
+
+enum { AHEAD = 16 }; /* words between fetching a slot and using it */
+
+/* ---- buffers ---- */
+
+static bool append(struct buffer *buffer, const uint8_t *bytes, size_t length)
+{
+    if (buffer->size - buffer->length < length) {
+        size_t size = buffer->size ? buffer->size : 4 * BLOCK_BYTES;
+        while (size - buffer->length < length)
+            size *= 2;
+        uint8_t *const grown = realloc(buffer->bytes, size);
+        if (!grown)
+            return false;
+        buffer->bytes = grown;
+        buffer->size = size;
+    }
+    memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    return true;
+}
+
+static void drop_front(struct buffer *buffer, size_t length)
+{
+    buffer->length -= length;
+    memmove(buffer->bytes, buffer->bytes + length, buffer->length);
+}
+
+/* ---- words on their way to the table ---- */
+
+bool add_waiting(struct scanner *scanner)
+{
+    struct table *const words = scanner->words;
+    const size_t count8 = scanner->waiting8, count16 = scanner->waiting16;
+    if (!table_reserve(words, count8, count16))
+        return false;
+    for (size_t i = 0; i < count8; i++)
+        scanner->hashes8[i] = table_hash8(words, scanner->words8[i]);
+    for (size_t i = 0; i < count16; i++)
+        scanner->hashes16[i] =
+            table_hash16(words, scanner->words16[i][0], scanner->words16[i][1]);
+    for (size_t i = 0; i < count8; i++) {
+        prefetch(&words->slots8[(size_t)scanner->hashes8[i + AHEAD] & words->mask8]);
+        table_add8(words, scanner->hashes8[i], scanner->words8[i]);
+    }
+    for (size_t i = 0; i < count16; i++) {
+        prefetch(&words->slots16[(size_t)scanner->hashes16[i + AHEAD] & words->mask16]);
+        table_add16(words, scanner->hashes16[i], scanner->words16[i][0], scanner->words16[i][1]);
+    }
+    words->total += count8 + count16;
+    words->changes++;
+    scanner->waiting8 = scanner->waiting16 = 0;
+    return true;
+}
+
+/* The first `length` bytes, 1 to 8, of 8 that can be read. */
+static uint64_t load_word(const uint8_t *bytes, size_t length)
+{
+    return load64(bytes) & (~(uint64_t)0 >> (64 - 8 * length));
+}
+
+bool add_word(struct scanner *scanner, const uint8_t *word, size_t length)
+{
+    if (length > 16)
+        return table_add(scanner->words, word, length, 1);
+    if (scanner->waiting8 == MOST_WAITING || scanner->waiting16 == MOST_WAITING)
+        if (!add_waiting(scanner))
+            return false;
+    if (length <= 8) {
+        scanner->words8[scanner->waiting8++] = load_word(word, length);
+    } else {
+        uint64_t *const key = scanner->words16[scanner->waiting16++];
+        key[0] = load64(word);
+        key[1] = load_word(word + 8, length - 8);
+    }
+    return true;
+}
+
+/* ---- pieces that hold more than ASCII, or are long ---- */
+
+bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+{
+    struct piece_words *const found = &scanner->found;
+    if (!scanner->unicode || !find_words(piece, length, found))
+        return table_add(&scanner->pieces, piece, length, 1);
+    for (size_t i = 0; i < found->count; i++) {
+        const struct word_span word = found->words[i];
+        if (!add_word(scanner, found->text + word.start, word.end - word.start))
+            return false;
+    }
+    scanner->invalid += found->invalid;
+    return true;
+}
+
+/* Bytes of the first `limit` code points, or 0 if there are no more than `limit`. What is there
+ * behind them also says that the last of them is complete. */
+static size_t window_length(const struct buffer *piece, size_t limit)
+{
+    const uint8_t *next = piece->bytes, *const end = next + piece->length;
+    for (size_t count = 0; count < limit && next < end; count++) {
+        uint32_t code_point;
+        bool valid;
+        next += decode_code_point(next, end, &code_point, &valid);
+    }
+    return next < end ? (size_t)(next - piece->bytes) : 0;
+}
+
+/* Bytes of the next window of a long piece (words.py, `_windows`), or 0: ICU has to cut it. */
+static size_t cut_window(struct scanner *scanner, size_t window)
+{
+    struct buffer *const piece = &scanner->long_piece;
+    if (!scanner->unicode || !find_words(piece->bytes, window, &scanner->found) ||
+        scanner->found.paired)
+        return 0;
+    if (scanner->found.cut)
+        return scanner->found.cut;
+    return window_length(piece, PIECE_LIMIT - PIECE_MARGIN);
+}
+
+static bool to_foreign(struct scanner *scanner)
+{
+    struct buffer *const piece = &scanner->long_piece;
+    const bool added = append(&scanner->foreign, piece->bytes, piece->length);
+    piece->length = 0;
+    return added;
+}
+
+/* Counts the windows of the long piece that can't change any more. */
+static bool count_windows(struct scanner *scanner)
+{
+    struct buffer *const piece = &scanner->long_piece;
+    size_t window;
+    while (!scanner->in_foreign && (window = window_length(piece, PIECE_LIMIT)) > 0) {
+        const size_t cut = cut_window(scanner, window);
+        if (!cut) {
+            scanner->in_foreign = true;
+        } else {
+            if (!count_piece(scanner, piece->bytes, cut))
+                return false;
+            drop_front(piece, cut);
+        }
+    }
+    return !scanner->in_foreign || to_foreign(scanner);
+}
+
+bool extend_long_piece(struct scanner *scanner, const uint8_t *bytes, size_t length)
+{
+    scanner->in_long_piece = true;
+    return append(&scanner->long_piece, bytes, length) && count_windows(scanner);
+}
+
+bool end_long_piece(struct scanner *scanner)
+{
+    struct buffer *const piece = &scanner->long_piece;
+    bool counted = true;
+    if (scanner->in_foreign)
+        counted = append(&scanner->foreign, (const uint8_t *)"\n", 1);
+    else if (piece->length)
+        counted = count_piece(scanner, piece->bytes, piece->length);
+    piece->length = 0;
+    scanner->in_long_piece = scanner->in_foreign = false;
+    return counted;
+}

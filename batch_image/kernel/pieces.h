@@ -1,0 +1,21 @@
+/* What scanner.c does with what it found: words, and pieces that hold more than ASCII or are long.
+ * All return false if there isn't enough memory. */
+#ifndef WORDFREQ_PIECES_H
+#define WORDFREQ_PIECES_H
+
+#include "scanner.h"
+
+/* Has a word without zero bytes added; 16 bytes can be read from its start. */
+bool add_word(struct scanner *scanner, const uint8_t *word, size_t length);
+
+/* Adds the words that wait. Their slots are fetched ahead, all at the same time. */
+bool add_waiting(struct scanner *scanner);
+
+/* Counts the words of a piece of at most PIECE_LIMIT code points. */
+bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length);
+
+/* Begins or goes on with a piece of any length, and ends it. */
+bool extend_long_piece(struct scanner *scanner, const uint8_t *bytes, size_t length);
+bool end_long_piece(struct scanner *scanner);
+
+#endif

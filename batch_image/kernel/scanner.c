@@ -1,0 +1,346 @@
+#include "scanner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bits.h"
+#include "pieces.h"
+
+/* When to have the work for ICU taken away: different pieces, and bytes of either kind. */
+enum { MOST_PIECES = 1 << 16, MOST_FOREIGN_BYTES = 4 << 20 };
+
+/* A block's words never take more memory than table_is_full foresees: lower case grows by half. */
+_Static_assert(BLOCK_BYTES * 3 / 2 <= TABLE_STEP, "block too large");
+
+/* ---- set up ---- */
+
+struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct icu *icu)
+{
+    /* Zeroed, as some arrays are read a little behind what was written; a short text doesn't touch
+     * most of it. */
+    struct scanner *const scanner = calloc(1, sizeof *scanner);
+    if (scanner && !table_init(&scanner->pieces, key, SIZE_MAX)) {
+        free(scanner);
+        return NULL;
+    }
+    if (scanner) {
+        scanner->words = words;
+        scanner->icu = icu;
+        scanner->classify = best_classifier();
+    }
+    return scanner;
+}
+
+void scanner_free(struct scanner *scanner)
+{
+    table_free(&scanner->pieces);
+    if (scanner->icu)
+        icu_free(scanner->icu);
+    free(scanner->resolved);
+    free(scanner->foreign.bytes);
+    free(scanner->long_piece.bytes);
+    free(scanner);
+}
+
+/* ---- blocks ---- */
+
+static size_t first_blank(const struct scanner *scanner, size_t start, size_t end)
+{
+    uint64_t skipped = low_bits(start % 64);
+    for (size_t i = start / 64; i * 64 < end; i++, skipped = 0) {
+        const uint64_t blanks = scanner->masks[i].blanks & ~skipped;
+        if (blanks) {
+            const size_t found = i * 64 + lowest_bit(blanks);
+            return found < end ? found : end;
+        }
+    }
+    return end;
+}
+
+/* The position behind the last blank of [0, end), or 0. */
+static size_t behind_last_blank(const struct scanner *scanner, size_t end)
+{
+    for (size_t i = (end + 63) / 64; i-- > 0;) {
+        const uint64_t blanks = scanner->masks[i].blanks & low_bits(end - i * 64);
+        if (blanks)
+            return i * 64 + highest_bit(blanks) + 1;
+    }
+    return 0;
+}
+
+/* Whether a piece of [start, end) may be longer than PIECE_LIMIT bytes: it would fill more than
+ * PIECE_LIMIT / 64 - 2 masks in a row. */
+static bool may_hold_long_piece(const struct scanner *scanner, size_t start, size_t end)
+{
+    unsigned without = 0;
+    for (size_t i = start / 64; i * 64 < end; i++) {
+        without = scanner->masks[i].blanks ? 0 : without + 1;
+        if (without > PIECE_LIMIT / 64 - 2)
+            return true;
+    }
+    return false;
+}
+
+static bool count_pieces_singly(struct scanner *scanner, size_t start, size_t end)
+{
+    bool counted = true;
+    while (counted && start < end) {
+        const size_t stop = first_blank(scanner, start, end), length = stop - start;
+        if (length > PIECE_LIMIT)
+            counted = extend_long_piece(scanner, scanner->lower + start, length) &&
+                      end_long_piece(scanner);
+        else if (length)
+            counted = count_piece(scanner, scanner->lower + start, length);
+        start = stop + 1;
+    }
+    return counted;
+}
+
+static void clear_words(struct scanner *scanner, size_t start, size_t end)
+{
+    for (size_t i = start / 64; i * 64 < end; i++) {
+        uint64_t kept = 0;
+        if (i * 64 < start)
+            kept |= low_bits(start - i * 64);
+        if (end < i * 64 + 64)
+            kept |= ~low_bits(end - i * 64);
+        scanner->in_words[i] &= kept;
+    }
+}
+
+/* Marks the characters of ASCII words (UAX #29: WB5 to WB13). Returns whether there are others. */
+static bool mark_words(struct scanner *scanner, size_t first, size_t last)
+{
+    uint64_t letter_before = 0, digit_before = 0, high = 0;
+    for (size_t i = first; i <= last; i++) {
+        const struct masks *const these = &scanner->masks[i];
+        const uint64_t letters = these->letters, digits = these->digits;
+        const uint64_t between_letters = (letters << 1 | letter_before) &
+                                         (letters >> 1 | these[1].letters << 63);
+        const uint64_t between_digits = (digits << 1 | digit_before) &
+                                        (digits >> 1 | these[1].digits << 63);
+        scanner->in_words[i] = letters | digits | these->joiners |
+                               ((these->mid_both | these->mid_letter) & between_letters) |
+                               ((these->mid_both | these->mid_number) & between_digits);
+        letter_before = letters >> 63;
+        digit_before = digits >> 63;
+        high |= these->high;
+    }
+    return high != 0;
+}
+
+/* Counts the pieces with bytes that aren't ASCII, and unmarks their ASCII words. */
+static bool count_high_pieces(struct scanner *scanner, size_t first, size_t last, size_t end)
+{
+    size_t done = 0; /* where the last such piece ended */
+    for (size_t i = first; i <= last; i++) {
+        uint64_t high = scanner->masks[i].high;
+        while (high) {
+            const size_t at = i * 64 + lowest_bit(high);
+            high &= high - 1;
+            if (at < done)
+                continue;
+            const size_t start = behind_last_blank(scanner, at);
+            done = first_blank(scanner, at, end);
+            clear_words(scanner, start, done);
+            if (!count_piece(scanner, scanner->lower + start, done - start))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Unmarks runs of nothing but `_`. */
+static void drop_bare_joiners(struct scanner *scanner, size_t first, size_t last, size_t end)
+{
+    uint64_t before = 0;
+    for (size_t i = first; i <= last; i++) {
+        const uint64_t in_words = scanner->in_words[i];
+        uint64_t starts = in_words & ~(in_words << 1 | before) & scanner->masks[i].joiners;
+        before = in_words >> 63;
+        for (; starts; starts &= starts - 1) {
+            const size_t start = i * 64 + lowest_bit(starts);
+            size_t stop = start;
+            while (stop < end && scanner->lower[stop] == '_')
+                stop++;
+            if (stop == end || !(scanner->in_words[stop / 64] >> stop % 64 & 1))
+                clear_words(scanner, start, stop);
+        }
+    }
+}
+
+/* Lists where words start and end. Returns how many words there are. */
+static size_t find_edges(struct scanner *scanner, size_t first, size_t last)
+{
+    uint64_t before = 0;
+    size_t count = 0;
+    for (size_t i = first; i <= last; i++) {
+        const uint64_t in_words = scanner->in_words[i];
+        uint64_t edges = in_words ^ (in_words << 1 | before);
+        uint16_t *next = scanner->edges + count;
+        before = in_words >> 63;
+        count += count_bits(edges);
+        while (edges) { /* always 8, as a branch that isn't foreseen costs more than idle steps */
+            for (unsigned j = 0; j < 8; j++) {
+                next[j] = (uint16_t)(i * 64 + (edges ? lowest_bit(edges) : 0));
+                edges &= edges - 1;
+            }
+            next += 8;
+        }
+    }
+    if (before)
+        scanner->edges[count++] = (uint16_t)((last + 1) * 64);
+    return count / 2;
+}
+
+static bool count_words(struct scanner *scanner, size_t count)
+{
+    const uint16_t *const edges = scanner->edges;
+    size_t shorts = scanner->waiting8, others = 0;
+
+    if (shorts + count > MOST_WAITING) {
+        if (!add_waiting(scanner))
+            return false;
+        shorts = 0;
+    }
+    for (size_t i = 0; i < count; i++) { /* without branches */
+        const size_t start = edges[2 * i], length = (size_t)(edges[2 * i + 1] - start);
+        const uint64_t unused = (64 - 8 * length) & 63; /* bits; without meaning above 8 bytes */
+        const size_t is_short = length <= 8;
+        scanner->words8[shorts] = load64(scanner->lower + start) & (~(uint64_t)0 >> unused);
+        scanner->other_words[others] = (uint16_t)(2 * i);
+        shorts += is_short;
+        others += !is_short;
+    }
+    scanner->waiting8 = shorts;
+    for (size_t i = 0; i < others; i++) {
+        const size_t start = edges[scanner->other_words[i]];
+        const size_t length = edges[scanner->other_words[i] + 1] - start;
+        if (!add_word(scanner, scanner->lower + start, length))
+            return false;
+    }
+    return true;
+}
+
+/* Counts the whole pieces of [start, end). */
+static bool count_pieces(struct scanner *scanner, size_t start, size_t end)
+{
+    const size_t first = start / 64, last = (end - 1) / 64;
+    if (may_hold_long_piece(scanner, start, end))
+        return count_pieces_singly(scanner, start, end);
+    for (size_t i = first; i <= last; i++) {
+        uint64_t outside = i == first ? low_bits(start % 64) : 0;
+        if (end < i * 64 + 64)
+            outside |= ~low_bits(end - i * 64);
+        if (!outside)
+            continue;
+        scanner->masks[i].letters &= ~outside;
+        scanner->masks[i].digits &= ~outside;
+        scanner->masks[i].joiners &= ~outside;
+        scanner->masks[i].high &= ~outside;
+    }
+    if (mark_words(scanner, first, last) && !count_high_pieces(scanner, first, last, end))
+        return false;
+    drop_bare_joiners(scanner, first, last, end);
+    return count_words(scanner, find_edges(scanner, first, last));
+}
+
+/* Counts what is complete in the block: all of it if the stream ends. */
+static bool count_block(struct scanner *scanner, bool ends)
+{
+    const size_t filled = scanner->filled, blocks = (filled + 63) / 64;
+    size_t start = 0;
+
+    memset(scanner->block + filled, ' ', blocks * 64 - filled);
+    scanner->classify(scanner->block, blocks, scanner->lower, scanner->masks);
+    scanner->masks[blocks] = (struct masks){0};
+    scanner->filled = 0;
+    const size_t end = ends ? filled : behind_last_blank(scanner, filled);
+    if (scanner->in_long_piece || (!end && filled == BLOCK_BYTES)) {
+        start = first_blank(scanner, 0, filled);
+        if (!extend_long_piece(scanner, scanner->lower, start))
+            return false;
+        if (start == filled && !ends)
+            return add_waiting(scanner);
+        if (!end_long_piece(scanner))
+            return false;
+    }
+    if (start < end && !count_pieces(scanner, start, end))
+        return false;
+    scanner->filled = filled - end;
+    memmove(scanner->block, scanner->block + end, scanner->filled);
+    return add_waiting(scanner);
+}
+
+/* ---- the stream ---- */
+
+static bool has_many_pieces(const struct scanner *scanner)
+{
+    const struct table *const pieces = &scanner->pieces;
+    return table_distinct(pieces) > MOST_PIECES || pieces->bytes_used > MOST_FOREIGN_BYTES;
+}
+
+/* Has ICU count the pieces, as long as there is room for their words. */
+static enum scan_result resolve_pieces(struct scanner *scanner)
+{
+    struct table *const pieces = &scanner->pieces;
+    if (!scanner->resolved) {
+        scanner->resolved_count = 0;
+        scanner->resolved_size = table_distinct(pieces);
+        scanner->resolved = table_entries(pieces);
+        if (!scanner->resolved)
+            return SCAN_NO_MEMORY;
+    }
+    for (; scanner->resolved_count < scanner->resolved_size; scanner->resolved_count++) {
+        uint8_t buffer[16];
+        size_t length;
+        uint64_t times;
+        if (table_is_full(scanner->words))
+            return SCAN_FULL;
+        const uint64_t reference = scanner->resolved[scanner->resolved_count].reference;
+        const uint8_t *const piece = table_word(pieces, reference, buffer, &length, &times);
+        const enum icu_result result = icu_count(scanner->icu, piece, length, times,
+                                                 scanner->words, &scanner->invalid);
+        if (result != ICU_DONE)
+            return result == ICU_FAILED ? SCAN_ICU_FAILED : SCAN_NO_MEMORY;
+    }
+    free(scanner->resolved);
+    scanner->resolved = NULL;
+    return table_clear(pieces) ? SCAN_DONE : SCAN_NO_MEMORY;
+}
+
+enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
+                              size_t *used)
+{
+    *used = 0;
+    while (*used < length) {
+        const size_t room = BLOCK_BYTES - scanner->filled, left = length - *used;
+        const size_t taken = left < room ? left : room;
+        if (scanner->icu && (scanner->resolved || has_many_pieces(scanner))) {
+            const enum scan_result result = resolve_pieces(scanner);
+            if (result != SCAN_DONE)
+                return result;
+        }
+        if (has_many_pieces(scanner) || scanner->foreign.length > MOST_FOREIGN_BYTES ||
+            table_is_full(scanner->words))
+            return SCAN_FULL;
+        memcpy(scanner->block + scanner->filled, bytes + *used, taken);
+        scanner->filled += taken;
+        *used += taken;
+        if (scanner->filled == BLOCK_BYTES && !count_block(scanner, false))
+            return SCAN_NO_MEMORY;
+    }
+    return SCAN_DONE;
+}
+
+enum scan_result scanner_finish(struct scanner *scanner)
+{
+    if (scanner->resolved) { /* the pieces mustn't change before that is done */
+        const enum scan_result result = resolve_pieces(scanner);
+        if (result != SCAN_DONE)
+            return result;
+    }
+    if (!count_block(scanner, true))
+        return SCAN_NO_MEMORY;
+    return scanner->icu ? resolve_pieces(scanner) : SCAN_DONE;
+}

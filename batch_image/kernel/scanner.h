@@ -1,0 +1,76 @@
+/* The words of a byte stream, counted by the rules of wordfreq/words.py. */
+#ifndef WORDFREQ_SCANNER_H
+#define WORDFREQ_SCANNER_H
+
+#include "classify.h"
+#include "icu.h"
+#include "table.h"
+#include "unicode.h"
+
+/* Bytes taken at a time. */
+#define BLOCK_BYTES 8192
+#define BLOCK_MASKS (BLOCK_BYTES / 64)
+/* Words are read 8 bytes at a time. */
+#define BLOCK_SLACK 64
+/* Words of one character, separators of one. */
+#define BLOCK_WORDS (BLOCK_BYTES / 2 + 1)
+#define MOST_WAITING BLOCK_WORDS
+
+/* A growing string of bytes. */
+struct buffer {
+    uint8_t *bytes;
+    size_t length, size;
+};
+
+struct scanner {
+    struct table *words;
+    classifier *classify;
+    bool unicode; /* whether text that isn't ASCII is handled here */
+
+    /* What ICU has to do: pieces of at most PIECE_LIMIT code points, each different one once; */
+    struct table pieces;
+    struct icu *icu;           /* to do it here; NULL: the caller takes them away */
+    struct entry *resolved;    /* the pieces while that is under way, */
+    size_t resolved_count;     /* how many are done, */
+    size_t resolved_size;      /* and of how many */
+    /* and long pieces from the window on that needs it, a line each. The last may be unfinished. */
+    struct buffer foreign;
+
+    uint64_t invalid; /* bytes that were no UTF-8, not counting those of pieces and foreign */
+
+    /* A piece of more than PIECE_LIMIT bytes, from the window on that isn't counted yet. */
+    struct buffer long_piece;
+    bool in_long_piece;
+    bool in_foreign; /* the rest of the long piece goes to `foreign` */
+
+    size_t filled; /* bytes of the block that wait for the end of their piece */
+    uint8_t block[BLOCK_BYTES + BLOCK_SLACK];
+    uint8_t lower[BLOCK_BYTES + BLOCK_SLACK];
+    struct masks masks[BLOCK_MASKS + 1]; /* one more, empty, to look ahead to */
+    uint64_t in_words[BLOCK_MASKS];
+    uint16_t edges[2 * BLOCK_WORDS + 64]; /* start, end, start, ... */
+    uint16_t other_words[BLOCK_WORDS + BLOCK_SLACK]; /* indices of their starts in `edges` */
+
+    /* Words on their way to the table: those of up to 8 bytes, and of up to 16. */
+    size_t waiting8, waiting16;
+    uint64_t words8[MOST_WAITING + BLOCK_SLACK], hashes8[MOST_WAITING + BLOCK_SLACK];
+    uint64_t words16[MOST_WAITING + BLOCK_SLACK][2], hashes16[MOST_WAITING + BLOCK_SLACK];
+
+    struct piece_words found;
+};
+
+enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY, SCAN_ICU_FAILED };
+
+/* A scanner that adds to `words`; NULL without memory. It owns `icu`, which may be NULL. */
+struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct icu *icu);
+void scanner_free(struct scanner *scanner);
+
+/* Counts the next bytes of the stream; *used says how many were taken. SCAN_FULL: the words, the
+ * pieces or the foreign text have to be taken away before the rest can be counted. */
+enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
+                              size_t *used);
+
+/* Counts what is left at the end of the stream. SCAN_FULL: call it again when there is room. */
+enum scan_result scanner_finish(struct scanner *scanner);
+
+#endif

@@ -1,0 +1,241 @@
+/* The Python type wordfreq._kernel.Scanner. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "module.h"
+#include "scanner.h"
+
+struct scanner_object {
+    PyObject_HEAD
+    struct table_object *words;
+    struct scanner *scanner;
+};
+
+/* Takes the addresses of ICU's functions: a tuple in the order of struct icu_functions. */
+static struct icu *icu_from(PyObject *addresses)
+{
+    enum { COUNT = 7 };
+    void *found[COUNT];
+    if (!PyTuple_Check(addresses) || PyTuple_Size(addresses) != COUNT) {
+        PyErr_SetString(PyExc_TypeError, "icu is a tuple of 7 addresses");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < COUNT; i++) {
+        found[i] = PyLong_AsVoidPtr(PyTuple_GetItem(addresses, i));
+        if (!found[i]) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "an address is 0");
+            return NULL;
+        }
+    }
+    struct icu_functions functions;
+    _Static_assert(sizeof functions == sizeof found, "all of its members are addresses");
+    memcpy(&functions, found, sizeof functions);
+    struct icu *const icu = icu_new(&functions);
+    if (!icu)
+        PyErr_NoMemory();
+    return icu;
+}
+
+/* Sets the exception for a scan that went wrong. */
+static bool refuse_failed(enum scan_result result)
+{
+    if (result == SCAN_NO_MEMORY)
+        PyErr_NoMemory();
+    else if (result == SCAN_ICU_FAILED)
+        PyErr_SetString(PyExc_RuntimeError, "ICU failed to cut a text into words");
+    return result == SCAN_NO_MEMORY || result == SCAN_ICU_FAILED;
+}
+
+static PyObject *new_scanner(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"table", "unicode", "portable", "icu", NULL};
+    const struct module_state *const state = PyType_GetModuleState(type);
+    PyObject *words, *functions = Py_None;
+    int unicode, portable = 0;
+    uint64_t key[2];
+    struct icu *icu = NULL;
+    if (!state ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!p|pO:Scanner", names, state->table_type,
+                                     &words, &unicode, &portable, &functions) ||
+        !random_key(key) || (functions != Py_None && !(icu = icu_from(functions))))
+        return NULL;
+    struct scanner_object *const self = (struct scanner_object *)instance_of(type);
+    if (!self) {
+        if (icu)
+            icu_free(icu);
+        return NULL;
+    }
+    self->words = (struct table_object *)Py_NewRef(words);
+    self->scanner = scanner_new(&self->words->table, key, icu);
+    if (!self->scanner) {
+        if (icu)
+            icu_free(icu);
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->scanner->unicode = unicode;
+    if (portable)
+        self->scanner->classify = portable_classifier();
+    return (PyObject *)self;
+}
+
+static void scanner_dealloc(PyObject *object)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    if (self->scanner)
+        scanner_free(self->scanner);
+    Py_XDECREF(self->words);
+    free_instance(object);
+}
+
+PyDoc_STRVAR(scanner_feed_doc,
+             "feed(chunk, start, /)\n--\n\n"
+             "Count the bytes of `chunk` from `start` on; return the position reached.\n\n"
+             "Before the end, that means: make room in the table, call take_pieces and\n"
+             "take_foreign, and go on from there.");
+
+static PyObject *scanner_feed_method(PyObject *object, PyObject *args)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    const char *chunk;
+    Py_ssize_t length, start;
+    PyObject *bytes;
+    size_t used;
+    enum scan_result result;
+    if (!PyArg_ParseTuple(args, "Sn:feed", &bytes, &start) ||
+        PyBytes_AsStringAndSize(bytes, (char **)&chunk, &length) < 0 || refuse_busy(self->words))
+        return NULL;
+    if (start < 0 || start > length) {
+        PyErr_SetString(PyExc_ValueError, "start is outside the chunk");
+        return NULL;
+    }
+    self->words->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    result = scanner_feed(self->scanner, (const uint8_t *)chunk + start, (size_t)(length - start),
+                          &used);
+    Py_END_ALLOW_THREADS
+    self->words->busy = false;
+    if (refuse_failed(result))
+        return NULL;
+    return PyLong_FromSsize_t(start + (Py_ssize_t)used);
+}
+
+PyDoc_STRVAR(scanner_finish_doc,
+             "finish()\n--\n\n"
+             "Count what is left at the end of the stream. Returns whether that is all: if not,\n"
+             "make room in the table and call it again.");
+
+static PyObject *scanner_finish_method(PyObject *object, PyObject *unused)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    enum scan_result result;
+    (void)unused;
+    if (refuse_busy(self->words))
+        return NULL;
+    self->words->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    result = scanner_finish(self->scanner);
+    Py_END_ALLOW_THREADS
+    self->words->busy = false;
+    if (refuse_failed(result))
+        return NULL;
+    return PyBool_FromLong(result == SCAN_DONE);
+}
+
+PyDoc_STRVAR(scanner_take_pieces_doc,
+             "take_pieces()\n--\n\n"
+             "Return and forget the pieces that ICU has to cut, with how often each was there:\n"
+             "none if the scanner calls ICU itself.");
+
+static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    (void)unused;
+    if (refuse_busy(self->words))
+        return NULL;
+    if (self->scanner->icu)
+        return PyDict_New();
+    struct table *const pieces = &self->scanner->pieces;
+    const size_t distinct = table_distinct(pieces);
+    struct entry *const entries = table_entries(pieces);
+    PyObject *taken = entries ? PyDict_New() : PyErr_NoMemory();
+    for (size_t i = 0; taken && i < distinct; i++) {
+        uint8_t buffer[16];
+        size_t length;
+        uint64_t count;
+        const uint8_t *const piece =
+            table_word(pieces, entries[i].reference, buffer, &length, &count);
+        PyObject *const key = PyBytes_FromStringAndSize((const char *)piece, (Py_ssize_t)length);
+        PyObject *const value = key ? PyLong_FromUnsignedLongLong(count) : NULL;
+        if (!value || PyDict_SetItem(taken, key, value) < 0)
+            Py_CLEAR(taken);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    free(entries);
+    if (taken && !table_clear(pieces)) {
+        Py_DECREF(taken);
+        return PyErr_NoMemory();
+    }
+    return taken;
+}
+
+PyDoc_STRVAR(scanner_take_foreign_doc,
+             "take_foreign()\n--\n\n"
+             "Return and forget the text of long pieces that ICU has to cut: a stream of its own,\n"
+             "a line for each piece, of which the next call returns the continuation.");
+
+static PyObject *scanner_take_foreign(PyObject *object, PyObject *unused)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    (void)unused;
+    if (refuse_busy(self->words))
+        return NULL;
+    struct buffer *const foreign = &self->scanner->foreign;
+    PyObject *const taken =
+        PyBytes_FromStringAndSize((const char *)foreign->bytes, (Py_ssize_t)foreign->length);
+    if (taken)
+        foreign->length = 0;
+    return taken;
+}
+
+static PyObject *scanner_invalid(PyObject *object, void *unused)
+{
+    const struct scanner_object *const self = (struct scanner_object *)object;
+    (void)unused;
+    return refuse_busy(self->words) ? NULL : PyLong_FromUnsignedLongLong(self->scanner->invalid);
+}
+
+static PyMethodDef scanner_methods[] = {
+    {"feed", scanner_feed_method, METH_VARARGS, scanner_feed_doc},
+    {"finish", scanner_finish_method, METH_NOARGS, scanner_finish_doc},
+    {"take_pieces", scanner_take_pieces, METH_NOARGS, scanner_take_pieces_doc},
+    {"take_foreign", scanner_take_foreign, METH_NOARGS, scanner_take_foreign_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef scanner_attributes[] = {
+    {"invalid", scanner_invalid, NULL, "Bytes counted here that were no UTF-8.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot scanner_slots[] = {
+    {Py_tp_doc, "Scanner(table, unicode, portable=False, icu=None)\n--\n\n"
+                "Counts the words of one stream into `table`. With `unicode` false, ICU has to do\n"
+                "everything that isn't ASCII. `portable`: without the machine's vector unit.\n"
+                "`icu`: addresses in ICU (`wordfreq.icu.addresses`), so that only long pieces\n"
+                "are left for the caller."},
+    {Py_tp_new, new_scanner},
+    {Py_tp_dealloc, scanner_dealloc},
+    {Py_tp_methods, scanner_methods},
+    {Py_tp_getset, scanner_attributes},
+    {0, NULL},
+};
+
+PyType_Spec scanner_spec = {
+    .name = "wordfreq._kernel.Scanner",
+    .basicsize = sizeof(struct scanner_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = scanner_slots,
+};

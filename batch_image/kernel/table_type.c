@@ -1,0 +1,350 @@
+/* The Python types wordfreq._kernel.Table and Cursor. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "module.h"
+
+static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"memory", NULL};
+    uint64_t key[2];
+    Py_ssize_t memory;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Table", names, &memory) || !random_key(key))
+        return NULL;
+    struct table_object *const self = (struct table_object *)instance_of(type);
+    if (self && !table_init(&self->table, key, memory > 0 ? (size_t)memory : 0)) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void table_dealloc(PyObject *self)
+{
+    table_free(&((struct table_object *)self)->table);
+    free_instance(self);
+}
+
+/* Adds one item. False: with an exception. */
+static bool add_item(struct table *table, PyObject *item)
+{
+    PyObject *word;
+    unsigned long long count;
+    Py_ssize_t length;
+    if (!PyTuple_Check(item) || PyTuple_Size(item) != 2) {
+        PyErr_SetString(PyExc_TypeError, "an item is a tuple of a word and its count");
+        return false;
+    }
+    word = PyTuple_GetItem(item, 0);
+    count = PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, 1));
+    if (count == (unsigned long long)-1 && PyErr_Occurred())
+        return false;
+    const char *const bytes = PyUnicode_AsUTF8AndSize(word, &length);
+    if (!bytes)
+        return false;
+    if ((unsigned long long)length > UINT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a word is longer than 4 GiB");
+        return false;
+    }
+    if (!table_add(table, (const uint8_t *)bytes, (size_t)length, count)) {
+        PyErr_NoMemory();
+        return false;
+    }
+    return true;
+}
+
+static bool refuse_changed(const struct cursor_object *self);
+
+/* Adds what a cursor over another table has left, without making Python objects of it. */
+static PyObject *add_cursor(struct table_object *self, struct cursor_object *from)
+{
+    size_t bytes = TABLE_STEP;
+    if (refuse_busy(self) || refuse_changed(from))
+        return NULL;
+    if (from->owner == self) {
+        PyErr_SetString(PyExc_ValueError, "a table can't be added to itself");
+        return NULL;
+    }
+    while (from->next < from->count) {
+        uint8_t buffer[16];
+        size_t length;
+        uint64_t count;
+        if (bytes >= TABLE_STEP) { /* looked at now and then */
+            bytes = 0;
+            if (table_is_full(&self->table))
+                Py_RETURN_FALSE;
+        }
+        const uint8_t *const word = table_word(
+            &from->owner->table, from->entries[from->next].reference, buffer, &length, &count);
+        if (!table_add(&self->table, word, length, count))
+            return PyErr_NoMemory();
+        from->next++;
+        bytes += 16 + length;
+    }
+    Py_RETURN_TRUE;
+}
+
+PyDoc_STRVAR(table_add_doc,
+             "add(items, /)\n--\n\n"
+             "Add the (word, count) tuples of an iterator until the memory is used up.\n\n"
+             "Returns whether all were added; if not, the iterator has the others still.");
+
+static PyObject *table_add_method(PyObject *object, PyObject *items)
+{
+    struct table_object *const self = (struct table_object *)object;
+    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
+    if (state && Py_IS_TYPE(items, state->cursor_type))
+        return add_cursor(self, (struct cursor_object *)items);
+    PyObject *item;
+    size_t bytes = TABLE_STEP;
+    if (!PyIter_Check(items)) {
+        PyErr_SetString(PyExc_TypeError, "add takes an iterator");
+        return NULL;
+    }
+    for (;;) {
+        if (refuse_busy(self)) /* getting an item may have run anything */
+            return NULL;
+        if (bytes >= TABLE_STEP) { /* looked at now and then */
+            bytes = 0;
+            if (table_is_full(&self->table))
+                Py_RETURN_FALSE;
+        }
+        item = PyIter_Next(items);
+        if (!item)
+            break;
+        const size_t before = self->table.bytes_used;
+        const bool added = !refuse_busy(self) && add_item(&self->table, item);
+        Py_DECREF(item);
+        if (!added)
+            return NULL;
+        bytes += 16 + self->table.bytes_used - before;
+    }
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
+PyDoc_STRVAR(table_clear_doc, "clear()\n--\n\nForget all words.");
+
+static PyObject *table_clear_method(PyObject *object, PyObject *unused)
+{
+    struct table_object *const self = (struct table_object *)object;
+    (void)unused;
+    if (refuse_busy(self))
+        return NULL;
+    if (!table_clear(&self->table))
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *sorted_cursor(struct table_object *table, bool by_count)
+{
+    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(table));
+    struct entry *entries;
+    if (!state || refuse_busy(table))
+        return NULL;
+    table->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    entries = table_sorted(&table->table, by_count);
+    Py_END_ALLOW_THREADS
+    table->busy = false;
+    if (!entries)
+        return PyErr_NoMemory();
+    struct cursor_object *const cursor =
+        (struct cursor_object *)instance_of(state->cursor_type);
+    if (!cursor) {
+        free(entries);
+        return NULL;
+    }
+    cursor->owner = (struct table_object *)Py_NewRef((PyObject *)table);
+    cursor->entries = entries;
+    cursor->count = table_distinct(&table->table);
+    cursor->changes = table->table.changes;
+    return (PyObject *)cursor;
+}
+
+PyDoc_STRVAR(table_by_word_doc,
+             "by_word()\n--\n\nReturn a Cursor over the words in the order of their bytes.");
+
+static PyObject *table_by_word(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return sorted_cursor((struct table_object *)self, false);
+}
+
+PyDoc_STRVAR(table_by_count_doc,
+             "by_count()\n--\n\n"
+             "Return a Cursor over the words by count, highest first, then by their bytes.");
+
+static PyObject *table_by_count(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return sorted_cursor((struct table_object *)self, true);
+}
+
+static PyObject *table_total(PyObject *object, void *unused)
+{
+    const struct table_object *const self = (struct table_object *)object;
+    (void)unused;
+    return refuse_busy(self) ? NULL : PyLong_FromUnsignedLongLong(self->table.total);
+}
+
+static PyObject *table_full(PyObject *object, void *unused)
+{
+    const struct table_object *const self = (struct table_object *)object;
+    (void)unused;
+    return refuse_busy(self) ? NULL : PyBool_FromLong(table_is_full(&self->table));
+}
+
+static Py_ssize_t table_length(PyObject *object)
+{
+    const struct table_object *const self = (struct table_object *)object;
+    return refuse_busy(self) ? -1 : (Py_ssize_t)table_distinct(&self->table);
+}
+
+static PyMethodDef table_methods[] = {
+    {"add", table_add_method, METH_O, table_add_doc},
+    {"clear", table_clear_method, METH_NOARGS, table_clear_doc},
+    {"by_word", table_by_word, METH_NOARGS, table_by_word_doc},
+    {"by_count", table_by_count, METH_NOARGS, table_by_count_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef table_attributes[] = {
+    {"total", table_total, NULL, "Sum of the counts.", NULL},
+    {"full", table_full, NULL, "Whether its memory is used up.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot table_slots[] = {
+    {Py_tp_doc, "Table(memory)\n--\n\nCounts by word, in about `memory` bytes."},
+    {Py_tp_new, table_new},
+    {Py_tp_dealloc, table_dealloc},
+    {Py_tp_methods, table_methods},
+    {Py_tp_getset, table_attributes},
+    {Py_mp_length, table_length},
+    {0, NULL},
+};
+
+PyType_Spec table_spec = {
+    .name = "wordfreq._kernel.Table",
+    .basicsize = sizeof(struct table_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = table_slots,
+};
+
+/* ---- Cursor ---- */
+
+static void cursor_dealloc(PyObject *object)
+{
+    struct cursor_object *const self = (struct cursor_object *)object;
+    free(self->entries);
+    Py_XDECREF(self->owner);
+    free_instance(object);
+}
+
+static bool refuse_changed(const struct cursor_object *self)
+{
+    if (refuse_busy(self->owner))
+        return true;
+    if (self->owner->table.changes != self->changes) {
+        PyErr_SetString(PyExc_RuntimeError, "the table was changed while it was read");
+        return true;
+    }
+    return false;
+}
+
+static PyObject *cursor_next(PyObject *object)
+{
+    struct cursor_object *const self = (struct cursor_object *)object;
+    uint8_t buffer[16];
+    size_t length;
+    uint64_t count;
+    if (self->next == self->count || refuse_changed(self))
+        return NULL;
+    const uint8_t *const bytes = table_word(
+        &self->owner->table, self->entries[self->next++].reference, buffer, &length, &count);
+    PyObject *const word = PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)length, NULL);
+    PyObject *const number = word ? PyLong_FromUnsignedLongLong(count) : NULL;
+    PyObject *const item = number ? PyTuple_Pack(2, word, number) : NULL;
+    Py_XDECREF(word);
+    Py_XDECREF(number);
+    return item;
+}
+
+static size_t write_number(uint8_t *out, uint64_t number)
+{
+    uint8_t digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (uint8_t)('0' + number % 10);
+    while (number /= 10);
+    for (size_t i = 0; i < count; i++)
+        out[i] = digits[count - 1 - i];
+    return count;
+}
+
+PyDoc_STRVAR(cursor_lines_doc,
+             "lines(separator, size, /)\n--\n\n"
+             "Return the next words as lines `word separator count LF`: at least about `size`\n"
+             "bytes, or what is left.");
+
+static PyObject *cursor_lines(PyObject *object, PyObject *args)
+{
+    enum { LINE_EXTRA = 1 + 20 + 1 }; /* separator, digits, line end */
+    struct cursor_object *const self = (struct cursor_object *)object;
+    uint8_t buffer[16];
+    const char *separator;
+    Py_ssize_t separator_length, wanted;
+    size_t length, size = 0;
+    uint64_t count;
+    if (!PyArg_ParseTuple(args, "y#n:lines", &separator, &separator_length, &wanted) ||
+        refuse_changed(self))
+        return NULL;
+    if (separator_length != 1 || wanted < 1) {
+        PyErr_SetString(PyExc_ValueError, "lines takes a separator of one byte, and 1 or more");
+        return NULL;
+    }
+    const struct table *const table = &self->owner->table;
+    size_t end = self->next;
+    for (; end < self->count && size < (size_t)wanted; end++) {
+        table_word(table, self->entries[end].reference, buffer, &length, &count);
+        size += length + LINE_EXTRA;
+    }
+    uint8_t *const text = malloc(size + 1), *out = text;
+    if (!text)
+        return PyErr_NoMemory();
+    for (; self->next < end; self->next++) {
+        const uint64_t reference = self->entries[self->next].reference;
+        const uint8_t *const word = table_word(table, reference, buffer, &length, &count);
+        memcpy(out, word, length);
+        out += length;
+        *out++ = (uint8_t)separator[0];
+        out += write_number(out, count);
+        *out++ = '\n';
+    }
+    PyObject *const lines = PyBytes_FromStringAndSize((const char *)text, out - text);
+    free(text);
+    return lines;
+}
+
+static PyMethodDef cursor_methods[] = {
+    {"lines", cursor_lines, METH_VARARGS, cursor_lines_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot cursor_slots[] = {
+    {Py_tp_doc, "Iterates the (word, count) tuples of a Table, which mustn't change meanwhile."},
+    {Py_tp_dealloc, cursor_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, cursor_next},
+    {Py_tp_methods, cursor_methods},
+    {0, NULL},
+};
+
+PyType_Spec cursor_spec = {
+    .name = "wordfreq._kernel.Cursor",
+    .basicsize = sizeof(struct cursor_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = cursor_slots,
+};
