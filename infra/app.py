@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from wordfreq_infra.app import build
-from wordfreq_infra.nag import add_checks
 from wordfreq_infra.options import from_context
 
 app = cdk.App()
-options = from_context(app)
-stacks = build(app, options)
-add_checks(app, stacks, options)
+build(app, from_context(app))
 app.synth()

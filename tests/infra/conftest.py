@@ -1,0 +1,83 @@
+"""Synthesised deployments, once a session. Without aws-cdk-lib (the project's own environment)
+nothing here is collected: `make infra-test` runs these tests in theirs."""
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
+ROOT = Path(__file__).resolve().parents[2]
+HERE = importlib.util.find_spec("aws_cdk") is not None and shutil.which("node") is not None
+collect_ignore_glob = [] if HERE else ["test_*.py"]
+
+
+class Deployment:
+    """What `cdk synth` makes of some options. `templates` by the stacks' short names."""
+
+    def __init__(self, folder, **given):
+        import aws_cdk as cdk
+        from wordfreq_infra.app import build
+        from wordfreq_infra.nag import findings
+        from wordfreq_infra.options import Options
+
+        context = json.loads((ROOT / "infra" / "cdk.json").read_text())["context"]
+        self.options = Options(**given)
+        app = cdk.App(context=context, outdir=str(folder))
+        self.stacks = build(app, self.options)
+        self.findings = findings(app, self.stacks, self.options)
+        self.folder = Path(app.synth().directory)
+        self.templates = {
+            name: json.loads((self.folder / f"{stack.stack_name}.template.json").read_text())
+            for name, stack in self.stacks.items()
+        }
+
+    def resources(self, kind, *stacks):
+        """(stack, logical id, properties) of every resource of a type."""
+        return [
+            (name, logical, found.get("Properties", {}))
+            for name, template in self.templates.items()
+            if not stacks or name in stacks
+            for logical, found in template["Resources"].items()
+            if found["Type"] == kind
+        ]
+
+    def properties(self, kind, *stacks):
+        return [properties for _, _, properties in self.resources(kind, *stacks)]
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory):
+    """The defaults, with Dagster and mail."""
+    return Deployment(tmp_path_factory.mktemp("full"), dagster=True, email="ops@example.org")
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory):
+    """Every other choice: Fargate, no way out, given image, given source, nothing kept."""
+    return Deployment(
+        tmp_path_factory.mktemp("other"),
+        name="wf-test",
+        network="isolated",
+        compute="fargate",
+        dagster=True,
+        image="111122223333.dkr.ecr.us-east-1.amazonaws.com/wordfreq:1.2",
+        dagster_image="111122223333.dkr.ecr.us-east-1.amazonaws.com/wordfreq-dagster:1.2",
+        source="s3://books-of-others/english",
+        keep_data=False,
+        budget=0,
+    )
+
+
+@pytest.fixture(scope="session", params=["full", "other"])
+def deployment(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def bin_folder():
+    return Path(sys.executable).parent

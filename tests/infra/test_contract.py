@@ -1,0 +1,96 @@
+"""Infrastructure and application agree: names, variables, commands, retry rules."""
+
+import json
+
+import pytest
+from wordfreq_infra import environment
+from wordfreq_infra.jobs import RETRIES, STAGES
+
+from wordfreq_dagster.outputs import output_name
+from wordfreq_dagster.settings import Settings, load_settings
+
+
+def resolved(value):
+    """The value of an output as if deployed: references become something of their kind."""
+    if isinstance(value, str):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "Fn::Join":
+        return inner[0].join(resolved(part) for part in inner[1])
+    if kind == "Fn::ImportValue":
+        return "made-by-" + inner.rpartition(":")[2][:40].lower()
+    return json.dumps(value)
+
+
+def outputs(deployment):
+    found = deployment.templates["access"]["Outputs"]
+    return {name: resolved(one["Value"]) for name, one in found.items()}
+
+
+@pytest.fixture
+def loaded(deployment, tmp_path, monkeypatch):
+    path = tmp_path / "outputs.json"
+    path.write_text(json.dumps({"access": outputs(deployment)}))
+    monkeypatch.setenv("WORDFREQ_OUTPUTS", str(path))
+    return load_settings()
+
+
+def test_the_settings_load_what_the_deployment_writes(deployment, loaded):
+    name = deployment.options.name
+    assert not loaded.embedded
+    assert loaded.batch_queue == name
+    assert loaded.migrate_definition == f"{name}-migrate"
+    assert loaded.ingest_definition == f"{name}-ingest"
+    assert loaded.csv_table == f"{name}-rows"
+    for place in ("source", "destination", "plans", "ranking", "csv_source", "csv_rejects"):
+        assert getattr(loaded, place).startswith("s3://"), place
+    assert bool(loaded.events_queue_url) == (not deployment.options.source)
+
+
+def test_every_output_for_the_settings_is_a_setting(deployment):
+    known = {output_name(field) for field in Settings.model_fields}
+    ours = [name for name in outputs(deployment) if name.startswith("Wordfreq")]
+    assert len(ours) >= 14
+    assert [name for name in ours if name not in known] == []
+
+
+def test_both_sides_spell_outputs_and_variables_alike():
+    for field in Settings.model_fields:
+        assert environment.output_name(field) == output_name(field)
+        assert environment.variable_name(field) == f"WORDFREQ_{field.upper()}"
+
+
+def test_dagsters_containers_get_the_same_settings(deployment):
+    expected = {
+        "WORDFREQ_" + name.removeprefix("Wordfreq").lower(): value
+        for name, value in outputs(deployment).items()
+        if name.startswith("Wordfreq")
+    }
+    for task in deployment.properties("AWS::ECS::TaskDefinition"):
+        (container,) = task["ContainerDefinitions"]
+        variables = [one["Name"] for one in container["Environment"]]
+        found = {n.replace("_", "") for n in variables if n.startswith("WORDFREQ_")}
+        assert {name.replace("_", "").upper() for name in expected} == found
+
+
+def test_each_stage_is_a_command_of_the_container():
+    from pathlib import Path
+
+    cli = (Path(__file__).parents[2] / "batch_image" / "wordfreq" / "cli.py").read_text()
+    more = (Path(__file__).parents[2] / "batch_image" / "wordfreq" / "cli_ingest.py").read_text()
+    for stage in STAGES:
+        assert f'"{stage.name}"' in cli + more
+
+
+def test_the_definitions_repeat_for_the_reasons_the_client_repeats_for(full):
+    source = __import__("pathlib").Path(__file__).parents[2] / "wordfreq_dagster/batch/payload.py"
+    text = source.read_text()
+    for _, pattern in RETRIES:
+        assert f'"{pattern}"' in text
+
+
+def test_the_table_has_the_key_that_csv_rows_are_written_by(full):
+    (table,) = full.properties("AWS::DynamoDB::Table")
+    assert [one["AttributeName"] for one in table["KeySchema"]] == [
+        Settings.model_fields["csv_key"].default
+    ]

@@ -1,0 +1,176 @@
+"""The templates deployed: by the real `cdk` command on ministack, AWS Batch's part on moto."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from emulate import assembly_for_ministack, for_moto
+
+from wordfreq_dagster.local_aws import LocalAwsError, executable, local_aws
+from wordfreq_dagster.outputs import read_outputs
+from wordfreq_dagster.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+CDK = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
+PROJECT = Path(os.environ.get("PROJECT_PYTHON") or ROOT / ".venv" / "bin" / "python")
+STACKS = ["storage", "network", "observability", "compute", "jobs", "access"]
+
+
+def unavailable(reason):
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A deployment that goes away with its data, on an image that exists already."""
+    from conftest import Deployment
+
+    return Deployment(
+        tmp_path_factory.mktemp("small"),
+        name="wf",
+        keep_data=False,
+        email="ops@example.org",
+        image="000000000000.dkr.ecr.us-east-1.amazonaws.com/wordfreq:1",
+    )
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory):
+    """ministack, and the environment by which boto3 and cdk find it."""
+    if not executable().exists():
+        unavailable(f"{executable()} isn't there: run `make emulators`")
+    if not CDK.exists():
+        unavailable(f"{CDK} isn't there: run `make infra-setup`")
+    home = tmp_path_factory.mktemp("home")
+    try:
+        with local_aws(tmp_path_factory.mktemp("ministack")) as server:
+            keep = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "WORDFREQ_"))}
+            # A home of its own: cdk keeps account ids by access key there.
+            yield {
+                **keep,
+                **server.environment,
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "HOME": str(home),
+                "CDK_DISABLE_CLI_TELEMETRY": "true",
+                "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+            }
+    except LocalAwsError as error:
+        pytest.fail(str(error))
+
+
+def client(cloud, service):
+    return boto3.session.Session().client(
+        service,
+        endpoint_url=cloud["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id=cloud["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=cloud["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def run(cloud, *command, folder=ROOT, **more):
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env={**cloud, **more},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def left(cloud):
+    """What of the deployment is there: buckets, tables, queues, topics, rules, own roles."""
+    return {
+        "buckets": [
+            one["Name"]
+            for one in client(cloud, "s3").list_buckets()["Buckets"]
+            if not one["Name"].startswith("cdk-")
+        ],
+        "tables": client(cloud, "dynamodb").list_tables()["TableNames"],
+        "queues": client(cloud, "sqs").list_queues().get("QueueUrls", []),
+        "topics": client(cloud, "sns").list_topics()["Topics"],
+        "rules": client(cloud, "events").list_rules()["Rules"],
+        "roles": [
+            one["RoleName"]
+            for one in client(cloud, "iam").list_roles()["Roles"]
+            if one["RoleName"].startswith("wf-")
+        ],
+    }
+
+
+def test_deploy_then_the_sensor_takes_a_real_event_then_destroy_leaves_nothing(
+    small, cloud, tmp_path
+):
+    folder = assembly_for_ministack(small.folder, tmp_path / "cdk.out")
+    outputs = tmp_path / "outputs.json"
+    app = ("--app", folder, "--ci", "--no-color")
+    before = left(cloud)
+    begin = time.monotonic()
+    run(cloud, CDK, "bootstrap", *app, "aws://000000000000/us-east-1", folder=tmp_path)
+    run(
+        cloud, CDK, "deploy", "--all", *app, "--require-approval=never",
+        f"--outputs-file={outputs}", folder=tmp_path,
+    )  # fmt: skip
+    print(f"deployed in {time.monotonic() - begin:.1f} s")
+    deployed = read_outputs(outputs, Settings.model_fields)
+    bucket = deployed["source"].removeprefix("s3://").partition("/")[0]
+    s3 = client(cloud, "s3")
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    s3.put_object(Bucket=bucket, Key="texts/a b+ü.txt", Body=b"some words")
+    if PROJECT.exists():
+        ticked = json.loads(
+            run(cloud, PROJECT, ROOT / "tests" / "infra" / "tick.py",
+                WORDFREQ_OUTPUTS=str(outputs), PYTHONPATH=str(ROOT)).splitlines()[-1]
+        )  # fmt: skip
+        print(f"the sensor: {ticked}")
+        assert len(ticked["runs"]) == 1, ticked
+    else:
+        unavailable(f"{PROJECT} isn't there: run `make setup`")
+    run(
+        cloud, sys.executable, ROOT / "infra" / "empty_buckets.py", "--name=wf",
+        "--delete-all-data",
+    )  # fmt: skip
+    run(cloud, CDK, "destroy", "--all", "--force", *app, folder=tmp_path)
+    assert left(cloud) == before
+
+
+def test_aws_batch_takes_the_environments_the_queue_and_the_definitions(small, monkeypatch):
+    from moto import mock_aws
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "moto")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "moto")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws(config={"batch": {"use_docker": False}}):
+        role = boto3.client("iam").create_role(
+            RoleName="batch", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"})
+        )["Role"]["Arn"]
+        formation = boto3.client("cloudformation")
+        for name in ("network", "storage", "compute", "jobs"):
+            formation.create_stack(
+                StackName=f"wf-{name}",
+                TemplateBody=json.dumps(for_moto(small.templates[name], role=role)),
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+            )
+            (stack,) = formation.describe_stacks(StackName=f"wf-{name}")["Stacks"]
+            assert stack["StackStatus"] == "CREATE_COMPLETE"
+        batch = boto3.client("batch")
+        (queue,) = batch.describe_job_queues(jobQueues=["wf"])["jobQueues"]
+        assert [one["order"] for one in queue["computeEnvironmentOrder"]] == [1, 2]
+        job = batch.submit_job(
+            jobName="try", jobQueue="wf", jobDefinition="wf-migrate",
+            arrayProperties={"size": 3}, timeout={"attemptDurationSeconds": 60},
+            containerOverrides={"command": ["migrate", "--plan", "s3://b/p.json"]},
+        )  # fmt: skip
+        (shown,) = batch.describe_jobs(jobs=[job["jobId"]])["jobs"]
+        assert shown["arrayProperties"]["size"] == 3

@@ -1,0 +1,136 @@
+"""Who may do what: every statement of every policy, and two linters over all templates."""
+
+import json
+import subprocess
+
+from wordfreq_infra.permissions import BOOKS
+
+#: Actions that AWS knows no resource for (or only one that nobody can name), each with its reason.
+ANY_RESOURCE = {
+    "batch:DescribeJobs": "AWS Batch: describe and list calls know no resource",
+    "batch:ListJobs": "as above",
+    "batch:DescribeJobQueues": "as above",
+    "batch:DescribeJobDefinitions": "as above",
+    "batch:DescribeComputeEnvironments": "as above",
+    "ecr:GetAuthorizationToken": "a token is for the whole registry",
+    "ecs:DescribeTaskDefinition": "ECS: knows no resource",
+    "ssmmessages:CreateControlChannel": "Session Manager's channels have no ARN",
+    "ssmmessages:CreateDataChannel": "as above",
+    "ssmmessages:OpenControlChannel": "as above",
+    "ssmmessages:OpenDataChannel": "as above",
+    "logs:DescribeLogGroups": "ECS Exec looks for its log group",
+    "kms:Decrypt": "in a key's own policy `*` is that key",
+    "kms:GenerateDataKey*": "as above",
+    "kms:ReEncrypt*": "as above",
+    "kms:Encrypt": "as above",
+}
+KEY_OWNER = "kms:*"  # the account's own right to its key, without which nobody could change it
+
+
+def statements(deployment):
+    for kind, where in (
+        ("AWS::IAM::Policy", "PolicyDocument"),
+        ("AWS::IAM::ManagedPolicy", "PolicyDocument"),
+        ("AWS::KMS::Key", "KeyPolicy"),
+    ):
+        for stack, logical, properties in deployment.resources(kind):
+            for statement in properties[where]["Statement"]:
+                yield f"{stack}/{logical}", statement
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def actions_of(deployment, role):
+    """Action -> resources as text, of the roles and policies whose id begins so."""
+    found = {}
+    for place, statement in statements(deployment):
+        if place.startswith(role):
+            for action in listed(statement["Action"]):
+                found.setdefault(action, "")
+                found[action] += json.dumps(statement["Resource"])
+    return found
+
+
+def test_no_action_is_a_star(deployment):
+    for place, statement in statements(deployment):
+        for action in listed(statement["Action"]):
+            if action != KEY_OWNER:
+                assert action in ANY_RESOURCE or "*" not in action, (place, action)
+
+
+def test_a_star_for_resources_only_where_aws_knows_no_other(deployment):
+    for place, statement in statements(deployment):
+        if "*" in listed(statement["Resource"]):
+            left = set(listed(statement["Action"])) - set(ANY_RESOURCE) - {KEY_OWNER}
+            assert not left, (place, left)
+
+
+def test_inline_policies_of_roles_do_not_escape_this_sweep(deployment):
+    for role in deployment.properties("AWS::IAM::Role"):
+        assert "Policies" not in role
+        managed = json.dumps(role.get("ManagedPolicyArns", []))
+        assert managed == "[]" or "AmazonEC2ContainerServiceforEC2Role" in managed
+
+
+def test_roles_can_be_passed_to_ecs_only(deployment):
+    passed = [s for _, s in statements(deployment) if "iam:PassRole" in listed(s["Action"])]
+    assert len(passed) == 1
+    assert passed[0]["Condition"]["StringEquals"]["iam:PassedToService"] == (
+        "ecs-tasks.amazonaws.com"
+    )
+    assert len(passed[0]["Resource"]) == 2
+
+
+def test_only_this_account_can_make_containers_take_a_job_role(deployment):
+    roles = deployment.properties("AWS::IAM::Role", "jobs")
+    assert len(roles) == 5
+    for role in roles:
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        }
+
+
+def test_each_stage_has_its_own_rights_and_no_more(full):
+    plan = actions_of(full, "jobs/PlanRole")
+    migrate = actions_of(full, "jobs/MigrateRole")
+    merge = actions_of(full, "jobs/MergeRole")
+    ingest = actions_of(full, "jobs/IngestRole")
+    assert "/output/*" not in plan["s3:PutObject"]
+    assert "Source" not in plan["s3:GetObject"]
+    assert "s3:DeleteObject" not in migrate
+    assert BOOKS in merge["s3:DeleteObject"]
+    assert "Source" not in json.dumps(merge)
+    assert all("dynamodb" not in action for role in (plan, migrate, merge) for action in role)
+    assert {one for one in ingest if one.startswith("dynamodb")} == {
+        "dynamodb:BatchWriteItem",
+        "dynamodb:PutItem",
+        "dynamodb:DescribeTable",
+    }
+    for role in (plan, migrate, merge, ingest):
+        assert {one.partition(":")[0] for one in role} <= {"s3", "dynamodb"}
+
+
+def test_a_submitter_may_name_a_definition_with_and_without_revision(full):
+    resources = actions_of(full, "access/Operator")["batch:SubmitJob"]
+    for stage in ("plan", "migrate", "merge", "ingest"):
+        assert f':job-definition/wordfreq-{stage}"' in resources.replace("\\", "")
+        assert f":job-definition/wordfreq-{stage}:*" in resources
+    assert ":job-queue/wordfreq" in resources
+
+
+def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(deployment):
+    assert deployment.findings == []
+
+
+def test_cfn_lint_finds_no_error(deployment, bin_folder):
+    done = subprocess.run(
+        [bin_folder / "cfn-lint", "--regions", "us-east-1", "--format", "parseable",
+         # An output that repeats another stack's value: it is the settings file that needs it.
+         "--ignore-checks", "W6001",
+         "--", *sorted(deployment.folder.glob("*.template.json"))],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("", 0)

@@ -1,0 +1,170 @@
+"""What a deployment consists of: the promises of docs/aws.md, read from the templates."""
+
+import json
+
+import pytest
+from wordfreq_infra.options import Options, OptionsError
+
+
+def test_every_bucket_is_private_encrypted_versioned_and_wants_tls(deployment):
+    buckets = deployment.resources("AWS::S3::Bucket")
+    policies = json.dumps(deployment.properties("AWS::S3::BucketPolicy"))
+    assert len(buckets) >= 4
+    for _, logical, bucket in buckets:
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
+        assert "BucketEncryption" in bucket
+        assert bucket["LifecycleConfiguration"]["Rules"]
+        assert logical in policies
+    assert policies.count("aws:SecureTransport") == len(buckets)
+
+
+def test_data_survives_the_deployment_unless_told_otherwise(full, other):
+    def policies(deployment):
+        found = deployment.templates["storage"]["Resources"].values()
+        kinds = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+        return {one["DeletionPolicy"] for one in found if one["Type"] in kinds}
+
+    assert (policies(full), policies(other)) == ({"Retain"}, {"Delete"})
+
+
+def test_spot_comes_first_and_on_demand_takes_the_rest(full, other):
+    for deployment, kinds in ((full, ["SPOT", "EC2"]), (other, ["FARGATE_SPOT", "FARGATE"])):
+        resources = deployment.templates["compute"]["Resources"]
+        (queue,) = deployment.properties("AWS::Batch::JobQueue")
+        ordered = sorted(queue["ComputeEnvironmentOrder"], key=lambda one: one["Order"])
+        environments = [one["ComputeEnvironment"]["Fn::GetAtt"][0] for one in ordered]
+        found = [resources[one]["Properties"]["ComputeResources"] for one in environments]
+        assert [one["Type"] for one in found] == kinds
+        assert all(one["MaxvCpus"] == 64 for one in found)
+    spot, demand = (one["ComputeResources"] for one in sorted(
+        full.properties("AWS::Batch::ComputeEnvironment"),
+        key=lambda one: one["ComputeResources"]["Type"], reverse=True))  # fmt: skip
+    assert spot["AllocationStrategy"] == "SPOT_PRICE_CAPACITY_OPTIMIZED"
+    assert demand["AllocationStrategy"] == "BEST_FIT_PROGRESSIVE"
+    assert len(spot["InstanceTypes"]) >= 3
+    for one in (spot, demand):
+        assert one["MinvCpus"] == 0
+        assert "Fn::GetAtt" in one["LaunchTemplate"]["Version"]
+        assert one["UpdateToLatestImageVersion"] is True
+
+
+def test_a_job_that_can_never_start_is_ended_after_20_minutes(deployment):
+    (queue,) = deployment.properties("AWS::Batch::JobQueue")
+    rules = queue["JobStateTimeLimitActions"]
+    assert {one["MaxTimeSeconds"] for one in rules} == {1200}
+    assert len(rules) == 2
+
+
+def test_hosts_are_encrypted_and_hide_their_role_from_containers(full):
+    (template,) = full.properties("AWS::EC2::LaunchTemplate")
+    data = template["LaunchTemplateData"]
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+    assert data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+
+
+def test_every_job_ends_in_time_and_its_retries_end_in_exit(deployment):
+    definitions = deployment.properties("AWS::Batch::JobDefinition")
+    assert len(definitions) == 4
+    for one in definitions:
+        assert 3600 <= one["Timeout"]["AttemptDurationSeconds"] <= 4 * 3600
+        rules = one["RetryStrategy"]["EvaluateOnExit"]
+        assert rules[-1] == {"Action": "EXIT", "OnReason": "*"}
+        assert all(rule["Action"] == "RETRY" for rule in rules[:-1])
+        assert one["PropagateTags"] is True
+
+
+def test_containers_can_write_to_tmp_and_nowhere_else(deployment):
+    for one in deployment.properties("AWS::Batch::JobDefinition"):
+        container = one["ContainerProperties"]
+        assert container["ReadonlyRootFilesystem"] is True
+        assert not container.get("Privileged")
+        assert [mount["ContainerPath"] for mount in container["MountPoints"]] == ["/tmp"]
+        assert container["LinuxParameters"]["InitProcessEnabled"] is True
+
+
+def test_every_log_ends_some_day(deployment):
+    groups = deployment.properties("AWS::Logs::LogGroup")
+    assert len(groups) == 4
+    assert all(group["RetentionInDays"] <= 90 for group in groups)
+
+
+def test_nothing_listens_to_the_world(deployment):
+    assert "AWS::ElasticLoadBalancing" not in json.dumps(deployment.templates)
+    for group in deployment.properties("AWS::EC2::SecurityGroup"):
+        for rule in group.get("SecurityGroupIngress", ()):
+            assert rule.get("CidrIp", "").startswith("10.42.")
+    for rule in deployment.properties("AWS::EC2::SecurityGroupIngress"):
+        assert "CidrIp" not in rule
+    (database,) = deployment.properties("AWS::RDS::DBInstance")
+    assert database["PubliclyAccessible"] is False
+    assert database["StorageEncrypted"] is True
+
+
+def test_there_are_no_functions_that_nobody_wrote(deployment):
+    kinds = {one["Type"] for t in deployment.templates.values() for one in t["Resources"].values()}
+    assert not [kind for kind in kinds if kind.startswith(("AWS::Lambda", "Custom::"))]
+
+
+def test_an_isolated_network_has_what_the_containers_call_and_no_way_out(full, other):
+    assert not other.properties("AWS::EC2::InternetGateway")
+    assert not other.properties("AWS::EC2::NatGateway")
+    services = json.dumps([one["ServiceName"] for one in other.properties("AWS::EC2::VPCEndpoint")])
+    for service in ("ecr.api", "ecr.dkr", "logs", "s3", "dynamodb", "batch", "sqs", "ssmmessages"):
+        assert f".{service}" in services, service
+    assert not full.properties("AWS::EC2::NatGateway")
+
+
+def test_failures_and_blocked_queues_are_told(deployment):
+    rules = {
+        one["EventPattern"]["detail-type"][0]
+        for one in deployment.properties("AWS::Events::Rule", "observability")
+        if "Alerts" in json.dumps(one["Targets"])
+    }
+    assert rules == {"Batch Job State Change", "Batch Job Queue Blocked"}
+    assert len(deployment.properties("AWS::CloudWatch::Alarm")) == 2
+
+
+def test_a_budget_warns_before_it_is_spent(full, other):
+    (budget,) = full.properties("AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"]["Amount"] == 50
+    kinds = [
+        one["Notification"]["NotificationType"] for one in budget["NotificationsWithSubscribers"]
+    ]
+    assert kinds == ["FORECASTED", "ACTUAL"]
+    assert other.properties("AWS::Budgets::Budget") == []
+
+
+def test_there_is_one_daemon_never_two(full):
+    services = {one["ServiceName"]: one for one in full.properties("AWS::ECS::Service")}
+    assert set(services) == {"wordfreq-code", "wordfreq-webserver", "wordfreq-daemon"}
+    assert services["wordfreq-daemon"]["DeploymentConfiguration"]["MaximumPercent"] == 100
+
+
+def test_the_database_password_is_in_no_template(deployment):
+    for task in deployment.properties("AWS::ECS::TaskDefinition"):
+        (container,) = task["ContainerDefinitions"]
+        plain = {one["Name"] for one in container["Environment"]}
+        assert "DAGSTER_PG_PASSWORD" not in plain
+        assert {one["Name"] for one in container["Secrets"]} == {
+            "DAGSTER_PG_USERNAME",
+            "DAGSTER_PG_PASSWORD",
+        }
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"name": "Word Freq"}, "name"),
+        ({"network": "private"}, "public, nat, isolated"),
+        ({"compute": "lambda"}, "ec2, fargate"),
+        ({"max_vcpus": 0}, "1 or more"),
+        ({"log_days": 2}, "CloudWatch"),
+        ({"source": "books"}, "s3://bucket/prefix"),
+        ({"email": "me"}, "address"),
+    ],
+)
+def test_an_option_that_is_no_use_says_what_it_must_be(given, says):
+    with pytest.raises(OptionsError, match=says):
+        Options(**given)
