@@ -12,7 +12,15 @@ from .classify import Evidence, classify
 from .links import Console
 from .model import Attempt, FailureClass, LogRef, TaskResult, TaskState
 
-__all__ = ["DEFAULT_LOG_GROUP", "Row", "environment_of", "from_detail", "from_summary", "to_result"]
+__all__ = [
+    "DEFAULT_LOG_GROUP",
+    "Row",
+    "child_index",
+    "environment_of",
+    "from_detail",
+    "from_summary",
+    "to_result",
+]
 
 DEFAULT_LOG_GROUP = "/aws/batch/job"
 
@@ -55,6 +63,18 @@ class Row:
 
 def _seconds(value: Any) -> float | None:
     return None if not value else float(value) / 1000
+
+
+def child_index(row: Mapping[str, Any]) -> int:
+    """The index of an array child in a listing; -1 for a row that is no child.
+
+    Said by `arrayProperties`, and also by the id: `PARENT:INDEX` (user guide, "Array jobs").
+    """
+    given = row.get("arrayProperties", {}).get("index")
+    if given is not None:
+        return int(given)
+    suffix = row["jobId"].rpartition(":")[2]
+    return int(suffix) if ":" in row["jobId"] and suffix.isdecimal() else -1
 
 
 def from_summary(row: Mapping[str, Any]) -> Row:

@@ -15,7 +15,7 @@ from typing import Any
 from .classify import Evidence
 from .model import FailureClass, TaskResult, TaskState
 from .retry import HOST, Again, RetryBook
-from .rows import Row, from_detail, from_summary, resources_of, to_result
+from .rows import Row, child_index, from_detail, from_summary, resources_of, to_result
 from .unit import Stage, Unit
 
 __all__ = ["add_evidence", "settle", "settle_receipts"]
@@ -168,7 +168,7 @@ def _children(stage: Stage, unit: Unit) -> dict[int, Row]:
             if not unit.counts.get(status) and attempt == 0 and unit.counts:
                 continue
             for child in api.children(unit.job_id, status):
-                index = child.get("arrayProperties", {}).get("index", -1)
+                index = child_index(child)
                 if 0 <= index < len(unit.tasks):
                     found[unit.tasks[index]] = from_summary(child)
         if len(found) == len(unit.tasks):

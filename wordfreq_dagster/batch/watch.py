@@ -11,7 +11,7 @@ from itertools import islice
 
 from .api import PAGE
 from .describer import poll_interval
-from .rows import from_summary
+from .rows import child_index, from_summary
 from .submit import HOLD_SECONDS, recheck
 from .unit import ENDED, Stage, Unit
 
@@ -139,7 +139,7 @@ def _name_failures(stage: Stage, unit: Unit, now: float) -> None:
     unit.failed_listed, unit.failed_listed_at = failed, now
     fresh = []
     for row in stage.connection.api.children(unit.job_id, "FAILED"):
-        index = row.get("arrayProperties", {}).get("index", -1)
+        index = child_index(row)
         if 0 <= index < len(unit.tasks) and index not in unit.named:
             unit.named.add(index)
             fresh.append((unit.tasks[index], from_summary(row)))
