@@ -16,10 +16,10 @@ export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup emulators demo ui test lint types format pins clean
+.PHONY: help setup emulators demo demo-csv ui test lint types format pins clean
 
 help: ## show this list
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.installed ## create the virtual environment with the pinned packages
 
@@ -46,6 +46,9 @@ $(EMULATORS)/.installed: requirements-emulators.txt
 demo: $(VENV)/.runtime ## count real text of this machine, or SOURCE=<folder or s3://bucket/prefix>
 	@$(BIN)/python -m wordfreq_dagster.demo $(if $(SOURCE),--source '$(SOURCE)')
 
+demo-csv: $(VENV)/.runtime $(EMULATORS)/.installed ## load CSVs made on the spot into DynamoDB (an emulator)
+	@$(BIN)/python -m wordfreq_dagster.demo_csv $(if $(ROWS),--rows $(ROWS))
+
 ui: $(VENV)/.runtime ## open the same instance in the Dagster UI on PORT (3000)
 	@$(BIN)/python -m wordfreq_dagster.demo --prepare-only $(if $(SOURCE),--source '$(SOURCE)')
 	@echo "the UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
@@ -53,6 +56,9 @@ ui: $(VENV)/.runtime ## open the same instance in the Dagster UI on PORT (3000)
 
 test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@if command -v node >/dev/null && command -v npm >/dev/null; then $(MAKE) --no-print-directory infra-test; \
+	  elif [ "$$CI" = true ]; then echo "the tests of infra/ need node and npm" >&2; exit 1; \
+	  else echo "the tests of infra/ were left out: they need node and npm"; fi
 
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .
@@ -72,6 +78,8 @@ pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	  { echo "# Exact versions for every Python from 3.10 on; made by \`make pins\` from $$name.in. No addresses: pip finds them where it is set up to."; \
 	    cat $$name.new; } > $$name.txt; rm -f $$name.new; \
 	done
+
+include infra/infra.mk
 
 clean: ## remove the demo's instance, results and caches (not the virtual environment)
 	@rm -rf .local .pytest_cache .mypy_cache .ruff_cache build dist
