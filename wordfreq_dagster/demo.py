@@ -75,11 +75,7 @@ def _texts() -> Iterator[tuple[Path, str]]:
 def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
     """Make the Dagster instance and the sample text; returns the environment for the CLI."""
     environment = dict(os.environ)
-    instance = Path(environment.setdefault("DAGSTER_HOME", str(home / "dagster")))
-    instance.mkdir(parents=True, exist_ok=True)
-    config = Path(__file__).resolve().parents[1] / "infra" / "dagster" / "local.yaml"
-    if not (instance / "dagster.yaml").exists():
-        shutil.copyfile(config, instance / "dagster.yaml")
+    make_instance(Path(environment.setdefault("DAGSTER_HOME", str(home / "dagster"))))
     environment["WORDFREQ_HOME"] = str(home)
     environment.setdefault("WORDFREQ_PACK", _PACK)
     if source:
@@ -90,11 +86,19 @@ def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
     return environment
 
 
-def run_job(environment: dict[str, str], log: Path) -> int:
+def make_instance(folder: Path) -> None:
+    """Make a Dagster instance for one machine in `folder`, unless there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = Path(__file__).resolve().parents[1] / "infra" / "dagster" / "local.yaml"
+    if not (folder / "dagster.yaml").exists():
+        shutil.copyfile(config, folder / "dagster.yaml")
+
+
+def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequency") -> int:
     """Run the job through `dg launch`, show its progress, keep everything it prints in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [str(Path(sys.executable).with_name("dg")), "launch", "--job", "word_frequency"]
-    print(f"$ dg launch --job word_frequency        (all its output: {log})", flush=True)
+    command = [str(Path(sys.executable).with_name("dg")), "launch", "--job", job]
+    print(f"$ dg launch --job {job}        (all its output: {log})", flush=True)
     started = time.monotonic()
     with (
         log.open("w", encoding="utf-8") as kept,
@@ -134,9 +138,7 @@ def progress_of(line: str) -> str | None:
     return f"{step}: {message}" if separator and step != "None" else match["rest"]
 
 
-_LOG_LINE = re.compile(
-    r"^\S+ \S+ \S+ - dagster - (?P<level>[A-Z]+) - word_frequency - \S+ - (?P<rest>.*)$"
-)
+_LOG_LINE = re.compile(r"^\S+ \S+ \S+ - dagster - (?P<level>[A-Z]+) - \w+ - \S+ - (?P<rest>.*)$")
 _EVENT = re.compile(r"- (?P<step>\w+) - (?P<event>STEP_(?:START|FAILURE)) - ")
 
 

@@ -51,6 +51,11 @@ MAY_IMPORT = {
         "wordfreq_dagster.storage",
     },
     "wordfreq_dagster.local_aws": set(),
+    "wordfreq_dagster.demo_csv": {
+        "wordfreq_dagster.batch_emulator",
+        "wordfreq_dagster.demo",
+        "wordfreq_dagster.local_aws",
+    },
     "wordfreq_dagster.demo": {"wordfreq_dagster.settings", "wordfreq_dagster.storage", "wordfreq"},
 }
 

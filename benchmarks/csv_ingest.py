@@ -1,0 +1,129 @@
+"""How fast `wordfreq ingest` loads a CSV, and in how much memory.
+
+`python benchmarks/csv_ingest.py [--rows 1000000] [--null]`, after `make emulators`. Against the
+emulator the server shares the machine; with `--null` a server on loopback answers every write at
+once without reading it, so that what is left is the client's own time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import boto3
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from wordfreq_dagster.local_aws import local_aws
+
+TABLE = "products"
+KEYS = {
+    "KeySchema": [{"AttributeName": "ProductId", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "ProductId", "AttributeType": "S"}],
+}
+
+
+def write_csv(path: Path, rows: int) -> None:
+    """Rows of about 100 bytes; one of a hundred comes again further down."""
+    chooser = random.Random(1)
+    with path.open("w") as file:
+        file.write("ProductId,ProductName,ProductDescription\n")
+        for number in range(rows):
+            key = number if number % 100 else chooser.randrange(number + 1)
+            file.write(f'P{key:09},"Thing, number {number}",{"description " * 5}{number}\n')
+
+
+class NullServer:
+    """Speaks just enough HTTP: the table is described, every write is done."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+        table = {"Table": {"TableStatus": "ACTIVE", **KEYS}}
+        self._table = self._answer(table)
+        self._done = self._answer({"UnprocessedItems": {}})
+
+    def _answer(self, document: object) -> bytes:
+        body = json.dumps(document).encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n"
+        return (head + "content-type: application/x-amz-json-1.0\r\n\r\n").encode() + body
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        data = b""
+        while chunk := connection.recv(1 << 20):
+            data += chunk
+            while (end := data.find(b"\r\n\r\n")) >= 0:
+                head = data[:end].lower()
+                length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+                if len(data) < end + 4 + length:
+                    break
+                connection.sendall(self._table if b"describetable" in head else self._done)
+                data = data[end + 4 + length :]
+
+
+def main() -> None:
+    """Measure twice: loading, and loading the same file again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--null", action="store_true", help="against a server that does nothing")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        path = folder / "many.csv"
+        write_csv(path, options.rows)
+        environment = dict(os.environ)
+        if options.null:
+            url = NullServer().url
+            environment |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        else:
+            server = stack.enter_context(local_aws(folder / "aws"))
+            url = server.url
+            environment |= dict(server.environment)
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = url
+        client = boto3.Session("x", "x", region_name="us-east-1").client(
+            "dynamodb", endpoint_url=url
+        )
+        if not options.null:
+            client.create_table(TableName=TABLE, BillingMode="PAY_PER_REQUEST", **KEYS)
+        print(f"{options.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB")
+        for _ in range(1 if options.null else 2):
+            run(path, environment, options.rows)
+            if not options.null:
+                count = client.describe_table(TableName=TABLE)["Table"]["ItemCount"]
+                print(f"  items in the table: {count:,}")
+
+
+def run(path: Path, environment: dict[str, str], rows: int) -> None:
+    """One load; prints wall clock, processor time and peak memory of the client."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    command = [sys.executable, "-m", "wordfreq", "ingest", "-s", str(path), "-t", TABLE]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    seconds = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(" ", ran.stdout.strip().rpartition("/")[2])
+    print(
+        f"  {seconds:.1f} s, {rows / seconds:,.0f} rows/s; client's processor time {used:.1f} s "
+        f"({rows / used:,.0f} rows/s); peak memory {after.ru_maxrss / 1024:.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main()
