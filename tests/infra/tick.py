@@ -13,9 +13,7 @@ definitions = build_definitions(settings)
 repository = definitions.get_repository_def()
 sensor = repository.get_sensor_def("new_objects_sqs")
 with dg.instance_for_test() as instance:
-    context = dg.build_sensor_context(
-        instance=instance, repository_def=repository, definitions=definitions
-    )
+    context = dg.build_sensor_context(instance=instance, definitions=definitions)
     data = sensor.evaluate_tick(context)
 requests = [{"key": one.run_key, "tags": dict(one.tags)} for one in data.run_requests or ()]
 json.dump({"source": settings.source, "runs": requests, "skip": data.skip_message}, sys.stdout)

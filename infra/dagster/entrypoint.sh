@@ -1,0 +1,28 @@
+#!/bin/sh
+# Write the instance's configuration, then run the given command. DAGSTER_INSTANCE names a file of
+# this folder without `.yaml`; on ECS each run becomes a task of its own.
+set -eu
+cp "/opt/dagster/instances/$DAGSTER_INSTANCE.yaml" "$DAGSTER_HOME/dagster.yaml"
+if [ -n "${DAGSTER_RUN_TASK_DEFINITION:-}" ]; then
+  cat >>"$DAGSTER_HOME/dagster.yaml" <<YAML
+run_launcher:
+  module: dagster_aws.ecs
+  class: EcsRunLauncher
+  config:
+    task_definition: $DAGSTER_RUN_TASK_DEFINITION
+    container_name: run
+    # The definition is there already: nothing is registered, and no network interface is looked up.
+    use_current_ecs_task_config: false
+    secrets_tag: ""
+    run_task_kwargs:
+      cluster: $DAGSTER_ECS_CLUSTER
+      launchType: FARGATE
+      networkConfiguration:
+        awsvpcConfiguration:
+          subnets: [$DAGSTER_RUN_SUBNET_1, $DAGSTER_RUN_SUBNET_2]
+          securityGroups: [$DAGSTER_RUN_SECURITY_GROUP]
+          assignPublicIp: $DAGSTER_RUN_PUBLIC_IP
+    run_resources: {cpu: "512", memory: "1024"}
+YAML
+fi
+exec "$@"
