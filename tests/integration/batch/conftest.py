@@ -46,15 +46,20 @@ class Bench:
         default=lambda job, task: SimulatedRun(seconds=60)
     )
 
+    _clients: dict[str, Any] = field(default_factory=dict)
+
     def client(self, service: str = "batch") -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.aws.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=client_config(),
-        )
+        # Making one costs more than most tests; what a process knows is in its `Connection`.
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.aws.url,
+                region_name="us-east-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=client_config(),
+            )
+        return self._clients[service]
 
     def connection(self, **options: Any) -> Connection:
         options.setdefault("seed", 1)
