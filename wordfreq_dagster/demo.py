@@ -146,6 +146,7 @@ def report(environment: dict[str, str], seconds: float) -> None:
     """Print the ranking, the figures of the run and where everything is."""
     os.environ.update(environment)
     import dagster as dg  # late: --help and the first lines of the demo must not wait for it
+    from wordfreq.engine import description
     from wordfreq.formats import Ranking
     from wordfreq.ranking import table
     from wordfreq.storage import open_store
@@ -165,6 +166,7 @@ files     {ranking["files"]:,} in the source; {counts["files counted"]:,} counte
 {counts["files unchanged"]:,} unchanged
 words     {ranking["words"]:,}, of them {ranking["distinct words"]:,} distinct
 time      {seconds:.1f} s in all
+engine    {description()}
 
 source    {settings.source}
 counts    {settings.destination}
