@@ -172,6 +172,16 @@ class UI:
             "grey": set(node["unmaterializedPartitions"]),
         }
 
+    def latest(self, asset):
+        """When the asset was last materialized (milliseconds, a text), or None."""
+        node = self.query(
+            """query($k: AssetKeyInput!) { assetOrError(assetKey: $k) { ... on Asset {
+               assetMaterializations(limit: 1) { timestamp } } } }""",
+            k={"path": [asset]},
+        )["assetOrError"]
+        found = node.get("assetMaterializations")
+        return found[0]["timestamp"] if found else None
+
     def backfill(self, keys, *, asset="word_counts", seconds=240):
         answer = self.query(
             """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
@@ -240,3 +250,9 @@ def running_ui(home, **settings):
 def ui(tmp_path_factory):
     with running_ui(tmp_path_factory.mktemp("ui")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def ui_with(tmp_path_factory):
+    """`with ui_with(VARIABLE="value"):` a UI of its own, with these settings."""
+    return lambda **settings: running_ui(tmp_path_factory.mktemp("ui"), **settings)
