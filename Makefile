@@ -7,6 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCAL  := $(CURDIR)/.local
 PORT   ?= 3000
+# Two files of tests at a time; PYTEST_ARGS=tests/unit runs a part.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 # AWS services on this machine; their own environment, because they pin what others need newer.
 EMULATORS ?= .venv-emulators
 export EMULATORS
@@ -23,10 +25,13 @@ help: ## show this list
 
 setup: $(VENV)/.installed ## create the virtual environment with the pinned packages
 
-$(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml
+KERNEL := batch_image/setup.py $(wildcard batch_image/kernel/*.[ch])
+
+$(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml $(KERNEL)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned packages into $(VENV) (a minute or two the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@rm -f batch_image/wordfreq/*.so  # the extension is optional: a failed build must not leave an old one
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e batch_image -e .
 	@touch $@
 
