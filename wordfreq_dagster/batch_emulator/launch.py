@@ -1,4 +1,6 @@
-"""From a job to the task that a runner starts: command, environment, names of log group and stream.
+"""From a job to the task that a runner starts, and from its end to what is shown of its containers.
+
+Command, environment, names of log group and stream.
 
 Sources: AWS Batch user guide, "AWS Batch job environment variables" and "Using the awslogs log
 driver".
@@ -9,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from wordfreq_dagster.batch_emulator.model import Document, Job, JobSpec, Run
+from wordfreq_dagster.batch_emulator.model import Document, Exit, Job, JobSpec, Run
 from wordfreq_dagster.batch_emulator.runners import Task
 
 DEFAULT_GROUP = "/aws/batch/job"
@@ -75,3 +77,20 @@ def log_stream(spec: JobSpec, container: Document, task_id: str) -> str:
 def streams(spec: JobSpec, task_id: str) -> list[tuple[str, str]]:
     """Return (group, stream) of each container of an attempt."""
     return [(log_group(c), log_stream(spec, c, task_id)) for c in spec.containers]
+
+
+def ended_containers(job: Job, run: Run, end: Exit) -> tuple[Document, ...]:
+    """Return what is shown of each container of an ended attempt; nothing without ecsProperties."""
+    if job.spec.ecs is None:
+        return ()
+    # An end that comes from a fault is the first container's.
+    known = end.containers or ({"exitCode": end.exit_code, "reason": end.reason},)
+    shown = []
+    for place, container in enumerate(job.spec.containers):
+        document: Document = {"name": container["name"]}
+        if place < len(known):
+            document |= {k: v for k, v in known[place].items() if v is not None}
+        if run.started_at is not None:
+            document["logStreamName"] = log_stream(job.spec, container, run.task_id)
+        shown.append(document)
+    return tuple(shown)

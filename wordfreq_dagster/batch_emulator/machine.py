@@ -15,7 +15,12 @@ from collections.abc import Callable, Mapping
 from wordfreq_dagster.batch_emulator import retries
 from wordfreq_dagster.batch_emulator.dependencies import Dependencies
 from wordfreq_dagster.batch_emulator.faults import Fault, Faults
-from wordfreq_dagster.batch_emulator.launch import log_stream, streams, task_of
+from wordfreq_dagster.batch_emulator.launch import (
+    ended_containers,
+    log_stream,
+    streams,
+    task_of,
+)
 from wordfreq_dagster.batch_emulator.logs import LogStore
 from wordfreq_dagster.batch_emulator.model import (
     ACTIVE,
@@ -26,7 +31,6 @@ from wordfreq_dagster.batch_emulator.model import (
     UNSTARTED,
     Attempt,
     ComputeEnvironment,
-    Document,
     Exit,
     Job,
     JobSpec,
@@ -264,7 +268,7 @@ class Machine:
             exit_code=end.exit_code,
             reason=end.reason,
             status_reason=end.status_reason,
-            containers=_containers(job, run, end),
+            containers=ended_containers(job, run, end),
         )
         job.attempts = (*job.attempts, attempt)
         again = not (job.terminated or run.final)
@@ -384,23 +388,6 @@ class Machine:
                 self._runner.recover(run.handle)
             reason = HOST_LOST.format(run.instance_id)
             self._record(job, run, Exit(exit_code=None, status_reason=reason))
-
-
-def _containers(job: Job, run: Run, end: Exit) -> tuple[Document, ...]:
-    """Return what is shown of each container of a job of ecsProperties."""
-    if job.spec.ecs is None:
-        return ()
-    # An end that comes from a fault is the first container's.
-    known = end.containers or ({"exitCode": end.exit_code, "reason": end.reason},)
-    shown = []
-    for place, container in enumerate(job.spec.containers):
-        document: Document = {"name": container["name"]}
-        if place < len(known):
-            document |= {k: v for k, v in known[place].items() if v is not None}
-        if run.started_at is not None:
-            document["logStreamName"] = log_stream(job.spec, container, run.task_id)
-        shown.append(document)
-    return tuple(shown)
 
 
 def _new_instance() -> str:
