@@ -11,7 +11,7 @@ from wordfreq_dagster.assets.plan import plan
 from wordfreq_dagster.assets.ranking import ranking
 from wordfreq_dagster.assets.source_files import source_files
 from wordfreq_dagster.assets.word_counts import word_counts
-from wordfreq_dagster.automation.csv import csv_to_dynamodb_job
+from wordfreq_dagster.automation.csv import CsvOptions, csv_sensors, csv_to_dynamodb_job
 from wordfreq_dagster.automation.failures import Channels
 from wordfreq_dagster.automation.wiring import Options, automated, build_automation
 from wordfreq_dagster.code_links import with_code_references
@@ -31,7 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[every_file_usable, counts_complete, sum_of_counts],
         jobs=[*automation.jobs, csv_to_dynamodb_job(settings.csv_source)],
         schedules=automation.schedules,
-        sensors=automation.sensors,
+        sensors=[*automation.sensors, *csv_sensors(csv_options(settings))],
         resources={
             "batch": batch_jobs(settings),
             "locations": Locations(
@@ -78,6 +78,7 @@ def automation_options(settings: Settings) -> Options:
         new_files=settings.switched_on("new_files"),
         nightly=settings.switched_on("nightly"),
         ranking_due=settings.switched_on("automation"),
+        events=settings.switched_on("events"),
         interval=settings.sensor_seconds,
         cron=settings.nightly_cron,
         timezone=settings.nightly_timezone,
@@ -87,6 +88,16 @@ def automation_options(settings: Settings) -> Options:
             slack_webhook=settings.failure_slack_webhook,
             ui=settings.ui_url,
         ),
+    )
+
+
+def csv_options(settings: Settings) -> CsvOptions:
+    """The settings that the automation of the CSV pipeline goes by."""
+    return CsvOptions(
+        listing=settings.switched_on("csv_new_uploads") and bool(settings.csv_table),
+        events=settings.switched_on("events") and bool(settings.csv_table),
+        interval=settings.sensor_seconds,
+        queue_url=settings.csv_events_queue_url,
     )
 
 

@@ -168,6 +168,13 @@ class Settings(BaseSettings):
     csv_pack: Size = Field(
         default=1, description="bytes of CSV that share one container; 1: one container a CSV"
     )
+    csv_new_uploads: Switch | None = Field(
+        default=None,
+        description="the same for the sensor new_csv_uploads only (it needs CSV_TABLE)",
+    )
+    csv_events_queue_url: str = Field(
+        default="", description="URL of an SQS queue with the uploads' events; unset: no sensor"
+    )
     csv_endpoint: str = Field(
         default="",
         description="DynamoDB endpoint for jobs of the embedded AWS Batch; unset: AWS's own",
@@ -188,6 +195,9 @@ class Settings(BaseSettings):
     )
     nightly: Switch | None = Field(
         default=None, description="the same for the nightly schedule only; unset: AUTOMATION"
+    )
+    events: Switch | None = Field(
+        default=None, description="the same for the sensors of SQS queues only; unset: AUTOMATION"
     )
     nightly_cron: str = Field(default="17 3 * * *", description="when the nightly run starts")
     nightly_timezone: str = Field(default="UTC", description="time zone of NIGHTLY_CRON")
@@ -282,7 +292,9 @@ class Settings(BaseSettings):
             )
         return self
 
-    def switched_on(self, name: Literal["new_files", "nightly", "automation"]) -> bool:
+    def switched_on(
+        self, name: Literal["new_files", "nightly", "events", "csv_new_uploads", "automation"]
+    ) -> bool:
         """Whether this sensor or schedule runs from the start."""
         return (getattr(self, name) or self.automation) == "running"
 

@@ -136,6 +136,7 @@ def decide(
     now: float,
     pause: float,
     longest_pause: float,
+    result: str = "the ranking",
 ) -> Decision:
     """Compare a finished listing with the one that the ranking was made from.
 
@@ -150,6 +151,7 @@ def decide(
         now: seconds since the epoch, as are `Attempt.ended`.
         pause: seconds after a first run for this very listing that didn't help.
         longest_pause: in seconds.
+        result: what the runs make, for messages.
     """
     files = f"{listing.files:,} files, {listing.size:,} bytes"
     if str(listing) == ranked:
@@ -170,7 +172,7 @@ def decide(
         if now < ended + wait:
             return Decision(
                 run=False,
-                reason=f"{tried} run(s) for these {files} did not bring the ranking up to date; "
+                reason=f"{tried} run(s) for these {files} did not bring {result} up to date; "
                 f"the next one in {ended + wait - now:,.0f} s (their logs say what is wrong)",
             )
     return Decision(run=True, reason=f"the source has changed: {files}", attempt=tried)

@@ -1,7 +1,7 @@
 """The sensor `new_files`: it lists the source and asks for a run when the ranking isn't of it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -46,6 +46,25 @@ class Pace:
     longest_pause: float = 6 * 3600.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """Which job makes what from a source.
+
+    `made_from` says of which listing the latest `result` is (`''`: of none or not of all of it),
+    `name` is what the result is called in messages.
+    """
+
+    job: str
+    result: dg.AssetKey
+    made_from: Callable[[dg.DagsterInstance], str]
+    name: str
+
+
+RANKED = Watched(
+    job=WORD_FREQUENCY, result=ranking.key, made_from=ranked_listing, name="the ranking"
+)
+
+
 def new_files_sensor(
     *, pace: Pace, status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING
 ) -> dg.SensorDefinition:
@@ -67,9 +86,11 @@ def new_files_sensor(
     return new_files
 
 
-def look(context: dg.SensorEvaluationContext, *, source: str, pace: Pace) -> dg.SensorResult:
-    """One tick: list a piece more; at the end of a listing compare it with the ranking's."""
-    attempts = attempts_of(context.instance, source)
+def look(
+    context: dg.SensorEvaluationContext, *, source: str, pace: Pace, watched: Watched = RANKED
+) -> dg.SensorResult:
+    """One tick: list a piece more; at the end of a listing compare it with the result's."""
+    attempts = attempts_of(context.instance, source, job=watched.job)
     if any(attempt.ended is None for attempt in attempts):
         # Whatever it misses, the listing after it will show.
         return _skip("a run is under way; the source is listed again when it has ended")
@@ -95,25 +116,28 @@ def look(context: dg.SensorEvaluationContext, *, source: str, pace: Pace) -> dg.
         return _skip("a file was written just now; waiting until it is whole")
     decision = decide(
         listing=scan.fingerprint,
-        ranked=ranked_listing(context.instance),
+        ranked=watched.made_from(context.instance),
         attempts=attempts,
         now=time.time(),
         pause=pace.pause,
         longest_pause=pace.longest_pause,
+        result=watched.name,
     )
     context.log.info(f"{decision.reason} (listed in {scan.ticks} ticks)")
     if not decision.run:
         return _skip(decision.reason)
     return dg.SensorResult(
-        run_requests=[_request(context, scan, decision)],
+        run_requests=[_request(context, scan, decision, watched)],
         cursor="",
     )
 
 
-def attempts_of(instance: dg.DagsterInstance, source: str) -> list[Attempt]:
+def attempts_of(
+    instance: dg.DagsterInstance, source: str, *, job: str = WORD_FREQUENCY
+) -> list[Attempt]:
     """The latest runs on this source: those under way, and those that a listing asked for."""
     records = instance.get_run_records(
-        filters=dg.RunsFilter(job_name=WORD_FREQUENCY, tags={SOURCE_TAG: source}),
+        filters=dg.RunsFilter(job_name=job, tags={SOURCE_TAG: source}),
         limit=_RUNS_LOOKED_AT,
     )
     found = []
@@ -136,10 +160,12 @@ def _growing(scan: Scan, settle: float) -> bool:
     return 0 <= age < settle  # a time in the future is a clock's fault, and no reason to wait
 
 
-def _request(context: dg.SensorEvaluationContext, scan: Scan, decision: Decision) -> dg.RunRequest:
-    # The run key names the state, the ranking it is compared with and the attempt: the same state
-    # coming back later (A, B, A) has another ranking before it, and so asks again.
-    latest = context.instance.get_latest_materialization_event(ranking.key)
+def _request(
+    context: dg.SensorEvaluationContext, scan: Scan, decision: Decision, watched: Watched
+) -> dg.RunRequest:
+    # The run key names the state, the result it is compared with and the attempt: the same state
+    # coming back later (A, B, A) has another result before it, and so asks again.
+    latest = context.instance.get_latest_materialization_event(watched.result)
     before = f"{latest.timestamp:.3f}" if latest else "none"
     listing = str(scan.fingerprint)
     return dg.RunRequest(

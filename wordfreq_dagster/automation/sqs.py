@@ -137,9 +137,9 @@ class Covered:
     run: str
 
 
-def covered(instance: dg.DagsterInstance, source: str) -> Covered:
+def covered(instance: dg.DagsterInstance, source: str, *, job: str = WORD_FREQUENCY) -> Covered:
     """How far the requested runs see. A failed one counts: trying again is the listing's part."""
-    filters = dg.RunsFilter(job_name=WORD_FREQUENCY, tags={SOURCE_TAG: source})
+    filters = dg.RunsFilter(job_name=job, tags={SOURCE_TAG: source})
     records = instance.get_run_records(filters=filters, limit=10)
     until = 0.0
     for record in records:
@@ -182,7 +182,12 @@ def new_objects_sqs_sensor(
 
 
 def handle(
-    context: dg.SensorEvaluationContext, queue: Queue, received: Sequence[Message], *, source: str
+    context: dg.SensorEvaluationContext,
+    queue: Queue,
+    received: Sequence[Message],
+    *,
+    source: str,
+    job: str = WORD_FREQUENCY,
 ) -> dg.RunRequest | dg.SkipReason:
     """Delete what is done with, and ask for a run where a message tells of something newer."""
     found = sort_messages(received, source=source)
@@ -190,7 +195,7 @@ def handle(
         context.log.warning(
             f"message {message.id} is left for the queue's dead-letter queue: {reason}"
         )
-    seen = covered(context.instance, source)
+    seen = covered(context.instance, source, job=job)
     done = [message for message in found.relevant if message.sent <= seen.until]
     for problem in queue.delete([*done, *found.ignored]):
         context.log.warning(f"a message could not be deleted, and will come again: {problem}")

@@ -26,6 +26,7 @@ class Options:
     new_files: bool = True
     nightly: bool = True
     ranking_due: bool = True
+    events: bool = True
     interval: int = 30
     cron: str = "17 3 * * *"
     timezone: str = "UTC"
@@ -51,7 +52,11 @@ def build_automation(options: Options) -> Automation:
     ]
     if options.queue_url:
         sensors.append(
-            new_objects_sqs_sensor(queue_url=options.queue_url, interval=options.interval)
+            new_objects_sqs_sensor(
+                queue_url=options.queue_url,
+                interval=options.interval,
+                status=_sensor(options.events),
+            )
         )
     if options.failures:
         sensors.append(failure_sensor(options.failures))
