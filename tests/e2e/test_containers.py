@@ -29,7 +29,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
 LOCKED = ["--rm", "--pull=never", "--read-only", "--tmpfs", "/tmp:mode=1777", "--cap-drop", "ALL"]
-pytestmark = [pytest.mark.containers, pytest.mark.slow]
+pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def podman(*arguments, check=True):
@@ -211,7 +211,7 @@ def in_containers(pipeline, tmp_path, bucket, *, pack):
 def test_the_pipeline_in_containers_on_s3_gives_what_it_gives_on_folders(
     image, s3_server, pipeline, tmp_path, monkeypatch
 ):
-    files = list(texts(8, lines=400))
+    files = list(texts(5, lines=400))
     expected = local_result(pipeline, tmp_path / "local", files)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
@@ -224,7 +224,7 @@ def test_the_pipeline_in_containers_on_s3_gives_what_it_gives_on_folders(
     figures = project.figures()
     print(f"{len(files)} files, {figures} in {time.monotonic() - begin:.1f} s")
     assert s3_result(client, bucket) == expected
-    assert figures["files counted"] == 8
+    assert figures["files counted"] == 5
 
 
 def kill_one_migrate(killed, stop):
@@ -243,7 +243,7 @@ def kill_one_migrate(killed, stop):
 def test_a_container_killed_in_the_middle_runs_again_and_nothing_is_lost_or_doubled(
     image, s3_server, pipeline, tmp_path, monkeypatch
 ):
-    files = list(texts(4, lines=15_000))
+    files = list(texts(3, lines=15_000))
     expected = local_result(pipeline, tmp_path / "local", files)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
