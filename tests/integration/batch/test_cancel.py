@@ -45,8 +45,16 @@ def interrupted(bench, tasks, *moments, error=Interrupt, **options):
         bench.clock = clock
 
 
-@pytest.mark.parametrize("error", [Interrupt, KeyboardInterrupt, RuntimeError, GeneratorExit])
-@pytest.mark.parametrize("tasks", [1, 200])
+@pytest.mark.parametrize(
+    ("error", "tasks"),
+    [
+        (Interrupt, 1),
+        (Interrupt, 200),
+        (KeyboardInterrupt, 200),
+        (RuntimeError, 200),
+        (GeneratorExit, 200),
+    ],
+)
 def test_any_exception_ends_all_jobs(bench, error, tasks):
     interrupted(bench, tasks, 100, error=error)
     submits = bench.aws.calls["SubmitJob"]

@@ -75,12 +75,12 @@ def seen(bench, result, failure, raw, record_figure):
     return text
 
 
-@pytest.mark.parametrize("tasks", [1, 3])
 @pytest.mark.parametrize("failure", CASES)
-def test_a_class_of_failure_as_the_user_sees_it(bench, tasks, failure, record_figure):
+def test_a_class_of_failure_as_the_user_sees_it(bench, failure, record_figure):
+    """Of array children; `test_failures_in_dagster.py` has plain jobs."""
     case = CASES[failure]
     bench.behaviour = fails(**case)
-    result = bench.run(tasks, job(), connection=bench.connection(console_url="http://console"))
+    result = bench.run(3, job(), connection=bench.connection(console_url="http://console"))
     raw = case.get("reason") or case.get("status_reason") or "exit code 3"
     text = seen(bench, result, failure, raw, record_figure)
     assert "http://console/jobs/" in text
@@ -96,8 +96,7 @@ def test_timeout(bench, record_figure):
     seen(bench, result, FailureClass.TIMEOUT, "duration exceeded timeout", record_figure)
 
 
-@pytest.mark.parametrize("tasks", [1, 3])
-def test_ended_by_somebody(bench, tasks, record_figure):
+def test_ended_by_somebody(bench, record_figure):
     bench.behaviour = lambda child, task: SimulatedRun(seconds=600)
     connection = bench.connection()
     describe, done = connection.api.describe, []
@@ -108,7 +107,7 @@ def test_ended_by_somebody(bench, tasks, record_figure):
         return describe(ids)
 
     connection.api.describe = ends
-    result = bench.run(tasks, job(retries=Retries(user_code=3)), connection=connection)
+    result = bench.run(3, job(retries=Retries(user_code=3)), connection=connection)
     seen(bench, result, FailureClass.TERMINATED, "too costly, says Ann", record_figure)
     assert result.rounds == 1
 
@@ -139,8 +138,7 @@ def test_unschedulable(bench, record_figure):
     )
 
 
-@pytest.mark.parametrize("tasks", [1, 3])
-def test_dependency(bench, tasks, record_figure):
+def test_dependency(bench, record_figure):
     bench.behaviour = fails(exit_code=1)
     arn = bench.connection().definitions.arn(JobDefinition(image="first:1"))
     first = bench.client().submit_job(
@@ -154,7 +152,7 @@ def test_dependency(bench, tasks, record_figure):
             ]
         },
     )
-    result = bench.run(tasks, job(options={"dependsOn": [{"jobId": first["jobId"]}]}))
+    result = bench.run(3, job(options={"dependsOn": [{"jobId": first["jobId"]}]}))
     seen(bench, result, FailureClass.DEPENDENCY, "Dependent Job", record_figure)
 
 
