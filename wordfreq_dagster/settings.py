@@ -292,6 +292,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _uploads_events_come_from_s3(self) -> Settings:
+        if self.csv_events_queue_url and not self.csv_source.startswith("s3://"):
+            raise ValueError(
+                f"{PREFIX}CSV_EVENTS_QUEUE_URL names a queue of S3 events, but {PREFIX}CSV_SOURCE "
+                f"is the folder {self.csv_source}; unset the one or give s3:// for the other"
+            )
+        return self
+
     def switched_on(
         self, name: Literal["new_files", "nightly", "events", "csv_new_uploads", "automation"]
     ) -> bool:
