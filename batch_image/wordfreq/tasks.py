@@ -63,14 +63,15 @@ def run_stage(plan: str, number: int, stage: Stage, *, job: JobInfo) -> TaskOutc
     if holder := take_lease(head, stage.name, number, job):
         return TaskOutcome(receipt=None, holder=holder)
     earlier = read_receipt(head, stage.name, number)
-    if earlier is not None and earlier.final:
-        return TaskOutcome(receipt=earlier, earlier=True)
-    made_for = head.counter_version
-    if made_for not in ("", stage.version) and not stage.accepts(made_for):
+    # A receipt of another version is no receipt of this work, and there is room for one only.
+    made_for = earlier.counter_version if earlier else head.counter_version
+    if made_for not in ("", stage.version) and (earlier or not stage.accepts(made_for)):
         raise InputError(
             f"{plan} was made for {stage.name} {made_for}, this is {stage.version}; "
             "plan again with this version"
         )
+    if earlier is not None and earlier.final:
+        return TaskOutcome(receipt=earlier, earlier=True)
     started = datetime.now(timezone.utc)
     items = tuple(stage.work(head, task, earlier))
     receipt = Receipt(

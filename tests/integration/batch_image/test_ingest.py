@@ -342,6 +342,8 @@ class Unreliable:
                     with lock:
                         dice = chooser.random()
                     time.sleep(slow)
+                    if b"poison" in body:
+                        return self.refuse(400, "ValidationException", "no poison")
                     if denied:
                         return self.refuse(400, "AccessDeniedException", "denied")
                     if dice < throttled:
@@ -472,6 +474,90 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_items(
     assert not (run.folder / "rejects" / "a.csv").exists()
     assert run(*ingest).code == 0
     assert database.values(table) == expected(4000)
+
+
+def test_rows_that_only_the_table_refuses_are_rejects(database, ministack):
+    table = database.table()
+    data = many(200) + b"x,poison,1\n" + b"y,fine,2\n" + b"z,poison,3\n"
+    with Unreliable(ministack.url, throttled=0.2) as proxy:
+        ran = database.load(data, table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+    assert ran.code == 0, ran.err
+    told = [line for line in ran.err.splitlines() if "rejected: line" in line]
+    assert [line.split(":", 3)[2:] for line in told] == [
+        [" line 202", " DynamoDB: no poison: 'x,poison,1'"],
+        [" line 204", " DynamoDB: no poison: 'z,poison,3'"],
+    ]
+    assert "203 rows read, 191 items written" in ran.out
+    assert database.values(table) == expected(200) | {"y": ("fine", "2")}
+
+
+def test_sigterm_ends_the_waiting_for_a_table_that_throttles(database, ministack):
+    table = database.table()
+    (database.wordfreq.folder / "a.csv").write_bytes(many(1000))
+    with Unreliable(ministack.url, throttled=1.0) as proxy:
+        process = database.wordfreq.popen(
+            *("ingest", "-s", "a.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+        )
+        while proxy.told["throttled"] < 40:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        _, err = process.communicate(timeout=30)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 143
+    assert "Traceback" not in err
+
+
+def test_a_file_that_changes_meanwhile_is_an_error(database, ministack):
+    table = database.table()
+    path = database.wordfreq.folder / "a.csv"
+    path.write_bytes(many(8_000))
+    with Unreliable(ministack.url, slow=0.02) as proxy:
+        process = database.wordfreq.popen(
+            *("ingest", "-s", "a.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+        )
+        while proxy.told["passed"] < 5:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        with path.open("ab") as file:
+            file.write(b"new,row,x\n")
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "a.csv was written to while being read" in err
+
+
+def test_what_is_loaded_already_is_left_alone(database, folder):
+    from unittest import mock
+
+    from wordfreq.csv_schema import Schema
+    from wordfreq.planning import build_plan, write_plan
+
+    table = database.table()
+    root = folder("in", {"a.csv": SAMPLE}).parent
+    schema = Schema.parse(columns=HEADER.decode().strip(), key="ProductId")
+
+    def plan(name, **more):
+        made = build_plan(
+            source=str(root / "in"),
+            destination=str(root / "rejects"),
+            plan=str(root / name),
+            counter_version=schema.version(table),
+            **more,
+        )
+        write_plan(made)
+        return made
+
+    with mock.patch.dict(os.environ, database.wordfreq.environment):
+        assert plan("one.json").pending == ("a.csv",)
+        run = database.wordfreq
+        assert run("ingest", "-p", "one.json", "-i", "0", "-t", table).code == 0
+        assert plan("two.json").pending == ()
+        assert "loaded already" in run.ok("ingest", "-p", "two.json", "-i", "0", "-t", table)
+        assert plan("three.json", again=True).pending == ("a.csv",)
+        assert "2 items written" in run.ok("ingest", "-p", "three.json", "-i", "0", "-t", table)
+        other = run("ingest", "-p", "two.json", "-i", "0", "-t", database.table())
+        assert (other.code, "was made for ingest" in other.err) == (3, True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
