@@ -10,6 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import dagster as dg
+from sqlalchemy.exc import IntegrityError
+
+_ADD_ATTEMPTS = 5
 
 source_files_partitions = dg.DynamicPartitionsDefinition(name="source_files")
 csv_uploads_partitions = dg.DynamicPartitionsDefinition(name="csv_uploads")
@@ -60,13 +63,28 @@ def sync_partitions(
     """Make the partitions equal to `wanted`; `forget` removes the results of files now gone."""
     name = str(definition.name)
     changes = partition_changes(current=instance.get_dynamic_partitions(name), wanted=wanted)
-    if changes.added:
-        instance.add_dynamic_partitions(name, list(changes.added))
+    _add(instance, name, changes.added)
     # Results first: if that fails, the partition is still there to be noticed next time.
     forget(changes.removed)
     for key in changes.removed:
         instance.delete_dynamic_partition(name, key)
     return changes
+
+
+def _add(instance: dg.DagsterInstance, name: str, keys: Collection[str]) -> None:
+    """Add the keys, also where another run adds some of them at the same moment."""
+    for attempt in range(_ADD_ATTEMPTS):
+        there = set(instance.get_dynamic_partitions(name)) if attempt else set()
+        missing = [key for key in keys if key not in there]
+        if not missing:
+            return
+        try:
+            instance.add_dynamic_partitions(name, missing)
+        except IntegrityError:  # Dagster looks first and then inserts, as two runs may do at once
+            if attempt == _ADD_ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def chosen_keys(context: dg.AssetExecutionContext) -> list[str] | None:
