@@ -83,7 +83,6 @@ def postgres(tmp_path):
 
 
 def test_deployment(tmp_path, monkeypatch, postgres):
-    pytest.importorskip("dagster_postgres")
     for name, value in {
         "DAGSTER_PG_HOST": "127.0.0.1",
         "DAGSTER_PG_USERNAME": "dagster",
