@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -144,9 +145,11 @@ class ContainerRunner:
                     return Exit(exit_code=137)
             host.task_started(task.id, name)
             path = host.logs.path(task.log_group, task.log_stream)
-            with path.open("ab") as log:
+            # Podman's monitor leaves a file `oom` in its working folder when memory runs out.
+            with path.open("ab") as log, tempfile.TemporaryDirectory() as scratch:
                 subprocess.run(
                     [self._command, "start", "--attach", name],
+                    cwd=scratch,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
