@@ -9,10 +9,14 @@ from wordfreq_dagster.local_aws import LocalAwsError, executable, local_aws
 
 
 def test_what_the_fixture_offers_speaks_dynamodb_sqs_events_and_s3(ministack):
-    assert ministack.client("dynamodb").list_tables()["TableNames"] is not None
+    assert isinstance(ministack.client("dynamodb").list_tables()["TableNames"], list)
     queue = ministack.client("sqs").create_queue(QueueName=ministack.name())["QueueUrl"]
     assert queue.startswith("http")
-    assert ministack.client("events").list_rules()["Rules"] == []
+    # The server is shared with other files of tests: only what is made here may be asserted.
+    events, rule = ministack.client("events"), ministack.name()
+    events.put_rule(Name=rule, EventPattern='{"source": ["aws.s3"]}')
+    assert rule in {each["Name"] for each in events.list_rules()["Rules"]}
+    events.delete_rule(Name=rule)
     bucket = ministack.bucket()
     ministack.client("s3").put_object(Bucket=bucket, Key="a", Body=b"x")
 
