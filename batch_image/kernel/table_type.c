@@ -58,30 +58,30 @@ static bool refuse_changed(const struct cursor_object *self);
 /* Adds what a cursor over another table has left, without making Python objects of it. */
 static PyObject *add_cursor(struct table_object *self, struct cursor_object *from)
 {
-    size_t bytes = TABLE_STEP;
+    bool all = false, added = true;
     if (refuse_busy(self) || refuse_changed(from))
         return NULL;
     if (from->owner == self) {
         PyErr_SetString(PyExc_ValueError, "a table can't be added to itself");
         return NULL;
     }
-    while (from->next < from->count) {
+    self->busy = from->owner->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    for (size_t bytes = TABLE_STEP; added; from->next++) {
         uint8_t buffer[16];
         size_t length;
         uint64_t count;
-        if (bytes >= TABLE_STEP) { /* looked at now and then */
-            bytes = 0;
-            if (table_is_full(&self->table))
-                Py_RETURN_FALSE;
-        }
+        all = from->next == from->count;
+        if (all || (bytes >= TABLE_STEP && table_is_full(&self->table))) /* now and then */
+            break;
         const uint8_t *const word = table_word(
             &from->owner->table, from->entries[from->next].reference, buffer, &length, &count);
-        if (!table_add(&self->table, word, length, count))
-            return PyErr_NoMemory();
-        from->next++;
-        bytes += 16 + length;
+        added = table_add(&self->table, word, length, count);
+        bytes = (bytes >= TABLE_STEP ? 0 : bytes) + 16 + length;
     }
-    Py_RETURN_TRUE;
+    Py_END_ALLOW_THREADS
+    self->busy = from->owner->busy = false;
+    return added ? PyBool_FromLong(all) : PyErr_NoMemory();
 }
 
 PyDoc_STRVAR(table_add_doc,
@@ -137,7 +137,9 @@ static PyObject *table_clear_method(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *sorted_cursor(struct table_object *table, bool by_count)
+enum order { BY_WORD, BY_COUNT, ANY_ORDER };
+
+static PyObject *new_cursor(struct table_object *table, enum order order)
 {
     const struct module_state *const state = PyType_GetModuleState(Py_TYPE(table));
     struct entry *entries;
@@ -145,7 +147,8 @@ static PyObject *sorted_cursor(struct table_object *table, bool by_count)
         return NULL;
     table->busy = true;
     Py_BEGIN_ALLOW_THREADS
-    entries = table_sorted(&table->table, by_count);
+    entries = order == ANY_ORDER ? table_entries(&table->table)
+                                 : table_sorted(&table->table, order == BY_COUNT);
     Py_END_ALLOW_THREADS
     table->busy = false;
     if (!entries)
@@ -169,7 +172,7 @@ PyDoc_STRVAR(table_by_word_doc,
 static PyObject *table_by_word(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return sorted_cursor((struct table_object *)self, false);
+    return new_cursor((struct table_object *)self, BY_WORD);
 }
 
 PyDoc_STRVAR(table_by_count_doc,
@@ -179,7 +182,27 @@ PyDoc_STRVAR(table_by_count_doc,
 static PyObject *table_by_count(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return sorted_cursor((struct table_object *)self, true);
+    return new_cursor((struct table_object *)self, BY_COUNT);
+}
+
+PyDoc_STRVAR(table_unsorted_doc, "unsorted()\n--\n\nReturn a Cursor over the words in no order.");
+
+static PyObject *table_unsorted(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return new_cursor((struct table_object *)self, ANY_ORDER);
+}
+
+PyDoc_STRVAR(table_grow_doc, "grow(memory, /)\n--\n\nAllow it so many more bytes of memory.");
+
+static PyObject *table_grow(PyObject *object, PyObject *more)
+{
+    struct table_object *const self = (struct table_object *)object;
+    const size_t memory = PyLong_AsSize_t(more);
+    if ((memory == (size_t)-1 && PyErr_Occurred()) || refuse_busy(self))
+        return NULL;
+    self->table.memory += memory < SIZE_MAX - self->table.memory ? memory : 0;
+    Py_RETURN_NONE;
 }
 
 static PyObject *table_total(PyObject *object, void *unused)
@@ -207,6 +230,8 @@ static PyMethodDef table_methods[] = {
     {"clear", table_clear_method, METH_NOARGS, table_clear_doc},
     {"by_word", table_by_word, METH_NOARGS, table_by_word_doc},
     {"by_count", table_by_count, METH_NOARGS, table_by_count_doc},
+    {"unsorted", table_unsorted, METH_NOARGS, table_unsorted_doc},
+    {"grow", table_grow, METH_O, table_grow_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -46,6 +46,7 @@ class Tally:
         self._spilled = 0
         self._runs: list[_Run] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._absorbed: list[tempfile.TemporaryDirectory[str]] = []
         self._made = 0
 
     def __enter__(self) -> Tally:
@@ -64,6 +65,22 @@ class Tally:
         """Move the words to disk if their share of memory is used up."""
         if self.table.full:
             self._spill()
+
+    def absorb(self, other: Tally) -> None:
+        """Take over the words of `other`, which is empty after that, and its files as they are."""
+        self.add(other.table.unsorted())
+        self._runs += other._runs
+        self._spilled += other._spilled
+        if other._folder is not None:
+            self._absorbed.append(other._folder)
+        self._absorbed += other._absorbed
+        other._runs, other._spilled, other._folder, other._absorbed = [], 0, None, []
+        other.close()
+
+    def grow(self, memory: int) -> None:
+        """Allow it so many more bytes of memory: what another doesn't use any more."""
+        self._memory += memory
+        self.table.grow(memory)
 
     @property
     def total(self) -> int:
@@ -96,9 +113,12 @@ class Tally:
         return self.table.by_count()
 
     def close(self) -> None:
-        """Forget everything and remove the temporary files."""
+        """Forget everything and remove the temporary files; it can be used again."""
         self.table.clear()
         self._runs.clear()
+        self._spilled = 0
+        while self._absorbed:
+            self._absorbed.pop().cleanup()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -203,6 +223,14 @@ class DictTable:
         """The words by count, highest first, then in code point order."""
         # The sort is stable, also in reverse: equal counts stay in the order of their words.
         return DictCursor(sorted(self.by_word(), key=itemgetter(1), reverse=True))
+
+    def unsorted(self) -> DictCursor:
+        """The words in no order."""
+        return DictCursor(self._counts.items())
+
+    def grow(self, memory: int, /) -> None:
+        """Allow it so many more bytes of memory."""
+        self._memory += memory
 
     def clear(self) -> None:
         """Forget all words."""

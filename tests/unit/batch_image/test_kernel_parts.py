@@ -52,6 +52,7 @@ def test_table_agrees_with_the_one_in_python(items: list[tuple[str, int]]) -> No
     assert native.total == python.total
     assert list(native.by_word()) == list(python.by_word())
     assert list(native.by_count()) == list(python.by_count())
+    assert sorted(native.unsorted()) == sorted(python.unsorted()) == list(python.by_word())
     for separator, size in ((b":", 1), (b"\t", 100), (b":", 1 << 20)):
         cursor, lines = native.by_count(), []
         while block := cursor.lines(separator, size):

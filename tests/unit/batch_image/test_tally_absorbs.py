@@ -1,0 +1,36 @@
+"""Sums put together out of several: all is there, in order, in the memory allowed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from wordfreq import engine
+from wordfreq.tally import Tally
+
+
+@pytest.mark.parametrize("name", ["kernel", "icu"])
+@pytest.mark.parametrize("sizes", [(), (0,), (10, 10), (90_000, 10, 80_000), (10, 0, 120_000)])
+def test_absorbed_sums_are_all_there(name, sizes, monkeypatch, tmp_path) -> None:
+    if name == "kernel" and engine.extension() is None:
+        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
+    monkeypatch.setenv(engine.VARIABLE, name)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    expected: Counter[str] = Counter()
+    with Tally(memory=1) as whole:
+        for part, size in enumerate(sizes):
+            items = {f"{'long' * 5}word{n * (part + 1)}": n % 5 + 1 for n in range(size)}
+            expected.update(items)
+            other = Tally(memory=1)
+            other.add(items.items())
+            whole.absorb(other)
+            assert (other.total, other.distinct, list(other.by_word())) == (0, 0, [])
+            whole.grow(4 << 20)
+            other.add([("again", 1)])  # it can be used again
+            assert list(other.by_word()) == [("again", 1)]
+            other.close()
+        assert bool(list(tmp_path.iterdir())) == (max(sizes, default=0) > 10)
+        assert whole.total == expected.total()
+        assert whole.distinct == len(expected)
+        assert list(whole.by_word()) == sorted(expected.items())
+    assert not list(tmp_path.iterdir())
