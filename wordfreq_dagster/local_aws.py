@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REGION = "us-east-1"
+SECRET = "local"  # noqa: S105 (of an emulator on the loopback)
 ROOT = Path(__file__).resolve().parents[1]
 
 _STARTS = 3
@@ -45,8 +46,12 @@ def executable() -> Path:
 
 
 @contextmanager
-def local_aws(folder: Path, *, port: int | None = None) -> Iterator[LocalAws]:
+def local_aws(
+    folder: Path, *, port: int | None = None, authorize: bool = False
+) -> Iterator[LocalAws]:
     """Run the server with `folder` for its log; `port`: a fixed one instead of a free one.
+
+    With `authorize` it allows only what IAM policies allow; the environment's own key may do all.
 
     Raises:
         LocalAwsError: it is not installed or doesn't come up.
@@ -56,7 +61,7 @@ def local_aws(folder: Path, *, port: int | None = None) -> Iterator[LocalAws]:
         raise LocalAwsError(f"{command} isn't there: run `make emulators`")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "ministack.log"
-    process, url = _start(command, folder, log, port)
+    process, url = _start(command, folder, log, port, authorize=authorize)
     try:
         yield LocalAws(
             url,
@@ -65,7 +70,7 @@ def local_aws(folder: Path, *, port: int | None = None) -> Iterator[LocalAws]:
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": "000000000000",
-                "AWS_SECRET_ACCESS_KEY": "local",
+                "AWS_SECRET_ACCESS_KEY": SECRET,
                 "AWS_EC2_METADATA_DISABLED": "true",
             },
         )
@@ -74,7 +79,7 @@ def local_aws(folder: Path, *, port: int | None = None) -> Iterator[LocalAws]:
 
 
 def _start(
-    command: Path, folder: Path, log: Path, port: int | None
+    command: Path, folder: Path, log: Path, port: int | None, *, authorize: bool
 ) -> tuple[subprocess.Popen[bytes], str]:
     for left in reversed(range(_STARTS)):
         chosen = port or _free_port()
@@ -94,6 +99,7 @@ def _start(
                     "IOT_MTLS_ENABLED": "0",
                     "SFTP_ENABLED": "0",
                     "LOG_LEVEL": "WARNING",
+                    **({"AUTH": "true", "AWS_SECRET_ACCESS_KEY": SECRET} if authorize else {}),
                 },
                 start_new_session=True,
             )

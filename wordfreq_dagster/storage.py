@@ -14,7 +14,7 @@ from wordfreq.errors import NotFoundError
 from wordfreq.formats import Plan, Ranking, Receipt
 from wordfreq.plan_store import load_plan
 from wordfreq.planning import build_plan, write_plan
-from wordfreq.receipts import read_receipts
+from wordfreq.receipts import listed_receipts, read_receipts
 from wordfreq.storage import open_store
 
 
@@ -70,6 +70,13 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
         """The receipts that the tasks of a stage have left so far, by task number."""
+        return read_receipts(plan.head, stage, tasks)
+
+    def read_new_receipts(
+        self, plan: Plan, stage: str, *, known: Collection[int]
+    ) -> dict[int, Receipt]:
+        """The receipts that are there now and whose tasks aren't among `known`."""
+        tasks = [task for task in listed_receipts(plan.head, stage) if task not in known]
         return read_receipts(plan.head, stage, tasks)
 
 

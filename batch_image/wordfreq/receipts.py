@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timezone
 
 from wordfreq.errors import AlreadyExistsError, NotFoundError, WordfreqError
@@ -43,6 +43,18 @@ def read_receipts(head: PlanHead, stage: str, tasks: Collection[int]) -> dict[in
             raise answer
         found[names[name]] = Receipt.loads(answer, uri=store.url(name))
     return found
+
+
+def listed_receipts(head: PlanHead, stage: str) -> Iterator[int]:
+    """The numbers of the tasks that have left a receipt so far: a listing, nothing is read.
+
+    Raises:
+        WordfreqError: the plan's folder can't be listed.
+    """
+    for info in open_store(head.folder).list(f"{stage}-"):
+        number = info.key.removeprefix(f"{stage}-").removesuffix(".json")
+        if number.isdecimal() and info.key == receipt_name(stage, int(number)):
+            yield int(number)
 
 
 def write_receipt(head: PlanHead, receipt: Receipt) -> Receipt:

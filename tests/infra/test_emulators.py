@@ -50,7 +50,7 @@ def cloud(tmp_path_factory):
         unavailable(f"{CDK} isn't there: run `make infra-setup`")
     home = tmp_path_factory.mktemp("home")
     try:
-        with local_aws(tmp_path_factory.mktemp("ministack")) as server:
+        with local_aws(tmp_path_factory.mktemp("ministack"), authorize=True) as server:
             keep = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "WORDFREQ_"))}
             # A home of its own: cdk keeps account ids by access key there.
             yield {
@@ -108,7 +108,56 @@ def left(cloud):
     }
 
 
-def test_deploy_then_the_sensor_takes_a_real_event_then_destroy_leaves_nothing(
+def as_users(cloud):
+    """Keys of users who may do what the role of each stage, and what the operator's policy allows.
+
+    Users, because only ECS may take the roles themselves.
+    """
+    iam = client(cloud, "iam")
+
+    def keys(name):
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
+
+    found = {"root": {name: cloud[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}}
+    roles = [one["RoleName"] for one in iam.list_roles()["Roles"]]
+    for stage in ("plan", "migrate", "merge", "ingest"):
+        (role,) = [one for one in roles if one.startswith(f"wf-jobs-{stage.title()}Role")]
+        (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        iam.create_user(UserName=stage)
+        iam.put_user_policy(
+            UserName=stage, PolicyName="role", PolicyDocument=json.dumps(document)
+        )
+        found[stage] = keys(stage)
+    (arn,) = [
+        one["Arn"]
+        for one in iam.list_policies(Scope="Local")["Policies"]
+        if one["PolicyName"] == "wf-operator"
+    ]
+    iam.create_user(UserName="operator")
+    iam.attach_user_policy(UserName="operator", PolicyArn=arn)
+    found["operator"] = keys("operator")
+    return found
+
+
+def without_users(cloud):
+    iam = client(cloud, "iam")
+    for one in iam.list_users()["Users"]:
+        name = one["UserName"]
+        for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
+            iam.delete_user_policy(UserName=name, PolicyName=policy)
+        for policy in iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]:
+            iam.detach_user_policy(UserName=name, PolicyArn=policy["PolicyArn"])
+        iam.delete_user(UserName=name)
+
+
+def test_deploy_then_both_pipelines_run_on_real_events_with_their_rights_then_destroy_leaves_nothing(
     small, cloud, tmp_path
 ):
     folder = assembly_for_ministack(small.folder, tmp_path / "cdk.out")
@@ -124,18 +173,22 @@ def test_deploy_then_the_sensor_takes_a_real_event_then_destroy_leaves_nothing(
     print(f"deployed in {time.monotonic() - begin:.1f} s")
     deployed = read_outputs(outputs, Settings.model_fields)
     bucket = deployed["source"].removeprefix("s3://").partition("/")[0]
-    s3 = client(cloud, "s3")
-    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
-    s3.put_object(Bucket=bucket, Key="texts/a b+ü.txt", Body=b"some words")
-    if PROJECT.exists():
-        ticked = json.loads(
-            run(cloud, PROJECT, ROOT / "tests" / "infra" / "tick.py",
-                WORDFREQ_OUTPUTS=str(outputs), PYTHONPATH=str(ROOT)).splitlines()[-1]
-        )  # fmt: skip
-        print(f"the sensor: {ticked}")
-        assert len(ticked["runs"]) == 1, ticked
-    else:
+    assert client(cloud, "s3").get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    if not PROJECT.exists():
         unavailable(f"{PROJECT} isn't there: run `make setup`")
+    users = as_users(cloud)
+    (tmp_path / "keys.json").write_text(json.dumps(users))
+    begin = time.monotonic()
+    found = json.loads(
+        run(cloud, PROJECT, ROOT / "tests" / "infra" / "pipelines.py", folder=tmp_path,
+            WORDFREQ_OUTPUTS=str(outputs), PYTHONPATH=str(ROOT), KEYS=str(tmp_path / "keys.json"),
+            **users["operator"]).splitlines()[-1]
+    )  # fmt: skip
+    print(f"both pipelines, twice: {time.monotonic() - begin:.1f} s: {found}")
+    both = ["word_frequency", "csv_to_dynamodb"]
+    assert found["requested"] == [[job, 1] for job in both * 2]
+    assert found["runs"] == [[job, True, []] for job in both * 2]
+    without_users(cloud)
     run(
         cloud, sys.executable, ROOT / "infra" / "empty_buckets.py", "--name=wf",
         "--delete-all-data",

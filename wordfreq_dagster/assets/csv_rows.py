@@ -7,7 +7,7 @@ import dagster as dg
 from wordfreq.formats import ItemReceipt, Plan, RowFigures
 
 from wordfreq_dagster.assets.csv_uploads import GROUP, csv_uploads
-from wordfreq_dagster.assets.file_events import raise_for_failed, told
+from wordfreq_dagster.assets.file_events import FileEvents, raise_for_failed
 from wordfreq_dagster.assets.file_report import FileReport, report_files
 from wordfreq_dagster.assets.partitions import (
     PartitionChanges,
@@ -76,6 +76,14 @@ def csv_rows(
         planned, more = _plan_pending(context, csv)
     else:
         planned, more = plan_of_choice(context, csv, keys, kind="csv-files"), {}
+    events = FileEvents(
+        context,
+        planned=planned,
+        stage="ingest",
+        places=csv,
+        whole=keys is None,
+        event=lambda item: _event(context.asset_key, item, csv),
+    )
     outcome = batch.run(
         context=context,
         job=stages.ingest(
@@ -86,9 +94,10 @@ def csv_rows(
         ),
         tasks=len(planned.tasks),
         receipts=lambda tasks: csv.read_receipts(planned, "ingest", tasks),
+        while_waiting=events.while_waiting,
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from told(context, report.done, lambda item: _event(context.asset_key, item, csv))
+    yield from events.rest(report)
     yield from _checks(report, csv)
     metadata = {
         "plan": planned.head.plan.uri,

@@ -3,10 +3,10 @@
 Pure: no Dagster, no storage. `file_events` turns it into materializations and into a failure.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from wordfreq.formats import ItemReceipt, Plan, Receipt
+from wordfreq.formats import Item, ItemReceipt, Plan, Receipt, Task
 
 from wordfreq_dagster.batch import Outcome
 
@@ -38,6 +38,14 @@ class FileReport:
         return "\n".join(lines)
 
 
+def reported_items(task: Task, *, whole: bool) -> Iterator[Item]:
+    """The files of a task that are reported, one way or the other.
+
+    In a `whole` run these are the pending ones; where files were chosen, exactly those.
+    """
+    return (item for item in task.items if (item.pending if whole else item.wanted))
+
+
 def report_files(
     planned: Plan, outcome: Outcome[Receipt], *, chosen: Collection[str] | None
 ) -> FileReport:
@@ -50,9 +58,7 @@ def report_files(
     for task in planned.all_tasks():
         receipt = outcome.receipts.get(task.number)
         told = {item.name: item for item in receipt.items} if receipt else {}
-        for wanted in task.items:
-            if not (wanted.pending if chosen is None else wanted.wanted):
-                continue
+        for wanted in reported_items(task, whole=chosen is None):
             item = told.get(wanted.name)
             if item is None:
                 reason = outcome.tasks[task.number].reason

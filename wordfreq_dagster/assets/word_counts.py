@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from wordfreq.formats import ItemReceipt, Plan
 
-from wordfreq_dagster.assets.file_events import raise_for_failed, told
+from wordfreq_dagster.assets.file_events import FileEvents, raise_for_failed
 from wordfreq_dagster.assets.file_report import FileReport, report_files
 from wordfreq_dagster.assets.partitions import chosen_keys, source_files_partitions
 from wordfreq_dagster.assets.plan import plan
@@ -40,16 +40,23 @@ def word_counts(
     """
     keys = chosen_keys(context)
     planned = _plan_for(context, locations, keys)
+    events = FileEvents(
+        context,
+        planned=planned,
+        stage="migrate",
+        places=locations,
+        whole=keys is None,
+        event=lambda item: _materialization(context.asset_key, item, locations),
+    )
     outcome = batch.run(
         context=context,
         job=stages.migrate(plan=planned.head.plan.uri),
         tasks=len(planned.tasks),
         receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
+        while_waiting=events.while_waiting,
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from told(
-        context, report.done, lambda item: _materialization(context.asset_key, item, locations)
-    )
+    yield from events.rest(report)
     totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
     raise_for_failed(report, outcome, done="counted", metadata=totals)
     if keys is None:

@@ -55,6 +55,7 @@ def run_stage(
     tags: Mapping[str, str] | None = None,
     scratch: Scratch | None = None,
     receipts: Callable[[Collection[int]], Mapping[int, Any]] | None = None,
+    while_waiting: Callable[[float], None] | None = None,
     options: Options | None = None,
     log: Logger | None = None,
     resumed: bool = False,
@@ -64,6 +65,7 @@ def run_stage(
     Any exception, an interrupt of the main thread included, ends all jobs of the stage before it
     goes on
     (unless `options.forward_termination` is off). A failed task is no exception: see the result.
+    `while_waiting` is called after each look at jobs that go on, with the seconds until the next.
     `resumed`: this stage was begun by an earlier process.
     """
     if tasks < 0:
@@ -79,6 +81,7 @@ def run_stage(
         log=log or logging.getLogger(__name__),
         scratch=scratch,
         receipts_of=receipts,
+        while_waiting=while_waiting,
         resumed=resumed,
     )
     clock = connection.clock

@@ -97,7 +97,19 @@ class Outcome(Generic[R]):
         if not self.failed or len(self.succeeded) >= minimum_success * len(self.tasks):
             return
         causes = {task.failure for task in self.failed}
+        raise dg.Failure(
+            description=self.explain(),
+            metadata=self.failure_metadata(),
+            allow_retries=not causes <= HOPELESS,
+        )
+
+    def failure_metadata(self) -> dict[str, Any]:
+        """`metadata()`, and of the first failure class, reason, exit code, job and log, and the log
+        tails of the first failures; for a `dagster.Failure` of one's own.
+        """
         metadata = self.metadata()
+        if not self.failed:
+            return metadata
         first = self.failed[0]
         metadata["batch/failure_class"] = first.failure.value if first.failure else "unknown"
         metadata["batch/reason"] = first.reason
@@ -114,11 +126,7 @@ class Outcome(Generic[R]):
                 metadata[f"batch/log_tail_task_{task.task}"] = dg.MetadataValue.md(
                     f"```text\n{text.replace('```', '` ` `')}\n```"
                 )
-        raise dg.Failure(
-            description=self.explain(),
-            metadata=metadata,
-            allow_retries=not causes <= HOPELESS,
-        )
+        return metadata
 
     def explain(self) -> str:
         """The failures in words, for a log or an exception."""

@@ -99,12 +99,16 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         job: Job,
         tasks: int,
         receipts: Callable[[Collection[int]], Mapping[int, R]] | None = None,
+        while_waiting: Callable[[float], None] | None = None,
     ) -> Outcome[R]:
         """Run `tasks` tasks of a job and wait for them; call it from the step's main thread.
 
         Returns when all have ended, well or badly: look at the outcome, or call its
         `raise_for_failure()`. `receipts` tells which of the asked tasks left a receipt; with it, a
-        task without one has not succeeded. Any exception ends the jobs first.
+        task without one has not succeeded. `while_waiting` is called in this thread after each look
+        at jobs that still go on, with the seconds until the next look, by when it should be back:
+        the place to report tasks that are done already. Any exception, one of these two included,
+        ends the jobs first.
         """
         caller = caller_of(context)
         connection = self.connection()
@@ -130,6 +134,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             tags={**self.tags, **caller.tags},
             scratch=self.open_scratch(),
             receipts=receipts,
+            while_waiting=while_waiting,
             options=self.options(),
             log=context.log,
             resumed=caller.resumed,

@@ -110,6 +110,7 @@ class Stage:
     log: Logger
     scratch: Scratch | None = None
     receipts_of: Callable[[Collection[int]], Mapping[int, Any]] | None = None
+    while_waiting: Callable[[float], None] | None = None
     # A run that goes on with the work of an earlier one: jobs are expected to be there.
     resumed: bool = False
     inputs_uri: str | None = None

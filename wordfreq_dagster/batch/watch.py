@@ -44,6 +44,8 @@ def wait(stage: Stage) -> None:
         if counts != said and (finished or looked - said_at >= options.progress_every):
             said, said_at = counts, looked
             stage.log.info(describe_progress(stage, counts, looked - started))
+        if not finished and stage.while_waiting is not None:
+            stage.while_waiting(interval)
 
 
 def progress(stage: Stage) -> Counter[str]:

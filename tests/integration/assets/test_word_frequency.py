@@ -1,6 +1,7 @@
 """The job `word_frequency`, from folder to ranking, on the real embedded AWS Batch."""
 
 import collections
+import datetime
 import json
 import re
 
@@ -232,3 +233,22 @@ def test_ranking_options_are_run_config(project):
     )
     assert result.success, failures(result)
     assert project.ranking == dict(ascii_words(A).most_common(2))
+
+
+def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
+    """Each file is a container of its own here; they can't all run at once."""
+    project.settings = Settings(home=str(project.home), pack=1, local_vcpus=1)
+    project.definitions = build_definitions(project.settings)
+    for number in range(8):
+        project.write(f"{number}.txt", A)
+
+    assert project.run().success
+
+    events = project.instance.fetch_materializations(dg.AssetKey("word_counts"), limit=100).records
+    told = [record for record in events if record.partition_key is not None]
+    assert sorted(record.partition_key for record in told) == [f"{n}.txt" for n in range(8)]
+    receipts = (json.loads(p.read_text()) for p in project.home.rglob("migrate-0*.json"))
+    last_done = max(
+        datetime.datetime.fromisoformat(receipt["Finished"]).timestamp() for receipt in receipts
+    )
+    assert min(record.timestamp for record in told) < last_done

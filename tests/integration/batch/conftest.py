@@ -86,6 +86,7 @@ class Bench:
         scratch: Scratch | None = None,
         resumed: bool = False,
         log: logging.Logger | None = None,
+        while_waiting: Callable[[float], None] | None = None,
     ) -> StageResult:
         job = job or Job(name="count", definition=DEFINITION, command=["count"])
         return run_stage(
@@ -100,6 +101,7 @@ class Bench:
             scratch=scratch,
             resumed=resumed,
             log=log,
+            while_waiting=while_waiting,
         )
 
     def read_receipts(self, tasks: Collection[int]) -> Mapping[int, Any]:
