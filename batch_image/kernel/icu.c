@@ -83,6 +83,37 @@ static bool trim(const uint16_t *text, int32_t *start, int32_t *end)
     return is_word;
 }
 
+/* Has the breaker go over a text of well-formed UTF-16. */
+static bool break_text(struct icu *icu, int32_t units)
+{
+    int status = 0; /* above 0: an error */
+    if (icu->breaker)
+        icu->call.ubrk_setText(icu->breaker, icu->piece, units, &status);
+    else
+        icu->breaker = icu->call.ubrk_open(UBRK_WORD, "", icu->piece, units, &status);
+    return status <= 0;
+}
+
+enum icu_result icu_cut(struct icu *icu, const uint8_t *window, size_t length, size_t most,
+                        size_t *cut)
+{
+    size_t invalid, before = 0;
+    const int32_t units = to_utf16(window, length, icu->piece, &invalid);
+    *cut = 0;
+    if (!break_text(icu, units))
+        return ICU_FAILED;
+    for (int32_t stop, at = 0; (stop = icu->call.ubrk_next(icu->breaker)) != UBRK_DONE;) {
+        if (stop <= at || stop > units)
+            return ICU_FAILED;
+        for (; at < stop; before++)
+            next_code_point(icu->piece, &at);
+        if (before > most)
+            break;
+        *cut = before;
+    }
+    return ICU_DONE;
+}
+
 enum icu_result icu_count(struct icu *icu, const uint8_t *piece, size_t length, uint64_t times,
                           struct table *words, uint64_t *invalid)
 {
@@ -91,11 +122,7 @@ enum icu_result icu_count(struct icu *icu, const uint8_t *piece, size_t length, 
     size_t bad;
     const int32_t units = to_utf16(piece, length, icu->piece, &bad);
 
-    if (icu->breaker)
-        call->ubrk_setText(icu->breaker, icu->piece, units, &status);
-    else
-        icu->breaker = call->ubrk_open(UBRK_WORD, "", icu->piece, units, &status);
-    if (status > 0)
+    if (!break_text(icu, units))
         return ICU_FAILED;
     for (int32_t stop, next = 0; (stop = call->ubrk_next(icu->breaker)) != UBRK_DONE; next = stop) {
         int32_t start = next, end = stop;

@@ -50,4 +50,9 @@ void icu_free(struct icu *icu);
 enum icu_result icu_count(struct icu *icu, const uint8_t *piece, size_t length, uint64_t times,
                           struct table *words, uint64_t *invalid);
 
+/* Where to cut a window of at most PIECE_LIMIT code points: *cut is how many of them are before the
+ * last boundary that has no more than `most` before it; 0 if there is none but the start. */
+enum icu_result icu_cut(struct icu *icu, const uint8_t *window, size_t length, size_t most,
+                        size_t *cut);
+
 #endif

@@ -111,16 +111,19 @@ static size_t window_length(const struct buffer *piece, size_t limit)
     return next < end ? (size_t)(next - piece->bytes) : 0;
 }
 
-/* Bytes of the next window of a long piece (words.py, `_windows`), or 0: ICU has to cut it. */
+/* Bytes of the next window of a long piece (words.py, `_windows`), or 0: the caller has to cut it. */
 static size_t cut_window(struct scanner *scanner, size_t window)
 {
     struct buffer *const piece = &scanner->long_piece;
-    if (!scanner->unicode || !find_words(piece->bytes, window, &scanner->found) ||
-        scanner->found.paired)
+    const size_t most = PIECE_LIMIT - PIECE_MARGIN;
+    size_t cut;
+    if (scanner->unicode && find_words(piece->bytes, window, &scanner->found) &&
+        !scanner->found.paired)
+        return scanner->found.cut ? scanner->found.cut : window_length(piece, most);
+    /* Should ICU fail here, it will do so again for the caller, who can say why. */
+    if (!scanner->icu || icu_cut(scanner->icu, piece->bytes, window, most, &cut) != ICU_DONE)
         return 0;
-    if (scanner->found.cut)
-        return scanner->found.cut;
-    return window_length(piece, PIECE_LIMIT - PIECE_MARGIN);
+    return window_length(piece, cut ? cut : most);
 }
 
 static bool to_foreign(struct scanner *scanner)

@@ -42,6 +42,17 @@ void scanner_free(struct scanner *scanner)
     free(scanner);
 }
 
+bool scanner_reset(struct scanner *scanner)
+{
+    free(scanner->resolved);
+    scanner->resolved = NULL;
+    scanner->foreign.length = scanner->long_piece.length = 0;
+    scanner->in_long_piece = scanner->in_foreign = false;
+    scanner->filled = scanner->waiting8 = scanner->waiting16 = 0;
+    scanner->invalid = 0;
+    return !table_distinct(&scanner->pieces) || table_clear(&scanner->pieces);
+}
+
 /* ---- blocks ---- */
 
 static size_t first_blank(const struct scanner *scanner, size_t start, size_t end)

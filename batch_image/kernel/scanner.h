@@ -65,6 +65,9 @@ enum scan_result { SCAN_DONE, SCAN_FULL, SCAN_NO_MEMORY, SCAN_ICU_FAILED };
 struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct icu *icu);
 void scanner_free(struct scanner *scanner);
 
+/* Forgets the stream, however far it was read, for another; the words stay. False without memory. */
+bool scanner_reset(struct scanner *scanner);
+
 /* Counts the next bytes of the stream; *used says how many were taken. SCAN_FULL: the words, the
  * pieces or the foreign text have to be taken away before the rest can be counted. */
 enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,

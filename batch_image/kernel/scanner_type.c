@@ -90,8 +90,8 @@ static void scanner_dealloc(PyObject *object)
 }
 
 PyDoc_STRVAR(scanner_feed_doc,
-             "feed(chunk, start, /)\n--\n\n"
-             "Count the bytes of `chunk` from `start` on; return the position reached.\n\n"
+             "feed(chunk, start, end, /)\n--\n\n"
+             "Count the bytes of `chunk` from `start` to `end`; return the position reached.\n\n"
              "Before the end, that means: make room in the table, call take_pieces and\n"
              "take_foreign, and go on from there.");
 
@@ -99,20 +99,20 @@ static PyObject *scanner_feed_method(PyObject *object, PyObject *args)
 {
     struct scanner_object *const self = (struct scanner_object *)object;
     const char *chunk;
-    Py_ssize_t length, start;
+    Py_ssize_t length, start, end;
     PyObject *bytes;
     size_t used;
     enum scan_result result;
-    if (!PyArg_ParseTuple(args, "Sn:feed", &bytes, &start) ||
+    if (!PyArg_ParseTuple(args, "Snn:feed", &bytes, &start, &end) ||
         PyBytes_AsStringAndSize(bytes, (char **)&chunk, &length) < 0 || refuse_busy(self->words))
         return NULL;
-    if (start < 0 || start > length) {
-        PyErr_SetString(PyExc_ValueError, "start is outside the chunk");
+    if (start < 0 || start > end || end > length) {
+        PyErr_SetString(PyExc_ValueError, "start or end is outside the chunk");
         return NULL;
     }
     self->words->busy = true;
     Py_BEGIN_ALLOW_THREADS
-    result = scanner_feed(self->scanner, (const uint8_t *)chunk + start, (size_t)(length - start),
+    result = scanner_feed(self->scanner, (const uint8_t *)chunk + start, (size_t)(end - start),
                           &used);
     Py_END_ALLOW_THREADS
     self->words->busy = false;
@@ -141,6 +141,21 @@ static PyObject *scanner_finish_method(PyObject *object, PyObject *unused)
     if (refuse_failed(result))
         return NULL;
     return PyBool_FromLong(result == SCAN_DONE);
+}
+
+PyDoc_STRVAR(scanner_reset_doc,
+             "reset()\n--\n\n"
+             "Forget the stream, for another. The words it has counted stay in the table.");
+
+static PyObject *scanner_reset_method(PyObject *object, PyObject *unused)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    (void)unused;
+    if (refuse_busy(self->words))
+        return NULL;
+    if (!scanner_reset(self->scanner))
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(scanner_take_pieces_doc,
@@ -210,6 +225,7 @@ static PyObject *scanner_invalid(PyObject *object, void *unused)
 static PyMethodDef scanner_methods[] = {
     {"feed", scanner_feed_method, METH_VARARGS, scanner_feed_doc},
     {"finish", scanner_finish_method, METH_NOARGS, scanner_finish_doc},
+    {"reset", scanner_reset_method, METH_NOARGS, scanner_reset_doc},
     {"take_pieces", scanner_take_pieces, METH_NOARGS, scanner_take_pieces_doc},
     {"take_foreign", scanner_take_foreign, METH_NOARGS, scanner_take_foreign_doc},
     {NULL, NULL, 0, NULL},
@@ -224,8 +240,8 @@ static PyType_Slot scanner_slots[] = {
     {Py_tp_doc, "Scanner(table, unicode, portable=False, icu=None)\n--\n\n"
                 "Counts the words of one stream into `table`. With `unicode` false, ICU has to do\n"
                 "everything that isn't ASCII. `portable`: without the machine's vector unit.\n"
-                "`icu`: addresses in ICU (`wordfreq.icu.addresses`), so that only long pieces\n"
-                "are left for the caller."},
+                "`icu`: addresses in ICU (`wordfreq.icu.addresses`), so that nothing is left\n"
+                "for the caller."},
     {Py_tp_new, new_scanner},
     {Py_tp_dealloc, scanner_dealloc},
     {Py_tp_methods, scanner_methods},

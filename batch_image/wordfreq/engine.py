@@ -72,14 +72,17 @@ if TYPE_CHECKING:
         def invalid(self) -> int:
             """Bytes that were no UTF-8, without those of what is left to ICU."""
 
-        def feed(self, chunk: bytes, start: int, /) -> int:
-            """Count a chunk from `start` on; return the position reached.
+        def feed(self, chunk: bytes, start: int, end: int, /) -> int:
+            """Count a chunk from `start` to `end`; return the position reached.
 
-            Before the chunk's end: make room in the table, take pieces and foreign text, go on.
+            Before the end: make room in the table, take pieces and foreign text, go on.
             """
 
         def finish(self) -> bool:
             """Count what is left; false: make room in the table and call it again."""
+
+        def reset(self) -> None:
+            """Forget the stream, for another; the words stay in the table."""
 
         def take_pieces(self) -> dict[bytes, int]:
             """Return and forget the short pieces that ICU has to cut, with their counts."""

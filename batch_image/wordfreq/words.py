@@ -110,8 +110,8 @@ class WordCounter:
     recommends (one for each maximal subpart) and are counted. Memory stays near `memory` bytes, as
     more distinct words than that go to sorted files in a temporary folder (`wordfreq.tally`).
 
-    Where the C kernel was built (`wordfreq.engine`), it counts, and only what needs ICU (long
-    pieces and, once each, different short ones) takes the way that all takes without it.
+    Where the C kernel was built (`wordfreq.engine`), it counts. It calls ICU itself; only if its
+    tables are for another ICU, what isn't ASCII takes the way that all takes without it.
     """
 
     def __init__(self, *, memory: int = 256 << 20) -> None:
@@ -122,14 +122,14 @@ class WordCounter:
         self._bytes = 0
         self._invalid = 0
 
-    def feed(self, chunk: bytes) -> None:
-        """Count the next bytes of the stream."""
-        self._bytes += len(chunk)
+    def feed(self, chunk: bytes, start: int = 0, end: int | None = None) -> None:
+        """Count the next bytes of the stream: those of `chunk` from `start` to `end`."""
+        end = len(chunk) if end is None else end
+        self._bytes += end - start
         if self._scanner is None:
-            self._feed_icu(chunk)
+            self._feed_icu(chunk[start:end])
             return
-        position = 0
-        while (position := self._scanner.feed(chunk, position)) < len(chunk):
+        while (start := self._scanner.feed(chunk, start, end)) < end:
             self._take_over(self._scanner)
 
     def _take_over(self, scanner: engine.Scanner) -> None:
@@ -146,7 +146,7 @@ class WordCounter:
                 self._drain()
 
     def finish(self) -> Counted:
-        """Count what is left and return the result; the counter can't be used after that."""
+        """Count what is left and return the result. Next is `reset`, or nothing."""
         if self._scanner is not None:
             while not self._scanner.finish():
                 self._take_over(self._scanner)
@@ -162,6 +162,15 @@ class WordCounter:
             bytes=self._bytes,
             invalid=self._invalid,
         )
+
+    def reset(self) -> None:
+        """Start again with another stream, in the same memory; the last result is gone then."""
+        self._pending.clear()
+        self._pieces.clear()
+        self._tally.close()
+        if self._scanner is not None:
+            self._scanner.reset()
+        self._bytes = self._invalid = 0
 
     def close(self) -> None:
         """Drop everything, with its temporary files. Only needed when `finish` isn't reached."""

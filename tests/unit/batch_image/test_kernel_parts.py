@@ -111,7 +111,7 @@ def test_every_machine_gives_the_same(kernel: ModuleType, unicode: bool) -> None
     for portable in (False, True):
         table = kernel.Table(1 << 28)
         scanner = kernel.Scanner(table, unicode=unicode, portable=portable)
-        assert scanner.feed(text, 0) == len(text)
+        assert scanner.feed(text, 0, len(text)) == len(text)
         scanner.finish()
         answers.append((list(table.by_word()), scanner.take_pieces(), scanner.take_foreign()))
     assert answers[0] == answers[1]
@@ -143,9 +143,11 @@ def test_wrong_use_is_an_error(kernel: ModuleType) -> None:
         (OverflowError, lambda: table.add(iter([("a", -1)]))),
         (UnicodeEncodeError, lambda: table.add(iter([("\ud800", 1)]))),
         (ZeroDivisionError, lambda: table.add(1 // 0 for _ in "x")),
-        (ValueError, lambda: scanner.feed(b"abc", 4)),
-        (ValueError, lambda: scanner.feed(b"abc", -1)),
-        (TypeError, lambda: scanner.feed("abc", 0)),
+        (ValueError, lambda: scanner.feed(b"abc", 4, 4)),
+        (ValueError, lambda: scanner.feed(b"abc", 2, 1)),
+        (ValueError, lambda: scanner.feed(b"abc", 0, 4)),
+        (ValueError, lambda: scanner.feed(b"abc", -1, 2)),
+        (TypeError, lambda: scanner.feed("abc", 0, 3)),
         (ValueError, lambda: table.by_word().lines(b"::", 1)),
         (ValueError, lambda: table.by_word().lines(b":", 0)),
     ]
@@ -164,7 +166,7 @@ def test_other_threads_run_while_it_counts_but_cannot_touch_its_table(kernel: Mo
     table = kernel.Table(1 << 28)
     scanner = kernel.Scanner(table, unicode=True)
     text = b"a lot of words, over and over again; " * 2_000_000
-    worker = threading.Thread(target=scanner.feed, args=(text, 0))
+    worker = threading.Thread(target=scanner.feed, args=(text, 0, len(text)))
     worker.start()
     refused = 0
     while worker.is_alive():
