@@ -3,23 +3,24 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from wordfreq.formats import Plan
 
 from wordfreq_dagster.assets.partitions import unusable_partition_key
 from wordfreq_dagster.assets.plan import plan
 from wordfreq_dagster.assets.ranking import ranking
 from wordfreq_dagster.assets.word_counts import word_counts
-from wordfreq_dagster.storage import Locations
-
-_SHOWN = 20
+from wordfreq_dagster.storage import Locations, listed_names, listed_reasons
 
 
 @dg.asset_check(asset=plan, description="Every file can be counted and carried as a partition.")
-def every_file_usable(locations: Locations) -> dg.AssetCheckResult:
+def every_file_usable(
+    context: dg.AssetCheckExecutionContext, locations: Locations
+) -> dg.AssetCheckResult:
     """Name the files that the destination can't hold or that Dagster's tools can't address."""
-    now = locations.look()
-    refused = {found.name: found.reason for found in now.refused}
+    made = _latest_plan(context, plan, locations) or locations.look()
+    refused = {found.name: found.reason for found in made.refused}
     unusable = {
-        item.name: reason for item in now.items if (reason := unusable_partition_key(item.name))
+        item.name: reason for item in made.items if (reason := unusable_partition_key(item.name))
     }
     named = refused | unusable
     return dg.AssetCheckResult(
@@ -28,7 +29,7 @@ def every_file_usable(locations: Locations) -> dg.AssetCheckResult:
         description=f"{len(refused):,} files are not counted, {len(unusable):,} have no partition"
         if named
         else None,
-        metadata={"files": _listed([f"{name}: {reason}" for name, reason in named.items()])},
+        metadata={"files": listed_reasons(named)},
     )
 
 
@@ -59,7 +60,11 @@ def counts_complete(locations: Locations) -> Iterator[dg.AssetCheckResult]:
         description=f"{len(pending):,} files are new or changed and not counted"
         if pending
         else None,
-        metadata={"files": len(now.items), "not counted": len(pending), "first": _listed(pending)},
+        metadata={
+            "files": len(now.items),
+            "not counted": len(pending),
+            "first": listed_names(pending),
+        },
     )
     stale = sorted(now.stale)
     yield dg.AssetCheckResult(
@@ -68,26 +73,45 @@ def counts_complete(locations: Locations) -> Iterator[dg.AssetCheckResult]:
         passed=not stale,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(stale):,} counts of files that are gone" if stale else None,
-        metadata={"stale": len(stale), "first": _listed(stale)},
+        metadata={"stale": len(stale), "first": listed_names(stale)},
     )
 
 
 @dg.asset_check(
     asset=ranking, description="The ranking's total is the sum of the words of all its files."
 )
-def sum_of_counts(locations: Locations) -> dg.AssetCheckResult:
-    """Add up the words of the counted files and compare with what the merge added up."""
+def sum_of_counts(
+    context: dg.AssetCheckExecutionContext, locations: Locations
+) -> dg.AssetCheckResult:
+    """Add up what each file's own count says, and compare with what the merge added up."""
     ranked = locations.read_ranking()
-    now = locations.look()
-    words = sum(item.counted.words for item in now.items if item.counted)
+    merged = _latest_plan(context, ranking, locations)
+    words = _words_of_files(merged or locations.look(), locations)
     return dg.AssetCheckResult(
         passed=words == ranked.total_words,
         metadata={"words of the files": words, "words of the ranking": ranked.total_words},
     )
 
 
-def _listed(names: list[str]) -> dg.MetadataValue:
-    more = [f"- and {len(names) - _SHOWN:,} more"] if len(names) > _SHOWN else []
-    return dg.MetadataValue.md(
-        "\n".join([f"- `{name}`" for name in names[:_SHOWN]] + more) or "none"
-    )
+def _words_of_files(merged: Plan, locations: Locations) -> int:
+    """The words of all files of a plan: known when it was made, or counted by its tasks since."""
+    words = {item.name: item.counted.words for item in merged.items if item.counted}
+    receipts = locations.read_receipts(merged, "migrate", range(len(merged.tasks)))
+    for receipt in receipts.values():
+        for item in receipt.items:
+            if item.error is None:
+                words.setdefault(item.name, item.words)
+    return sum(words.values())
+
+
+def _latest_plan(
+    context: dg.AssetCheckExecutionContext, asset: dg.AssetsDefinition, locations: Locations
+) -> Plan | None:
+    """The plan that the asset's latest materialization names; None if there is none any more.
+
+    So these checks need no listing of their own, which for a large source takes minutes.
+    """
+    event = context.instance.get_latest_materialization_event(asset.key)
+    made = event.asset_materialization if event else None
+    uri = made.metadata.get("plan") if made else None
+    return locations.read_plan(str(uri.value)) if uri else None

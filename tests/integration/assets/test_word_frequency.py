@@ -178,6 +178,40 @@ def test_a_name_that_dagster_cannot_carry_is_counted_without_a_partition(project
     assert checks(result)["every_file_usable"] is False
 
 
+def check_again(project):
+    """Evaluate all checks on what is there now, as their button in the UI does."""
+    keys = project.definitions.resolve_asset_graph().asset_check_keys
+    mine = [key for key in keys if key.asset_key.path[0] in ("plan", "word_counts", "ranking")]
+    job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*mine))
+    definitions = dg.Definitions.merge(project.definitions, dg.Definitions(jobs=[job]))
+    return checks(
+        definitions.resolve_job_def("checks").execute_in_process(instance=project.instance)
+    )
+
+
+def test_the_checks_fail_when_they_should(project):
+    for name in ("a.txt", "b.txt"):
+        project.write(name, A)
+    assert project.run().success
+    green = check_again(project)
+    assert len(green) == 4 and all(green.values())
+
+    (project.home / "output" / "b.txt").unlink()
+    broken = {name for name, ok in check_again(project).items() if not ok}
+    assert broken == {"every_planned_file_counted"}
+    assert project.run().success and all(check_again(project).values())
+
+    (project.source / "b.txt").unlink()
+    assert {name for name, ok in check_again(project).items() if not ok} == {"no_stale_counts"}
+    assert project.run().success and all(check_again(project).values())
+
+    ranking = project.home / "ranking" / "ranking.json"
+    document = json.loads(ranking.read_text())
+    document["Metadata"]["Words"] += 1
+    ranking.write_text(json.dumps(document))
+    assert {name for name, ok in check_again(project).items() if not ok} == {"sum_of_counts"}
+
+
 def test_chosen_partitions_are_counted_and_then_ranked_on_their_own(project):
     for name in ("a.txt", "b.txt", "c.txt"):
         project.write(name, A)
