@@ -42,10 +42,15 @@ def settings(
         "csv_source": f"s3://{storage.uploads.bucket_name}/",
         "csv_rejects": storage.uri("rejects"),
         "csv_table": storage.table_name,
+        "csv_columns": options.csv_columns,
+        "csv_key": options.csv_key,
+        "csv_events_queue_url": storage.csv_events.queue_url,
         "price_per_vcpu_hour": vcpu,
         "price_per_gb_hour": gib,
         "failure_sns_topic": observability.topic.topic_arn,
     }
+    if options.csv_sort_key:
+        found["csv_sort_key"] = options.csv_sort_key
     if not options.source:
         found["events_queue_url"] = storage.events.queue_url
     return found

@@ -41,7 +41,8 @@ def _orchestrator(name: str) -> dict[str, str]:
             "arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>"
             ":log-group:/{name}/batch:log-stream:*": "a stream for each attempt of a job",
             **{
-                f"{_RESULTS}/{one}/*": _OBJECTS for one in ("output", "plans", "ranking", "rejects")
+                f"{_RESULTS}/{one}/*": _OBJECTS
+                for one in ("output", "plans", "ranking", "rejects", "rejects/.wordfreq")
             },
             _SOURCE + "/*": _OBJECTS,
             _UPLOADS + "/*": _OBJECTS,

@@ -137,10 +137,16 @@ class ObservabilityStack(cdk.Stack):
 
     def _alarms(self, storage: StorageStack) -> None:
         minutes = cdk.Duration.minutes
-        dead = storage.dead_letters.metric_approximate_number_of_messages_visible(period=minutes(5))
-        self._alarm("DeadLetters", dead, 1, "messages that nothing could be done with")
-        age = storage.events.metric_approximate_age_of_oldest_message(period=minutes(5))
-        self._alarm("EventsUnread", age, 3600, "nobody reads the events: is the sensor on?")
+        for prefix, dead, queue in (
+            ("", storage.dead_letters, storage.events),
+            ("Csv", storage.csv_dead_letters, storage.csv_events),
+        ):
+            number = dead.metric_approximate_number_of_messages_visible(period=minutes(5))
+            about = "messages that nothing could be done with"
+            self._alarm(f"{prefix}DeadLetters", number, 1, about)
+            age = queue.metric_approximate_age_of_oldest_message(period=minutes(5))
+            about = "nobody reads the events: is the sensor on?"
+            self._alarm(f"{prefix}EventsUnread", age, 3600, about)
 
     def _alarm(self, id: str, metric: cloudwatch.Metric, threshold: int, about: str) -> None:
         cloudwatch.Alarm(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,9 @@ class Options:
         max_vcpus: the most vCPUs at once, for each of the two compute environments.
         image: `asset` (built at deploy, needs docker), or the URI of an image, best with a digest.
         source: `s3://bucket/prefix` of texts that exist already; empty: a bucket is made.
+        csv_columns: the columns of the CSVs, in any order; a number as `NAME:number`.
+        csv_key, csv_sort_key: the columns that are the table's keys, chosen at the first deploy:
+            DynamoDB can't change them afterwards.
         keep_data: whether buckets and table survive `cdk destroy`.
         budget: USD a month at which mails go to `email`; 0: no budget.
         email: who is told of failures, blocked queues and cost.
@@ -45,6 +49,9 @@ class Options:
     max_vcpus: int = 64
     image: str = "asset"
     source: str = ""
+    csv_columns: str = "ProductId,ProductName,ProductDescription"
+    csv_key: str = "ProductId"
+    csv_sort_key: str = ""
     keep_data: bool = True
     budget: int = 50
     email: str = ""
@@ -69,8 +76,20 @@ class Options:
             )
         if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.source):
             raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix")
+        for option in ("csv_key", "csv_sort_key"):
+            given = getattr(self, option)
+            if given not in self.csv_types and (given or option == "csv_key"):
+                raise OptionsError(
+                    f"{option} is {given!r}; use one of csv_columns: {', '.join(self.csv_types)}"
+                )
         if self.email and "@" not in self.email:
             raise OptionsError(f"email is {self.email!r}; use an address")
+
+    @property
+    def csv_types(self) -> Mapping[str, str]:
+        """The columns of the CSVs, each with its type: `string` or `number`."""
+        parted = (column.partition(":") for column in self.csv_columns.split(","))
+        return {name.strip(): kind.strip() or "string" for name, _, kind in parted}
 
 
 def from_context(scope: Construct) -> Options:

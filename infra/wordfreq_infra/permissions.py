@@ -12,8 +12,9 @@ from wordfreq_infra.storage import StorageStack
 READ = ("s3:GetObject",)
 WRITE = ("s3:PutObject", "s3:AbortMultipartUpload")
 DELETE = ("s3:DeleteObject",)
-#: Everything below a destination that is no counts object: ledger and partials.
+#: Everything below a destination that is no result: the ledger of what is done, and partials.
 BOOKS = "output/.wordfreq/*"
+CSV_BOOKS = "rejects/.wordfreq/*"
 
 
 def grants(storage: StorageStack) -> Mapping[str, Sequence[iam.PolicyStatement]]:
@@ -52,7 +53,7 @@ def grants(storage: StorageStack) -> Mapping[str, Sequence[iam.PolicyStatement]]
             _objects(results, ["rejects/*"], READ + WRITE),
             iam.PolicyStatement(
                 sid="Rows",
-                actions=["dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:DescribeTable"],
+                actions=["dynamodb:BatchWriteItem", "dynamodb:DescribeTable"],
                 resources=[storage.table.table_arn],
             ),
         ],
@@ -109,7 +110,10 @@ def orchestrator(
         _objects(
             storage.results, ["output/*", "plans/*"], READ + WRITE + DELETE, sid="CountsAndPlans"
         ),
-        _objects(storage.results, ["ranking/*", "rejects/*"], READ, sid="Answers"),
+        _objects(storage.results, ["ranking/*"], READ, sid="Answers"),
+        # The rejects of an upload that is gone go too; uploads are planned without a container.
+        _objects(storage.results, ["rejects/*"], READ + DELETE, sid="Rejects"),
+        _objects(storage.results, [CSV_BOOKS], WRITE, sid="CsvBooks"),
         iam.PolicyStatement(
             sid="Rows",
             actions=["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query"],
@@ -123,7 +127,7 @@ def orchestrator(
                 "sqs:ChangeMessageVisibility",
                 "sqs:GetQueueAttributes",
             ],
-            resources=[storage.events.queue_arn],
+            resources=[storage.events.queue_arn, storage.csv_events.queue_arn],
         ),
     ]
 

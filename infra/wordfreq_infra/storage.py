@@ -1,4 +1,4 @@
-"""Stack `storage`: buckets, the table of CSV rows, and the queue of S3's events."""
+"""Stack `storage`: buckets, the table of CSV rows, and the queues of S3's events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from wordfreq_infra.options import Options
+
+#: What a sensor wants to hear of a bucket.
+CHANGES = ("Object Created", "Object Deleted")
 
 
 class StorageStack(cdk.Stack):
@@ -26,23 +29,18 @@ class StorageStack(cdk.Stack):
             id="plans", prefix="plans/", expiration=cdk.Duration.days(90)
         )
         self.uploads = self._bucket("Uploads", logs=self.logs)
+        _send_to_eventbridge(self.uploads)
         self.table_name = f"{options.name}-rows"
-        self.table = dynamodb.Table(
-            self,
-            "Rows",
-            table_name=self.table_name,
-            partition_key=dynamodb.Attribute(name="ProductId", type=dynamodb.AttributeType.STRING),
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
-            removal_policy=self._removal,
+        self.table = self._table(options)
+        self.dead_letters, self.events = self._queues("Events", f"{options.name}-events")
+        self.csv_dead_letters, self.csv_events = self._queues(
+            "CsvEvents", f"{options.name}-csv-events"
         )
-        self.dead_letters = self._queue("EventsDead", f"{options.name}-events-dead")
-        self.events = self._queue("Events", f"{options.name}-events", dead=self.dead_letters)
         if not options.source:
-            self._send_events(options)
+            self._tell("SourceChanged", f"{options.name}-source-changed", self.source, self.events)
+        self._tell(
+            "UploadsChanged", f"{options.name}-uploads-changed", self.uploads, self.csv_events
+        )
 
     def uri(self, folder: str) -> str:
         """The place of a folder in the bucket of results."""
@@ -87,6 +85,30 @@ class StorageStack(cdk.Stack):
             ],
         )
 
+    def _table(self, options: Options) -> dynamodb.Table:
+        def attribute(name: str) -> dynamodb.Attribute:
+            kind = dynamodb.AttributeType[options.csv_types[name].upper()]
+            return dynamodb.Attribute(name=name, type=kind)
+
+        return dynamodb.Table(
+            self,
+            "Rows",
+            table_name=self.table_name,
+            partition_key=attribute(options.csv_key),
+            sort_key=attribute(options.csv_sort_key) if options.csv_sort_key else None,
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            removal_policy=self._removal,
+        )
+
+    def _queues(self, id: str, name: str) -> tuple[sqs.Queue, sqs.Queue]:
+        """A queue of events, and before it the one of messages nobody could use."""
+        dead = self._queue(f"{id}Dead", f"{name}-dead")
+        return dead, self._queue(id, name, dead=dead)
+
     def _queue(self, id: str, name: str, dead: sqs.Queue | None = None) -> sqs.Queue:
         return sqs.Queue(
             self,
@@ -101,18 +123,19 @@ class StorageStack(cdk.Stack):
             dead_letter_queue=dead and sqs.DeadLetterQueue(queue=dead, max_receive_count=20),
         )
 
-    def _send_events(self, options: Options) -> None:
+    def _tell(self, id: str, rule_name: str, bucket: s3.IBucket, queue: sqs.Queue) -> None:
+        """Let the queue have the bucket's events."""
         events.Rule(
             self,
-            "SourceChanged",
-            rule_name=f"{options.name}-source-changed",
-            description="Tells the sensor that an object of the source came, changed or went",
+            id,
+            rule_name=rule_name,
+            description="Tells a sensor that an object came, changed or went",
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
-                detail_type=["Object Created", "Object Deleted"],
-                detail={"bucket": {"name": [self.source.bucket_name]}},
+                detail_type=[*CHANGES],
+                detail={"bucket": {"name": [bucket.bucket_name]}},
             ),
-            targets=[targets.SqsQueue(self.events)],  # type: ignore[list-item]
+            targets=[targets.SqsQueue(queue)],  # type: ignore[list-item]
         )
 
 

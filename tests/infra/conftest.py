@@ -68,6 +68,9 @@ def other(tmp_path_factory):
         image="111122223333.dkr.ecr.us-east-1.amazonaws.com/wordfreq:1.2",
         dagster_image="111122223333.dkr.ecr.us-east-1.amazonaws.com/wordfreq-dagster:1.2",
         source="s3://books-of-others/english",
+        csv_columns="Sku, Price: number",
+        csv_key="Sku",
+        csv_sort_key="Price",
         keep_data=False,
         budget=0,
     )

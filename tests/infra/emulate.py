@@ -25,16 +25,39 @@ def for_ministack(template):
     for found in made["Resources"].values():
         if "DependsOn" in found:
             found["DependsOn"] = [o for o in listed(found["DependsOn"]) if o in made["Resources"]]
+        policy = found.get("Properties", {}).get("PolicyDocument", {})
+        if "Statement" in policy:
+            policy["Statement"] = [one for one in policy["Statement"] if not about_tls(one)]
     return made
+
+
+def about_tls(statement):
+    """Whether it denies what doesn't come by TLS; requests to ministack never do."""
+    condition = json.dumps(statement.get("Condition", {}))
+    return statement["Effect"] == "Deny" and "aws:SecureTransport" in condition
 
 
 def listed(value):
     return value if isinstance(value, list) else [value]
 
 
+#: The roles that cdk takes on may use its bucket by TLS only, and ministack has none.
+ROLES = ("assumeRoleArn", "cloudFormationExecutionRoleArn", "lookupRole")
+
+
+def without_roles(node):
+    if isinstance(node, list):
+        return [without_roles(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: without_roles(value) for key, value in node.items() if key not in ROLES}
+
+
 def assembly_for_ministack(source, target):
     """A copy of what `cdk synth` wrote, which `cdk --app <folder>` deploys."""
     shutil.copytree(source, target)
+    for path in (target / "manifest.json", *target.glob("*.assets.json")):
+        path.write_text(json.dumps(without_roles(json.loads(path.read_text()))))
     for path in target.glob("*.template.json"):
         path.write_text(json.dumps(for_ministack(json.loads(path.read_text()))))
     return target

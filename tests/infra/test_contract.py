@@ -9,6 +9,19 @@ from wordfreq_infra.jobs import RETRIES, STAGES
 from wordfreq_dagster.outputs import output_name
 from wordfreq_dagster.settings import Settings, load_settings
 
+#: Settings that say how to work, not where: their defaults suit any deployment.
+CHOICES = {
+    "csv_extra_columns", "csv_max_rejects", "csv_pack", "csv_new_uploads",
+    "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
+    "pack", "timeout_seconds", "sensor_seconds", "failure_slack_webhook", "ui_url", "code_url",
+    "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
+}  # fmt: skip
+#: Settings of this machine, of no use where stages run on AWS.
+LOCAL = {
+    "outputs", "home", "csv_endpoint", "image",
+    "local_vcpus", "local_runner", "local_container_arguments",
+}  # fmt: skip
+
 
 def resolved(value):
     """The value of an output as if deployed: references become something of their kind."""
@@ -42,9 +55,21 @@ def test_the_settings_load_what_the_deployment_writes(deployment, loaded):
     assert loaded.migrate_definition == f"{name}-migrate"
     assert loaded.ingest_definition == f"{name}-ingest"
     assert loaded.csv_table == f"{name}-rows"
+    assert loaded.csv_columns == deployment.options.csv_columns
+    assert loaded.csv_key == deployment.options.csv_key
+    assert loaded.csv_sort_key == deployment.options.csv_sort_key
     for place in ("source", "destination", "plans", "ranking", "csv_source", "csv_rejects"):
         assert getattr(loaded, place).startswith("s3://"), place
     assert bool(loaded.events_queue_url) == (not deployment.options.source)
+    assert loaded.csv_events_queue_url not in ("", loaded.events_queue_url)
+
+
+def test_every_setting_is_deployed_or_needs_no_deployment(full, other):
+    """A new setting has to be put somewhere: nothing is left to be copied by hand."""
+    deployed = set(outputs(full)) | set(outputs(other))
+    named = {field for field in Settings.model_fields if output_name(field) in deployed}
+    assert named | CHOICES | LOCAL == set(Settings.model_fields)
+    assert not named & (CHOICES | LOCAL)
 
 
 def test_every_output_for_the_settings_is_a_setting(deployment):
@@ -89,8 +114,16 @@ def test_the_definitions_repeat_for_the_reasons_the_client_repeats_for(full):
         assert f'"{pattern}"' in text
 
 
-def test_the_table_has_the_key_that_csv_rows_are_written_by(full):
-    (table,) = full.properties("AWS::DynamoDB::Table")
-    assert [one["AttributeName"] for one in table["KeySchema"]] == [
-        Settings.model_fields["csv_key"].default
-    ]
+def test_the_table_has_the_keys_that_csv_rows_are_written_by(full, other):
+    def keys(deployment):
+        (table,) = deployment.properties("AWS::DynamoDB::Table")
+        kinds = {
+            one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]
+        }
+        return {
+            one["KeyType"]: (one["AttributeName"], kinds[one["AttributeName"]])
+            for one in table["KeySchema"]
+        }
+
+    assert keys(full) == {"HASH": (Settings.model_fields["csv_key"].default, "S")}
+    assert keys(other) == {"HASH": ("Sku", "S"), "RANGE": ("Price", "N")}

@@ -1,4 +1,7 @@
-"""The templates deployed: by the real `cdk` command on ministack, AWS Batch's part on moto."""
+"""The templates deployed: by the real `cdk` command on ministack, AWS Batch's part on moto.
+
+ministack applies the deployed policies: each stage and the operator may do what they say, no more.
+"""
 
 import json
 import os
@@ -129,9 +132,7 @@ def as_users(cloud):
         (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
         document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
         iam.create_user(UserName=stage)
-        iam.put_user_policy(
-            UserName=stage, PolicyName="role", PolicyDocument=json.dumps(document)
-        )
+        iam.put_user_policy(UserName=stage, PolicyName="role", PolicyDocument=json.dumps(document))
         found[stage] = keys(stage)
     (arn,) = [
         one["Arn"]
@@ -140,6 +141,13 @@ def as_users(cloud):
     ]
     iam.create_user(UserName="operator")
     iam.attach_user_policy(UserName="operator", PolicyArn=arn)
+    # On AWS sqs:DeleteMessage is the right to a batch of them too; to ministack it is another.
+    more = {"Effect": "Allow", "Action": "sqs:DeleteMessageBatch", "Resource": "*"}
+    iam.put_user_policy(
+        UserName="operator",
+        PolicyName="ministack",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [more]}),
+    )
     found["operator"] = keys("operator")
     return found
 
@@ -157,7 +165,7 @@ def without_users(cloud):
         iam.delete_user(UserName=name)
 
 
-def test_deploy_then_both_pipelines_run_on_real_events_with_their_rights_then_destroy_leaves_nothing(
+def test_deploy_then_both_pipelines_run_on_events_with_their_rights_then_destroy_leaves_nothing(
     small, cloud, tmp_path
 ):
     folder = assembly_for_ministack(small.folder, tmp_path / "cdk.out")
@@ -179,15 +187,21 @@ def test_deploy_then_both_pipelines_run_on_real_events_with_their_rights_then_de
     users = as_users(cloud)
     (tmp_path / "keys.json").write_text(json.dumps(users))
     begin = time.monotonic()
-    found = json.loads(
-        run(cloud, PROJECT, ROOT / "tests" / "infra" / "pipelines.py", folder=tmp_path,
-            WORDFREQ_OUTPUTS=str(outputs), PYTHONPATH=str(ROOT), KEYS=str(tmp_path / "keys.json"),
-            **users["operator"]).splitlines()[-1]
+    told = run(
+        cloud, PROJECT, ROOT / "tests" / "infra" / "pipelines.py", folder=tmp_path,
+        PYTHONPATH=f"{ROOT}:{ROOT}/batch_image", WORDFREQ_OUTPUTS=str(outputs),
+        KEYS=str(tmp_path / "keys.json"), **users["operator"],
     )  # fmt: skip
+    found = json.loads(told.splitlines()[-1])
     print(f"both pipelines, twice: {time.monotonic() - begin:.1f} s: {found}")
     both = ["word_frequency", "csv_to_dynamodb"]
     assert found["requested"] == [[job, 1] for job in both * 2]
     assert found["runs"] == [[job, True, []] for job in both * 2]
+    assert found["rows"] == ["1", "2"]
+    results = [one for one in found["results"] if not one.startswith("plans/")]
+    assert results == [
+        "output/a b+ü.txt", "ranking/ranking.json", "ranking/totals.parquet", "rejects/a b.csv",
+    ]  # fmt: skip
     without_users(cloud)
     run(
         cloud, sys.executable, ROOT / "infra" / "empty_buckets.py", "--name=wf",

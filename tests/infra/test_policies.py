@@ -106,9 +106,10 @@ def test_each_stage_has_its_own_rights_and_no_more(full):
     assert all("dynamodb" not in action for role in (plan, migrate, merge) for action in role)
     assert {one for one in ingest if one.startswith("dynamodb")} == {
         "dynamodb:BatchWriteItem",
-        "dynamodb:PutItem",
         "dynamodb:DescribeTable",
     }
+    assert "Uploads" not in ingest["s3:PutObject"]
+    assert "/output/*" not in json.dumps(ingest)
     for role in (plan, migrate, merge, ingest):
         assert {one.partition(":")[0] for one in role} <= {"s3", "dynamodb"}
 

@@ -123,7 +123,33 @@ def test_failures_and_blocked_queues_are_told(deployment):
         if "Alerts" in json.dumps(one["Targets"])
     }
     assert rules == {"Batch Job State Change", "Batch Job Queue Blocked"}
-    assert len(deployment.properties("AWS::CloudWatch::Alarm")) == 2
+    watched = {
+        (one["MetricName"], json.dumps(one["Dimensions"][0]["Value"]))
+        for one in deployment.properties("AWS::CloudWatch::Alarm")
+    }
+    assert len(watched) == 4  # unread events and dead letters, of texts and of CSVs
+
+
+def test_uploads_and_texts_are_told_to_the_queue_of_their_own_sensor(full, other):
+    def rules(deployment):
+        return {
+            logical.rstrip("0123456789ABCDEF"): (
+                json.dumps(rule["EventPattern"]["detail"]["bucket"]),
+                json.dumps(rule["Targets"]),
+            )
+            for _, logical, rule in deployment.resources("AWS::Events::Rule", "storage")
+        }
+
+    assert set(rules(full)) == {"SourceChanged", "UploadsChanged"}
+    assert set(rules(other)) == {"UploadsChanged"}  # whose the source is, sends its events
+    bucket, target = rules(full)["UploadsChanged"]
+    assert "Uploads" in bucket
+    assert "CsvEvents" in target
+    for deployment in (full, other):
+        queues = deployment.properties("AWS::SQS::Queue")
+        assert len(queues) == 4
+        assert sum("RedrivePolicy" in one for one in queues) == 2
+        assert all(one["SqsManagedSseEnabled"] for one in queues)
 
 
 def test_a_budget_warns_before_it_is_spent(full, other):
@@ -163,6 +189,8 @@ def test_the_database_password_is_in_no_template(deployment):
         ({"log_days": 2}, "CloudWatch"),
         ({"source": "books"}, "s3://bucket/prefix"),
         ({"email": "me"}, "address"),
+        ({"csv_key": "Sku"}, "one of csv_columns: ProductId"),
+        ({"csv_sort_key": "Price"}, "one of csv_columns"),
     ],
 )
 def test_an_option_that_is_no_use_says_what_it_must_be(given, says):
