@@ -119,9 +119,11 @@ class Retries:
     """How often a task may run again, by the cause of its failure. Each cause has its own count.
 
     `host_loss` covers lost hosts, agent errors and failing image pulls; the first of them are
-    repeated by AWS Batch itself within the job. `user_code` is 0: an error of the program is not
-    repeated unless asked for. After running out of memory only the tasks concerned run again, with
-    `memory_factor` times the memory up to `memory_ceiling_mib` (default: four times the first).
+    repeated by AWS Batch itself within the job. Unless it is 0, a container that was killed (exit
+    code 137) without a word about memory runs once more too. `user_code` is 0: an error of the
+    program is not repeated unless asked for. After running out of memory only the tasks concerned
+    run again, with `memory_factor` times the memory up to `memory_ceiling_mib` (default: four times
+    the first).
     With `fallback_queue`, tasks that lost their host run again there.
     """
 

@@ -20,6 +20,8 @@ HOST = frozenset(
     }
 )
 SPOT = frozenset({FailureClass.SPOT_EC2, FailureClass.SPOT_FARGATE})
+KILLED = 137
+"""SIGKILL. Without a word about memory: a host short of it for all, or somebody's `kill -9`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,13 @@ class RetryBook:
         self._used: Counter[tuple[int, str]] = Counter()
 
     def again(
-        self, task: int, failure: FailureClass, *, memory_mib: int | None, queue: str | None
+        self,
+        task: int,
+        failure: FailureClass,
+        *,
+        memory_mib: int | None,
+        queue: str | None,
+        exit_code: int | None = None,
     ) -> Again | None:
         """How to repeat a task that failed so when it had this memory and queue; None: not at
         all.
@@ -64,6 +72,10 @@ class RetryBook:
             # Once only: a container that never leaves its receipt must not run for ever.
             if not self._use(task, "lost", min(1, self._retries.host_loss)):
                 return None
+            return Again(memory_mib, queue)
+        # No program ends so by itself. Once, as it was: only AWS's word asks for more memory.
+        killed = failure is FailureClass.USER_CODE and exit_code == KILLED
+        if killed and self._use(task, "killed", min(1, self._retries.host_loss)):
             return Again(memory_mib, queue)
         if failure is FailureClass.USER_CODE and self._use(task, "user", self._retries.user_code):
             return Again(memory_mib, queue)

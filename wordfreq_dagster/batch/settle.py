@@ -47,7 +47,13 @@ def settle(stage: Stage, unit: Unit, book: RetryBook) -> dict[int, Again]:
             stage.results[task] = result
         if result.failure is None or _said_no(receipts.get(task)):
             continue
-        how = book.again(task, result.failure, memory_mib=unit.memory_mib, queue=unit.queue)
+        how = book.again(
+            task,
+            result.failure,
+            memory_mib=unit.memory_mib,
+            queue=unit.queue,
+            exit_code=result.exit_code,
+        )
         if how is not None:
             again[task] = how
     return again

@@ -1,7 +1,7 @@
 """Runs jobs as containers through the docker or podman command, on the host's network.
 
-Memory is limited for real; a container killed with 137 that nobody stopped is reported as out of
-memory.
+Memory is limited for real. A container that was killed is reported as out of memory where the
+engine says so; else it has exit code 137 and no reason, as on AWS.
 """
 
 from __future__ import annotations
@@ -145,7 +145,6 @@ class ContainerRunner:
                     return Exit(exit_code=137)
             host.task_started(task.id, name)
             path = host.logs.path(task.log_group, task.log_stream)
-            # Podman's monitor leaves a file `oom` in its working folder when memory runs out.
             with path.open("ab") as log, tempfile.TemporaryDirectory() as scratch:
                 subprocess.run(
                     [self._command, "start", "--attach", name],
@@ -155,23 +154,22 @@ class ContainerRunner:
                     stdin=subprocess.DEVNULL,
                     check=False,
                 )
-            return self._outcome(task, name, path)
+                # Podman's monitor leaves this in its working folder; podman 4.3 doesn't read it.
+                oom = Path(scratch, "oom").exists()
+            return self._outcome(name, path, oom=oom)
         finally:
             self._call("rm", "-f", "-v", name)
 
-    def _outcome(self, task: Task, name: str, path: Path) -> Exit:
+    def _outcome(self, name: str, path: Path, *, oom: bool) -> Exit:
         form = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}}"
         state = self._call("inspect", "--format", form, name).stdout.split()
         if len(state) != 3:
             return _unstarted("CannotInspectContainerError", "the container is gone")
-        status, code, killed = state[0], int(state[1]), state[2] == "true"
+        status, code, oom = state[0], int(state[1]), oom or state[2] == "true"
         if status in ("created", "configured", "initialized"):
             tail = path.read_text(encoding="utf-8", errors="replace").strip()[-200:]
             return _unstarted("CannotStartContainerError", tail)
-        with self._lock:
-            stopped = task.id in self._stopped
-        memory = killed or (code == 137 and not stopped)
-        return Exit(exit_code=code, reason=OUT_OF_MEMORY if memory else None)
+        return Exit(exit_code=code, reason=OUT_OF_MEMORY if oom and code else None)
 
     def _options(self, task: Task) -> list[str]:
         container = task.container

@@ -190,6 +190,22 @@ def test_user_code_is_not_repeated_unless_asked(bench):
     assert all(len(task.attempts) == 1 for task in result.tasks)
 
 
+def test_a_killed_container_runs_once_more_with_the_memory_it_had(bench):
+    """kill -9 from outside: 137, and AWS says no word about memory."""
+    memory = []
+
+    def run(child, task):
+        memory.append(child.memory_mib)
+        return SimulatedRun(seconds=5, exit_code=137 if len(memory) < 3 else 0)
+
+    bench.behaviour = run
+    first = bench.run(1, job(retries=Retries()))
+    assert (first.tasks[0].failure, first.rounds) == (FailureClass.USER_CODE, 2)
+    second = bench.run(1, job(retries=Retries(user_code=1)))
+    assert second.tasks[0].ok
+    assert set(memory) == {1000}
+
+
 def test_lost_hosts_do_not_use_up_the_retries_of_the_user(bench, record_figure):
     """Three lost hosts, and then the one retry that the user allowed for his own code."""
     starts = []

@@ -111,6 +111,25 @@ def test_too_much_memory_is_reported_as_out_of_memory(
     assert shown["container"]["reason"].startswith("OutOfMemoryError")
 
 
+def test_a_killed_container_is_not_taken_for_out_of_memory(
+    containers: EmbeddedBatch, image: str, tools: Any
+) -> None:
+    workshop = tools.workshop(containers.url)
+    workshop.define("box", image)
+    job = workshop.submit("box", "sleep 300")
+    workshop.wait(job, "RUNNING", seconds=60)
+    task = workshop.job(job)["container"]["taskArn"].rpartition("/")[2]
+
+    def kill() -> bool:  # it is RUNNING a moment before the process is
+        command = ["podman", "kill", "--signal=KILL", f"batch-{task}"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    tools.eventually(kill, seconds=20)
+    shown = workshop.wait(job, seconds=60)
+    assert (shown["status"], shown["container"]["exitCode"]) == ("FAILED", 137)
+    assert "reason" not in shown["container"]
+
+
 def test_a_container_is_stopped(containers: EmbeddedBatch, image: str, tools: Any) -> None:
     workshop = tools.workshop(containers.url)
     workshop.define("box", image)
