@@ -24,6 +24,7 @@ from wordfreq.cli_options import (
     positive,
     say,
     size,
+    threads,
 )
 from wordfreq.errors import UsageError, WordfreqError
 from wordfreq.job import JobInfo
@@ -190,11 +191,17 @@ def _add_migrate(commands: Commands) -> None:
         "-i", "--index", type=int, metavar="N", help="the task; default: what AWS Batch says"
     )
     parser.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N",
+        help="count by N threads (default: $WORDFREQ_THREADS, else auto: one for each vCPU)",
+    )
+    parser.add_argument(
         "--memory",
         type=size,
-        default=256 << 20,
         metavar="SIZE",
-        help="words held at a time, more go to the temporary folder (default: 256MiB)",
+        help="words held at a time, more go to the temporary folder "
+        "(default: 256MiB; with more than 2 threads 128MiB for each)",
     )
 
 
@@ -288,13 +295,16 @@ def _migrate(options: argparse.Namespace) -> int:
     from wordfreq.tasknumber import task_number
 
     number = task_number(options.index, os.environ)
+    from wordfreq import cpus
     from wordfreq.migrate import run_task
 
+    count = cpus.threads(options.threads, os.environ)
     outcome = run_task(
         options.plan,
         number,
         job=JobInfo.of(os.environ),
-        memory=options.memory,
+        memory=options.memory or max(2, count) * (128 << 20),
+        threads=count,
         progress=say,
     )
     if outcome.receipt is None:

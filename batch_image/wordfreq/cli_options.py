@@ -78,6 +78,15 @@ def positive(text: str) -> int:
     return number
 
 
+def threads(text: str) -> int | None:
+    """1 to 256, or None for `auto`."""
+    if text == "auto":
+        return None
+    if (number := positive(text)) > 256:
+        raise argparse.ArgumentTypeError("it must be 256 or less")
+    return number
+
+
 def languages(text: str) -> tuple[str, ...]:
     """Codes with commas between them."""
     return tuple(part.strip().lower() for part in text.split(",") if part.strip())

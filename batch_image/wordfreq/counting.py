@@ -1,35 +1,46 @@
-"""Counting single files: read one, store its counts, say what came of it. For `wordfreq.migrate`.
+"""Counting files: read each, store its counts, say what came of it. For `wordfreq.migrate`.
 
-Small files are fetched many at a time, and their results stored many at a time; in between one
-thread counts, as counting holds the interpreter anyway. Large files are streamed. So memory is
-bounded by a few dozen megabytes and two tables of words, whatever the files' number and size.
+Many files are counted at once, each by one thread from its opening to its stored counts: so nothing
+is handed over, and a container's vCPUs are all in use. Where a store is far away there are more
+threads than vCPUs, to wait for it; but only so many count at a time as there are tables for. Large
+files come last, one at a time, each counted by all threads. So memory is bounded by the tables and
+some dozen megabytes of text, whatever the files' number and size.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Final
 
+from wordfreq.ahead import ahead
 from wordfreq.counts import write_counts
-from wordfreq.errors import StorageError, WordfreqError
+from wordfreq.errors import StorageError
 from wordfreq.formats import ItemReceipt
+from wordfreq.parallel import SplitCounter
 from wordfreq.plan import Item
-from wordfreq.storage import Store
+from wordfreq.storage import ObjectInfo, Store
 from wordfreq.tally import Tally
 from wordfreq.tasks import failure
-from wordfreq.text import Utf8Text
+from wordfreq.text import Utf8Text, is_archive
 from wordfreq.words import Counted, WordCounter
 
-SMALL = 1 << 20
-"""Files up to this many bytes are fetched whole, several at once."""
+SMALL: Final = 1 << 20
+"""Objects up to this many bytes are fetched whole, several at once."""
 
-CONCURRENCY = 32
-GIVE_UP_AFTER = 10
+GIVE_UP_AFTER: Final = 10
 """So many storage errors in a row mean that it's not the files: the rest isn't tried."""
 
-_ONE_REQUEST = 8 << 20  # bytes of counts that are stored by one put
+_LARGE: Final = 16 << 20  # bytes; larger files are counted by all threads together
+_FETCHED: Final = 64 << 20  # bytes of files that wait for a table
+_RANGES: Final = 6  # of a large object on their way
+_ONE_REQUEST: Final = 8 << 20  # bytes of counts that are stored by one put
+_PATIENCE: Final = 3.0  # seconds to wait for threads when all is lost anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,144 +57,256 @@ def count_items(
     *,
     total: Tally | None,
     memory: int,
+    threads: int,
     done: Callable[[ItemReceipt], None],
 ) -> None:
     """Count these files, store their counts, and call `done` with each one's receipt, in any order.
 
-    The words are also added to `total`. `memory` bounds the words of one file held at a time, in
-    bytes. A file that fails gets its error in its receipt, the others go on.
+    The words are also added to `total`. `memory` bounds, in bytes and for each of the `threads`,
+    the words of the files at hand, and as much again their sums before they get into `total`. A
+    file that fails gets its error in its receipt, the others go on.
     """
-    with _Storing(stores.destination, done) as storing:
-        for item, chunks in _opened(stores.source, items, storing):
-            started = time.monotonic()
-            try:
-                counted, item_read = _count(stores.source, item, chunks, memory=memory)
-                with counted:
-                    if total is not None:
-                        total.add(counted.tally.by_word())
-                    storing.store(
-                        ItemReceipt(
-                            name=item.name,
-                            etag=item_read.etag,
-                            size=item_read.size,
-                            bytes=counted.bytes,
-                            words=counted.words,
-                            distinct=counted.distinct,
-                            invalid=counted.invalid,
-                            seconds=time.monotonic() - started,
-                        ),
-                        counted,
-                    )
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
-                storing.failed(item, error)
+    small = [item for item in items if item.size <= _LARGE]
+    large = [item for item in items if item.size > _LARGE]
+    # What takes no time isn't worth a thread. A foreign plan knows no sizes.
+    worthwhile = 1 + sum(item.size if item.etag else SMALL for item in small) // SMALL
+    tables = min(threads, worthwhile, max(len(small), 1))
+    waiting = max(stores.source.concurrency, stores.destination.concurrency)
+    with _Work(stores, memory, done) as work:
+        work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
+        for item in large + work.too_large:
+            work.count_large(item, total, threads=threads)
 
 
-def _opened(
-    source: Store, items: Sequence[Item], storing: _Storing
-) -> Iterator[tuple[Item, bytes | None]]:
-    """Each item with its bytes, or with None where it is to be streamed."""
-    # Without an ETag (a foreign plan) it has to be streamed: only that way the ETag is learnt.
-    small = {item.name: item for item in items if item.etag and item.size <= SMALL}
-    etags = {name: item.etag for name, item in small.items()}
-    wanted = (name for name in list(small) if not storing.hopeless)
-    for name, answer in source.get_many(wanted, concurrency=CONCURRENCY, etags=etags):
-        item = small.pop(name)
-        if isinstance(answer, WordfreqError):
-            storing.failed(item, answer)
-        else:
-            yield item, answer
-    for item in items:
-        if item.name in small or not (item.etag and item.size <= SMALL):
-            if storing.hopeless:
-                storing.failed(item, StorageError("not tried: the storage failed too often"))
-            else:
-                yield item, None
+class _Work:
+    """What the threads share."""
 
-
-def _count(source: Store, item: Item, data: bytes | None, *, memory: int) -> tuple[Counted, Item]:
-    """The words of one file, and the item with size and ETag of what was read."""
-    if data is not None:
-        return _words_of([data], source.url(item.name), memory), item
-    with source.open(item.name, etag=item.etag or None) as reader:
-        counted = _words_of(reader, source.url(item.name), memory)
-        return counted, replace(item, size=reader.info.size, etag=reader.info.etag)
-
-
-def _words_of(chunks: Iterable[bytes], uri: str, memory: int) -> Counted:
-    text = Utf8Text(chunks, name=uri)
-    counter = WordCounter(memory=memory)
-    for chunk in text:
-        counter.feed(chunk)
-    counted = counter.finish()
-    return replace(counted, invalid=counted.invalid + text.invalid)
-
-
-class _Storing:
-    """Stores counts in the background, at most `CONCURRENCY` at a time."""
-
-    def __init__(self, store: Store, done: Callable[[ItemReceipt], None]) -> None:
-        self._store = store
+    def __init__(self, stores: Stores, memory: int, done: Callable[[ItemReceipt], None]) -> None:
+        self._stores = stores
+        self._memory = memory
         self._done = done
-        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="wordfreq-put")
-        self._running: dict[Future[str], ItemReceipt] = {}
+        self._lock = threading.Lock()
         self._in_a_row = 0
+        self._todo: deque[Item] = deque()
+        self._tables: SimpleQueue[_Table] = SimpleQueue()
+        self._room = _Room(_FETCHED)
+        self._threads: list[threading.Thread] = []
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._stopped = False
+        self.too_large: list[Item] = []
+        """Files that turned out to be large when they were opened."""
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether the storage has failed so often that trying on is no use."""
-        return self._in_a_row >= GIVE_UP_AFTER
-
-    def __enter__(self) -> _Storing:
+    def __enter__(self) -> _Work:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._settle(leave=0)
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        self._stopped = kind is not None
+        deadline = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            # One that waits for a silent network isn't worth waiting for (`wordfreq.stopping`).
+            thread.join(max(0.0, deadline - time.monotonic()) if self._stopped else None)
 
-    def store(self, receipt: ItemReceipt, counted: Counted) -> None:
-        """Store one file's counts: small ones in the background, large ones here and now."""
-        chunks = write_counts(counted.tally.by_count())
-        first = bytearray()
-        for chunk in chunks:
-            first += chunk
-            if len(first) > _ONE_REQUEST:
-                break
-        else:
-            self._running[self._pool.submit(self._store.put, receipt.name, bytes(first))] = receipt
-            self._settle(leave=CONCURRENCY - 1)
-            return
-        with self._store.writer(receipt.name) as writer:
-            writer.write(bytes(first))
-            first.clear()
-            for chunk in chunks:
-                writer.write(chunk)
-        self._succeeded(receipt, writer.etag)
+    def count_small(
+        self, items: Iterable[Item], total: Tally | None, *, tables: int, workers: int
+    ) -> None:
+        """Count these files, each by one thread, `tables` of them at a time."""
+        self._todo.extend(items)
+        made = [_Table(self._memory, total, own=number > 0) for number in range(tables)]
+        try:
+            for table in made:
+                self._tables.put(table)
+            if workers == 1:
+                self._count_todo()  # here: nothing is gained by another thread
+            elif workers:
+                self._in_threads(workers)
+            for table in made[1:]:
+                if total is not None and table.total is not None:
+                    total.absorb(table.total)
+                    total.grow(self._memory)
+        finally:
+            for table in made:
+                table.close()
 
-    def failed(self, item: Item, error: Exception) -> None:
-        """Report that a file could not be counted."""
-        self._in_a_row = self._in_a_row + 1 if isinstance(error, StorageError) else 0
-        self._done(failure(item, error))
+    def _in_threads(self, number: int) -> None:
+        def run() -> None:
+            try:
+                self._count_todo()
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                self._ended.put(error)
+            else:
+                self._ended.put(None)
 
-    def _settle(self, *, leave: int) -> None:
-        """Report what has been stored; wait until at most `leave` puts are on their way."""
-        while self._running:
-            enough = len(self._running) <= leave
-            done, _ = wait(
-                self._running, return_when=FIRST_COMPLETED, timeout=0 if enough else None
-            )
-            if not done:
+        for _ in range(number):
+            thread = threading.Thread(target=run, name="wordfreq-files")
+            self._threads.append(thread)
+            thread.start()
+        for _ in range(number):
+            if (error := self._ended.get()) is not None:
+                raise error
+
+    def _count_todo(self) -> None:
+        while not self._stopped:
+            try:
+                item = self._todo.popleft()
+            except IndexError:
                 return
-            for future in done:
-                receipt = self._running.pop(future)
-                error = future.exception()
-                if error is None:
-                    self._succeeded(receipt, future.result())
-                elif isinstance(error, Exception):
-                    self.failed(Item(receipt.name, receipt.size, receipt.etag), error)
-                else:
-                    raise error
+            self._attempt(item, self._count_small)
 
-    def _succeeded(self, receipt: ItemReceipt, etag: str) -> None:
-        self._in_a_row = 0
-        self._done(replace(receipt, counts_etag=etag))
+    def count_large(self, item: Item, total: Tally | None, *, threads: int) -> None:
+        """Count one file by several threads."""
+
+        def count(item: Item) -> None:
+            started = time.monotonic()
+            memory = self._memory * threads
+            counter = SplitCounter(threads=threads, memory=memory) if threads > 1 else None
+            with (
+                closing(counter or WordCounter(memory=memory)) as counting,
+                self._stores.source.open(
+                    item.name, etag=item.etag or None, ranges=_RANGES
+                ) as reader,
+            ):
+                text = Utf8Text(reader, name=self._stores.source.url(item.name))
+                aside = threads > 1 and is_archive(item.name)
+                with ahead(text) if aside else nullcontext(text) as chunks:
+                    for chunk in chunks:
+                        counting.feed(chunk)
+                counted = counting.finish()
+                with counted:
+                    first, rest = _text_of(counted)
+                    etag = self._stored(item.name, first, rest)
+                    if total is not None:
+                        total.absorb(counted.tally)
+            counted = replace(counted, invalid=counted.invalid + text.invalid)
+            self._succeeded(_receipt(item, reader.info, counted, started, etag))
+
+        self._attempt(item, count)
+
+    def _attempt(self, item: Item, count: Callable[[Item], None]) -> None:
+        """Count a file; what goes wrong becomes its receipt."""
+        try:
+            if self._in_a_row >= GIVE_UP_AFTER:
+                raise StorageError("not tried: the storage failed too often")
+            count(item)
+        except _StoppedError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
+            with self._lock:
+                self._in_a_row = self._in_a_row + 1 if isinstance(error, StorageError) else 0
+                if not self._stopped:
+                    self._done(failure(item, error))
+
+    def _count_small(self, item: Item) -> None:
+        source, started = self._stores.source, time.monotonic()
+        # From far away all of it first, so that a table isn't held while waiting.
+        far = source.concurrency > 1
+        with source.open(item.name, etag=item.etag or None) as reader:
+            info = reader.info
+            if info.size > _LARGE:
+                self.too_large.append(item)
+                return
+            with self._room.taken(info.size) if far else nullcontext():
+                chunks: Iterable[bytes] = [b"".join(reader)] if far else reader
+                text = Utf8Text(chunks, name=source.url(item.name))
+                table = self._tables.get()
+                try:
+                    counted = self._counted(text, table.counter)
+                    first, rest = _text_of(counted)
+                    etag = self._stored(item.name, first, rest) if rest is not None else ""
+                    if table.total is not None:
+                        table.total.absorb(counted.tally)
+                finally:
+                    table.counter.reset()
+                    self._tables.put(table)
+        if not etag:
+            etag = self._stored(item.name, first, None)
+        self._succeeded(_receipt(item, info, counted, started, etag))
+
+    def _counted(self, text: Utf8Text, counter: WordCounter) -> Counted:
+        for chunk in text:
+            for start in range(0, len(chunk), SMALL):
+                if self._stopped:
+                    raise _StoppedError
+                counter.feed(chunk, start, min(start + SMALL, len(chunk)))
+        counted = counter.finish()
+        return replace(counted, invalid=counted.invalid + text.invalid) if text.invalid else counted
+
+    def _stored(self, name: str, first: bytes, rest: Iterator[bytes] | None) -> str:
+        """Store the text of one file's counts and return its ETag."""
+        if rest is None:
+            return self._stores.destination.put(name, first)
+        with self._stores.destination.writer(name) as writer:
+            writer.write(first)
+            for chunk in rest:
+                writer.write(chunk)
+        return writer.etag
+
+    def _succeeded(self, receipt: ItemReceipt) -> None:
+        with self._lock:
+            self._in_a_row = 0
+            if not self._stopped:
+                self._done(receipt)
+
+
+class _StoppedError(Exception):
+    """The work is given up; nobody wants to know of this file any more."""
+
+
+class _Table:
+    """What one thread at a time counts with: a counter used again and again, and sums."""
+
+    def __init__(self, memory: int, total: Tally | None, *, own: bool) -> None:
+        self.counter = WordCounter(memory=memory)
+        self.total = Tally(memory=memory) if own and total is not None else total
+        self._own = own
+
+    def close(self) -> None:
+        self.counter.close()
+        if self._own and self.total is not None:
+            self.total.close()
+
+
+class _Room:
+    """Room for some bytes: who wants more than is left waits."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= size)
+            self._left -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += size
+                self._changed.notify_all()
+
+
+def _receipt(
+    item: Item, info: ObjectInfo, counted: Counted, started: float, counts_etag: str
+) -> ItemReceipt:
+    return ItemReceipt(
+        name=item.name,
+        etag=info.etag,
+        size=info.size,
+        counts_etag=counts_etag,
+        bytes=counted.bytes,
+        words=counted.words,
+        distinct=counted.distinct,
+        invalid=counted.invalid,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _text_of(counted: Counted) -> tuple[bytes, Iterator[bytes] | None]:
+    """The text of the counts: all of it, or its beginning and the rest if that is too much."""
+    chunks = write_counts(counted.tally.by_count())
+    first = bytearray()
+    for chunk in chunks:
+        first += chunk
+        if len(first) > _ONE_REQUEST:
+            return bytes(first), chunks
+    return bytes(first), None

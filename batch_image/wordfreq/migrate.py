@@ -30,18 +30,25 @@ _EVERY = 5.0  # seconds between two lines of progress
 
 
 def run_task(
-    plan: str, number: int, *, job: JobInfo, memory: int = 256 << 20, progress: Progress
+    plan: str,
+    number: int,
+    *,
+    job: JobInfo,
+    memory: int = 256 << 20,
+    threads: int = 1,
+    progress: Progress,
 ) -> TaskOutcome:
     """Do task `number` of the plan at the URI `plan`.
 
-    `memory` (bytes) bounds the words held at a time; more of them spill to the temporary folder.
+    `memory` (bytes) bounds the words held at a time, by all threads together; more of them spill to
+    the temporary folder.
 
     Raises:
         WordfreqError: the task as a whole could not be done; no receipt is left.
     """
 
     def work(head: PlanHead, task: Task, earlier: Receipt | None) -> tuple[ItemReceipt, ...]:
-        return _Run(head, task, memory, progress).run(_with_successes(task.items, earlier))
+        return _Run(head, task, memory, threads, progress).run(_with_successes(task.items, earlier))
 
     stage = Stage(name=STAGE, version=COUNTER_VERSION, work=work)
     return run_stage(plan, number, stage, job=job)
@@ -63,10 +70,14 @@ def _with_successes(items: tuple[Item, ...], earlier: Receipt | None) -> list[It
 class _Run:
     """One task's work."""
 
-    def __init__(self, head: PlanHead, task: Task, memory: int, progress: Progress) -> None:
+    def __init__(
+        self, head: PlanHead, task: Task, memory: int, threads: int, progress: Progress
+    ) -> None:
         self._head = head
         self._task = task
-        self._memory = memory
+        # A thread has the words of the file at hand, and sums.
+        self._share = memory // 2 // threads
+        self._threads = threads
         self._progress = progress
         self._stores = Stores(open_store(head.source.uri), open_store(head.destination.uri))
         self._done: dict[str, ItemReceipt] = {}
@@ -79,11 +90,16 @@ class _Run:
         # A partial makes sense for several files, and can be had only if all will be counted.
         whole = len(items) > 1 and all(item.wanted or item.counted for item in items)
         self._partial_due = whole
-        total = Tally(memory=self._memory // 2) if whole else None
+        total = Tally(memory=self._share) if whole else None
         try:
             todo = self._reuse(items, total)
             count_items(
-                self._stores, todo, total=total, memory=self._memory // 2, done=self._finished
+                self._stores,
+                todo,
+                total=total,
+                memory=self._share,
+                threads=self._threads,
+                done=self._finished,
             )
             self._record(items, total)
         finally:

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from wordfreq.errors import UsageError, WordfreqError
@@ -72,6 +72,9 @@ class Store(ABC):
     uri: str
     """`s3://bucket/prefix/` or `file:///abs/dir/`; always ends with `/`."""
 
+    concurrency: ClassVar[int] = 1
+    """How many requests it takes at once to be busy: more than one if they have to travel."""
+
     @abstractmethod
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, all pages, in the server's order.
@@ -100,8 +103,12 @@ class Store(ABC):
         """Return up to `length` bytes from byte `start` on; fewer where the object ends."""
 
     @abstractmethod
-    def open(self, key: str, *, etag: str | None = None) -> AbstractContextManager[ByteReader]:
+    def open(
+        self, key: str, *, etag: str | None = None, ranges: int = 1
+    ) -> AbstractContextManager[ByteReader]:
         """Open for streaming.
+
+        `ranges` of a large object may be on their way at once, which takes 8 MiB of memory each.
 
         Raises:
             NotFoundError: there is no such object.

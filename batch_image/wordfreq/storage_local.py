@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO
 
 from wordfreq.errors import (
     AlreadyExistsError,
@@ -56,39 +55,44 @@ def unsuitable(key: str) -> str | None:
 class LocalReader:
     """Chunks of an open file; complains when the file turns out to be another than expected."""
 
-    def __init__(self, file: BinaryIO, info: ObjectInfo, uri: str) -> None:
-        self._file = file
-        self._uri = uri
+    def __init__(self, store: LocalStore, info: ObjectInfo, descriptor: int) -> None:
+        self._store = store
+        self._descriptor = descriptor
         self.info = info
 
     def __iter__(self) -> Iterator[bytes]:
         left = self.info.size
         try:
             # No further than its size, or a file growing as fast as we read would never end.
-            while left >= 0 and (chunk := self._file.read(CHUNK)):
+            while left >= 0 and (chunk := os.read(self._descriptor, min(CHUNK, left + 1))):
                 left -= len(chunk)
                 yield chunk
-            after = os.fstat(self._file.fileno())
+            after = os.fstat(self._descriptor)
         except OSError as error:
-            raise translated(error, self._uri) from error
+            raise translated(error, self._store.url(self.info.key)) from error
         if left or _etag(after) != self.info.etag:
-            raise ChangedError(f"{self._uri} was written to while being read; plan again")
+            uri = self._store.url(self.info.key)
+            raise ChangedError(f"{uri} was written to while being read; plan again")
 
 
 class LocalWriter:
     """A temporary file on its way to its name."""
 
-    def __init__(self, file: BinaryIO, uri: str) -> None:
-        self._file = file
-        self._uri = uri
+    def __init__(self, store: LocalStore, key: str, descriptor: int) -> None:
+        self._store = store
+        self._key = key
+        self._descriptor = descriptor
         self.etag = ""
 
     def write(self, data: bytes, /) -> int:
         """Append `data`."""
+        left = memoryview(data)
         try:
-            return self._file.write(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except OSError as error:
-            raise translated(error, self._uri) from error
+            raise translated(error, self._store.url(self._key)) from error
+        return len(data)
 
 
 class LocalStore(Store):
@@ -198,18 +202,29 @@ class LocalStore(Store):
             raise translated(error, self.url(key)) from error
 
     @contextmanager
-    def open(self, key: str, *, etag: str | None = None) -> Iterator[LocalReader]:
+    def open(
+        self,
+        key: str,
+        *,
+        etag: str | None = None,
+        ranges: int = 1,  # noqa: ARG002 - the system reads ahead
+    ) -> Iterator[LocalReader]:
         """Open the file."""
-        self.head(key)  # a pipe would block in open()
         try:
-            file = Path(self._path(key)).open("rb", buffering=0)  # noqa: SIM115
+            # Without blocking: a pipe would wait for a writer.
+            descriptor = os.open(self._path(key), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise translated(error, self.url(key)) from error
-        with file:
-            info = _info(key, os.fstat(file.fileno()))
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise NotFoundError(f"{self.url(key)} is no regular file")
+            info = _info(key, status)
             if etag is not None and etag != info.etag:
                 raise ChangedError(f"{self.url(key)} has changed since it was planned; plan again")
-            yield LocalReader(file, info, self.url(key))
+            yield LocalReader(self, info, descriptor)
+        finally:
+            os.close(descriptor)
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write the file atomically; with `if_absent` by a hard link, which never replaces."""
@@ -225,31 +240,36 @@ class LocalStore(Store):
 
     @contextmanager
     def _writing(self, key: str, *, if_absent: bool, sync: bool) -> Iterator[LocalWriter]:
-        path = Path(self._path(key))
-        temporary = path.parent / (TEMPORARY + token_hex(8))
+        # Functions of `os` and no Path objects: of small files there are very many.
+        path = self._path(key)
+        folder = path.rpartition("/")[0]
+        temporary = f"{folder}/{TEMPORARY}{token_hex(8)}"
+        moved = False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
-                writer = LocalWriter(file, self.url(key))
+            descriptor = _created(temporary, folder)
+            try:
+                writer = LocalWriter(self, key, descriptor)
                 yield writer
-                file.flush()
                 if sync:
-                    os.fsync(file.fileno())
-            status = temporary.stat()
+                    os.fsync(descriptor)
+                writer.etag = _etag(os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
             if if_absent:
-                path.hardlink_to(temporary)
+                os.link(temporary, path)
             else:
-                temporary.replace(path)
+                os.replace(temporary, path)  # noqa: PTH105
+                moved = True
         except FileExistsError as error:
-            if if_absent and path.is_file():
+            if if_absent and Path(path).is_file():
                 raise AlreadyExistsError(f"{self.url(key)} exists already") from error
             raise translated(error, self.url(key)) from error
         except OSError as error:
             raise translated(error, self.url(key)) from error
         finally:
-            with suppress(OSError):
-                temporary.unlink()
-        writer.etag = _etag(status)
+            if not moved:
+                with suppress(OSError):
+                    os.unlink(temporary)  # noqa: PTH108
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the files (folders stay)."""
@@ -260,6 +280,16 @@ class LocalStore(Store):
                 continue
             except OSError as error:
                 raise translated(error, self.url(key)) from error
+
+
+def _created(path: str, folder: str) -> int:
+    """Open a new file for writing; its folder comes into being with it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.exceptions as botocore_errors
 import obstore
-import obstore.exceptions as obstore_errors
 from botocore.config import Config
 from obstore.store import S3Store as ObstoreS3
 
@@ -28,6 +27,7 @@ from wordfreq.errors import (
     StorageError,
 )
 from wordfreq.s3_errors import translated
+from wordfreq.s3_reader import S3Reader
 from wordfreq.storage import ObjectInfo, Store
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 CHUNK = 4 << 20
 PART = 8 << 20
 MAX_KEY = 1024
-RESUMES = 5
 
 # Keys that obstore passes on unchanged (tried one by one); anything else goes by boto3.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)(?:\.{0,2})(?:/|$)")
@@ -54,36 +53,6 @@ def unsuitable(key: str) -> str | None:
     except UnicodeEncodeError:
         return "it is not valid UTF-8"
     return f"it is longer than {MAX_KEY} bytes" if length > MAX_KEY else None
-
-
-class S3Reader:
-    """The chunks of one object; takes the reading up again where a connection broke."""
-
-    def __init__(self, store: S3Store, key: str, info: ObjectInfo, first: Iterator[bytes]) -> None:
-        self._store = store
-        self._key = key
-        self._first = first
-        self.info = info
-
-    def __iter__(self) -> Iterator[bytes]:
-        done, resumes, chunks = 0, 0, self._first
-        while True:
-            failure: Exception | None = None
-            try:
-                for chunk in chunks:
-                    done += len(chunk)
-                    yield chunk
-            except (obstore_errors.GenericError, botocore_errors.BotoCoreError, OSError) as error:
-                failure = error
-            if done >= self.info.size:
-                return
-            resumes += 1
-            if resumes > RESUMES:
-                raise StorageError(
-                    f"{self._store.url(self._key)}: the connection broke after {done:,} of "
-                    f"{self.info.size:,} bytes, {resumes} times over ({failure}); run this again"
-                )
-            _, chunks = self._store._stream(self._key, etag=self.info.etag, start=done)
 
 
 class S3Writer:
@@ -139,6 +108,8 @@ class S3Writer:
 
 class S3Store(Store):
     """The objects of one bucket below one prefix (`''` or ending with `/`)."""
+
+    concurrency = 32
 
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket = bucket
@@ -279,14 +250,17 @@ class S3Store(Store):
             raise
 
     def _stream(
-        self, key: str, *, etag: str | None, start: int
+        self, key: str, *, etag: str | None, start: int, end: int | None = None
     ) -> tuple[ObjectInfo, Iterator[bytes]]:
-        """Start reading at byte `start`; the size in the info is the whole object's."""
+        """Start reading at byte `start`, up to `end` or all.
+
+        The size in the info is the whole object's (of no use if `end` is given).
+        """
         full = self._key(key)
         if _UNSAFE.search(full):
             options: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
-            if start:
-                options["Range"] = f"bytes={start}-"
+            if start or end:
+                options["Range"] = f"bytes={start}-{end - 1 if end else ''}"
             answer = self._call(
                 key, lambda: self._client.get_object(Bucket=self.bucket, Key=full, **options)
             )
@@ -294,7 +268,9 @@ class S3Store(Store):
             info = ObjectInfo(key, size, answer["ETag"].strip('"'), answer["LastModified"])
             return info, answer["Body"].iter_chunks(CHUNK)
         asked: dict[str, Any] = {"if_match": f'"{etag}"'} if etag else {}
-        if start:
+        if end:
+            asked["range"] = (start, end)
+        elif start:
             asked["range"] = {"offset": start}
         result = self._call(
             key,
@@ -305,10 +281,13 @@ class S3Store(Store):
         return info, (bytes(chunk) for chunk in result.stream(CHUNK))
 
     @contextmanager
-    def open(self, key: str, *, etag: str | None = None) -> Iterator[S3Reader]:
-        """Start streaming; `etag` is checked by the server (If-Match)."""
+    def open(self, key: str, *, etag: str | None = None, ranges: int = 1) -> Iterator[S3Reader]:
+        """Start streaming; the ETag is checked by the server (If-Match), with every request."""
         info, chunks = self._stream(key, etag=etag, start=0)
-        yield S3Reader(self, key, info, chunks)
+        stream = partial(self._stream, key, etag=info.etag)
+        with closing(S3Reader(self.url(key), info, chunks, stream, ranges)) as reader:
+            del chunks  # the reader lets go of them
+            yield reader
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write in one request; `if_absent` is checked by the server (If-None-Match: *)."""

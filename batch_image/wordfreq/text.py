@@ -29,9 +29,12 @@ _MARKS: Final = (
 )
 _LONGEST_MARK: Final = 4
 
+_STEP: Final = 1 << 17  # bytes of an archive looked at together
+
 # A zstd block of 4 bytes can stand for 128 KiB, and the library has no limit on the output of one
 # call: 512 bytes at a time yield 16 MiB at most.
 _ZSTD_STEP: Final = 512
+_ENOUGH: Final = 1 << 18  # bytes worth passing on
 _ZSTD_WINDOW: Final = 128 << 20  # what `zstd -d` accepts without --long, too
 
 _replaced = threading.local()
@@ -104,6 +107,11 @@ class Utf8Text:
         self.invalid += _replaced.bytes
 
 
+def is_archive(name: str) -> bool:
+    """Whether the ending of `name` says that it is an archive."""
+    return name.endswith((".gz", ".bz2", ".zst"))
+
+
 def decompressed(
     chunks: Iterable[bytes], *, name: str, suffix: str | None = None
 ) -> Iterator[bytes]:
@@ -126,11 +134,18 @@ def _cut_off(name: str, kind: str) -> DataError:
     return _damaged(name, kind, "it ends too early")
 
 
+def _steps(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, few at a time: what a step leaves is copied for the next one."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _STEP):
+            yield chunk[start : start + _STEP]
+
+
 def _gunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """RFC 1952: members one after the other; zero bytes after a member are padding."""
     member = zlib.decompressobj(wbits=31)
-    for chunk in chunks:
-        data = chunk
+    for step in _steps(chunks):
+        data = step
         while data:
             if member.eof:
                 data = data.lstrip(b"\0")
@@ -152,8 +167,8 @@ def _gunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 def _bunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Streams one after the other."""
     stream = bz2.BZ2Decompressor()
-    for chunk in chunks:
-        data = chunk
+    for step in _steps(chunks):
+        data = step
         while data or not (stream.eof or stream.needs_input):
             if stream.eof:
                 stream = bz2.BZ2Decompressor()
@@ -172,6 +187,8 @@ def _unzstandard(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
     context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     frame = context.decompressobj()
+    found: list[bytes] = []
+    size = 0
     for chunk in chunks:
         for start in range(0, len(chunk), _ZSTD_STEP):
             data = chunk[start : start + _ZSTD_STEP]
@@ -179,9 +196,15 @@ def _unzstandard(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
                 if frame.eof:
                     frame = context.decompressobj()
                 try:
-                    yield frame.decompress(data)
+                    found.append(frame.decompress(data))
                 except zstandard.ZstdError as error:
                     raise _damaged(name, "zstd", error) from error
                 data = frame.unused_data if frame.eof else b""
+                size += len(found[-1])
+                if size >= _ENOUGH:
+                    yield b"".join(found)
+                    found.clear()
+                    size = 0
+    yield b"".join(found)
     if not frame.eof:
         raise _cut_off(name, "zstd")

@@ -136,7 +136,8 @@ class WordCounter:
         """Do what the kernel left to ICU, and give it room to go on."""
         self._pieces.update(scanner.take_pieces())
         self._resolve()
-        self._feed_icu(scanner.take_foreign())
+        if foreign := scanner.take_foreign():
+            self._feed_icu(foreign)
         self._tally.make_room()
 
     def _feed_icu(self, chunk: bytes) -> None:
@@ -152,8 +153,9 @@ class WordCounter:
                 self._take_over(self._scanner)
             self._take_over(self._scanner)
             self._invalid += self._scanner.invalid
-        self._count(bytes(self._pending))
-        self._pending.clear()
+        if self._pending:
+            self._count(bytes(self._pending))
+            self._pending.clear()
         self._resolve()
         return Counted(
             tally=self._tally,
@@ -205,6 +207,8 @@ class WordCounter:
 
     def _resolve(self) -> None:
         """Turn the counted pieces into counted words."""
+        if not self._pieces:
+            return
         self._tally.add(self._words_of_pieces())
         self._pieces.clear()
 
