@@ -76,7 +76,7 @@ format: $(VENV)/.installed ## rewrite the code in the project's format
 
 pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	@$(BIN)/pip install --quiet uv
-	@for name in requirements requirements-dev requirements-emulators; do \
+	@for name in requirements requirements-dev requirements-emulators requirements-bench; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	    --fork-strategy requires-python --no-annotate --no-header \
 	    --no-emit-index-url --no-emit-find-links $$name.in --output-file $$name.new && \
@@ -85,6 +85,7 @@ pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	done
 
 include infra/infra.mk
+include benchmarks/bench.mk
 
 clean: ## remove the demo's instance, results and caches (not the virtual environment)
 	@rm -rf .local .pytest_cache .mypy_cache .ruff_cache build dist

@@ -1,0 +1,25 @@
+# Speed beside other engines: included by the Makefile of the project.
+PEERS ?= .venv-bench
+# Options of `python -m benchmarks.bench`, e.g. BENCH_ARGS="--resume".
+BENCH_ARGS ?=
+BENCH_TEXTS := .local/bench/debian
+BENCH_DEBIAN := anarchism debian-handbook $(addprefix libreoffice-help-,de fr ru el ja zh-cn hi km)
+
+.PHONY: bench bench-quick bench-texts
+
+bench: $(VENV)/.installed $(PEERS)/.installed ## measure speed beside other engines, write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.bench --peers $(PEERS) $(BENCH_ARGS)
+
+bench-quick: $(VENV)/.installed $(PEERS)/.installed ## the same with small sizes, in minutes, below .local/bench
+	@$(BIN)/python -m benchmarks.bench --quick --peers $(PEERS) $(BENCH_ARGS)
+
+bench-texts: ## optional: Debian documentation as further text for the bench; installs nothing
+	@mkdir -p $(BENCH_TEXTS)
+	@cd $(BENCH_TEXTS) && apt-get download $(BENCH_DEBIAN) && \
+	  for package in *.deb; do dpkg-deb -x "$$package" "$${package%%_*}" && rm "$$package"; done
+
+$(PEERS)/.installed: requirements-bench.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing the other engines into $(PEERS) (2.5 GB)"
+	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@

@@ -1,0 +1,156 @@
+"""The sentences of docs/benchmarks.md; `report` puts the figures between them."""
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`: change `benchmarks/`, not this file. How fast words are counted, merged and
+read, beside the programs that one would use instead; and whether they all come to the same result.
+"""
+
+METHOD = """\
+## Method
+
+* Every run is a process of its own, started by a small watcher that adds up what it and all its
+  descendants used (`wait4`; PySpark's Java process too). So start-up and writing the result count.
+* All cases once, then all of them again: a machine that gets slower does so for everybody. Figures
+  are medians, with (min–max) where there were several runs. PySpark, the 2 GB file and the merge of
+  many words have fewer runs than the rest.
+* *MB per CPU s* is what one pays for; *wall* with two threads on two cores is how long one waits.
+  *peak* is the largest process, or the sum of several at a moment, whichever is more; at least
+  12 MB, which is what the watcher has. Files are in the page cache.
+* Each contestant has its own program, the fastest that we could make of it, in
+  [`benchmarks/peers/`](../benchmarks/peers); `POLARS_MAX_THREADS`, `threads`, `max_threads`,
+  `target_partitions` and `local[n]` are set to the number in the table.
+* A contestant that fails, or takes more than ten minutes or three quarters of the memory, is a row
+  that says so. All figures: [`benchmarks.json`](benchmarks.json).
+"""
+
+CORPORA = """\
+## Corpora
+
+Made by [`corpora.py`](../benchmarks/bench/corpora.py) from what installed packages bring: the same
+bytes for the same packages and sizes. Nothing is downloaded for it ({debian} the Debian
+documentation of `make bench-texts`).
+
+* **english**: {english_paragraphs} different paragraphs ({english_mb} MB, fingerprint
+  `{english_print}`) of English prose: the documentation inside botocore, docstrings and READMEs of
+  the installed packages, shuffled. ASCII only. It is technical English with many repeated phrases,
+  but no repeated paragraph. Where more is asked for, the paragraphs come again in another order,
+  and as text never stops bringing new words, up to one in 40 words of such passes is replaced by a
+  made-up one with a long tail.
+* **quotes**: the same text, in another order, set as a typesetter would: “ ” ‘ ’ – — …
+* **multilingual**: {other_paragraphs} different messages ({other_mb} MB, `{other_print}`), the
+  translations of Django and Plone into about a hundred languages, among them de, fr, ru, el, ja,
+  zh, ar, fa, th, hi, ko, he and my. Short texts; beyond their size they come again in another
+  order.
+* **logs**: generated lines of a web service: UUIDs, addresses, users, sessions, so most words are
+  different ones.
+* **small files**: {files} files of 5 to 15 KB, cut from *english*. **One file**: *english* again,
+  longer.
+
+Sizes: {sizes}.
+"""
+
+WORDS = """\
+## What is compared with what
+
+Our words are ICU's: UAX #29 with dictionaries for Chinese, Japanese, Thai and others, in NFC and
+small letters. No peer has them. So each peer counts by one of two rules, and every result is
+compared word by word:
+
+* **runs**: runs of letters, marks and digits, in small letters. The simplest rule there is and the
+  fastest for the peers, so the comparison with it favours them: `don't` and `3.14` are two words,
+  Thai and Chinese are not divided. All peers must agree with each other; how many of *our* words
+  (repetitions included) they find is in the table.
+* **UAX #29**: our words exactly, as a regular expression. That can be had where text is in Latin
+  letters and has no stranger marks than typographic quotes: `english`, `quotes` and `logs`. These
+  rows must have the very counts that we have.
+
+*our words*: equal to ours; *runs*: equal to the other peers' runs; *other runs*: not (DuckDB lowers
+a few letters, such as `İ`, differently); equality is that of the sorted lists of all words with
+their counts.
+"""
+
+COUNTING = """\
+From a file to a list of words with counts, in a file. *`wordfreq migrate`* is the container's whole
+work: it reads plan and source, writes counts sorted by count, ledger and receipt. *the counter
+alone* does what the peers do. The peers need not sort.
+"""
+
+EQUALITY = """\
+## Equality with ICU
+
+Our kernel, our path without the kernel (`WORDFREQ_ENGINE=icu`), and a separate program of 30 lines
+over icu4py that imports nothing of this project
+([`count_icu.py`](../benchmarks/peers/count_icu.py)), on the first part of each corpus: the latter
+two are slow. Rates are MB per CPU second, start-up included.
+
+"""
+
+SMALL = """\
+## Small files
+
+We write one counts object for every file and a partial; the peers only one sum of all files.
+"""
+
+HUGE = """\
+## One large file
+"""
+
+MONEY = """\
+## In money: 1 TB of English
+
+vCPU-hours from the CPU seconds on *english* with one thread, less those of start-up, which a long
+run has once (last column). In US dollars at {price} a vCPU-hour (AWS Fargate's list price for Linux
+on x86 in us-east-1, without memory), as a scale. A vCPU of EC2 is often half a core, so absolute
+figures differ; ratios less.
+
+"""
+
+LIMITS = """\
+## What the machine can do at all
+
+On *english*. `wc -w` only counts blanks' ends; it keeps no words.
+"""
+
+MERGE = """\
+## Merge
+
+Adding up count files to totals sorted by count, then word. Ours reads its own counts objects
+(`word:count`, highest count first), checks every line, and also makes the ranking; the peers get
+the same as TSV, sorted by word. Many words: `--memory 1GiB` for us, seven eighths of that as
+DuckDB's limit (its own accounting leaves some out); Polars and `sort` have no such setting for the
+whole.
+"""
+
+S3 = """\
+## Reading from S3
+
+SeaweedFS on this machine, without TLS: server and client share the cores, so *MB per CPU s* of the
+client is what carries over. Nothing is counted, but in the row that says so.
+"""
+
+FIXED = """\
+## Fixed costs
+
+"""
+
+PLAN = """\
+## Plan of a very large bucket
+
+The listing of the large bucket is simulated (made-up entries at the speed of a loop); the rest,
+from comparing to writing, is the real code. The rate of a real listing is that of this machine's S3
+server.
+
+"""
+
+TAIL = """\
+## Again
+
+`make bench` installs the peers into `.venv-bench` (2.5 GB; PySpark needs Java, e.g. Debian's
+`default-jre-headless`) and takes about half an hour; `make bench-quick` does everything at small
+sizes in some minutes and writes below `.local/bench`. `BENCH_ARGS` are options of `python -m
+benchmarks.bench`, such as `--resume` after an interruption, `--only count/logs`, `--rounds 5` or
+`--set text=200MB`. `make bench-texts` unpacks Debian documentation (`apt-get download`; nothing is
+installed) as further text.
+"""

@@ -1,0 +1,310 @@
+"""docs/benchmarks.md, its plot, and the same figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import prose
+from benchmarks.bench.measure import Case, Results
+from benchmarks.bench.tables import (
+    HEAD,
+    contradictions,
+    failure,
+    name,
+    number,
+    rows,
+    spread,
+    table,
+)
+from benchmarks.bench.workshop import PEERS, Workshop
+
+PLOT = "benchmark-counting.png"
+_TERA = 10**12
+_PRICE = 0.04048  # USD for a vCPU-hour: Fargate's list price, Linux on x86, us-east-1; no memory
+
+
+def write(results: Results, cases: Sequence[Case], shop: Workshop, folder: Path) -> int:
+    """Write everything; returns 1 if results contradict each other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wrong = contradictions(results, cases)
+    sections = [
+        prose.HEAD,
+        _warning(wrong),
+        _summary(results, shop),
+        _machine(results),
+        prose.METHOD,
+        _corpora(results),
+        prose.WORDS,
+        *_counting(results, cases, shop),
+        _equality(results, cases),
+        prose.SMALL,
+        table([*HEAD, "result"], rows(results, cases, "small/files", base="ours")),
+        prose.HUGE,
+        table([*HEAD, "result"], rows(results, cases, "huge/file", base="ours")),
+        _money(results, shop),
+        prose.LIMITS,
+        table(HEAD, rows(results, cases, "limits/english", base="wc -l", agreements=False)),
+        *_merge(results, cases),
+        *_services(results, cases),
+        prose.TAIL,
+    ]
+    text = "\n".join(section for section in sections if section)
+    (folder / "benchmarks.md").write_text(text)
+    (folder / "benchmarks.json").write_text(_json(results, cases))
+    _draw(results, shop, folder)
+    print(f"the report: {folder / 'benchmarks.md'}")
+    for line in wrong:
+        print(f"CONTRADICTION: {line}")
+    return 1 if wrong else 0
+
+
+def _warning(wrong: list[str]) -> str:
+    if not wrong:
+        return ""
+    return (
+        "**Results contradict each other:**\n\n" + "\n".join(f"* {each}" for each in wrong) + "\n"
+    )
+
+
+def _rate(results: Results, key: str, size: int, what: str = "cpu") -> float | None:
+    used = results.middle(key, what)
+    return size / used / 1e6 if used else None
+
+
+def best_peer(results: Results, corpus: str) -> tuple[str, float] | None:
+    """The peer that took the least CPU seconds on a corpus, one thread, whatever its rule."""
+    found = []
+    for key in results.runs:
+        kind, where, contestant, threads = (*key.split("/"), "", "", "")[:4]
+        if (kind, where, threads) != ("count", corpus, "1") or contestant.startswith("ours"):
+            continue
+        if cpu := results.middle(key, "cpu"):
+            found.append((cpu, contestant))
+    return (min(found)[1], min(found)[0]) if found else None
+
+
+def _summary(results: Results, shop: Workshop) -> str:
+    lines = []
+    for corpus in shop.corpora.names():
+        size = shop.corpora.file(corpus).stat().st_size
+        ours = results.middle(f"count/{corpus}/ours/1", "cpu")
+        if ours is None:
+            continue
+        line = f"* **{corpus}**: {number(size / ours / 1e6)} MB per CPU second, all included"
+        if best := best_peer(results, corpus):
+            line += (
+                f"; the best peer, {name(best[0])}, takes {number(best[1] / ours, 1)} times as much"
+            )
+        lines.append(line + ".")
+    plot = f"\n![Megabytes counted per CPU second](images/{PLOT})\n" if shop.peers else ""
+    return "\n".join(lines) + "\n" + plot
+
+
+def _machine(results: Results) -> str:
+    facts = {**results.settings["machine"], **results.settings["versions"]}
+    facts["measured"] = time.strftime("%Y-%m-%d", time.localtime(results.path.stat().st_mtime))
+    loads = [run.load for runs in results.runs.values() for run in runs]
+    if loads:
+        facts["load when runs began"] = f"{min(loads):.1f} to {max(loads):.1f}"
+    return "## Machine and versions\n\n" + table(["what", "which"], facts.items())
+
+
+def _corpora(results: Results) -> str:
+    facts = results.settings["corpora"]
+    sizes, english, other = facts["sizes"], facts["english"], facts["translations"]
+    return prose.CORPORA.format(
+        **{key: f"{value / 1e6:,.0f}" for key, value in sizes.items() if value >= 10**6},
+        files=f"{sizes['small_files']:,}",
+        english_mb=f"{english['bytes'] / 1e6:.1f}",
+        english_paragraphs=f"{english['paragraphs']:,}",
+        english_print=english["fingerprint"],
+        other_mb=f"{other['bytes'] / 1e6:.1f}",
+        other_paragraphs=f"{other['paragraphs']:,}",
+        other_print=other["fingerprint"],
+        debian="with" if facts["debian"] else "without",
+        sizes=", ".join(f"{key} {value:,}" for key, value in sizes.items()),
+    )
+
+
+def _counting(results: Results, cases: Sequence[Case], shop: Workshop) -> list[str]:
+    found = ["## Counting\n", prose.COUNTING]
+    for corpus in shop.corpora.names():
+        size = shop.corpora.file(corpus).stat().st_size
+        fact = results.facts.get(f"count/{corpus}/ours/1", {})
+        words = f", {fact['words']:,} words, {fact['distinct']:,} different" if fact else ""
+        found.append(f"### {corpus}: {size / 1e6:,.1f} MB{words}\n")
+        found.append(table([*HEAD, "result"], rows(results, cases, f"count/{corpus}", base="ours")))
+    found.append("### Start-up: a file of 1 KB\n")
+    found.append(_plain(results, cases, "start/tiny"))
+    return found
+
+
+def _plain(results: Results, cases: Sequence[Case], prefix: str) -> str:
+    """Seconds and memory only."""
+    lines = []
+    for case in cases:
+        if case.key.startswith(prefix + "/"):
+            reason = failure(results, case.key)
+            wall = f"**failed**: {reason}" if reason else spread(results, case.key)
+            cpu, peak = results.middle(case.key, "cpu"), results.middle(case.key, "peak")
+            mega = None if peak is None else peak / 1e6
+            lines.append([name(case.parts[-2]), wall, number(cpu, 3), number(mega)])
+    return table(["what", "wall s", "CPU s", "peak MB"], lines)
+
+
+def _equality(results: Results, cases: Sequence[Case]) -> str:
+    lines = []
+    for corpus in dict.fromkeys(case.parts[1] for case in cases if case.parts[0] == "icu"):
+        prefix = f"icu/{corpus}"
+        size = next(case.size for case in cases if case.key == f"{prefix}/kernel/1")
+        facts = [results.facts.get(f"{prefix}/{who}/1", {}) for who in ("kernel", "icu", "icu4py")]
+        digests = {fact.get("digest") for fact in facts}
+        same = "all three equal" if len(digests) == 1 and None not in digests else "**differ**"
+        whole = {
+            who: results.facts.get(f"count/{corpus}/{who}/1", {}).get("digest")
+            for who in ("ours", "ours-counter")
+        }
+        rates = [
+            number(_rate(results, f"{prefix}/{who}/1", size)) for who in ("kernel", "icu", "icu4py")
+        ]
+        agree = "equal" if len(set(whole.values())) == 1 else "**differ**"
+        shown = f"{facts[0].get('distinct', 0):,}"
+        lines.append([corpus, f"{size / 1e6:.1f}", shown, *rates, same, agree])
+    head = ["corpus", "MB", "different words", "kernel", "ICU alone", "icu4py"]
+    head += ["on these MB", "`migrate` and counter, whole corpus"]
+    return prose.EQUALITY + table(head, lines)
+
+
+def _money(results: Results, shop: Workshop) -> str:
+    """vCPU-hours for 1 TB of English, from the CPU seconds that start-up is not part of."""
+    size = shop.corpora.file("english").stat().st_size
+    found = []
+    for key in results.runs:
+        if not key.startswith("count/english/") or not key.endswith("/1"):
+            continue
+        contestant = key.split("/")[2]
+        start_key = f"start/tiny/{contestant.removesuffix('-uax29')}/1"
+        used, start = results.middle(key, "cpu"), results.middle(start_key, "cpu")
+        if used and start is not None and used > start:
+            hours = (used - start) / size * _TERA / 3600
+            found.append((hours, contestant, start))
+    ours = next((hours for hours, contestant, _ in found if contestant == "ours"), None)
+    lines = [
+        [
+            name(contestant),
+            number(hours, 2),
+            number(hours / ours, 1) if ours else "–",
+            f"{hours * _PRICE:,.2f}",
+            number(start),
+        ]
+        for hours, contestant, start in sorted(found)
+    ]
+    head = ["contestant", "vCPU-hours for 1 TB", "ours = 1", "USD", "start-up, CPU s a process"]
+    return prose.MONEY.format(price=_PRICE) + table(head, lines)
+
+
+def _merge(results: Results, cases: Sequence[Case]) -> list[str]:
+    found = [prose.MERGE]
+    for prefix, title in (("merge/files", "many small files"), ("merge/words", "many words")):
+        fact = results.facts.get(f"{prefix}/ours/2", {})
+        words = f": {fact['distinct']:,} different words" if "distinct" in fact else ""
+        chosen = rows(results, cases, prefix, base="ours")
+        lines = [[row[0], row[1], row[2], row[4], row[6], row[7], row[8]] for row in chosen]
+        found.append(f"### {title}{words}\n")
+        head = [HEAD[0], HEAD[1], HEAD[2], HEAD[4], HEAD[6], HEAD[7], "result"]
+        found.append(
+            table(head, [[*row[:6], row[6].replace("our words", "same")] for row in lines])
+        )
+    return found
+
+
+def _services(results: Results, cases: Sequence[Case]) -> list[str]:
+    found = [prose.S3]
+    for prefix in ("s3/large", "s3/small"):
+        found.append(f"### {prefix.removeprefix('s3/')}\n")
+        found.append(table(HEAD, rows(results, cases, prefix, base="ours", agreements=False)))
+    found += [prose.FIXED, _plain(results, cases, "fixed/start")]
+    for key, title in (
+        ("fixed/batch/children of the embedded Batch/2", "Trivial children of the embedded Batch"),
+        ("fixed/pipeline/job/2", "The whole job in Dagster, small files, then again"),
+    ):
+        printed = results.facts.get(key, {}).get("printed", "") or failure(results, key)
+        found.append(f"{title}:\n\n```\n{printed.strip()}\n```\n")
+    return [*found, _plan(results, cases)]
+
+
+def _plan(results: Results, cases: Sequence[Case]) -> str:
+    listing = next((case for case in cases if case.key == "s3/list/ours/1"), None)
+    lines: list[tuple[str, str]] = []
+    if listing and (wall := results.middle(listing.key, "wall")):
+        rate = f"{listing.size / wall:,.0f} objects/s, start of the program included"
+        lines.append((f"listing {listing.size:,} objects of the S3 server", rate))
+    fact: dict[str, Any] = results.facts.get("plan/simulated/ours/1", {})
+    if "objects" in fact:
+        lines += [
+            ("objects, simulated", f"{fact['objects']:,}"),
+            ("making the plan", f"{fact['seconds_build']:.1f} s"),
+            ("writing it", f"{fact['seconds_write']:.1f} s"),
+            ("CPU in all", f"{fact['cpu']:.1f} s, peak {fact['peak'] / 1e6:,.0f} MB"),
+            ("plan", f"{fact['plan_bytes'] / 1e6:,.1f} MB, {fact['tasks']:,} tasks"),
+            ("their slices", f"{fact['tasks_bytes'] / 1e6:,.1f} MB"),
+            (
+                "what one child reads",
+                f"{fact['child_bytes'] / 1000:,.0f} KB for its {fact['child_files']:,} files, "
+                f"in {1000 * fact['child_seconds']:.1f} ms",
+            ),
+        ]
+    return prose.PLAN + table(["what", "how much"], lines)
+
+
+def _json(results: Results, cases: Sequence[Case]) -> str:
+    """Medians and facts; small enough to be kept beside the text."""
+    figures = {}
+    for case in cases:
+        wall = results.middle(case.key, "wall")
+        facts = {k: v for k, v in results.facts.get(case.key, {}).items() if k != "printed"}
+        figures[case.key] = {
+            "runs": len(results.good(case.key)),
+            "size": case.size,
+            **({} if wall is None else {"wall": round(wall, 3)}),
+            **{
+                what: round(value, 3)
+                for what in ("cpu", "peak")
+                if (value := results.middle(case.key, what)) is not None
+            },
+            **({"failed": reason} if (reason := failure(results, case.key)) else {}),
+            **facts,
+        }
+    return json.dumps({"settings": results.settings, "figures": figures}, indent=1) + "\n"
+
+
+def _draw(results: Results, shop: Workshop, folder: Path) -> None:
+    """The plot, by matplotlib of the peers' environment."""
+    if shop.peers is None:
+        return
+    bars: dict[str, list[tuple[str, float]]] = {}
+    for corpus in shop.corpora.names():
+        size = shop.corpora.file(corpus).stat().st_size
+        for key in results.runs:
+            if key.startswith(f"count/{corpus}/") and key.endswith("/1") and "uax29" not in key:
+                contestant = key.split("/")[2]
+                if contestant != "ours-counter" and (rate := _rate(results, key, size)):
+                    label = name(contestant).replace("*", "").replace("`", "")
+                    bars.setdefault(corpus, []).append((label, rate))
+    target = folder / "images" / PLOT
+    target.parent.mkdir(parents=True, exist_ok=True)
+    program = PEERS / "plot.py"
+    done = subprocess.run(
+        [str(shop.peers), str(program), str(target)],
+        input=json.dumps(bars),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        print(f"no plot: {done.stderr.strip().splitlines()[-1:]}")

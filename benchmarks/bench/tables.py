@@ -1,0 +1,166 @@
+"""From runs to rows: medians, ratios, and what can be said about the agreement of results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks.bench.measure import Case, Results
+
+NAMES = {
+    "ours": "**ours**, `wordfreq migrate`",
+    "ours-counter": "**ours**, the counter alone",
+    "chdb": "chDB",
+    "polars": "Polars, streaming",
+    "duckdb": "DuckDB",
+    "datafusion": "DataFusion",
+    "spark": "PySpark, `local[n]`",
+    "sklearn": "scikit-learn",
+    "python": "pure Python",
+    "pipeline-awk": "`tr`, `tr`, `mawk`",
+    "pipeline-sort": "`tr`, `tr`, `sort`, `uniq -c`",
+    "kernel": "**ours**, C kernel",
+    "icu": "**ours**, ICU alone",
+    "icu4py": "separate program over icu4py",
+    "boto3": "boto3",
+    "obstore": "obstore",
+    "scan": "look at every byte once (NumPy)",
+    "sort": "`sort -m`, `mawk`, `sort`",
+    "ours-partials": "**ours**, `--plan`: the task's partial",
+    "migrate": "**ours**, `wordfreq migrate` from there",
+}
+SAME_WORDS = "-uax29"
+
+
+def name(contestant: str) -> str:
+    """What a contestant is called in the tables."""
+    if contestant.endswith(SAME_WORDS):
+        plain = contestant.removesuffix(SAME_WORDS)
+        return f"{NAMES[plain]}, UAX #29" if plain != "python" else "Python `re`, UAX #29"
+    return NAMES.get(contestant, f"`{contestant}`")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first two are numbers or short."""
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Three figures or so, whatever the size."""
+    if value is None:
+        return "–"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{1 if value >= 10 else digits}f}"
+
+
+def spread(results: Results, key: str, what: str = "wall") -> str:
+    """Median (min–max) of the good runs."""
+    values = [float(getattr(run, what)) for run in results.good(key)]
+    middle = results.middle(key, what)
+    if middle is None or len(values) < 2:
+        return number(middle)
+    return f"{number(middle)} ({number(min(values))}–{number(max(values))})"
+
+
+def failure(results: Results, key: str) -> str:
+    """Why a case has no good run, or an empty string."""
+    runs = results.runs.get(key, [])
+    if any(run.ok for run in runs):
+        return str(results.facts.get(key, {}).get("wrong", ""))
+    return runs[-1].reason.replace("|", "/")[:120] if runs else "not run"
+
+
+def rows(
+    results: Results, cases: Sequence[Case], prefix: str, *, base: str, agreements: bool = True
+) -> list[list[str]]:
+    """The rows of one comparison; ratios are to the CPU seconds of the contestant `base`."""
+    chosen = [case for case in cases if case.key.startswith(prefix + "/")]
+    ours = results.middle(f"{prefix}/{base}/1", "cpu") or results.middle(
+        f"{prefix}/{base}/2", "cpu"
+    )
+    told = agreement(results, chosen)
+    found = []
+    for case in chosen:
+        contestant, threads = case.parts[-2:]
+        head = [name(contestant), threads]
+        if reason := failure(results, case.key):
+            found.append([*head, f"**failed**: {reason}", *["–"] * (5 + agreements)])
+            continue
+        cpu = results.middle(case.key, "cpu") or 0.0
+        wall = results.middle(case.key, "wall") or 0.0
+        peak = results.middle(case.key, "peak") or 0.0
+        row = [
+            *head,
+            spread(results, case.key),
+            number(case.size / wall / 1e6) if wall else "–",
+            number(cpu),
+            number(case.size / cpu / 1e6) if cpu else "–",
+            f"{number(cpu / ours, 1)}" if ours else "–",
+            number(peak / 1e6),
+        ]
+        found.append([*row, told[case.key]] if agreements else row)
+    return found
+
+
+HEAD = (
+    "contestant",
+    "threads",
+    "wall s",
+    "MB/s",
+    "CPU s",
+    "MB per CPU s",
+    "CPU, ours = 1",
+    "peak MB",
+)
+
+
+def agreement(results: Results, cases: Sequence[Case]) -> dict[str, str]:
+    """Per case: whether its result is that of the others with the same rule."""
+    facts = {case.key: results.facts.get(case.key, {}) for case in cases}
+    of_rule: dict[bool, list[Any]] = {True: [], False: []}
+    for case in cases:
+        if "digest" in facts[case.key]:
+            of_rule[_has_our_words(case)].append(facts[case.key]["digest"])
+    usual = {rule: Counter(found).most_common(1)[0][0] for rule, found in of_rule.items() if found}
+    told = {}
+    for case in cases:
+        fact, ours = facts[case.key], _has_our_words(case)
+        if "digest" not in fact:
+            told[case.key] = "–"
+        elif ours:
+            told[case.key] = "our words" if fact["digest"] == usual[ours] else "**differs**"
+        else:
+            same = "runs" if fact["digest"] == usual[ours] else "**other** runs"
+            share = fact.get("overlap")
+            told[case.key] = same if share is None else f"{same}; {share:.1%} of our words"
+    return told
+
+
+def _has_our_words(case: Case) -> bool:
+    contestant = case.parts[-2]
+    exact = contestant.startswith("ours") or contestant.endswith(SAME_WORDS)
+    return exact or case.parts[0] in ("icu", "merge")
+
+
+def contradictions(results: Results, cases: Sequence[Case]) -> list[str]:
+    """What must be equal and isn't; an empty list is what everything else stands on."""
+    found = [
+        f"{case.key}: {results.facts[case.key]['wrong']}"
+        for case in cases
+        if "wrong" in results.facts.get(case.key, {})
+    ]
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        if _has_our_words(case):
+            groups.setdefault("/".join(case.parts[:2]), []).append(case)
+    for group, members in groups.items():
+        digests: dict[str, str] = {}
+        for case in members:
+            if digest := results.facts.get(case.key, {}).get("digest"):
+                digests[case.key] = digest
+        if len(set(digests.values())) > 1:
+            found.append(f"{group}: not the same words: {digests}")
+    return found

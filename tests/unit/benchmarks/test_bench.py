@@ -1,0 +1,125 @@
+"""The harness of `make bench` at tiny sizes, without the other engines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wordfreq.words import tokens
+
+ROOT = Path(__file__).resolve().parents[3]
+PEERS = ROOT / "benchmarks" / "peers"
+WATCH = ROOT / "benchmarks" / "bench" / "watch.py"
+TINY = """
+    text=60K multi=30K logs=40K small_files=6 huge=60K slice=20K merge_words=2000
+    s3_object=10K s3_small=2 plan_objects=2000 containers=1
+"""
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.syspath_prepend(str(PEERS))
+
+
+def bench(folder, *options):
+    sizes = [part for size in TINY.split() for part in ("--set", size)]
+    command = [sys.executable, "-m", "benchmarks.bench", "--quick", "--no-peers", *sizes]
+    command += ["--folder", str(folder), *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def watched(command, *, seconds=30, memory=4 << 30, output="/dev/null"):
+    given = {"command": command, "seconds": seconds, "memory": memory, "output": str(output)}
+    watch = [sys.executable, "-I", "-S", str(WATCH), json.dumps(given)]
+    return json.loads(subprocess.run(watch, capture_output=True, check=True).stdout)
+
+
+def test_measures_compares_reports_and_resumes(tmp_path):
+    done = bench(tmp_path, "--only", "^(count|icu|small|merge|plan)/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout
+    figures = json.loads((tmp_path / "benchmarks.json").read_text())["figures"]
+    assert {"count/logs/ours/1", "icu/multilingual/icu4py/1", "merge/words/ours/2"} <= set(figures)
+    assert figures["merge/words/ours/2"]["distinct"] == 2000
+    report = (tmp_path / "benchmarks.md").read_text()
+    assert report.count("all three equal") == 4
+    assert "**differ" not in report
+    again = bench(tmp_path, "--resume", "--only", "^count/logs")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "[round" not in again.stdout
+    assert json.loads((tmp_path / "benchmarks.json").read_text())["figures"] == figures
+
+
+def test_corpora_are_the_same_each_time(tmp_path):
+    from benchmarks.bench.corpora import Corpora, Sizes
+
+    sizes = Sizes(text=50_000, multi=20_000, logs=30_000, small_files=3, huge=60_000)
+    one, two = (Corpora(tmp_path / name, [Path(sys.prefix)], sizes) for name in "ab")
+    for name in one.names():
+        assert one.file(name).read_bytes() == two.file(name).read_bytes()
+        assert 0.99 * one.file(name).stat().st_size < one.file(name).stat().st_size <= 50_000
+    assert one.file("english").read_bytes().isascii()
+    assert not one.file("quotes").read_bytes().isascii()
+    assert len(list(one.small().rglob("*.txt"))) == 3
+
+
+@given(st.text(alphabet="abZ019_.,:;'‘’“”—–…é!-/ \n\tÆß", max_size=40))
+def test_the_peers_expression_has_our_words(text):
+    sys.path.insert(0, str(PEERS))
+    try:
+        from common import python_letter
+    finally:
+        sys.path.remove(str(PEERS))
+    assert python_letter().findall(text.lower()) == list(tokens(text))
+
+
+def test_runs_that_are_not_ascii_are_divided():
+    from common import recut
+
+    lines = "don\t2\n“don\t1\nÉté’été…\t3\n".encode()
+    assert sorted(recut(lines).decode().split()) == sorted(["don", "3", "été", "6"])
+
+
+def test_what_descendants_use_is_counted_even_of_orphans():
+    burn = "import time\nwhile time.process_time() < 0.4: pass"
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '''{burn}'''])"
+    found = watched([sys.executable, "-c", orphan])
+    assert (found["exit"], found["reason"]) == (0, "")
+    assert found["cpu"] > 0.4
+
+
+def test_a_command_is_stopped_at_its_limits(tmp_path):
+    late = watched(["sleep", "60"], seconds=0.3)
+    assert "time limit" in late["reason"]
+    assert late["wall"] < 20
+    large = "x = bytearray(b'x') * 400_000_000; import time; time.sleep(60)"
+    assert "GiB" in watched([sys.executable, "-c", large], memory=100 << 20)["reason"]
+    failed = watched(["sh", "-c", "echo no >&2; exit 3"], output=tmp_path / "output")
+    assert failed["exit"] == 3
+    assert (tmp_path / "output").read_text() == "no\n"
+
+
+def test_results_that_differ_are_told(tmp_path):
+    from benchmarks.bench import agreement, tables
+    from benchmarks.bench.measure import Case, Results, Run
+
+    (tmp_path / "ours").write_text("a:b:2\nc:1\n")
+    ours = agreement.read(tmp_path / "ours", b":")
+    assert ours == [(b"a:b", 2), (b"c", 1)]
+    theirs = [(b"a", 2), (b"b", 2), (b"c", 1)]
+    assert agreement.overlap(ours, theirs) == pytest.approx(1 / 3)
+    results = Results(tmp_path / "results.jsonl", {})
+    results.open(resume=False)
+    cases = [Case(key=f"count/x/{name}/1", command=[]) for name in ("ours", "chdb-uax29", "chdb")]
+    for case, counts in zip(cases, (ours, theirs, theirs), strict=True):
+        results.add(case.key, Run(wall=1, cpu=1, peak=1, exit=0))
+        results.tell(case.key, agreement.facts(counts))
+    assert len(tables.contradictions(results, cases)) == 1
+    again = Results(tmp_path / "results.jsonl", {})
+    assert again.open(resume=True) == 3
+    assert again.facts == results.facts
+    assert Results(tmp_path / "results.jsonl", {"other": 1}).open(resume=True) == 0
