@@ -59,6 +59,7 @@ static int module_exec(PyObject *module)
     if (!(state->table_type = add_type(module, &table_spec)) ||
         !(state->cursor_type = add_type(module, &cursor_spec)) ||
         !(state->scanner_type = add_type(module, &scanner_spec)) ||
+        !(state->merger_type = add_type(module, &merger_spec)) ||
         PyModule_AddStringConstant(module, "UNICODE_TABLES", UNICODE_VERSION) < 0 ||
         PyModule_AddStringConstant(module, "VECTORS", vectors) < 0)
         return -1;
@@ -72,6 +73,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(state->table_type);
         Py_VISIT(state->cursor_type);
         Py_VISIT(state->scanner_type);
+        Py_VISIT(state->merger_type);
     }
     return 0;
 }
@@ -83,9 +85,20 @@ static int module_clear(PyObject *module)
         Py_CLEAR(state->table_type);
         Py_CLEAR(state->cursor_type);
         Py_CLEAR(state->scanner_type);
+        Py_CLEAR(state->merger_type);
     }
     return 0;
 }
+
+PyDoc_STRVAR(sort_by_count_doc,
+             "sort_by_count(lines, /)\n--\n\n"
+             "Return the lines `word TAB count LF` in the order of their counts, the highest first;\n"
+             "those of equal counts stay in order.");
+
+static PyMethodDef module_methods[] = {
+    {"sort_by_count", sort_by_count, METH_O, sort_by_count_doc},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
@@ -95,8 +108,9 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "wordfreq._kernel",
-    .m_doc = "Counts words at the speed of the machine. Used through wordfreq.words.",
+    .m_doc = "Counts words at the speed of the machine. Used through wordfreq.words and wordfreq.tally.",
     .m_size = sizeof(struct module_state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

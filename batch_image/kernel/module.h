@@ -8,7 +8,7 @@
 #include "table.h"
 
 struct module_state {
-    PyTypeObject *table_type, *cursor_type, *scanner_type;
+    PyTypeObject *table_type, *cursor_type, *scanner_type, *merger_type;
 };
 
 struct table_object {
@@ -34,6 +34,12 @@ bool refuse_busy(const struct table_object *table);
 PyObject *instance_of(PyTypeObject *type);
 void free_instance(PyObject *self);
 
-extern PyType_Spec table_spec, cursor_spec, scanner_spec;
+/* load(lines, start, separator, part, parts, /) of Table. */
+PyObject *table_load_method(PyObject *table, PyObject *args);
+
+/* sort_by_count(lines, /) of the module. */
+PyObject *sort_by_count(PyObject *module, PyObject *lines);
+
+extern PyType_Spec table_spec, cursor_spec, scanner_spec, merger_spec;
 
 #endif

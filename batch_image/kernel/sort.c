@@ -91,8 +91,7 @@ static void radix_sort(struct entry *entries, struct entry *scratch, size_t coun
         memcpy(entries, from, count * sizeof *entries);
 }
 
-/* Sorts by key; equal keys stay in order. */
-static void sort_by_key(struct entry *entries, struct entry *scratch, size_t count)
+void sort_entries(struct entry *entries, struct entry *scratch, size_t count)
 {
     if (count <= FEW_ENTRIES)
         insertion_sort(entries, count);
@@ -157,7 +156,7 @@ static bool sort_words(const struct table *table, struct entry *entries, struct 
         struct entry *const first = entries + range.start;
         for (size_t i = 0; i < range.count; i++)
             first[i].key = sort_key(table, first[i].reference, range.depth);
-        sort_by_key(first, scratch, range.count);
+        sort_entries(first, scratch, range.count);
         for (size_t start = 0, end; done && start < range.count; start = end) {
             for (end = start + 1; end < range.count && first[end].key == first[start].key;)
                 end++;
@@ -205,7 +204,7 @@ struct entry *table_sorted(const struct table *table, bool by_count)
             table_word(table, entries[i].reference, buffer, &length, &times);
             entries[i].key = ~times;
         }
-        sort_by_key(entries, scratch, count);
+        sort_entries(entries, scratch, count);
     }
     free(scratch);
     if (done)

@@ -72,6 +72,9 @@ struct entry *table_entries(const struct table *table);
  * result has table_distinct entries, is the caller's to free, and is NULL without memory. */
 struct entry *table_sorted(const struct table *table, bool by_count);
 
+/* Sorts by key; equal keys stay in order. `scratch` has room for as many. */
+void sort_entries(struct entry *entries, struct entry *scratch, size_t count);
+
 /* The word of an entry. The bytes are in `buffer` or in the table. */
 const uint8_t *table_word(const struct table *table, uint64_t reference, uint8_t buffer[16],
                           size_t *length, uint64_t *count);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lines.h"
 #include "module.h"
 
 static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -225,8 +226,15 @@ static Py_ssize_t table_length(PyObject *object)
     return refuse_busy(self) ? -1 : (Py_ssize_t)table_distinct(&self->table);
 }
 
+PyDoc_STRVAR(table_load_doc,
+             "load(lines, start, separator, part, parts, /)\n--\n\n"
+             "Add the words of whole lines `word separator count LF` from `start` on, but only\n"
+             "share `part` of `parts`. Returns the position reached: before the end if the memory\n"
+             "is used up, or at a bad line.");
+
 static PyMethodDef table_methods[] = {
     {"add", table_add_method, METH_O, table_add_doc},
+    {"load", table_load_method, METH_VARARGS, table_load_doc},
     {"clear", table_clear_method, METH_NOARGS, table_clear_doc},
     {"by_word", table_by_word, METH_NOARGS, table_by_word_doc},
     {"by_count", table_by_count, METH_NOARGS, table_by_count_doc},
@@ -295,18 +303,6 @@ static PyObject *cursor_next(PyObject *object)
     Py_XDECREF(word);
     Py_XDECREF(number);
     return item;
-}
-
-static size_t write_number(uint8_t *out, uint64_t number)
-{
-    uint8_t digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (uint8_t)('0' + number % 10);
-    while (number /= 10);
-    for (size_t i = 0; i < count; i++)
-        out[i] = digits[count - 1 - i];
-    return count;
 }
 
 PyDoc_STRVAR(cursor_lines_doc,

@@ -12,24 +12,15 @@ Neither has a header, so concatenated text is still the same format.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from wordfreq.errors import DataError
-from wordfreq.tally import Item
+from wordfreq.lines import Item, bad_line, parse, whole_lines
+from wordfreq.tally import Tally
 from wordfreq.text import decompressed
-
-Block = tuple[list[str], list[str]]
-"""Words, and as many counts: decimal digits."""
 
 _LINES: Final = 1 << 13  # written at a time
 _BLOCK: Final = 1 << 18  # bytes; the same
-_LONGEST_LINE: Final = 1 << 20  # bytes; the longest word is 16 KiB
-_SHOWN: Final = 80  # characters of a bad line in a message
-_MOST_DIGITS: Final = 18  # so that sums stay far below 2^63
-_COUNT: Final = re.compile(rf"[1-9][0-9]{{0,{_MOST_DIGITS - 1}}}")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def write_counts(by_count: Iterable[Item]) -> Iterator[bytes]:
@@ -53,16 +44,43 @@ def read_counts(chunks: Iterable[bytes], *, name: str) -> Iterator[Item]:
     Raises:
         DataError: a line isn't `word:count`; the message has `name` (the URI) and the line number.
     """
-    return _items(counts_blocks(chunks, name=name))
+    number = 0
+    for block in whole_lines(chunks, name):
+        words, counts, good = parse(block, b":")
+        yield from zip(words, counts, strict=True)
+        _check(block, good, name, number, b":")
+        number += len(words)
 
 
-def read_partial(chunks: Iterable[bytes], *, name: str) -> Iterator[Item]:
-    """Yield the words and counts of a partial, in its order.
+def load_counts(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
+    """Add a counts object to `tally`.
+
+    Raises:
+        DataError: as `read_counts`; what is before the bad line may have been added.
+    """
+    _load(tally, chunks, name, b":")
+
+
+def load_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
+    """Add a partial to `tally`; `Tally.adopt` does so as well.
 
     Raises:
         DataError: it is damaged; the message has `name` (the URI) and, for a line, its number.
     """
-    return _items(partial_blocks(chunks, name=name))
+    _load(tally, decompressed(chunks, name=name, suffix=".zst"), name, b"\t")
+
+
+def _load(tally: Tally, chunks: Iterable[bytes], name: str, separator: bytes) -> None:
+    number = 0
+    for block in whole_lines(chunks, name):
+        _check(block, tally.load(block, separator), name, number, separator)
+        number += block.count(b"\n")
+
+
+def _check(block: bytes, good: int, name: str, before: int, separator: bytes) -> None:
+    if good < len(block):
+        number = before + block.count(b"\n", 0, good) + 1
+        raise bad_line(name, number, block[good:].partition(b"\n")[0], separator)
 
 
 def _written(items: Iterable[Item], separator: str) -> Iterator[bytes]:
@@ -77,91 +95,3 @@ def _written(items: Iterable[Item], separator: str) -> Iterator[bytes]:
             yield "".join(lines).encode()
             lines.clear()
     yield "".join(lines).encode()
-
-
-def counts_blocks(chunks: Iterable[bytes], *, name: str) -> Iterator[Block]:
-    """Like `read_counts`, some thousand lines at a time; the counts, checked, are still text."""
-    return _blocks(chunks, ":", name)
-
-
-def partial_blocks(chunks: Iterable[bytes], *, name: str) -> Iterator[Block]:
-    """Like `read_partial`, some thousand lines at a time; the counts, checked, are still text."""
-    return _blocks(decompressed(chunks, name=name, suffix=".zst"), "\t", name)
-
-
-def _items(blocks: Iterable[Block]) -> Iterator[Item]:
-    for words, counts in blocks:
-        yield from zip(words, map(int, counts), strict=True)
-
-
-def _blocks(chunks: Iterable[bytes], separator: str, name: str) -> Iterator[Block]:
-    number = 0
-    for block in _whole_lines(chunks, name):
-        try:
-            text = block.decode()
-        except UnicodeDecodeError as error:
-            number += block.count(b"\n", 0, error.start) + 1
-            raise _not_counts(name, number, "it isn't UTF-8") from None
-        text = text.removesuffix("\n")
-        lines = 1 + text.count("\n")
-        # One split for all lines is six times as fast as one a line. A word with a colon spoils it:
-        # then the number of fields is wrong.
-        fields = text.replace("\n", separator).split(separator)
-        words, counts = fields[0::2], fields[1::2]
-        if len(fields) == 2 * lines and _plausible(words, counts):
-            yield words, counts
-        else:
-            yield _block_line_by_line(text.split("\n"), separator, name, number)
-        number += lines
-
-
-def _whole_lines(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Cut chunks behind line ends; the last line may lack its end."""
-    rest = b""
-    for chunk in chunks:
-        cut = chunk.rfind(b"\n") + 1
-        if cut:
-            yield rest + chunk[:cut]
-            rest = chunk[cut:]
-        else:
-            rest += chunk
-            if len(rest) > _LONGEST_LINE:
-                raise DataError(f"{name} holds no counts: no line end in {len(rest)} bytes")
-    if rest:
-        yield rest
-
-
-def _plausible(words: list[str], counts: list[str]) -> bool:
-    """Whether all fields are what `_LINE` asks for, checked in a few calls for thousands of lines.
-
-    A count may not be empty, begin with 0 or hold anything but ASCII digits; `isdecimal` alone
-    would let other digits pass.
-    """
-    numbers = "\n" + "\n".join(counts)
-    digits = numbers.replace("\n", "")
-    return (
-        digits.isdecimal()
-        and digits.isascii()
-        and "\n0" not in numbers
-        and all(counts)
-        and all(words)
-        and max(map(len, counts)) <= _MOST_DIGITS
-        and not _CONTROL.search("".join(words))
-    )
-
-
-def _block_line_by_line(lines: list[str], separator: str, name: str, before: int) -> Block:
-    """For words that hold the separator, and to find the bad line."""
-    words, counts = [], []
-    for number, line in enumerate(lines, before + 1):
-        word, _, count = line.rpartition(separator)
-        if not (word and _COUNT.fullmatch(count)) or _CONTROL.search(word):
-            shown = line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
-            raise _not_counts(name, number, f"{shown!r} is not word, {separator!r}, count")
-        words.append(word)
-        counts.append(count)
-    return words, counts
-
-
-def _not_counts(name: str, number: int, reason: str) -> DataError:
-    return DataError(f"{name} line {number}: {reason}; remove the object or count its file again")

@@ -1,8 +1,8 @@
 """Which engine counts: the C kernel where it was built, ICU alone elsewhere.
 
-For `wordfreq.words`, `wordfreq.tally` and `wordfreq --version`. Both give the same words; the
-kernel is many times faster and leaves to ICU what it doesn't know. `WORDFREQ_ENGINE=icu` or
-`kernel` in the environment chooses one by force.
+For `wordfreq.words`, `wordfreq.tally`, `wordfreq.runs` and `wordfreq --version`. Both give the
+same words; the kernel is many times faster and leaves to ICU what it doesn't know.
+`WORDFREQ_ENGINE=icu` or `kernel` in the environment chooses one by force.
 """
 
 from __future__ import annotations
@@ -50,6 +50,12 @@ if TYPE_CHECKING:
         def add(self, items: Iterator[Item], /) -> bool:
             """Add items until the memory is used up; false if there may be more of them."""
 
+        def load(self, text: bytes, start: int, separator: bytes, part: int, parts: int, /) -> int:
+            """Add lines from `start` on, of share `part` of `parts`; return the position reached.
+
+            That is before the end if the memory is used up, or at a bad line.
+            """
+
         def by_word(self) -> Cursor:
             """The words in the order of their bytes."""
 
@@ -64,6 +70,23 @@ if TYPE_CHECKING:
 
         def clear(self) -> None:
             """Forget all words."""
+
+    class Merger(Protocol):
+        """Merges sorted runs: in C, or in `wordfreq.runs`."""
+
+        @property
+        def total(self) -> int:
+            """Sum of the counts merged so far."""
+
+        @property
+        def distinct(self) -> int:
+            """Different words merged so far."""
+
+        def feed(self, run: int, text: bytes, /) -> None:
+            """Give a run more of its text; nothing ends it."""
+
+        def merge(self, separator: bytes, size: int, /) -> bytes | int | tuple[int, int, bytes]:
+            """Lines (none: that was all), the run to feed, or a bad line's run, number and text."""
 
     class Scanner(Protocol):
         """Counts the words of one stream into a table."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from wordfreq.errors import UsageError
 from wordfreq.formats import RankedWord, RankingOptions
-from wordfreq.tally import Item
+from wordfreq.lines import Item
 
 _WIDEST: Final = 64  # columns of a word in the table; longer ones are cut
 # Controls of text direction would turn the table's own lines around on a terminal.

@@ -3,48 +3,54 @@
 The one table behind `wordfreq.words` (the words of one file), partials (of one group) and
 `wordfreq.merge` (of all files). Items can be added in any order. When the table reaches its share
 of memory it is written as a *run*, sorted by word, into a temporary folder; reading merges the
-runs. So memory depends on the number of runs (a few hundred KB each), not on the vocabulary.
-Measured against query engines in docs/merge-engine.md.
+runs (`wordfreq.runs`). So memory depends on the number of runs, of which at most 64 are read at
+once, and not on the vocabulary. Measured against query engines in docs/merge-engine.md.
 """
 
 from __future__ import annotations
 
-import heapq
 import tempfile
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from sys import getsizeof
 from typing import Final
 
-import zstandard
-
 from wordfreq import engine
-
-Item = tuple[str, int]
+from wordfreq.errors import DataError
+from wordfreq.lines import ALL, MOST_COUNTED, Item, Share, parse, sort_by_count, too_many
+from wordfreq.runs import BLOCK, Merged, Run
 
 # What a dictionary takes for an item besides the word itself: 50 to 90 bytes of table, and an
 # integer of its own for counts above 256.
 _ITEM_BYTES: Final = 110
 _SMALLEST: Final = 4 << 20  # bytes; less memory than this would only mean very many runs
 _MOST_RUNS: Final = 64  # read at once; more are first merged into fewer
-_BLOCK_CHARACTERS: Final = 1 << 15  # of a run in one compressed block
-_PLENTIFUL: Final = 64  # counts from here on are sorted, smaller ones only told apart
+_LEAST_RUNS: Final = 8
+_RUN_BYTES: Final = 4 << 20  # what reading a run takes: most for one that was stored as a partial
+# Memory that sorting by count takes for a byte of lines, the shortest lines being the worst.
+_SORTING_NATIVE: Final = 9
+_SORTING: Final = 48
 
 
 class Tally:
     """Adds up counts by word. Close it, or use it as a context, to remove its files."""
 
-    def __init__(self, *, memory: int) -> None:
-        """Make an empty table that takes about `memory` bytes before it uses the disk."""
+    def __init__(self, *, memory: int, share: Share = ALL) -> None:
+        """Make an empty table that takes about `memory` bytes before it uses the disk.
+
+        Of lines that are loaded or adopted only those of `share` count.
+        """
         self._memory = max(memory, _SMALLEST)
+        self._share = share
         kernel = engine.kernel()
         self.table: engine.Table = (kernel.Table if kernel else DictTable)(self._memory)
         """The words in memory. Whoever adds to it directly calls `make_room` in between."""
         self._spilled = 0
-        self._runs: list[_Run] = []
+        self._runs: list[Run] = []
+        self._measured = True  # whether `_spilled` is right: nobody knows what adopted runs hold
+        self._distinct: int | None = None  # of all, if that is known though there are runs
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._absorbed: list[tempfile.TemporaryDirectory[str]] = []
         self._made = 0
@@ -57,9 +63,48 @@ class Tally:
 
     def add(self, items: Iterable[Item]) -> None:
         """Add counts to words; a word may come again and again."""
+        if isinstance(items, Merged):
+            self.add_lines(items)
+            return
         iterator = iter(items)
         while not self.table.add(iterator):
             self._spill()
+
+    def load(self, text: bytes, separator: bytes) -> int:
+        """Add lines of a word, the separator and a count; return how many bytes were right.
+
+        Raises:
+            DataError: the sum of the counts is beyond what can be stored.
+        """
+        position, share = 0, self._share
+        try:
+            while (
+                position := self.table.load(text, position, separator, share.part, share.parts)
+            ) < len(text) and self.table.full:
+                self._spill()
+        except OverflowError as error:
+            raise DataError(str(error)) from None
+        return position
+
+    def add_lines(self, cursor: engine.Cursor) -> None:
+        """Add what a cursor has left, but only the words of this tally's share."""
+        for block in _blocks(cursor):
+            self.load(block, b"\t")
+
+    def adopt(self, chunks: Iterable[bytes], *, name: str) -> None:
+        """Add a stored partial: kept on disk as it is, and only merged when it is needed.
+
+        What is wrong with it shows then, as a `DataError` with its name.
+        """
+        run = self._new_run(name)
+        run.copy(chunks)
+        self._runs.append(run)
+        self._measured, self._distinct = False, None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether there are more words than memory, so that all have to be merged anyway."""
+        return bool(self._runs)
 
     def make_room(self) -> None:
         """Move the words to disk if their share of memory is used up."""
@@ -71,6 +116,7 @@ class Tally:
         self.add(other.table.unsorted())
         self._runs += other._runs
         self._spilled += other._spilled
+        self._measured, self._distinct = self._measured and other._measured, None
         if other._folder is not None:
             self._absorbed.append(other._folder)
         self._absorbed += other._absorbed
@@ -85,6 +131,8 @@ class Tally:
     @property
     def total(self) -> int:
         """Sum of all counts added."""
+        if not self._measured:
+            self._measure()
         return self._spilled + self.table.total
 
     @property
@@ -92,93 +140,102 @@ class Tally:
         """Number of different words (this merges the files, if there are any, into one)."""
         if not self._runs:
             return len(self.table)
-        self._spill()
-        if len(self._runs) > 1:
-            self._runs = [self._merge(self._runs)]
-        return self._runs[0].items
+        if self._distinct is None or len(self.table):
+            self._measure()
+        assert self._distinct is not None
+        return self._distinct
 
-    def by_word(self) -> Iterator[Item]:
-        """Yield each word once, in code point order (which is the byte order of UTF-8)."""
-        if self._runs:
-            self._spill()
-            while len(self._runs) > _MOST_RUNS:
-                self._runs = [*self._runs[_MOST_RUNS:], self._merge(self._runs[:_MOST_RUNS])]
-            return _merged(self._runs)
-        return self.table.by_word()
+    def by_word(self) -> engine.Cursor:
+        """Each word once, in code point order (which is the byte order of UTF-8)."""
+        return self._merged() if self._runs else self.table.by_word()
 
-    def by_count(self) -> Iterator[Item]:
-        """Yield each word once, highest count first, then in code point order."""
-        if self._runs:
-            return self._spilled_by_count()
-        return self.table.by_count()
+    def by_count(self) -> engine.Cursor:
+        """Each word once, highest count first, then in code point order."""
+        return self._sorted_by_count() if self._runs else self.table.by_count()
 
     def close(self) -> None:
         """Forget everything and remove the temporary files; it can be used again."""
         self.table.clear()
         self._runs.clear()
-        self._spilled = 0
+        self._spilled, self._measured, self._distinct = 0, True, None
         while self._absorbed:
             self._absorbed.pop().cleanup()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
-    def _spilled_by_count(self) -> Iterator[Item]:
-        """Sort by count outside memory.
+    def _merged(self) -> Merged:
+        self._spill()
+        self._runs = self._fewer(self._runs)
+        return Merged(self._runs, share=self._share)
 
-        Most words are rare, so each small count has a file of its own, which the words reach in
-        their order. Only the plentiful ones, at most a 64th of the total, need sorting.
-        """
-        rare = [self._new_run() for _ in range(_PLENTIFUL)]
-        plentiful: list[_Run] = []
-        waiting: list[Item] = []
-        room = self._memory // (2 * _ITEM_BYTES)
-        for word, count in self.by_word():
-            if count < _PLENTIFUL:
-                rare[count].append(word, count)
-            else:
-                waiting.append((word, count))
-                if len(waiting) >= room:
-                    plentiful.append(self._run_by_count(waiting))
-                    waiting = []
-        waiting.sort(key=itemgetter(1), reverse=True)
-        sources: list[Iterable[Item]] = [waiting, *(run.read() for run in plentiful)]
-        yield from heapq.merge(*sources, key=lambda item: (-item[1], item[0]))
-        for run in reversed(rare):
-            yield from run.read()
-            run.remove()
+    def _measure(self) -> None:
+        """Make one run of all."""
+        merged = self._merged()
+        run = self._run_of(_blocks(merged))
+        for each in self._runs:
+            each.remove()
+        self._runs = [run]
+        self._note(merged)
 
-    def _run_by_count(self, items: list[Item]) -> _Run:
-        run = self._new_run()
-        for word, count in sorted(items, key=itemgetter(1), reverse=True):
-            run.append(word, count)
-        run.flush()
-        return run
+    def _note(self, merged: Merged) -> None:
+        """Remember the sums of a merge of all runs that has come to its end."""
+        self._spilled, self._distinct, self._measured = merged.total, merged.distinct, True
+
+    def _sorted_by_count(self) -> Merged:
+        """Sort by count outside memory: as much as fits at a time, then those runs are merged."""
+        kernel = engine.kernel()
+        sort = kernel.sort_by_count if kernel else sort_by_count
+        room = self._memory // (_SORTING_NATIVE if kernel else _SORTING)
+        merged = self._merged()
+        runs: list[Run] = []
+        while text := b"".join(_some(_blocks(merged), room)):
+            runs.append(self._run_of([sort(text)]))
+        self._note(merged)
+        return Merged(self._fewer(runs, by_count=True), by_count=True)
 
     def _spill(self) -> None:
         """Move the table to a file."""
         if not len(self.table):
             return
-        run = self._new_run()
-        run.extend(self.table.by_word())
-        self._runs.append(run)
+        self._runs.append(self._run_of(_blocks(self.table.by_word())))
         self._spilled += self.table.total
+        self._distinct = None
         self.table.clear()
 
-    def _merge(self, runs: Sequence[_Run]) -> _Run:
-        merged = self._new_run()
-        for word, count in _merged(runs):
-            merged.append(word, count)
-        merged.flush()
-        for run in runs:
-            run.remove()
-        return merged
+    def _fewer(self, runs: Sequence[Run], *, by_count: bool = False) -> list[Run]:
+        """Merge some of them if they are too many to be read at once."""
+        runs, most = list(runs), min(max(self._memory // _RUN_BYTES, _LEAST_RUNS), _MOST_RUNS)
+        while len(runs) > most:
+            first, runs = runs[:most], runs[most:]
+            runs.append(self._run_of(_blocks(Merged(first, by_count=by_count, share=self._share))))
+            for run in first:
+                run.remove()
+        return runs
 
-    def _new_run(self) -> _Run:
+    def _run_of(self, blocks: Iterable[bytes]) -> Run:
+        run = self._new_run()
+        run.write(blocks)
+        return run
+
+    def _new_run(self, name: str = "") -> Run:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="wordfreq-")
         self._made += 1
-        return _Run(Path(self._folder.name) / f"run-{self._made:06d}")
+        return Run(Path(self._folder.name) / f"run-{self._made:06d}", name=name)
+
+
+def _blocks(cursor: engine.Cursor) -> Iterator[bytes]:
+    return iter(lambda: cursor.lines(b"\t", BLOCK), b"")
+
+
+def _some(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """The next blocks, until they reach that size."""
+    for block in blocks:
+        yield block
+        size -= len(block)
+        if size <= 0:
+            return
 
 
 class DictTable:
@@ -200,6 +257,10 @@ class DictTable:
 
     def add(self, items: Iterator[Item], /) -> bool:
         """Add items until the memory is used up; false if there may be more of them."""
+        self._put(items, self._memory)
+        return not self.full
+
+    def _put(self, items: Iterable[Item], limit: float) -> None:
         counts, total, size = self._counts, 0, self._size
         for word, count in items:
             total += count
@@ -208,11 +269,22 @@ class DictTable:
             else:
                 counts[word] = count
                 size += _ITEM_BYTES + getsizeof(word)
-                if size > self._memory:
+                if size > limit:
                     break
         self._size = size
         self.total += total
-        return not self.full
+
+    def load(self, text: bytes, start: int, separator: bytes, part: int, parts: int, /) -> int:
+        """Add all lines from `start` on up to a bad one, or none if the memory is used up."""
+        if self.full:
+            return start
+        words, counts, good = parse(text[start:], separator)
+        if self.total + sum(counts) > MOST_COUNTED:
+            raise too_many()
+        share = Share(part, parts)
+        items = (item for item in zip(words, counts, strict=True) if share.has(item[0]))
+        self._put(items, inf)  # it is parsed, so it takes its memory anyway
+        return start + good
 
     def by_word(self) -> DictCursor:
         """The words in code point order."""
@@ -260,96 +332,3 @@ class DictCursor:
             if size <= 0:
                 break
         return "".join(found).encode()
-
-
-class _Run:
-    """A file of items: blocks of `word TAB count LF` lines, each compressed by itself (zstd)."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines: list[str] = []
-        self._size = 0
-        self.items = 0
-
-    def append(self, word: str, count: int) -> None:
-        self._lines.append(f"{word}\t{count}")
-        self.items += 1
-        self._size += len(word) + 8
-        if self._size > _BLOCK_CHARACTERS:
-            self.flush()
-
-    def extend(self, items: engine.Cursor) -> None:
-        """Append all of it, as `append` would."""
-        self.flush()
-        while lines := items.lines(b"\t", _BLOCK_CHARACTERS):
-            self.items += lines.count(b"\n")
-            self._write(lines[:-1])
-
-    def flush(self) -> None:
-        if self._lines:
-            self._write("\n".join(self._lines).encode())
-            self._lines.clear()
-            self._size = 0
-
-    def _write(self, lines: bytes) -> None:
-        block = zstandard.compress(lines, 1)
-        with self._path.open("ab") as file:
-            file.write(len(block).to_bytes(4, "little"))
-            file.write(block)
-
-    def blocks(self) -> Iterator[tuple[list[str], list[int]]]:
-        """Yield the words and the counts of each block."""
-        self.flush()
-        if not self.items:
-            return
-        with self._path.open("rb") as file:
-            while size := file.read(4):
-                block = zstandard.decompress(file.read(int.from_bytes(size, "little")))
-                fields = block.decode().replace("\n", "\t").split("\t")
-                yield fields[0::2], list(map(int, fields[1::2]))
-
-    def read(self) -> Iterator[Item]:
-        return chain.from_iterable(zip(*block, strict=True) for block in self.blocks())
-
-    def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-def _merged(runs: Iterable[_Run]) -> Iterator[Item]:
-    """Merge runs that are sorted by word, adding up the counts of equal words.
-
-    A heap of single items would cost the interpreter more than this does: of the block at hand of
-    each run it takes all items up to the smallest of the blocks' last words (none after that block
-    can be smaller), and puts them together in one dictionary.
-    """
-    heads = [head for run in runs if (head := _Head(run)).load()]
-    while heads:
-        bound = min(head.words[-1] for head in heads)
-        batch: dict[str, int] = {}
-        for head in heads:
-            for word, count in head.take(bound):
-                batch[word] = batch[word] + count if word in batch else count
-        for word in sorted(batch):
-            yield word, batch[word]
-        heads = [head for head in heads if head.start < len(head.words) or head.load()]
-
-
-class _Head:
-    """The block at hand of a run that is being merged, and how much of it is used."""
-
-    def __init__(self, run: _Run) -> None:
-        self._blocks = run.blocks()
-        self.words: list[str] = []
-        self._counts: list[int] = []
-        self.start = 0
-
-    def load(self) -> bool:
-        """Go to the next block; false if there is none."""
-        self.words, self._counts = next(self._blocks, ([], []))
-        self.start = 0
-        return bool(self.words)
-
-    def take(self, bound: str) -> Iterator[Item]:
-        """Use the items up to the word `bound`, inclusive."""
-        start, self.start = self.start, bisect_right(self.words, bound, self.start)
-        return zip(self.words[start : self.start], self._counts[start : self.start], strict=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wordfreq.counts import read_counts, read_partial, write_counts, write_partial
+from wordfreq import engine
+from wordfreq.counts import load_counts, load_partial, read_counts, write_counts, write_partial
 from wordfreq.errors import DataError
 from wordfreq.tally import Tally
 
@@ -22,8 +26,25 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[i : i + size] for i in range(0, len(data), size)]
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.fixture(params=["icu", "kernel"])
+def either_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kernel, and without it."""
+    if request.param == "kernel" and engine.extension() is None:
+        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
+    monkeypatch.setenv("WORDFREQ_ENGINE", request.param)
+
+
+def loaded(chunks: list[bytes], *, name: str, partial: bool = False) -> list[tuple[str, int]]:
+    with Tally(memory=1 << 24) as tally:
+        (load_partial if partial else load_counts)(tally, chunks, name=name)
+        return list(tally.by_word())
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(COUNTS, st.integers(1, 9))
+@pytest.mark.usefixtures("either_engine")
 def test_what_is_written_is_read_back(counts: dict[str, int], size: int) -> None:
     with Tally(memory=1 << 24) as tally:
         tally.add(counts.items())
@@ -31,8 +52,17 @@ def test_what_is_written_is_read_back(counts: dict[str, int], size: int) -> None
         partial = b"".join(write_partial(tally.by_word()))
     by_count = list(read_counts(cut(text, size), name="c"))
     assert by_count == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    by_word = list(read_partial(cut(partial, size), name="p"))
-    assert by_word == sorted(counts.items(), key=lambda item: item[0].encode())
+    by_word = sorted(counts.items(), key=lambda item: item[0].encode())
+    if sum(counts.values()) < 10**18:
+        assert loaded(cut(text, size), name="c") == by_word
+        assert loaded(cut(partial, size), name="p", partial=True) == by_word
+
+
+@pytest.mark.usefixtures("either_engine")
+def test_counts_that_nothing_could_store_are_refused() -> None:
+    many = b"".join(b"w%d:999999999999999999\n" % n for n in range(10))
+    with pytest.raises(DataError, match="add up to more than"):
+        loaded([many], name="c")
 
 
 def test_a_counts_object_is_plain_lines() -> None:
@@ -51,7 +81,7 @@ def test_the_last_line_may_lack_its_end() -> None:
 
 def test_nothing_is_no_words() -> None:
     assert list(read_counts([], name="c")) == list(read_counts([b""], name="c")) == []
-    assert list(read_partial([zstandard.compress(b"")], name="p")) == []
+    assert loaded([zstandard.compress(b"")], name="p", partial=True) == []
 
 
 @pytest.mark.parametrize(
@@ -78,26 +108,33 @@ def test_nothing_is_no_words() -> None:
     ],
 )
 @pytest.mark.parametrize("with_colon", [False, True])
-def test_a_bad_line_is_named(bad: str, with_colon: bool) -> None:
+@pytest.mark.parametrize("read", [loaded, read_counts])
+@pytest.mark.usefixtures("either_engine")
+def test_a_bad_line_is_named(bad: str, with_colon: bool, read: Callable[..., Any]) -> None:
     good = "a:b:2" if with_colon else "good:2"
     data = f"{good}\nmore:1\n{bad}\nlast:1\n".encode()
     for size in (3, 1000):
         with pytest.raises(DataError, match=r"s3://b/out/x\.txt line 3: ") as error:
-            list(read_counts(cut(data, size), name="s3://b/out/x.txt"))
+            list(read(cut(data, size), name="s3://b/out/x.txt"))
         assert error.value.exit_code == 4
 
 
-def test_a_line_that_is_no_utf8_is_named() -> None:
+@pytest.mark.parametrize("bad", ["ff", "c3", "e282", "eda080", "f4908080", "c0af", "e28228"])
+@pytest.mark.parametrize("read", [loaded, read_counts])
+@pytest.mark.usefixtures("either_engine")
+def test_a_line_that_is_no_utf8_is_named(bad: str, read: Callable[..., Any]) -> None:
+    line = b"letters" + bytes.fromhex(bad) + b":1\n"
     with pytest.raises(DataError, match="x line 2: it isn't UTF-8"):
-        list(read_counts([b"a:1\n\xff:1\n"], name="x"))
+        list(read([b"a:1\n" + line + b"b:1\n"], name="x"))
 
 
-def test_something_without_lines_is_refused_early() -> None:
+@pytest.mark.parametrize("read", [loaded, read_counts])
+def test_something_without_lines_is_refused_early(read: Callable[..., Any]) -> None:
     with pytest.raises(DataError, match="x holds no counts"):
-        list(read_counts([b"\x89PNG" * (1 << 18), b"more"] * 3, name="x"))
+        list(read([b"\x89PNG" * (1 << 18), b"more"] * 3, name="x"))
 
 
 def test_a_truncated_partial_is_refused() -> None:
     data = b"".join(write_partial((f"w{n:05}", n + 1) for n in range(1000)))
     with pytest.raises(DataError, match="p is no intact zstd archive"):
-        list(read_partial([data[:-3]], name="p"))
+        loaded([data[:-3]], name="p", partial=True)

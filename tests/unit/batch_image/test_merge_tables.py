@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from zlib import crc32
 
 import pytest
+import zstandard
+from wordfreq import engine
 from wordfreq import tally as tally_module
-from wordfreq import totals as totals_module
-from wordfreq.errors import StorageError, UsageError
+from wordfreq.counts import load_partial, write_partial
+from wordfreq.errors import DataError, UsageError
 from wordfreq.formats import RankedWord, RankingOptions
+from wordfreq.lines import Share
 from wordfreq.ranking import ranked, stop_words, table
 from wordfreq.tally import Tally
-from wordfreq.totals import summed
+from wordfreq.totals import totals_of
 
 ODD = [
     "NULL",
@@ -52,19 +56,35 @@ def in_order(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-@pytest.mark.parametrize("most_runs", [2, 64])
-def test_a_tally_on_disk_equals_one_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
-) -> None:
+@pytest.fixture(params=["icu", "kernel"])
+def either_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kernel, and without it."""
+    if request.param == "kernel" and engine.extension() is None:
+        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
+    monkeypatch.setenv("WORDFREQ_ENGINE", request.param)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files; little memory is enough to use it."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(tally_module, "_SMALLEST", 100_000)
+    return tmp_path
+
+
+@pytest.mark.parametrize("most_runs", [2, 64])
+@pytest.mark.usefixtures("either_engine")
+def test_a_tally_on_disk_equals_one_in_memory(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
+) -> None:
     monkeypatch.setattr(tally_module, "_MOST_RUNS", most_runs)
     items = numbers(1, 12_000)
     expected = summary(items)
     with Tally(memory=0) as tally:
         for start in range(0, len(items), 1000):
             tally.add(items[start : start + 1000])
-        assert list(tmp_path.rglob("run-*"))
+        assert list(temporary.rglob("run-*"))
+        assert tally.on_disk
         assert tally.total == expected.total()
         assert list(tally.by_word()) == sorted(expected.items())
         assert list(tally.by_count()) == in_order(expected)
@@ -73,54 +93,126 @@ def test_a_tally_on_disk_equals_one_in_memory(
         expected.update({"w1": 5, "zz": 1})
         assert list(tally.by_word()) == sorted(expected.items())
         assert list(tally.by_count()) == in_order(expected)
-    assert not list(tmp_path.iterdir())
+        assert (tally.total, tally.distinct) == (expected.total(), len(expected))
+    assert not list(temporary.iterdir())
 
 
-def blocks(items: list[tuple[str, int]]) -> list[tuple[list[str], list[str]]]:
-    return [
-        ([word for word, _ in part], [str(count) for _, count in part])
-        for start in range(0, len(items), 777)
-        if (part := items[start : start + 777])
-    ]
+def partial_of(counts: dict[str, int]) -> bytes:
+    return b"".join(write_partial(sorted(counts.items())))
 
 
-@pytest.mark.parametrize("expansion", [6, 1 << 14])
-def test_totals_are_sorted_sums_whether_partitioned_or_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expansion: int
+@pytest.mark.parametrize("most_runs", [2, 64])
+@pytest.mark.usefixtures("either_engine")
+def test_partials_can_be_adopted_as_they_are(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(totals_module, "_EXPANSION", expansion)
+    monkeypatch.setattr(tally_module, "_MOST_RUNS", most_runs)
+    parts = [summary(numbers(seed, 3000)) for seed in range(5)]
+    expected: Counter[str] = sum(parts, Counter())
+    with Tally(memory=0) as tally:
+        tally.add(parts[0].items())
+        for number, part in enumerate(parts[1:]):
+            data = partial_of(part)
+            tally.adopt([data[:100], data[100:]], name=f"p{number}")
+        assert list(tally.by_word()) == sorted(expected.items())
+        assert (tally.total, tally.distinct) == (expected.total(), len(expected))
+        assert list(tally.by_count()) == in_order(expected)
+    assert not list(temporary.iterdir())
+
+
+GOOD = {f"w{n:05}": n + 1 for n in range(20_000)}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        (partial_of(GOOD)[:-3], "p is no intact zstd archive"),
+        (zstandard.compress(b"a\t1\nb\tx\n"), r"p line 2: 'b\\tx' is not word"),
+        (zstandard.compress(b"a\t1\nb\xff\t1\n"), "p line 2: it isn't UTF-8"),
+        (zstandard.compress(b"b\t1\na\t1\n"), r"p line 2: 'a\\t1' is not in order"),
+        (zstandard.compress(b"a\t1\nb\t1\nb\t2\n"), r"p line 3: 'b\\t2' is not in order"),
+        (zstandard.compress(b"a\t1\n" + b"b" * (3 << 20)), "p holds no counts: no line end"),
+    ],
+)
+@pytest.mark.usefixtures("either_engine", "temporary")
+def test_a_damaged_partial_that_was_adopted_is_named(damaged: bytes, message: str) -> None:
+    with Tally(memory=0) as tally:
+        tally.adopt([partial_of(GOOD)], name="good")
+        tally.adopt([damaged], name="p")
+        with pytest.raises(DataError, match=message):
+            list(tally.by_count())
+
+
+@pytest.mark.usefixtures("either_engine", "temporary")
+def test_a_sum_beyond_what_can_be_stored_is_refused_on_disk_as_well() -> None:
+    most = zstandard.compress(b"a\t%d\n" % (10**18 - 1))
+    with Tally(memory=0) as tally:
+        for _ in range(10):
+            tally.adopt([most], name="p")
+        with pytest.raises(DataError, match="add up to more than"):
+            _ = tally.total
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.usefixtures("either_engine", "temporary")
+def test_shares_of_the_words_make_up_the_whole(on_disk: bool) -> None:
+    counts = summary(numbers(3, 3000))
+    data, found = partial_of(counts), []
+    for part in range(3):
+        with Tally(memory=0 if on_disk else 1 << 24, share=Share(part, 3)) as tally:
+            if on_disk:
+                tally.adopt([data], name="p")
+                load_partial(tally, [data], name="p")
+            else:
+                load_partial(tally, [data, data], name="p")
+            share = list(tally.by_count())
+        # The hash decides the share for good: parts made by other versions must fit together.
+        assert all(crc32(word.encode()) * 3 >> 32 == part for word, _ in share)
+        found += share
+    assert dict(found) == {word: 2 * count for word, count in counts.items()}
+    assert len(found) == len(counts)
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 26])
+@pytest.mark.usefixtures("either_engine")
+def test_totals_are_sorted_sums_in_memory_and_on_disk(temporary: Path, memory: int) -> None:
+    import duckdb
+
     items = numbers(2, 5000)
     expected = summary(items)
-    with summed(blocks(items), memory=1) as totals:
-        assert (totals.words, totals.distinct) == (expected.total(), len(expected))
-        assert list(totals) == in_order(expected)
-        import duckdb
-
-        columns = duckdb.sql(f"DESCRIBE SELECT * FROM '{totals.path}'").fetchall()
+    (temporary / "out").mkdir()
+    path = temporary / "out" / "totals.parquet"
+    with Tally(memory=memory) as tally:
+        tally.add(items)
+        assert tally.on_disk == (memory == 0)
+        with totals_of(tally) as totals:
+            assert (totals.words, totals.distinct) == (expected.total(), len(expected))
+            assert list(totals) == in_order(expected)
+            totals.write_parquet(path, memory=1)
+        columns = duckdb.sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()
         assert [column[:2] for column in columns] == [("word", "VARCHAR"), ("count", "BIGINT")]
-        first = duckdb.sql(f"SELECT word FROM '{totals.path}' LIMIT 1").fetchall()
-        assert first == [(in_order(expected)[0][0],)]
-    assert not list(tmp_path.iterdir())
+        assert duckdb.sql(f"SELECT * FROM '{path}'").fetchall() == in_order(expected)
+    assert [each.name for each in temporary.iterdir()] == ["out"]
 
 
-def test_no_counts_at_all_give_empty_totals() -> None:
-    with summed([], memory=1 << 28) as totals:
+def test_no_counts_at_all_give_empty_totals(tmp_path: Path) -> None:
+    import duckdb
+
+    path = tmp_path / "t.parquet"
+    with Tally(memory=1 << 24) as tally, totals_of(tally) as totals:
         assert (totals.words, totals.distinct, list(totals)) == (0, 0, [])
+        totals.write_parquet(path, memory=1 << 28)
+    assert duckdb.sql(f"SELECT word, count FROM '{path}'").fetchall() == []
 
 
-def test_the_temporary_files_go_when_something_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-    def failing():
-        yield (["a"], ["1"])
-        raise StorageError("gone")
-
-    with pytest.raises(StorageError, match="gone"), summed(failing(), memory=1):
-        pass
-    assert not list(tmp_path.iterdir())
+def test_the_temporary_files_go_when_something_fails(temporary: Path) -> None:
+    with Tally(memory=0) as tally:
+        tally.add(numbers(2, 5000))
+        tally.adopt([b"nothing"], name="p")
+        assert tally.on_disk
+        with pytest.raises(DataError, match="p is no intact zstd"), totals_of(tally):
+            pass
+    assert not list(temporary.iterdir())
 
 
 def test_the_ranking_keeps_order_length_count_and_number() -> None:
