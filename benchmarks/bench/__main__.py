@@ -66,7 +66,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     parser.add_argument("--rounds", type=int, help="runs of each case, in turns (3; quick: 1)")
     parser.add_argument(
-        "--minutes", type=float, default=25, help="no new round is begun after that (25)"
+        "--minutes", type=float, default=25, help="after that, only the first round is ended (25)"
     )
     parser.add_argument("--only", default="", metavar="REGEX", help="only cases whose key has it")
     parser.add_argument("--no-peers", action="store_true", help="measure this project alone")
@@ -115,10 +115,10 @@ def measure(
     """All cases once, then all again: so that a machine that gets slower does so for everybody."""
     began = time.monotonic()
     for number in range(rounds):
-        if number and time.monotonic() - began > minutes * 60:
-            say(f"{minutes:.0f} minutes are over: {number} of {rounds} rounds were made")
-            return
         for index, case in enumerate(todo, 1):
+            if number and time.monotonic() - began > minutes * 60:
+                say(f"{minutes:.0f} minutes are over in round {number + 1} of {rounds}")
+                return
             wanted = min(case.rounds or rounds, rounds)
             done = results.runs.get(case.key, [])
             # What failed once is not tried again: it may have taken ten minutes to fail.

@@ -62,9 +62,9 @@ _QUOTES = "‘’“”–—…"
 class Sizes:
     """Bytes of each corpus, and how many items the other parts work on."""
 
-    text: int = 48 * MB
+    text: int = 40 * MB
     multi: int = 24 * MB
-    logs: int = 48 * MB
+    logs: int = 32 * MB
     small_files: int = 10_000
     huge: int = 2_000 * MB
     slice: int = 6 * MB
@@ -124,7 +124,7 @@ class Corpora:
     def small(self) -> Path:
         """A folder of small files, 5 to 15 KB of English each."""
         number = self.sizes.small_files
-        folder = self.folder / f"small-{number}"
+        folder = self.folder / f"v{_VERSION}-small-{number}"
         if not (folder / ".made").exists():
             _cut_small(self.file("english").read_bytes(), folder, number)
             (folder / ".made").write_text("")
@@ -294,7 +294,7 @@ def _cut_small(text: bytes, folder: Path, number: int) -> None:
         start = text.find(b" ", draw.randrange(len(text) - 20_000)) + 1
         path = folder / f"{index // 1000:02}" / f"{index:05}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text[start : text.find(b" ", start + size)])
+        path.write_bytes(text[start : text.find(b" ", start + size)] + b"\n")
 
 
 def _write_json(path: Path, paragraphs: list[str]) -> None:

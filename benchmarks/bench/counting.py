@@ -197,7 +197,7 @@ def _huge(shop: Workshop) -> Iterator[Case]:
         check = partial(_check_ours, shop, "huge/file", counts)
         yield migrate(shop, key, source, threads=threads, rounds=2, check=check)
     if shop.peers is not None:
-        for name in ("chdb", "polars", "duckdb"):
+        for name in ("chdb", "polars"):
             yield _peer(shop, f"huge/file/{name}/2", source, "runs", rounds=1)
 
 

@@ -47,7 +47,11 @@ def _system() -> str:
 def versions(shop: Workshop) -> dict[str, str]:
     """Of the interpreters, the packages and the tools."""
     ours = _first_line([*shop.wordfreq("--version")])
-    revision = _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
+    # Of what is measured only: a commit of anything else mustn't make a resumed run start anew.
+    git = ["git", "-C", str(ROOT)]
+    revision = _first_line([*git, "log", "-1", "--format=%h", "--", "batch_image"])
+    if _first_line([*git, "status", "--porcelain", "--", "batch_image"]) != "unknown":
+        revision += ", changed since"
     found = {
         "ours": f"{ours.removeprefix('wordfreq ')}; {revision}",
         "python": platform.python_version(),

@@ -14,7 +14,7 @@ METHOD = """\
   descendants used (`wait4`; PySpark's Java process too). So start-up and writing the result count.
 * All cases once, then all of them again: a machine that gets slower does so for everybody. Figures
   are medians, with (min–max) where there were several runs. PySpark, the 2 GB file and the merge of
-  many words have fewer runs than the rest.
+  many words have fewer runs than the rest, and so has the end of the last round when time is up.
 * *MB per CPU s* is what one pays for; *wall* with two threads on two cores is how long one waits.
   *peak* is the largest process, or the sum of several at a moment, whichever is more; at least
   12 MB, which is what the watcher has. Files are in the page cache.
@@ -110,7 +110,7 @@ figures differ; ratios less.
 LIMITS = """\
 ## What the machine can do at all
 
-On *english*. `wc -w` only counts blanks' ends; it keeps no words.
+On *english*, beside `wordfreq migrate` there. `wc -w` only counts blanks' ends; it keeps no words.
 """
 
 MERGE = """\

@@ -43,12 +43,15 @@ def write(results: Results, cases: Sequence[Case], shop: Workshop, folder: Path)
         *_counting(results, cases, shop),
         _equality(results, cases),
         prose.SMALL,
-        table([*HEAD, "result"], rows(results, cases, "small/files", base="ours")),
+        table([*HEAD, "result"], rows(results, cases, "small/files", base="small/files/ours")),
         prose.HUGE,
-        table([*HEAD, "result"], rows(results, cases, "huge/file", base="ours")),
+        table([*HEAD, "result"], rows(results, cases, "huge/file", base="huge/file/ours")),
         _money(results, shop),
         prose.LIMITS,
-        table(HEAD, rows(results, cases, "limits/english", base="wc -l", agreements=False)),
+        table(
+            HEAD,
+            rows(results, cases, "limits/english", base="count/english/ours", agreements=False),
+        ),
         *_merge(results, cases),
         *_services(results, cases),
         prose.TAIL,
@@ -138,7 +141,12 @@ def _counting(results: Results, cases: Sequence[Case], shop: Workshop) -> list[s
         fact = results.facts.get(f"count/{corpus}/ours/1", {})
         words = f", {fact['words']:,} words, {fact['distinct']:,} different" if fact else ""
         found.append(f"### {corpus}: {size / 1e6:,.1f} MB{words}\n")
-        found.append(table([*HEAD, "result"], rows(results, cases, f"count/{corpus}", base="ours")))
+        found.append(
+            table(
+                [*HEAD, "result"],
+                rows(results, cases, f"count/{corpus}", base=f"count/{corpus}/ours"),
+            )
+        )
     found.append("### Start-up: a file of 1 KB\n")
     found.append(_plain(results, cases, "start/tiny"))
     return found
@@ -213,7 +221,7 @@ def _merge(results: Results, cases: Sequence[Case]) -> list[str]:
     for prefix, title in (("merge/files", "many small files"), ("merge/words", "many words")):
         fact = results.facts.get(f"{prefix}/ours/2", {})
         words = f": {fact['distinct']:,} different words" if "distinct" in fact else ""
-        chosen = rows(results, cases, prefix, base="ours")
+        chosen = rows(results, cases, prefix, base=f"{prefix}/ours")
         lines = [[row[0], row[1], row[2], row[4], row[6], row[7], row[8]] for row in chosen]
         found.append(f"### {title}{words}\n")
         head = [HEAD[0], HEAD[1], HEAD[2], HEAD[4], HEAD[6], HEAD[7], "result"]
@@ -227,7 +235,9 @@ def _services(results: Results, cases: Sequence[Case]) -> list[str]:
     found = [prose.S3]
     for prefix in ("s3/large", "s3/small"):
         found.append(f"### {prefix.removeprefix('s3/')}\n")
-        found.append(table(HEAD, rows(results, cases, prefix, base="ours", agreements=False)))
+        found.append(
+            table(HEAD, rows(results, cases, prefix, base=f"{prefix}/ours", agreements=False))
+        )
     found += [prose.FIXED, _plain(results, cases, "fixed/start")]
     for key, title in (
         ("fixed/batch/children of the embedded Batch/2", "Trivial children of the embedded Batch"),

@@ -94,7 +94,7 @@ def _read_all(shop: Workshop, size: int) -> dict[str, Any]:
 def _fixed(shop: Workshop) -> Iterator[Case]:
     """What each container and each child of the embedded Batch takes, however small its work."""
     python = str(shop.python)
-    yield Case(key="fixed/start/python/1", command=[python, "-c", "pass"])
+    yield Case(key="fixed/start/python -c pass/1", command=[python, "-c", "pass"])
     yield Case(key="fixed/start/wordfreq --help/1", command=shop.wordfreq("--help"))
     yield migrate(shop, "fixed/start/migrate of 1 KB/1", shop.corpora.file("tiny"))
     number = str(shop.corpora.sizes.containers)

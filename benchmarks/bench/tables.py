@@ -33,8 +33,16 @@ NAMES = {
 SAME_WORDS = "-uax29"
 
 
-def name(contestant: str) -> str:
+_OURS = {
+    "merge": "**ours**, `wordfreq merge --source`",
+    "s3": "**ours**, reading only",
+}
+
+
+def name(contestant: str, group: str = "") -> str:
     """What a contestant is called in the tables."""
+    if contestant == "ours" and group in _OURS:
+        return _OURS[group]
     if contestant.endswith(SAME_WORDS):
         plain = contestant.removesuffix(SAME_WORDS)
         return f"{NAMES[plain]}, UAX #29" if plain != "python" else "Python `re`, UAX #29"
@@ -76,16 +84,15 @@ def failure(results: Results, key: str) -> str:
 def rows(
     results: Results, cases: Sequence[Case], prefix: str, *, base: str, agreements: bool = True
 ) -> list[list[str]]:
-    """The rows of one comparison; ratios are to the CPU seconds of the contestant `base`."""
+    """The rows of one comparison; ratios are to the CPU seconds of `base`,
+    a key without threads."""
     chosen = [case for case in cases if case.key.startswith(prefix + "/")]
-    ours = results.middle(f"{prefix}/{base}/1", "cpu") or results.middle(
-        f"{prefix}/{base}/2", "cpu"
-    )
+    ours = results.middle(f"{base}/1", "cpu") or results.middle(f"{base}/2", "cpu")
     told = agreement(results, chosen)
     found = []
     for case in chosen:
         contestant, threads = case.parts[-2:]
-        head = [name(contestant), threads]
+        head = [name(contestant, case.parts[0]), threads]
         if reason := failure(results, case.key):
             found.append([*head, f"**failed**: {reason}", *["–"] * (5 + agreements)])
             continue

@@ -2,11 +2,15 @@
 
 import pyarrow as pa
 from common import BLANKS, PUNCTUATION, recut, task
-from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext
+from datafusion import SessionConfig, SessionContext
 from pyarrow import csv as writer
 
 given = task()
-context = SessionContext(SessionConfig().with_target_partitions(given.threads), RuntimeEnvBuilder())
+context = SessionContext(
+    SessionConfig()
+    .with_target_partitions(given.threads)
+    .set("datafusion.execution.listing_table_ignore_subdirectory", "false")
+)
 punctuation = PUNCTUATION.replace("'", "''")
 source = str(given.source) + ("/" if given.source.is_dir() else "")
 context.sql(f"""
