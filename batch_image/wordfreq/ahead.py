@@ -1,11 +1,13 @@
 """Runs an iterator in a thread of its own, some chunks ahead. For `wordfreq.counting`.
 
 So decompressing goes on while others count: the libraries let go of the interpreter meanwhile.
+Also what ends threads, for `wordfreq.parallel` too.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -62,4 +64,19 @@ class _Producer(threading.Thread):
     def stop(self) -> None:
         self._stopped = True
         self._room.put(None)
-        self.join()
+        ended(self)
+
+
+def ended(thread: threading.Thread, deadline: float | None = None) -> bool:
+    """Wait for the end of a thread (until `time.monotonic()` is `deadline`); whether it has ended.
+
+    Unlike `join` it can cope with a signal whose exception came up within `thread.start()`.
+    """
+    for _ in range(100):
+        try:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        except RuntimeError:  # not started, or about to say that it is
+            time.sleep(0.01)
+        else:
+            return not thread.is_alive()
+    return not thread.is_alive()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Final
 
-from wordfreq.ahead import ahead
+from wordfreq.ahead import ahead, ended
 from wordfreq.counts import write_counts
 from wordfreq.errors import StorageError
 from wordfreq.formats import ItemReceipt
@@ -72,10 +72,10 @@ def count_items(
     worthwhile = 1 + sum(item.size if item.etag else SMALL for item in small) // SMALL
     tables = min(threads, worthwhile, max(len(small), 1))
     waiting = max(stores.source.concurrency, stores.destination.concurrency)
-    with _Work(stores, memory, done) as work:
-        work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
-        for item in large + work.too_large:
-            work.count_large(item, total, threads=threads)
+    work = _Work(stores, memory, done)
+    work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
+    for item in large + work.too_large:
+        work.count_large(item, total, threads=threads)
 
 
 class _Work:
@@ -96,16 +96,6 @@ class _Work:
         self.too_large: list[Item] = []
         """Files that turned out to be large when they were opened."""
 
-    def __enter__(self) -> _Work:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stopped = kind is not None
-        deadline = time.monotonic() + _PATIENCE
-        for thread in self._threads:
-            # One that waits for a silent network isn't worth waiting for (`wordfreq.stopping`).
-            thread.join(max(0.0, deadline - time.monotonic()) if self._stopped else None)
-
     def count_small(
         self, items: Iterable[Item], total: Tally | None, *, tables: int, workers: int
     ) -> None:
@@ -123,9 +113,13 @@ class _Work:
                 if total is not None and table.total is not None:
                     total.absorb(table.total)
                     total.grow(self._memory)
+        except BaseException:
+            self._stopped = True
+            raise
         finally:
-            for table in made:
-                table.close()
+            if self._all_ended():
+                for table in made:
+                    table.close()
 
     def _in_threads(self, number: int) -> None:
         def run() -> None:
@@ -143,6 +137,12 @@ class _Work:
         for _ in range(number):
             if (error := self._ended.get()) is not None:
                 raise error
+
+    def _all_ended(self) -> bool:
+        """Wait for the threads; false if there is one that doesn't end."""
+        # When stopped, one at a silent network isn't worth waiting for (`wordfreq.stopping`).
+        deadline = time.monotonic() + _PATIENCE if self._stopped else None
+        return not [thread for thread in self._threads if not ended(thread, deadline)]
 
     def _count_todo(self) -> None:
         while not self._stopped:

@@ -59,7 +59,7 @@ def _affinity() -> int:
 
 def _quotas(system: Path) -> Iterator[float]:
     """The CPU limits of this process's control group and of those around it, in CPUs."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in (system / "proc/self/cgroup").read_text().splitlines():
             _, kinds, path = line.split(":", 2)
             if kinds == "":

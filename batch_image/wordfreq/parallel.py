@@ -13,6 +13,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Final
 
+from wordfreq.ahead import ended
 from wordfreq.words import Counted, WordCounter
 
 _Part = tuple[bytes, int, int]  # the bytes of a chunk from the first position to the second
@@ -113,7 +114,7 @@ class SplitCounter:
         for worker in self._workers:
             worker.inbox.put(None)
         for worker in self._workers:
-            worker.join()
+            ended(worker)
 
 
 class _Worker(threading.Thread):

@@ -26,9 +26,7 @@ _BROKEN = (obstore_errors.GenericError, botocore_errors.BotoCoreError, OSError)
 class Stream(Protocol):
     """Starts a request for the bytes from `start` to `end` (all) of one version of the object."""
 
-    def __call__(
-        self, *, start: int, end: int | None = None
-    ) -> tuple[ObjectInfo, Iterator[bytes]]:
+    def __call__(self, *, start: int, end: int | None = None) -> tuple[ObjectInfo, Iterator[bytes]]:
         """The object's information, and the bytes."""
         ...
 
