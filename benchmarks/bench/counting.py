@@ -130,9 +130,11 @@ def _peers(shop: Workshop, prefix: str, source: Path) -> Iterator[Case]:
     if shop.peers is None:
         return
     for name in ENGINES:
-        if name == "spark" and shop.corpora.sizes.text < 10 * MB and not prefix.endswith("english"):
-            continue  # half a minute of start-up for nothing
-        for threads in (1, 2):
+        tried: tuple[int, ...] = (1, 2)
+        if name == "spark" and shop.corpora.sizes.text < 10 * MB:
+            # On so little it is half a minute of start-up for nothing: once is enough.
+            tried = (1,) if prefix.endswith("english") else ()
+        for threads in tried:
             rounds = 1 if name == "spark" else None  # it alone would take half of the time
             yield _peer(shop, f"{prefix}/{name}/{threads}", source, "runs", rounds=rounds)
     for name in ("python", "sklearn", "pipeline-awk", "pipeline-sort"):

@@ -36,8 +36,8 @@ documentation of `make bench-texts`).
   `{english_print}`) of English prose: the documentation inside botocore, docstrings and READMEs of
   the installed packages, shuffled. ASCII only. It is technical English with many repeated phrases,
   but no repeated paragraph. Where more is asked for, the paragraphs come again in another order,
-  and as text never stops bringing new words, up to one in 40 words of such passes is replaced by a
-  made-up one with a long tail.
+  and as text never stops bringing new words, one in 80 words of such passes is a made-up one,
+  drawn with a long tail.
 * **quotes**: the same text, in another order, set as a typesetter would: “ ” ‘ ’ – — …
 * **multilingual**: {other_paragraphs} different messages ({other_mb} MB, `{other_print}`), the
   translations of Django and Plone into about a hundred languages, among them de, fr, ru, el, ja,

@@ -1,15 +1,17 @@
-"""DuckDB: `translate` and `string_split`, faster than its regular expressions."""
+"""DuckDB: `regexp_extract_all`, a little faster than `translate` and `string_split`.
+
+A class of bytes rather than of Unicode is what makes it so; `recut` does the rest.
+"""
 
 import duckdb
-from common import BLANKS, PUNCTUATION, UAX29, recut, task
+from common import UAX29, recut, task
 
 given = task()
 connection = duckdb.connect(config={"threads": given.threads, "preserve_insertion_order": False})
 if given.exact:
     words = f"regexp_extract_all(lower(line), '{UAX29.replace(chr(39), chr(39) * 2)}')"
 else:
-    punctuation = PUNCTUATION.replace("'", "''")
-    words = f"string_split(translate(lower(line), '{punctuation}', '{BLANKS}'), ' ')"
+    words = r"regexp_extract_all(lower(line), '[a-z0-9\x80-\x{10ffff}]+')"
 connection.execute(f"""
     COPY (
         SELECT word, count(*) FROM (
