@@ -293,6 +293,30 @@ bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t
     return added;
 }
 
+bool table_add_entry(struct table *table, const struct table *from, uint64_t reference)
+{
+    const size_t slot = (size_t)(reference >> 2);
+    uint64_t count;
+    bool added;
+    if ((reference & 3) == IN_SLOTS8) {
+        count = from->slots8[slot].count;
+        added = add8(table, from->slots8[slot].word, count);
+    } else if ((reference & 3) == IN_SLOTS16) {
+        const uint64_t *const word = from->slots16[slot].word;
+        count = from->slots16[slot].count;
+        added = add16(table, word[0], word[1], count);
+    } else {
+        const struct long_slot *const found = &from->long_slots[slot];
+        count = found->count;
+        added = add_long(table, from->bytes + found->offset, found->length, count);
+    }
+    if (added) {
+        table->total += count;
+        table->changes++;
+    }
+    return added;
+}
+
 /* ---- reading ---- */
 
 static size_t word_length(uint64_t word)

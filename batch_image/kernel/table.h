@@ -53,6 +53,9 @@ bool table_clear(struct table *table);
 /* Adds `count` to a word of up to UINT32_MAX bytes. */
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count);
 
+/* Adds the word of another table's entry with its count. */
+bool table_add_entry(struct table *table, const struct table *from, uint64_t reference);
+
 /* Makes room for so many more words of up to 8 and 16 bytes, so that table_add8 and table_add16 can
  * be used. Whoever uses those adds what he added to `total`, and 1 to `changes`. */
 bool table_reserve(struct table *table, size_t count8, size_t count16);

@@ -69,16 +69,13 @@ static PyObject *add_cursor(struct table_object *self, struct cursor_object *fro
     self->busy = from->owner->busy = true;
     Py_BEGIN_ALLOW_THREADS
     for (size_t bytes = TABLE_STEP; added; from->next++) {
-        uint8_t buffer[16];
-        size_t length;
-        uint64_t count;
+        const size_t before = self->table.bytes_used;
         all = from->next == from->count;
         if (all || (bytes >= TABLE_STEP && table_is_full(&self->table))) /* now and then */
             break;
-        const uint8_t *const word = table_word(
-            &from->owner->table, from->entries[from->next].reference, buffer, &length, &count);
-        added = table_add(&self->table, word, length, count);
-        bytes = (bytes >= TABLE_STEP ? 0 : bytes) + 16 + length;
+        added = table_add_entry(&self->table, &from->owner->table,
+                                from->entries[from->next].reference);
+        bytes = (bytes >= TABLE_STEP ? 0 : bytes) + 16 + self->table.bytes_used - before;
     }
     Py_END_ALLOW_THREADS
     self->busy = from->owner->busy = false;
