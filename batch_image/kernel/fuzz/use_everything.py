@@ -68,4 +68,4 @@ if __name__ == "__main__":
     for _ in range(2):
         count_streams()
         make_errors()
-    print("everything was used")
+    print("everything was used")  # noqa: T201
