@@ -1,7 +1,6 @@
-"""The instance configurations load and hold a run; the deployment's on a real PostgreSQL."""
+"""The instance configurations hold runs; the deployment's with real PostgreSQL, by TLS, and S3."""
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +11,11 @@ import dagster as dg
 import pytest
 import tomlkit
 import yaml
+from botocore.validate import ParamValidator
+
+from wordfreq_dagster.batch_emulator import stop_running
+from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 INFRA = ROOT / "infra" / "dagster"
@@ -43,7 +47,7 @@ def test_local(tmp_path, monkeypatch):
 
 @pytest.fixture
 def postgres(tmp_path):
-    """A PostgreSQL server; it refuses to run as root, so it runs as the user `postgres` there."""
+    """A PostgreSQL server with TLS; it refuses to run as root: there it runs as `postgres`."""
     found = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     if not found:
         missing = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
@@ -53,20 +57,24 @@ def postgres(tmp_path):
     programs = sorted(found)[-1].parent
     data = Path("/tmp") / f"wordfreq-postgres-{os.getpid()}"
     data.mkdir(mode=0o700)
+    quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    key, certificate = data / "key.pem", data / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, timeout=60, **quiet)
     user = {}
     if os.getuid() == 0:
-        shutil.chown(data, "postgres", "postgres")
+        for path in (data, key, certificate):
+            shutil.chown(path, "postgres", "postgres")
         user = {"user": "postgres", "group": "postgres"}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     create = [programs / "initdb", "-D", data / "db", "-U", "dagster", "--auth=trust", "--no-sync"]
     subprocess.run(create, check=True, timeout=120, **quiet, **user)
     options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", data / "db", *options, "-c", "fsync=off"], **quiet, **user
-    )
+    options += ["-c", "fsync=off", "-c", "ssl=on"]
+    options += ["-c", f"ssl_key_file={key}", "-c", f"ssl_cert_file={certificate}"]
+    server = subprocess.Popen([programs / "postgres", "-D", data / "db", *options], **quiet, **user)
     try:
         end = time.monotonic() + 60
         while True:
@@ -82,27 +90,80 @@ def postgres(tmp_path):
         shutil.rmtree(data)
 
 
-def test_deployment(tmp_path, monkeypatch, postgres):
-    for name, value in {
+FAMILY = "wordfreq-dagster-run"
+
+
+@pytest.fixture
+def deployment(tmp_path, monkeypatch, postgres, ministack):
+    """DAGSTER_HOME as the entry point of a container writes it on ECS; the bucket of the logs."""
+    container = {"name": "run", "image": "wordfreq-dagster:1", "memory": 512}
+    ministack.client("ecs").register_task_definition(
+        family=FAMILY, containerDefinitions=[container]
+    )
+    instances, home = tmp_path / "instances", tmp_path / "home"
+    instances.mkdir()
+    home.mkdir()
+    text = (INFRA / "deployment.yaml").read_text()
+    assert text.count("port: 5432") == 1
+    text = text.replace("port: 5432", f"port: {postgres}")
+    (instances / "deployment.yaml").write_text(text)
+    entrypoint = (INFRA / "entrypoint.sh").read_text()
+    assert "/opt/dagster/instances/" in entrypoint
+    bucket = ministack.bucket()
+    variables = {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_INSTANCE": "deployment",
         "DAGSTER_PG_HOST": "127.0.0.1",
         "DAGSTER_PG_USERNAME": "dagster",
         "DAGSTER_PG_PASSWORD": "any",
         "DAGSTER_PG_DB": "dagster",
-        "DAGSTER_COMPUTE_LOG_BUCKET": "logs",
-    }.items():
+        "DAGSTER_COMPUTE_LOG_BUCKET": bucket,
+        "DAGSTER_RUN_TASK_DEFINITION": FAMILY,
+        "DAGSTER_ECS_CLUSTER": "wordfreq-dagster",
+        "DAGSTER_RUN_SUBNET_1": "subnet-1",
+        "DAGSTER_RUN_SUBNET_2": "subnet-2",
+        "DAGSTER_RUN_SECURITY_GROUP": "sg-1",
+        "DAGSTER_RUN_PUBLIC_IP": "ENABLED",
+        **ministack.environment,
+    }
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    home = tmp_path / "home"
-    home.mkdir()
-    text = (INFRA / "deployment.yaml").read_text()
-    assert text.count("port: 5432") == 1
-    # The logs' bucket isn't there; what a run prints stays local here.
-    text = re.sub(r"compute_logs:\n(  .*\n)+", "", text.replace("port: 5432", f"port: {postgres}"))
-    text = text.replace("sslmode: require", "sslmode: prefer")
-    (home / "dagster.yaml").write_text(text)
+    script = entrypoint.replace("/opt/dagster/instances/", f"{instances}/")
+    subprocess.run(["sh", "-c", script, "entrypoint.sh", "true"], check=True, timeout=60)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        assert holds_a_run(instance)
-        assert type(instance.run_storage).__name__ == "PostgresRunStorage"
-        assert not instance.telemetry_enabled
+        yield instance, bucket
+
+
+def test_the_pipeline_runs_on_the_deployments_instance(deployment, tmp_path, ministack):
+    instance, bucket = deployment
+    settings = Settings(home=str(tmp_path / "project"))
+    (tmp_path / "project" / "source").mkdir(parents=True)
+    (tmp_path / "project" / "source" / "a.txt").write_text("word " * 5)
+    try:
+        job = build_definitions(settings).resolve_job_def("word_frequency")
+        ran = job.execute_in_process(instance=instance)
+    finally:
+        stop_running(settings.local_folder)
+    assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+    assert instance.get_run_by_id(ran.run_id).status is dg.DagsterRunStatus.SUCCESS
+    event = instance.get_latest_materialization_event(dg.AssetKey("word_counts"))
+    assert event.asset_materialization.metadata["files counted"].value == 1
+    logs = ministack.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+    assert any(f"compute-logs/storage/{ran.run_id}/" in one["Key"] for one in logs)
+    assert not instance.telemetry_enabled
+
+
+def test_a_run_becomes_a_task_of_the_definition_and_the_network_of_the_deployment(deployment):
+    instance, _ = deployment
+    launcher = instance.run_launcher
+    assert type(launcher).__name__ == "EcsRunLauncher"
+    assert f"/{FAMILY}:" in launcher.task_definition  # found, and it has the container `run`
+    # The words that ECS's RunTask knows, as the launcher sends them.
+    request = {"taskDefinition": launcher.task_definition, **launcher.run_task_kwargs}
+    shape = launcher.ecs.meta.service_model.operation_model("RunTask").input_shape
+    assert not ParamValidator().validate(request, shape).has_errors()
+    network = request["networkConfiguration"]["awsvpcConfiguration"]
+    assert (network["subnets"], network["assignPublicIp"]) == (["subnet-1", "subnet-2"], "ENABLED")
 
 
 @pytest.mark.parametrize("name", ["local.yaml", "deployment.yaml"])
