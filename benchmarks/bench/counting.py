@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def cases(shop: Workshop) -> Iterator[Case]:
     for corpus in shop.corpora.names():
         source = shop.corpora.file(corpus)
         yield from _ours(shop, f"count/{corpus}", source)
+        yield from _ours_otherwise(shop, corpus)
         yield from _peers(shop, f"count/{corpus}", source)
     for corpus in shop.corpora.names():
         yield from _slices(shop, corpus)
@@ -79,6 +81,24 @@ def _ours(shop: Workshop, prefix: str, source: Path) -> Iterator[Case]:
         prepare=partial(clear, output),
         check=partial(_check_ours, shop, prefix, output),
     )
+
+
+def _ours_otherwise(shop: Workshop, corpus: str) -> Iterator[Case]:
+    """Ours on longer text; of logs, whose words need more memory than usual, with more of it."""
+    prefix = f"count/{corpus}"
+    for threads in _numbers(shop):
+        if corpus != "logs":
+            longer = shop.corpora.file(f"long-{corpus}")
+            yield migrate(shop, f"{prefix}/ours-long/{threads}", longer, threads=threads)
+            continue
+        key = f"{prefix}/ours-memory/{threads}"
+        case = migrate(shop, key, shop.corpora.file(corpus), threads=threads)
+        counts = shop.place(key) / "counts" / shop.corpora.file(corpus).name
+        yield replace(
+            case,
+            command=[*case.command, "--memory", "1GiB"],
+            check=partial(_check_ours, shop, prefix, counts),
+        )
 
 
 def _library(shop: Workshop, program: str, source: Path, output: Path) -> list[str]:

@@ -11,13 +11,16 @@ METHOD = """\
 ## Method
 
 * Every run is a process of its own, started by a small watcher that adds up what it and all its
-  descendants used (`wait4`; PySpark's Java process too). So start-up and writing the result count.
+  descendants used (`wait4`; PySpark's Java process too), start-up and writing the result included.
 * All cases once, then all of them again: a machine that gets slower does so for everybody. Figures
   are medians, with (min–max) where there were several runs. PySpark, the 2 GB file and the merge of
   many words have fewer runs than the rest, and so has the end of the last round when time is up.
-* *MB per CPU s* is what one pays for; *wall* with two threads on two cores is how long one waits.
-  *peak* is the largest process, or the sum of several at a moment, whichever is more; at least
-  12 MB, which is what the watcher has. Files are in the page cache.
+* *CPU s* is all that was used. *MB per CPU s* is what one pays for; in counting it is without
+  start-up, that is, without what the same contestant takes for a file of 1 KB (a table below). Our
+  start-up would otherwise be most of our time: so there is a row of ours on ten times the text, and
+  ratios are to that one (of logs, to the first row). *wall* with two threads on two cores is how
+  long one waits. *peak* is the largest process, or the sum of several at a moment, whichever is
+  more; at least 12 MB, which is what the watcher has. Files are in the page cache.
 * Each contestant has its own program, the fastest that we could make of it, in
   [`benchmarks/peers/`](../benchmarks/peers); `POLARS_MAX_THREADS`, `threads`, `max_threads`,
   `target_partitions` and `local[n]` are set to the number in the table.

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import prose
+from benchmarks.bench.corpora import LONGER
+from benchmarks.bench.counting import ENGINES
 from benchmarks.bench.measure import Case, Results
 from benchmarks.bench.tables import (
     HEAD,
+    SAME_WORDS,
     contradictions,
     failure,
     name,
+    net,
     number,
     rows,
     spread,
@@ -24,6 +28,7 @@ from benchmarks.bench.tables import (
 from benchmarks.bench.workshop import PEERS, Workshop
 
 PLOT = "benchmark-counting.png"
+_LONG = "count/english/ours-long/1"
 _TERA = 10**12
 _PRICE = 0.04048  # USD for a vCPU-hour: Fargate's list price, Linux on x86, us-east-1; no memory
 
@@ -43,15 +48,12 @@ def write(results: Results, cases: Sequence[Case], shop: Workshop, folder: Path)
         *_counting(results, cases, shop),
         _equality(results, cases),
         prose.SMALL,
-        table([*HEAD, "result"], rows(results, cases, "small/files", base="small/files/ours")),
+        table([*HEAD, "result"], rows(results, cases, "small/files", base="small/files/ours/1")),
         prose.HUGE,
-        table([*HEAD, "result"], rows(results, cases, "huge/file", base="huge/file/ours")),
+        table([*HEAD, "result"], rows(results, cases, "huge/file", base="huge/file/ours/1")),
         _money(results, shop),
         prose.LIMITS,
-        table(
-            HEAD,
-            rows(results, cases, "limits/english", base="count/english/ours", agreements=False),
-        ),
+        table(HEAD, rows(results, cases, "limits/english", base=_LONG, agreements=False)),
         *_merge(results, cases),
         *_services(results, cases),
         prose.TAIL,
@@ -74,35 +76,49 @@ def _warning(wrong: list[str]) -> str:
     )
 
 
-def _rate(results: Results, key: str, size: int, what: str = "cpu") -> float | None:
-    used = results.middle(key, what)
+def _rate(results: Results, key: str, size: int) -> float | None:
+    """MB per CPU second, without start-up."""
+    used = net(results, key)
     return size / used / 1e6 if used else None
 
 
-def best_peer(results: Results, corpus: str) -> tuple[str, float] | None:
-    """The peer that took the least CPU seconds on a corpus, one thread, whatever its rule."""
-    found = []
+def _usual(corpus: str) -> str:
+    """Which row of ours the others are compared with."""
+    return "ours" if corpus == "logs" else "ours-long"
+
+
+def _rates(results: Results, shop: Workshop, corpus: str) -> dict[str, float]:
+    """MB per CPU second of everybody with one thread; ours on the longer text."""
+    size = shop.corpora.file(corpus).stat().st_size
+    found = {}
     for key in results.runs:
-        kind, where, contestant, threads = (*key.split("/"), "", "", "")[:4]
-        if (kind, where, threads) != ("count", corpus, "1") or contestant.startswith("ours"):
+        if not key.startswith(f"count/{corpus}/") or not key.endswith("/1"):
             continue
-        if cpu := results.middle(key, "cpu"):
-            found.append((cpu, contestant))
-    return (min(found)[1], min(found)[0]) if found else None
+        contestant = key.split("/")[2]
+        ours = contestant == _usual(corpus)
+        if contestant.startswith("ours") and not ours:
+            continue
+        if rate := _rate(results, key, size * LONGER if contestant == "ours-long" else size):
+            found["ours" if ours else contestant] = rate
+    return found
 
 
 def _summary(results: Results, shop: Workshop) -> str:
     lines = []
     for corpus in shop.corpora.names():
-        size = shop.corpora.file(corpus).stat().st_size
-        ours = results.middle(f"count/{corpus}/ours/1", "cpu")
+        rates = _rates(results, shop, corpus)
+        ours = rates.pop("ours", None)
         if ours is None:
             continue
-        line = f"* **{corpus}**: {number(size / ours / 1e6)} MB per CPU second, all included"
-        if best := best_peer(results, corpus):
-            line += (
-                f"; the best peer, {name(best[0])}, takes {number(best[1] / ours, 1)} times as much"
-            )
+        line = f"* **{corpus}**: {number(ours)} MB per CPU second"
+        if rates:
+            best = max(rates, key=rates.__getitem__)
+            line += f", {number(ours / rates[best], 1)} times as many as the best peer there, "
+            line += f"{name(best)} ({number(rates[best])})"
+            libraries = {who: rate for who, rate in rates.items() if who.split("-")[0] in ENGINES}
+            if libraries and best not in libraries:
+                best = max(libraries, key=libraries.__getitem__)
+                line += f"; of the engines {name(best)}: {number(ours / libraries[best], 1)} times"
         lines.append(line + ".")
     plot = f"\n![Megabytes counted per CPU second](images/{PLOT})\n" if shop.peers else ""
     return "\n".join(lines) + "\n" + plot
@@ -144,7 +160,7 @@ def _counting(results: Results, cases: Sequence[Case], shop: Workshop) -> list[s
         found.append(
             table(
                 [*HEAD, "result"],
-                rows(results, cases, f"count/{corpus}", base=f"count/{corpus}/ours"),
+                rows(results, cases, f"count/{corpus}", base=f"count/{corpus}/{_usual(corpus)}/1"),
             )
         )
     found.append("### Start-up: a file of 1 KB\n")
@@ -178,7 +194,8 @@ def _equality(results: Results, cases: Sequence[Case]) -> str:
             for who in ("ours", "ours-counter")
         }
         rates = [
-            number(_rate(results, f"{prefix}/{who}/1", size)) for who in ("kernel", "icu", "icu4py")
+            number(_gross(results, f"{prefix}/{who}/1", size))
+            for who in ("kernel", "icu", "icu4py")
         ]
         agree = "equal" if len(set(whole.values())) == 1 else "**differ**"
         shown = f"{facts[0].get('distinct', 0):,}"
@@ -188,19 +205,17 @@ def _equality(results: Results, cases: Sequence[Case]) -> str:
     return prose.EQUALITY + table(head, lines)
 
 
+def _gross(results: Results, key: str, size: int) -> float | None:
+    cpu = results.middle(key, "cpu")
+    return size / cpu / 1e6 if cpu else None
+
+
 def _money(results: Results, shop: Workshop) -> str:
     """vCPU-hours for 1 TB of English, from the CPU seconds that start-up is not part of."""
-    size = shop.corpora.file("english").stat().st_size
     found = []
-    for key in results.runs:
-        if not key.startswith("count/english/") or not key.endswith("/1"):
-            continue
-        contestant = key.split("/")[2]
-        start_key = f"start/tiny/{contestant.removesuffix('-uax29')}/1"
-        used, start = results.middle(key, "cpu"), results.middle(start_key, "cpu")
-        if used and start is not None and used > start:
-            hours = (used - start) / size * _TERA / 3600
-            found.append((hours, contestant, start))
+    for contestant, rate in _rates(results, shop, "english").items():
+        start = results.middle(f"start/tiny/{contestant.removesuffix(SAME_WORDS)}/1", "cpu")
+        found.append((_TERA / 1e6 / rate / 3600, contestant, start))
     ours = next((hours for hours, contestant, _ in found if contestant == "ours"), None)
     lines = [
         [
@@ -221,7 +236,7 @@ def _merge(results: Results, cases: Sequence[Case]) -> list[str]:
     for prefix, title in (("merge/files", "many small files"), ("merge/words", "many words")):
         fact = results.facts.get(f"{prefix}/ours/2", {})
         words = f": {fact['distinct']:,} different words" if "distinct" in fact else ""
-        chosen = rows(results, cases, prefix, base=f"{prefix}/ours")
+        chosen = rows(results, cases, prefix, base=f"{prefix}/ours/2")
         lines = [[row[0], row[1], row[2], row[4], row[6], row[7], row[8]] for row in chosen]
         found.append(f"### {title}{words}\n")
         head = [HEAD[0], HEAD[1], HEAD[2], HEAD[4], HEAD[6], HEAD[7], "result"]
@@ -236,7 +251,7 @@ def _services(results: Results, cases: Sequence[Case]) -> list[str]:
     for prefix in ("s3/large", "s3/small"):
         found.append(f"### {prefix.removeprefix('s3/')}\n")
         found.append(
-            table(HEAD, rows(results, cases, prefix, base=f"{prefix}/ours", agreements=False))
+            table(HEAD, rows(results, cases, prefix, base=f"{prefix}/ours/1", agreements=False))
         )
     found += [prose.FIXED, _plain(results, cases, "fixed/start")]
     for key, title in (
@@ -297,15 +312,14 @@ def _draw(results: Results, shop: Workshop, folder: Path) -> None:
     """The plot, by matplotlib of the peers' environment."""
     if shop.peers is None:
         return
-    bars: dict[str, list[tuple[str, float]]] = {}
-    for corpus in shop.corpora.names():
-        size = shop.corpora.file(corpus).stat().st_size
-        for key in results.runs:
-            if key.startswith(f"count/{corpus}/") and key.endswith("/1") and "uax29" not in key:
-                contestant = key.split("/")[2]
-                if contestant != "ours-counter" and (rate := _rate(results, key, size)):
-                    label = name(contestant).replace("*", "").replace("`", "")
-                    bars.setdefault(corpus, []).append((label, rate))
+    bars = {
+        corpus: [
+            (name(who).replace("*", "").replace("`", ""), rate)
+            for who, rate in _rates(results, shop, corpus).items()
+            if not who.endswith(SAME_WORDS)
+        ]
+        for corpus in shop.corpora.names()
+    }
     target = folder / "images" / PLOT
     target.parent.mkdir(parents=True, exist_ok=True)
     program = PEERS / "plot.py"

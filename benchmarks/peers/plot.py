@@ -22,6 +22,6 @@ for panel, (corpus, pairs) in zip(panels.flat, bars.items(), strict=False):
 for panel in list(panels.flat)[len(bars) :]:
     panel.set_visible(False)
 figure.suptitle(
-    "MB counted per CPU second, one thread, whole process (more is better)", fontsize=11
+    "MB counted per CPU second, one thread, without start-up (more is better)", fontsize=11
 )
 figure.savefig(sys.argv[1], dpi=110, metadata={"Software": None})
