@@ -8,6 +8,7 @@ from boto3's chain and their endpoint and region from the standard AWS environme
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
@@ -115,13 +116,25 @@ class S3Store(Store):
         self.bucket = bucket
         self.prefix = prefix
         self.uri = f"s3://{bucket}/{prefix}"
+        self._making = threading.RLock()
 
     @cached_property
     def _session(self) -> boto3.session.Session:
         return boto3.session.Session()
 
-    @cached_property
+    # From Python 3.12 on threads that ask at once would each make a client, which is expensive.
+    @property
     def _client(self) -> S3Client:
+        with self._making:
+            return self._made_client
+
+    @property
+    def _fast(self) -> ObstoreS3:
+        with self._making:
+            return self._made_fast
+
+    @cached_property
+    def _made_client(self) -> S3Client:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 8},
             max_pool_connections=64,
@@ -136,7 +149,7 @@ class S3Store(Store):
             raise StorageError(f"{self.uri}: {error}; check the AWS environment") from error
 
     @cached_property
-    def _fast(self) -> ObstoreS3:
+    def _made_fast(self) -> ObstoreS3:
         self._credentials()  # obstore would call their absence "access denied"
         endpoint = self._client.meta.endpoint_url
         on_aws = re.search(r"\.amazonaws\.com(\.cn)?$", endpoint) is not None
