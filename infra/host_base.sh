@@ -2,13 +2,14 @@
 # Make a base image from the Python of this machine, without a download: for machines that reach no
 # image registry, and for the tests. Not for production: use python:3.13-slim there.
 #     infra/host_base.sh [NAME]          (default localhost/python-host:<version>)
-# Linux with glibc, podman or docker; PYTHON3 chooses the interpreter.
+# Linux with glibc, podman or docker; PYTHON3 chooses the interpreter. With COMPILER=1 this machine's
+# gcc comes along (default name …:<version>-gcc): what BUILD_IMAGE of the Dockerfile is for.
 set -euo pipefail
 python=${PYTHON3:-python3}
 engine=${ENGINE:-$(command -v podman || command -v docker)}
 home=$("$python" -c 'import sys; print(sys.base_prefix)')
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-name=${1:-localhost/python-host:$version}
+name=${1:-localhost/python-host:$version${COMPILER:+-gcc}}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
@@ -38,11 +39,23 @@ for program in bash dash env cat cut ls rm mkdir cp mv ln chmod sleep true false
 done
 ln -sf dash "$root/usr/bin/sh"
 
+machine=$(uname -m)-linux-gnu
+if [ -n "${COMPILER:-}" ]; then
+  [ -d "$(dirname "$(gcc -print-libgcc-file-name)")" ] || { echo "host_base.sh: no gcc here" >&2; exit 1; }
+  for program in gcc as ld; do cp -L "$(type -P $program)" "$root/usr/bin/"; done
+  gcc=$(dirname "$(gcc -print-libgcc-file-name)")
+  ls -d "$gcc"/{cc1,collect2,liblto_plugin.so,include,crt*.o,libgcc*} "$(gcc -print-prog-name=cc1)" \
+    /usr/include/{,"$machine"/}{*.h,asm,asm-generic,bits,gnu,linux,sys} \
+    /usr/lib/"$machine"/{crt*.o,lib{c,m,mvec,c_nonshared,pthread}.{a,so}} 2>/dev/null |
+    sort -u | sed s,^/,, | tar -C / -cf - -T - | tar -C "$root" -xf - || true
+fi
+
 # Every library these link to, and those that compiled wheels expect (C++, OpenMP, glibc's small ones).
-{ find "$root/usr/local" -name '*.so*' -type f; ls -d "$root"/usr/bin/* "$root/usr/local/bin/python$version"; } |
+{ find "$root/usr/local" -name '*.so*' -type f
+  find "$root/usr/lib" -name cc1
+  ls -d "$root"/usr/bin/* "$root/usr/local/bin/python$version"; } |
   xargs -n1 ldd 2>/dev/null | awk '/=> \//{print $3} /^\t\/lib/{print $1}' | sort -u | grep -v "^$home" |
   while read -r library; do mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"; done
-machine=$(uname -m)-linux-gnu
 for library in libgcc_s.so.1 libstdc++.so.6 libgomp.so.1 librt.so.1 libdl.so.2 libpthread.so.0 libutil.so.1 libm.so.6 \
   libresolv.so.2 libnss_dns.so.2 libnss_files.so.2; do
   for folder in /lib/$machine /usr/lib/$machine /lib64 /usr/lib64; do

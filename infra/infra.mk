@@ -2,29 +2,50 @@
 INFRA   ?= .venv-infra
 ENGINE  ?= $(or $(shell command -v docker),$(shell command -v podman))
 IMAGE   ?= wordfreq:local
-CDK     := cd infra && WORDFREQ_INFRA_PYTHON=$(CURDIR)/$(INFRA)/bin/python JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1 node_modules/.bin/cdk
+DAGSTER_IMAGE ?= wordfreq-dagster:local
+# The CDK reads both names, boto3 only the second.
+ifneq ($(AWS_REGION),)
+export AWS_DEFAULT_REGION ?= $(AWS_REGION)
+endif
+CDK     := cd infra && CDK_DOCKER=$(ENGINE) WORDFREQ_INFRA_PYTHON=$(CURDIR)/$(INFRA)/bin/python JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1 node_modules/.bin/cdk
 # Options of the deployment, e.g. OPTIONS="network=nat dagster=true email=me@example.org".
-CONTEXT = $(foreach option,$(OPTIONS),-c $(option))
+CONTEXT = $(foreach option,$(OPTIONS),-c '$(option)')
 NAME    = $(or $(patsubst name=%,%,$(filter name=%,$(OPTIONS))),wordfreq)
 REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# The images' time is that of the revision, so that the same sources give the same image.
+EPOCH   := $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+SAME     = --build-arg SOURCE_DATE_EPOCH=$(EPOCH) $(if $(findstring podman,$(ENGINE)),--timestamp $(EPOCH))
+# An image is built while deploying unless one is given.
+BUILDS   = $(if $(filter image=%,$(OPTIONS)),,yes)$(if $(filter dagster=true,$(OPTIONS)),$(if $(filter dagster_image=%,$(OPTIONS)),,yes))
+READY    = $(INFRA)/bin/python infra/ready.py
 
-.PHONY: image image-dagster push infra-setup infra-test infra-synth infra-pins bootstrap deploy destroy
+# $(call build,<options and context>): with BASE_IMAGE, BUILD_IMAGE, or HOST_BASE=1 for bases of this machine.
+define build
+	@test -n "$(ENGINE)" || { echo "neither docker nor podman is installed" >&2; exit 1; }
+	@$(ENGINE) info >/dev/null 2>&1 || { echo "$(ENGINE) is installed but doesn't answer: start it, or name another by ENGINE=podman" >&2; exit 1; }
+	@base='$(BASE_IMAGE)' build='$(BUILD_IMAGE)'; \
+	if [ -n "$(HOST_BASE)" ]; then \
+	  base=$$(ENGINE=$(ENGINE) infra/host_base.sh) || exit 1; \
+	  build=$$(COMPILER=1 ENGINE=$(ENGINE) infra/host_base.sh) || build=$$base; \
+	fi; \
+	$(ENGINE) build $${base:+--build-arg BASE_IMAGE=$$base} $${build:+--build-arg BUILD_IMAGE=$$build} \
+	  $(SAME) $(BUILD_ARGS) $(1)
+endef
+
+.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins bootstrap deploy destroy
 
 image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry
-	@test -n "$(ENGINE)" || { echo "neither docker nor podman is installed" >&2; exit 1; }
-	@$(ENGINE) build -t $(IMAGE) --build-arg REVISION=$(REVISION) \
-	  $(if $(HOST_BASE),--build-arg BASE_IMAGE=$$(ENGINE=$(ENGINE) infra/host_base.sh)) \
-	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(BUILD_ARGS) batch_image
+	$(call build,-t $(IMAGE) --build-arg REVISION=$(REVISION) batch_image)
 
 image-dagster: ## build the image of Dagster's own services (docker-compose.yaml)
-	@$(ENGINE) build -t wordfreq-dagster:local -f infra/dagster/Dockerfile \
-	  $(if $(HOST_BASE),--build-arg BASE_IMAGE=$$(ENGINE=$(ENGINE) infra/host_base.sh)) \
-	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(BUILD_ARGS) .
+	$(call build,-t $(DAGSTER_IMAGE) -f infra/dagster/Dockerfile .)
 
 push: ## push IMAGE to ECR: REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/<name>, TAG (git revision)
-	@test -n "$(REPOSITORY)" || { echo "make push REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/<name>" >&2; exit 2; }
-	@aws ecr get-login-password --region $(word 4,$(subst ., ,$(REPOSITORY))) | \
-	  $(ENGINE) login --username AWS --password-stdin $(firstword $(subst /, ,$(REPOSITORY)))
+	@echo "$(REPOSITORY)" | grep -qE '^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+$$' || { \
+	  echo "make push REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/<name> (it is '$(REPOSITORY)')" >&2; exit 2; }
+	@command -v aws >/dev/null || { echo "the aws command isn't installed" >&2; exit 1; }
+	@password=$$(aws ecr get-login-password --region $(word 4,$(subst ., ,$(REPOSITORY)))) || exit 1; \
+	  echo "$$password" | $(ENGINE) login --username AWS --password-stdin $(firstword $(subst /, ,$(REPOSITORY)))
 	@$(ENGINE) tag $(IMAGE) $(REPOSITORY):$(or $(TAG),$(REVISION))
 	@$(ENGINE) push $(REPOSITORY):$(or $(TAG),$(REVISION))
 	@echo "deploy it: make deploy OPTIONS=\"image=$(REPOSITORY):$(or $(TAG),$(REVISION))\""
@@ -44,17 +65,32 @@ infra/node_modules/.installed: infra/package.json
 infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part of `make test`)
 	@$(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra $(INFRA_PYTEST_ARGS)
 
+infra-types: infra-setup $(VENV)/.installed ## check the types of the infrastructure
+	@cd infra && ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(INFRA)/bin/python \
+	  app.py empty_buckets.py ready.py wordfreq_infra
+
+# `make lint` checks them too once the CDK is installed; the first time takes a minute.
+ifneq ($(wildcard $(INFRA)/.installed),)
+lint: infra-types
+endif
+
+infra-costs: ## print the cost table of docs/aws.md, computed from its assumptions
+	@$(PYTHON) infra/costs.py
+
 infra-synth: infra-setup ## write the CloudFormation templates to infra/cdk.out; OPTIONS
 	@$(CDK) synth --quiet --all $(CONTEXT)
 
 bootstrap: infra-setup ## once an account and region: what cdk itself needs there
+	@$(READY)
 	@$(CDK) bootstrap
 
 deploy: infra-setup ## deploy to AWS; OPTIONS; writes infra/outputs.json
+	@$(READY) $(if $(BUILDS),--engine '$(ENGINE)')
 	@$(CDK) deploy --all --outputs-file outputs.json $(CONTEXT)
 	@echo "use it: export WORDFREQ_OUTPUTS=$(CURDIR)/infra/outputs.json"
 
 destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA=1 empties buckets not kept
+	@$(READY)
 	@$(INFRA)/bin/python infra/empty_buckets.py --name $(NAME) $(if $(DELETE_ALL_DATA),--delete-all-data)
 	@$(CDK) destroy --all $(CONTEXT)
 

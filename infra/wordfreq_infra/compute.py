@@ -49,7 +49,7 @@ class ComputeStack(cdk.Stack):
             ],
         )
 
-    def _fargate(self, id: str, *, spot: bool) -> batch.IManagedComputeEnvironment:
+    def _fargate(self, id: str, *, spot: bool) -> batch.IComputeEnvironment:
         return batch.FargateComputeEnvironment(
             self,
             id,
@@ -64,7 +64,7 @@ class ComputeStack(cdk.Stack):
             update_timeout=cdk.Duration.minutes(60),
         )
 
-    def _ec2(self, id: str, *, spot: bool) -> batch.IManagedComputeEnvironment:
+    def _ec2(self, id: str, *, spot: bool) -> batch.IComputeEnvironment:
         spot_strategy = batch.AllocationStrategy.SPOT_PRICE_CAPACITY_OPTIMIZED
         template = self._template()
         made = batch.ManagedEc2EcsComputeEnvironment(
@@ -129,7 +129,7 @@ class ComputeStack(cdk.Stack):
             self,
             "InstanceRole",
             description="The hosts of AWS Batch: join the ECS cluster and pull images",
-            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),  # type: ignore[arg-type]
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             managed_policies=[
                 iam.ManagedPolicy.from_aws_managed_policy_name(
                     "service-role/AmazonEC2ContainerServiceforEC2Role"

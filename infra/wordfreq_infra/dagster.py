@@ -205,6 +205,7 @@ class DagsterStack(cdk.Stack):
                 "DAGSTER_COMPUTE_LOG_BUCKET": self._compute_logs.bucket_name,
                 "DAGSTER_CODE_HOST": f"code.{self._options.name}.internal",
                 "AWS_REGION": self.region,
+                "AWS_DEFAULT_REGION": self.region,  # the one that boto3 reads
             },
             secrets={
                 "DAGSTER_PG_USERNAME": ecs.Secret.from_secrets_manager(secret, "username"),

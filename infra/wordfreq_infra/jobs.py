@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_batch as batch
@@ -78,7 +79,7 @@ class JobsStack(cdk.Stack):
             self,
             "ExecutionRole",
             description="ECS on behalf of the jobs: pull the image, write the log",
-            assumed_by=trusted,  # type: ignore[arg-type]
+            assumed_by=trusted,
         )
         self.log_group.grant_write(self.execution_role)
         self._image = self._make_image()
@@ -91,7 +92,7 @@ class JobsStack(cdk.Stack):
                 self,
                 f"{stage.name.title()}Role",
                 description=f"The containers of the stage {stage.name}",
-                assumed_by=trusted,  # type: ignore[arg-type]
+                assumed_by=trusted,
             )
             for statement in statements[stage.name]:
                 role.add_to_policy(statement)
@@ -120,7 +121,7 @@ class JobsStack(cdk.Stack):
 
     def _definition(self, stage: Stage, role: iam.Role) -> batch.EcsJobDefinition:
         kind = batch.EcsEc2ContainerDefinition
-        extra: dict[str, object] = {}
+        extra: dict[str, Any] = {}
         if self._options.compute == "fargate":
             kind = batch.EcsFargateContainerDefinition  # type: ignore[assignment]
             extra = {"assign_public_ip": self._network.public_ip}
@@ -140,7 +141,12 @@ class JobsStack(cdk.Stack):
                 self, f"{stage.name.title()}Linux", init_process_enabled=True
             ),
             logging=ecs.LogDriver.aws_logs(log_group=self.log_group, stream_prefix=stage.name),
-            environment={"AWS_REGION": self.region, "AWS_RETRY_MODE": "standard"},
+            # boto3 reads the second, other SDKs the first; on EC2 hosts ECS sets neither.
+            environment={
+                "AWS_REGION": self.region,
+                "AWS_DEFAULT_REGION": self.region,
+                "AWS_RETRY_MODE": "standard",
+            },
             **extra,
         )
         made = batch.EcsJobDefinition(
@@ -167,7 +173,7 @@ class JobsStack(cdk.Stack):
         return made
 
 
-def _retention(days: int) -> str:
+def _retention(days: int) -> logs.RetentionDays:
     return next(
         one
         for one in logs.RetentionDays

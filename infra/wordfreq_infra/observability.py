@@ -88,7 +88,7 @@ class ObservabilityStack(cdk.Stack):
                 detail=detail if failed else None,
                 resources=None if failed else [self._queue_arn],
             ),
-            targets=[targets.SnsTopic(self.topic)],  # type: ignore[list-item]
+            targets=[targets.SnsTopic(self.topic)],
         )
 
     def _event_log(self) -> None:
@@ -106,7 +106,7 @@ class ObservabilityStack(cdk.Stack):
             resource_policy_name=f"{self._options.name}-batch-events",
             policy_statements=[
                 iam.PolicyStatement(
-                    principals=[iam.ServicePrincipal("events.amazonaws.com")],  # type: ignore[list-item]
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],
                     actions=["logs:CreateLogStream", "logs:PutLogEvents"],
                     resources=[f"{group.log_group_arn}:*"],
                 )
@@ -154,12 +154,12 @@ class ObservabilityStack(cdk.Stack):
             id,
             alarm_name=f"{self._options.name}-{id}",
             alarm_description=about,
-            metric=metric,  # type: ignore[arg-type]
+            metric=metric,
             threshold=threshold,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        ).add_alarm_action(actions.SnsAction(self.topic))  # type: ignore[arg-type]
+        ).add_alarm_action(actions.SnsAction(self.topic))
 
     def _budget(self) -> None:
         kind = budgets.CfnBudget

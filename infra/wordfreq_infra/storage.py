@@ -120,7 +120,9 @@ class StorageStack(cdk.Stack):
             visibility_timeout=cdk.Duration.seconds(60),
             receive_message_wait_time=cdk.Duration.seconds(0 if dead is None else 5),
             # A message waits in the queue until its run has been requested, which may take ticks.
-            dead_letter_queue=dead and sqs.DeadLetterQueue(queue=dead, max_receive_count=20),
+            dead_letter_queue=None
+            if dead is None
+            else sqs.DeadLetterQueue(queue=dead, max_receive_count=20),
         )
 
     def _tell(self, id: str, rule_name: str, bucket: s3.IBucket, queue: sqs.Queue) -> None:
@@ -135,7 +137,7 @@ class StorageStack(cdk.Stack):
                 detail_type=[*CHANGES],
                 detail={"bucket": {"name": [bucket.bucket_name]}},
             ),
-            targets=[targets.SqsQueue(queue)],  # type: ignore[list-item]
+            targets=[targets.SqsQueue(queue)],
         )
 
 

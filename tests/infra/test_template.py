@@ -84,6 +84,17 @@ def test_containers_can_write_to_tmp_and_nowhere_else(deployment):
         assert container["LinuxParameters"]["InitProcessEnabled"] is True
 
 
+def test_every_container_knows_its_region_by_the_name_that_boto3_reads(deployment):
+    jobs = deployment.properties("AWS::Batch::JobDefinition")
+    tasks = deployment.properties("AWS::ECS::TaskDefinition")
+    containers = [one["ContainerProperties"] for one in jobs]
+    containers += [one["ContainerDefinitions"][0] for one in tasks]
+    assert len(containers) == 8
+    for container in containers:
+        told = {one["Name"]: one["Value"] for one in container["Environment"]}
+        assert told["AWS_DEFAULT_REGION"] == told["AWS_REGION"] == {"Ref": "AWS::Region"}
+
+
 def test_every_log_ends_some_day(deployment):
     groups = deployment.properties("AWS::Logs::LogGroup")
     assert len(groups) == 4

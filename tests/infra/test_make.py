@@ -1,0 +1,144 @@
+"""The make targets and the commands of the docs: what they call, what they say if they can't."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = [ROOT / "docs" / "aws.md", ROOT / "docs" / "runbook.md"]
+REPOSITORY = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/wordfreq"
+#: Options of the aws command itself, and commands that are no operation of an API.
+GLOBAL = {"query", "output", "region", "profile"}
+OWN = {
+    ("s3", "sync"): set(), ("s3", "cp"): set(), ("logs", "tail"): {"since"},
+    ("ecr", "get-login-password"): set(),
+}  # fmt: skip
+
+
+def make(*words, **variables):
+    clean = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", "--no-print-directory", *words],
+        cwd=ROOT, env=clean | variables, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """Programs `docker` and `aws` that only write down how they are called."""
+    for name, prints in (("docker", ""), ("aws", "the-password")):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            "#!/bin/sh\n"
+            f'echo "{name} $*" >>{tmp_path}/calls\n'
+            f'case "$*" in *--password-stdin*) cat >>{tmp_path}/stdin;; esac\n'
+            f"echo {prints}\n"
+        )
+        path.chmod(0o755)
+    return {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "HOME": str(tmp_path)}
+
+
+def test_push_logs_in_by_stdin_and_pushes_the_revision(programs, tmp_path):
+    done = make("push", f"REPOSITORY={REPOSITORY}", "TAG=7", "ENGINE=docker", **programs)
+    assert done.returncode == 0, done.stderr
+    registry = REPOSITORY.partition("/")[0]
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        "aws ecr get-login-password --region eu-central-1",
+        f"docker login --username AWS --password-stdin {registry}",
+        f"docker tag wordfreq:local {REPOSITORY}:7",
+        f"docker push {REPOSITORY}:7",
+    ]
+    assert (tmp_path / "stdin").read_text() == "the-password\n"
+    assert f'OPTIONS="image={REPOSITORY}:7"' in done.stdout
+
+
+@pytest.mark.parametrize("given", ["", "wordfreq", "docker.io/me/wordfreq"])
+def test_push_to_no_repository_of_ecr_says_what_to_give(programs, given):
+    done = make("push", f"REPOSITORY={given}", "ENGINE=docker", **programs)
+    assert done.returncode != 0
+    assert "REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/<name>" in done.stderr
+
+
+def test_an_engine_that_does_not_answer_is_named(tmp_path):
+    broken = tmp_path / "docker"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    done = make("image", f"ENGINE={broken}")
+    assert done.returncode != 0
+    assert "doesn't answer: start it, or name another by ENGINE=podman" in done.stderr
+
+
+def test_deploy_hands_every_option_on_and_asks_for_an_engine_only_to_build():
+    options = "network=nat email=me@example.org csv_columns=Sku,Price:number csv_key=Sku"
+    said = make("--dry-run", "deploy", f"OPTIONS={options}").stdout
+    for option in options.split():
+        assert f"-c '{option}'" in said
+    assert "deploy --all --outputs-file outputs.json" in said
+    assert "infra/ready.py --engine" in said
+    given = "image=a dagster=true dagster_image=b"
+    assert "--engine" not in make("--dry-run", "deploy", f"OPTIONS={given}").stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "no Region: set AWS_DEFAULT_REGION"),
+        ({"AWS_DEFAULT_REGION": "eu-central-1"}, "no AWS credentials"),
+        ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE names a profile that isn't there"),
+        (
+            {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a",
+             "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+            "AWS can't be asked",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_said_before_anything_is_done(tmp_path, variables, says):
+    clean = {n: v for n, v in os.environ.items() if not n.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, ROOT / "infra" / "ready.py", "--engine", "no-such-engine"],
+        env=clean | {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"} | variables,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "neither docker nor podman is installed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def aws_commands():
+    for path in DOCS:
+        text = path.read_text().replace("\\\n", " ")
+        for found in re.findall(r"(?<![\w-])aws [a-z0-9]+ [a-z-]+[^\n`]*", text):
+            yield path.name, found.partition(" #")[0]
+
+
+def test_the_aws_commands_of_the_docs_exist_with_their_options():
+    session = botocore.session.get_session()
+    seen = 0
+    for place, command in aws_commands():
+        _, service, operation, *_ = command.split()
+        given = set(re.findall(r" --([a-z-]+)", command)) - GLOBAL
+        known = OWN.get((service, operation))
+        if known is None:
+            model = session.get_service_model(service)
+            names = {botocore.xform_name(name, "-"): name for name in model.operation_names}
+            assert operation in names, (place, command)
+            members = model.operation_model(names[operation]).input_shape.members
+            known = {botocore.xform_name(name, "-") for name in members}
+            known |= {f"no-{name}" for name in known}
+        assert given <= known, (place, command)
+        seen += 1
+    assert seen >= 10
+
+
+def test_the_cost_table_of_the_docs_is_the_computed_one():
+    table = subprocess.run(
+        [sys.executable, ROOT / "infra" / "costs.py"], capture_output=True, text=True, check=True
+    ).stdout
+    assert table in DOCS[0].read_text()
