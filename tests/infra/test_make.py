@@ -93,7 +93,8 @@ def test_deploy_hands_every_option_on_and_asks_for_an_engine_only_to_build():
         ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE names a profile that isn't there"),
         (
             {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a",
-             "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"},
+             "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+             "AWS_MAX_ATTEMPTS": "1"},
             "AWS can't be asked",
         ),
     ],
