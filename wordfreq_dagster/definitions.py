@@ -63,6 +63,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 share_identifier=settings.share_identifier,
                 scheduling_priority=settings.scheduling_priority,
                 image=local_image(settings),
+                merge_part_words=settings.merge_part_words,
             ),
         },
         # The steps only wait for AWS Batch, one after the other: a process for each would add

@@ -119,6 +119,13 @@ class Settings(BaseSettings):
         description="bytes of input that share one container (one child of the array job)",
     )
 
+    merge_part_words: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        description="a plan with more words (the sum of each file's different ones) is merged in "
+        "parts of about so many, one container each",
+    )
+
     batch_queue: str = Field(
         default="", description="AWS Batch job queue (name or ARN); empty: the embedded AWS Batch"
     )

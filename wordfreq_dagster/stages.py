@@ -13,6 +13,8 @@ import dagster as dg
 
 from wordfreq_dagster.batch import Job, JobDefinition
 
+#: What `wordfreq merge --parts` takes at most.
+MOST_PARTS = 64
 LOCAL_IMAGE = "wordfreq:local"
 #: What the image's ENTRYPOINT is where jobs run as subprocesses of the embedded AWS Batch.
 LOCAL_IMAGES = {LOCAL_IMAGE: (sys.executable, "-m", "wordfreq")}
@@ -32,6 +34,7 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
     share_identifier: str = ""
     scheduling_priority: int | None = None
     image: str = LOCAL_IMAGE
+    merge_part_words: int = 1_000_000_000
 
     def plan(self, *, source: str, destination: str, plan: str, pack: int) -> Job:
         """List the source, compare it with what is counted, write the plan."""
@@ -48,11 +51,26 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Count the files of one task of the plan."""
         return self._job("migrate", self.migrate_definition, ["migrate", "--plan", plan])
 
-    def merge(self, *, plan: str, output: str, options: list[str]) -> Job:
-        """Add up the counts of the plan's files and rank the words."""
+    def merge(self, *, plan: str, output: str, options: list[str], parts: int = 1) -> Job:
+        """Add up the counts of the plan's files, or the parts that were, and rank the words."""
+        parted = ["--parts", str(parts)] if parts > 1 else []
         return self._job(
-            "merge", self.merge_definition, ["merge", "--plan", plan, "--output", output, *options]
+            "merge",
+            self.merge_definition,
+            ["merge", "--plan", plan, "--output", output, *options, *parted],
         )
+
+    def merge_part(self, *, plan: str, parts: int) -> Job:
+        """Add up the words of one part of `parts`; each task is a part."""
+        return self._job(
+            "merge-part",
+            self.merge_definition,
+            ["merge", "--plan", plan, "--parts", str(parts), "--part"],
+        )
+
+    def parts_of_merge(self, words: int) -> int:
+        """In how many parts that many words, each file's different ones, are merged: 1 is whole."""
+        return max(1, min(-(-words // self.merge_part_words), MOST_PARTS))
 
     def ingest(
         self, *, plan: str, table: str, options: list[str], environment: Mapping[str, str]

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import dagster as dg
 from wordfreq.errors import NotFoundError
 from wordfreq.formats import Plan, Ranking, Receipt
+from wordfreq.merge_parts import part_receipts
 from wordfreq.plan_store import load_plan
 from wordfreq.planning import build_plan, write_plan
 from wordfreq.receipts import listed_receipts, read_receipts
@@ -88,6 +89,12 @@ class Locations(Places):
     """
 
     ranking: str
+
+    def read_part_receipts(
+        self, plan: Plan, parts: int, tasks: Collection[int]
+    ) -> dict[int, Receipt]:
+        """The receipts of those parts of a merge that are done and still there."""
+        return part_receipts(plan.head, parts, tasks)
 
     def read_ranking(self) -> Ranking:
         """The ranking written last."""

@@ -157,9 +157,9 @@ static enum merge_state advance(struct merger *merger, size_t number)
 
 static void finish_word(struct merger *merger)
 {
-    uint8_t *out = merger->out + merger->finished + merger->word_length;
     if (!merger->count)
         return;
+    uint8_t *out = merger->out + merger->finished + merger->word_length;
     *out++ = merger->separator;
     out += write_number(out, merger->count);
     *out++ = '\n';

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from wordfreq import __version__
 from wordfreq.cli_ingest import add_ingest
+from wordfreq.cli_merge import add_merge
 from wordfreq.cli_options import (
     EXIT_CODES,
     Commands,
     add_command,
-    languages,
-    natural,
     positive,
     say,
     size,
@@ -74,20 +73,6 @@ examples:
 
 """
 
-_MERGE_HELP = """\
-Add the counts of all files up and print the most used words; with --output also write them.
-"""
-
-_MERGE_EXAMPLE = """\
-examples:
-  wordfreq merge --plan s3://out/plans/p.json --output s3://out/ranking/
-      exactly the plan's files; fails (exit code 3) naming files that aren't counted
-  wordfreq merge --source s3://out/counts/
-      everything below a prefix, whatever plan it came from
-  wordfreq merge --plan p.json --top 20 --min-length 5 --stop-words en,de
-
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Meant for a process of its own: takes signals."""
@@ -128,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_plan(commands)
     _add_migrate(commands)
-    _add_merge(commands)
+    add_merge(commands)
     add_ingest(commands)
     return parser
 
@@ -202,46 +187,6 @@ def _add_migrate(commands: Commands) -> None:
         metavar="SIZE",
         help="words held at a time, more go to the temporary folder "
         "(default: 256MiB; with more than 2 threads 128MiB for each)",
-    )
-
-
-def _add_merge(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "merge",
-        _merge,
-        description=_MERGE_HELP,
-        example=_MERGE_EXAMPLE,
-        summary="add all counts up and rank the words",
-    )
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("-s", "--source", metavar="URI", help="rank everything below this prefix")
-    which.add_argument("-p", "--plan", metavar="URI", help="rank exactly the files of this plan")
-    parser.add_argument(
-        "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
-    )
-    parser.add_argument(
-        "--min-count", type=natural, default=3, metavar="N", help="rarest word (default: 3)"
-    )
-    parser.add_argument(
-        "--top", type=natural, default=100, metavar="N", help="how many words (default: 100)"
-    )
-    parser.add_argument(
-        "--stop-words",
-        type=languages,
-        default=(),
-        metavar="LANGS",
-        help="leave out the stop words of these languages, e.g. en,de (default: none)",
-    )
-    parser.add_argument(
-        "--output", metavar="URI", help="also write ranking.json and totals.parquet there"
-    )
-    parser.add_argument(
-        "--memory",
-        type=size,
-        default=512 << 20,
-        metavar="SIZE",
-        help="words held at a time, more go to the temporary folder (default: 512MiB)",
     )
 
 
@@ -330,36 +275,3 @@ def _report_task(receipt: Receipt) -> None:
     done = len(receipt.items) - len(receipt.failed)
     words = sum(item.words for item in receipt.items)
     print(f"task {receipt.task}: {done:,} of {len(receipt.items):,} files, {words:,} words")
-
-
-def _merge(options: argparse.Namespace) -> int:
-    from wordfreq.formats import RankingOptions
-    from wordfreq.merge import MergeOptions, merge_plan, merge_source
-    from wordfreq.ranking import table
-
-    merge = MergeOptions(
-        ranking=RankingOptions(
-            min_length=options.min_length,
-            min_count=options.min_count,
-            top=options.top,
-            stop_words=options.stop_words,
-        ),
-        output=options.output,
-        memory=options.memory,
-        progress=say,
-    )
-    if options.plan is None:
-        ranking = merge_source(options.source, merge)
-    else:
-        from wordfreq.receipts import SingleTask
-
-        task = SingleTask(options.plan, "merge", JobInfo.of(os.environ))
-        if holder := task.taken_by():
-            say(f"this merge belongs to job {holder}, submitted twice; nothing to do here")
-            return 0
-        ranking = merge_plan(options.plan, merge)
-        task.succeeded(ranking.counter_version)
-    if not ranking.files:
-        say(f"note: there is nothing below {ranking.source}; is the prefix right?")
-    print(table(ranking.words), end="")
-    return 0

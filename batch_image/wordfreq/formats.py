@@ -16,6 +16,7 @@ from wordfreq.plan import Counted, Item, Location, Plan, PlanHead, Refused, Task
 
 __all__ = [
     "LEDGER",
+    "MERGES",
     "PARTIALS",
     "RESERVED",
     "Counted",
@@ -44,6 +45,9 @@ LEDGER = RESERVED + "counted/"
 
 PARTIALS = RESERVED + "partials/"
 """The combined counts of whole groups, see `wordfreq.partials`."""
+
+MERGES = RESERVED + "merge/"
+"""Below it, by plan id, the parts of a merge in parts, see `wordfreq.merge_parts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 from wordfreq.counting import SMALL
@@ -15,7 +16,7 @@ from wordfreq.counts import load_counts, load_partial
 from wordfreq.errors import InputError, NotFoundError, StorageError, WordfreqError
 from wordfreq.formats import PARTIALS, RESERVED
 from wordfreq.known import look_up
-from wordfreq.partials import partial_key, store_partial
+from wordfreq.partials import partial_key, remove_superseded, store_partial
 from wordfreq.plan import Counted, Item, Plan
 from wordfreq.receipts import read_receipts
 from wordfreq.storage import Store
@@ -123,19 +124,33 @@ def add_groups(
     _add_items(tally, store, alone, files)
     stored = [key for key in groups if key in sizes]
     small = [key for key in stored if sizes[key] <= SMALL]
+    # A merge of a newer plan may have removed one since.
+    gone: list[str] = []
     for key, answer in store.get_many(small):
-        try:
-            load_partial(tally, [_known(answer)], name=store.url(key))
-        except NotFoundError:
-            _add_new_partial(tally, store, key, groups[key], files, memory=memory)
+        if isinstance(answer, NotFoundError):
+            gone.append(key)
+            continue
+        load_partial(tally, [_known(answer)], name=store.url(key))
         files.add(len(groups[key]))
     for key in stored:
         if sizes[key] > SMALL:
-            try:
-                _add_large_partial(tally, store, key)
-            except NotFoundError:
-                _add_new_partial(tally, store, key, groups[key], files, memory=memory)
+            if not _add_large_partial(tally, store, key):
+                gone.append(key)
+                continue
             files.add(len(groups[key]))
+    for key in gone:
+        _add_new_partial(tally, store, key, groups[key], files, memory=memory)
+        files.add(len(groups[key]))
+
+
+def tidy(store: Store, plan: Plan, items: Sequence[Item], progress: Progress) -> None:
+    """Delete partials that have been superseded, if the plan speaks for the whole destination."""
+    if not plan.head.listing or not items:
+        return  # a plan of some of the files doesn't know the others' partials
+    try:
+        remove_superseded(store, plan.id, partial_keys(plan, items).keys())
+    except WordfreqError as error:
+        progress(f"merge: old partials could not be removed ({error}); they only take space")
 
 
 def add_all(tally: Tally, store: Store, files: Ticker) -> None:
@@ -181,13 +196,19 @@ def _add_counts(
         files.add(1)
 
 
-def _add_large_partial(tally: Tally, store: Store, key: str) -> None:
-    with store.open(key) as reader:
+def _add_large_partial(tally: Tally, store: Store, key: str) -> bool:
+    """Add a stored partial; false if it isn't there."""
+    with ExitStack() as stack:
+        try:
+            reader = stack.enter_context(store.open(key))
+        except NotFoundError:  # any later it is an error: half of it may be in the sums
+            return False
         if tally.on_disk:
             # Everything will be merged, and this is sorted already.
             tally.adopt(reader, name=store.url(key))
         else:
             load_partial(tally, reader, name=store.url(key))
+    return True
 
 
 def _add_new_partial(

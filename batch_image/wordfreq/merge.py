@@ -15,7 +15,7 @@ from typing import Final
 
 from wordfreq.errors import UsageError
 from wordfreq.formats import Ranking, RankingOptions
-from wordfreq.group_sums import Ticker, add_all, add_groups, counted_items
+from wordfreq.group_sums import Ticker, add_all, add_groups, counted_items, tidy
 from wordfreq.plan_store import load_plan
 from wordfreq.ranking import ranked, stop_words
 from wordfreq.storage import Store, open_store
@@ -66,7 +66,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
     with Tally(memory=memory * 3 // 4) as tally:
         add_groups(tally, store, plan, items, files, memory=memory // 4)
         with totals_of(tally) as totals:
-            return rank(
+            ranking = rank(
                 totals,
                 options,
                 files=files.files,
@@ -74,6 +74,8 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
                 plan_id=plan.id,
                 counter_version=COUNTER_VERSION,
             )
+    tidy(store, plan, items, options.progress)
+    return ranking
 
 
 def merge_source(source_uri: str, options: MergeOptions) -> Ranking:

@@ -1,18 +1,23 @@
 """The combined counts of a whole group: where they lie, when they are valid, how they are stored.
 
 `wordfreq.migrate` stores a partial after counting a group; `wordfreq.merge` looks for it and, where
-there is none, makes it.
+there is none, makes it. A partial is never replaced: a group that has changed has another key, and
+`remove_superseded` deletes the old one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
+from typing import Final
 
 from wordfreq.counts import write_partial
-from wordfreq.formats import PARTIALS
+from wordfreq.formats import MERGES, PARTIALS
 from wordfreq.storage import Store
 from wordfreq.tally import Tally
+
+SUPERSEDED_AFTER: Final = timedelta(days=1)
 
 
 def partial_key(counter_version: str, members: Iterable[tuple[str, str]]) -> str:
@@ -32,3 +37,17 @@ def store_partial(store: Store, key: str, tally: Tally) -> None:
     with store.writer(key) as writer:
         for chunk in write_partial(tally.by_word()):
             writer.write(chunk)
+
+
+def remove_superseded(store: Store, plan_id: str, keys: Collection[str]) -> None:
+    """Delete the partials but `keys`, and what merges in parts of other plans have left.
+
+    For a plan of everything that is counted in `store`. Only what is older than a day is deleted,
+    so that a plan that is being counted keeps its new partials until it is merged. A partial that
+    another merge still wanted, it makes anew.
+    """
+    before = datetime.now(timezone.utc) - SUPERSEDED_AFTER
+    old = [info.key for info in store.list(PARTIALS) if info.last_modified < before]
+    store.delete([key for key in old if key not in keys])
+    left = [info.key for info in store.list(MERGES) if info.last_modified < before]
+    store.delete([key for key in left if not key.startswith(f"{MERGES}{plan_id}/")])

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timezone
 
 from wordfreq.errors import AlreadyExistsError, NotFoundError, WordfreqError
-from wordfreq.formats import Receipt, receipt_name
+from wordfreq.formats import ItemReceipt, Receipt, receipt_name
 from wordfreq.job import JobInfo
 from wordfreq.plan import PlanHead
 from wordfreq.plan_store import load_head
@@ -95,29 +95,30 @@ def take_lease(head: PlanHead, stage: str, task: int, job: JobInfo) -> str | Non
 
 
 class SingleTask:
-    """A stage that is one job and can be repeated at will: lease before, receipt after.
+    """A task that can be repeated at will, as a merge: lease before, receipt after.
 
     A receipt is left on success only: a merge that failed for want of counts may well succeed
     once they are there.
     """
 
-    def __init__(self, plan: str, stage: str, job: JobInfo) -> None:
+    def __init__(self, plan: str, stage: str, job: JobInfo, *, task: int = 0) -> None:
         self._head = load_head(plan)
         self._stage = stage
+        self._task = task
         self._job = job
         self._started = datetime.now(timezone.utc)
 
     def taken_by(self) -> str | None:
         """The id of another job of the same submission that has the task, see `take_lease`."""
-        return take_lease(self._head, self._stage, 0, self._job)
+        return take_lease(self._head, self._stage, self._task, self._job)
 
-    def succeeded(self, counter_version: str) -> None:
+    def succeeded(self, counter_version: str, items: Sequence[ItemReceipt] = ()) -> None:
         """Leave the receipt, in place of an earlier one."""
         finished = datetime.now(timezone.utc)
         receipt = Receipt(
             plan_id=self._head.id,
             stage=self._stage,
-            task=0,
+            task=self._task,
             exit_code=0,
             counter_version=counter_version,
             started=self._started.isoformat(),
@@ -125,5 +126,6 @@ class SingleTask:
             seconds=(finished - self._started).total_seconds(),
             job_id=self._job.job_id,
             attempt=self._job.attempt,
+            items=tuple(items),
         )
-        open_store(self._head.folder).put(receipt_name(self._stage, 0), receipt.dumps())
+        open_store(self._head.folder).put(receipt_name(self._stage, self._task), receipt.dumps())

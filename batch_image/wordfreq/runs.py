@@ -7,10 +7,9 @@ what serves without it.
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import chain, compress, islice, pairwise
 from operator import lt, neg
 from pathlib import Path
 from typing import Any, Final
@@ -143,11 +142,7 @@ class _ItemMerger:
     def __init__(self, runs: Sequence[Run], by_count: bool, share: Share) -> None:
         self.total = self.distinct = 0
         heads = [_Head(run, share, by_count=by_count) for run in runs]
-        self._items: Iterator[Item]
-        if by_count:
-            self._items = heapq.merge(*heads, key=lambda item: (-item[1], item[0]))
-        else:
-            self._items = _added_up(heads)
+        self._items = _ranked(heads) if by_count else _added_up(heads)
 
     def feed(self, run: int, text: bytes, /) -> None:
         """Never needed."""
@@ -169,27 +164,44 @@ class _ItemMerger:
         return "".join(found).encode()
 
 
-def _added_up(heads: list[_Head]) -> Iterator[Item]:
-    """Merge heads that are sorted by word, adding up the counts of equal words.
+def _batches(heads: list[_Head]) -> Iterator[list[_Head]]:
+    """Cut sorted heads into batches, so that everything of one comes before all of the next.
 
     A heap of single items would cost the interpreter more than this does: of the block at hand of
-    each run it takes all items up to the smallest of the blocks' last words (none after that block
-    can be smaller), and puts them together in one dictionary.
+    each run a batch has all items up to the smallest of the blocks' last ones, as none after that
+    block can be smaller.
     """
     heads = [head for head in heads if head.load()]
     while heads:
-        bound = min(head.words[-1] for head in heads)
-        batch: dict[str, int] = {}
+        bound = min(head.keys[-1] for head in heads)
         for head in heads:
-            for word, count in head.take(bound):
-                batch[word] = batch[word] + count if word in batch else count
-        for word in sorted(batch):
-            yield word, batch[word]
-        heads = [head for head in heads if head.start < len(head.words) or head.load()]
+            head.take(bound)
+        yield heads
+        heads = [head for head in heads if head.end < len(head.keys) or head.load()]
+
+
+def _added_up(heads: list[_Head]) -> Iterator[Item]:
+    """Merge heads that are sorted by word, adding up the counts of equal words."""
+    for batch in _batches(heads):
+        sums: dict[str, int] = {}
+        for head in batch:
+            for word, count in head.taken():
+                sums[word] = sums[word] + count if word in sums else count
+        for word in sorted(sums):
+            yield word, sums[word]
+
+
+def _ranked(heads: list[_Head]) -> Iterator[Item]:
+    """Merge heads that are sorted by count, then by word."""
+    for batch in _batches(heads):
+        # The sort finds the heads' own order, and merges.
+        keys = sorted(chain.from_iterable(head.keys[head.start : head.end] for head in batch))
+        for negative, word in keys:
+            yield word, -negative
 
 
 class _Head:
-    """The block at hand of a run that is being merged, and how much of it is used."""
+    """The block at hand of a run that is being merged, and which part of it is taken."""
 
     def __init__(self, run: Run, share: Share, *, by_count: bool) -> None:
         self._name = run.name
@@ -198,32 +210,33 @@ class _Head:
         self._by_count = by_count
         self._lines = 0
         self._last: Any = None
-        self.words: list[str] = []
+        self.keys: list[Any] = []  # in ascending order
         self._counts: list[int] = []
-        self.start = 0
+        self.start = self.end = 0
 
     def load(self) -> bool:
         """Go to the next block with words of the share; false if there is none."""
-        self.words, self._counts, self.start = [], [], 0
-        while not self.words:
+        self.keys, self.start, self.end = [], 0, 0
+        while not self.keys:
             block = next(self._blocks, b"")
             if not block:
                 return False
             words, counts, good = parse(block, b"\t")
-            self._check(block, words, counts)
+            self._check(block, self._keys(words, counts))
             if good < len(block):
                 raise self._bad(block, len(words))
             self._lines += len(words)
-            items = zip(words, counts, strict=True)
-            kept = [item for item in items if self._share.parts <= 1 or self._share.has(item[0])]
-            self.words, self._counts = [word for word, _ in kept], [count for _, count in kept]
+            if self._share.parts > 1:
+                kept = list(map(self._share.has, words))
+                words, counts = list(compress(words, kept)), list(compress(counts, kept))
+            self.keys, self._counts = self._keys(words, counts), counts
         return True
 
-    def _check(self, block: bytes, words: list[str], counts: list[int]) -> None:
+    def _keys(self, words: list[str], counts: list[int]) -> list[Any]:
+        return list(zip(map(neg, counts), words, strict=True)) if self._by_count else words
+
+    def _check(self, block: bytes, keys: list[Any]) -> None:
         """Insist on the order, strictly."""
-        keys: list[Any] = words
-        if self._by_count:
-            keys = list(zip(map(neg, counts), words, strict=True))
         known = [] if self._last is None else [self._last]
         keys = known + keys
         if not all(map(lt, keys, islice(keys, 1, None))):
@@ -234,11 +247,11 @@ class _Head:
     def _bad(self, block: bytes, index: int) -> DataError:
         return bad_line(self._name, self._lines + index + 1, block.split(b"\n")[index], b"\t")
 
-    def take(self, bound: str) -> Iterator[Item]:
-        """Use the items up to the word `bound`, inclusive."""
-        start, self.start = self.start, bisect_right(self.words, bound, self.start)
-        return zip(self.words[start : self.start], self._counts[start : self.start], strict=True)
+    def take(self, bound: Any) -> None:
+        """Take the items up to `bound`, inclusive."""
+        self.start, self.end = self.end, bisect_right(self.keys, bound, self.end)
 
-    def __iter__(self) -> Iterator[Item]:
-        while self.load():
-            yield from zip(self.words, self._counts, strict=True)
+    def taken(self) -> Iterator[Item]:
+        """The items taken, of a run that is sorted by word."""
+        taken = slice(self.start, self.end)
+        return zip(self.keys[taken], self._counts[taken], strict=True)

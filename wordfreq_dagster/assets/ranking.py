@@ -55,14 +55,29 @@ def ranking(
     """The most used words of all files, with their counts, in a fixed order.
 
     One container adds up the counts of exactly the files in the source and writes `ranking.json`
-    and all totals as Parquet. Words of equal count are in alphabetical order (by code point), so
-    the same counts always give the same ranking.
+    and all totals as Parquet; where there are very many words, several add up a part each before.
+    Words of equal count are in alphabetical order (by code point), so the same counts always give
+    the same ranking.
     """
     planned = plan_of_run(context, locations) or _plan_of_counted(context, locations)
+    plan_uri = planned.head.plan.uri
+    parts = stages.parts_of_merge(_words_to_merge(planned, locations, stages.merge_part_words))
+    how: dict[str, dg.MetadataValue | str] = {"merged": "whole, by one container"}
+    if parts > 1:
+        summed = batch.run(
+            context=context,
+            job=stages.merge_part(plan=plan_uri, parts=parts),
+            tasks=parts,
+            receipts=lambda tasks: locations.read_part_receipts(planned, parts, tasks),
+        )
+        summed.raise_for_failure()
+        how["merged"] = f"in {parts} parts, {summed.result.seconds:,.0f} s, then put together"
+        if jobs := summed.metadata().get("batch/jobs"):
+            how["parts"] = jobs
     outcome = batch.run(
         context=context,
         job=stages.merge(
-            plan=planned.head.plan.uri, output=locations.ranking, options=config.arguments()
+            plan=plan_uri, output=locations.ranking, options=config.arguments(), parts=parts
         ),
         tasks=1,
         receipts=lambda tasks: locations.read_receipts(planned, "merge", tasks),
@@ -82,9 +97,30 @@ def ranking(
             "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
             "plan": planned.head.plan.uri,
             LISTING: planned.head.listing,
+            **how,
             **outcome.metadata(),
         }
     )
+
+
+def _words_to_merge(planned: Plan, locations: Locations, enough: int) -> int:
+    """How many words the merge has to add up: of each file the different ones, as far as known.
+
+    Files counted in this run are known by their receipts, which are only read where the plan is
+    large enough for more than `enough` words: a word takes two bytes of a file at least.
+    """
+    known = sum(item.counted.distinct for item in planned.items if item.counted is not None)
+    pending = sum(item.size for item in planned.items if item.counted is None)
+    if known + pending // 2 <= enough:
+        return known
+    receipts = locations.read_receipts(planned, "migrate", range(len(planned.tasks)))
+    new = {
+        done.name: done.distinct
+        for receipt in receipts.values()
+        for done in receipt.items
+        if done.error is None
+    }
+    return known + sum(new.get(item.name, 0) for item in planned.items if item.counted is None)
 
 
 def ranked_listing(instance: dg.DagsterInstance) -> str:

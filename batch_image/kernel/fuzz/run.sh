@@ -1,25 +1,42 @@
 #!/bin/sh
-# Fuzzes the kernel for SECONDS (20) under the address and undefined behaviour sanitizers, leaks
-# included: with libFuzzer where clang is installed, else with gcc and random inputs.
-#     kernel/fuzz/run.sh [SECONDS] [FOLDER for the corpus and findings]
+# Fuzzes the kernel for SECONDS (20) in all under the address and undefined behaviour sanitizers,
+# leaks included: with libFuzzer where clang is installed, else with gcc and random inputs.
+#     kernel/fuzz/run.sh [SECONDS] [FOLDER for the corpora and findings]
 set -eu
 seconds=${1:-20}
 here=$(cd "$(dirname "$0")" && pwd)
 work=${2:-$(mktemp -d)}
-mkdir -p "$work/corpus"
-sources="$here/fuzz_scanner.c"
-for name in scanner pieces icu unicode classify table sort; do sources="$sources $here/../$name.c"; done
+mkdir -p "$work"
 flags="-std=c11 -g -O1 -DSMALL_TABLES -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=all"
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
+libfuzzer=false
 if command -v clang >/dev/null && echo 'int LLVMFuzzerTestOneInput(void){return 0;}' |
     clang -x c -fsanitize=fuzzer,address - -o "$work/probe" 2>/dev/null; then
-    # The multiplications of hashes and indices of bits wrap by design, and only unsigned.
-    clang $flags -fsanitize=fuzzer,address,undefined $sources -o "$work/fuzz"
-    printf 'XabcdefghThe quick, 3.14 don\047t a_b \342\200\234x\342\200\235 \316\243\316\221\316\243' >"$work/corpus/seed"
-    "$work/fuzz" -max_total_time="$seconds" -max_len=3000 -artifact_prefix="$work/" \
-        -print_final_stats=1 -verbosity=0 "$work/corpus"
-else
-    ${CC:-cc} $flags -DSTANDALONE -fsanitize=address,undefined $sources -o "$work/fuzz"
-    "$work/fuzz" "$seconds"
+    libfuzzer=true
 fi
+
+# fuzz TARGET SEED SOURCE...: one target for its share of the time
+fuzz() {
+    target=$1 seed=$2
+    shift 2
+    sources="$here/fuzz_$target.c"
+    for name in "$@"; do sources="$sources $here/../$name.c"; done
+    share=$(((seconds + 1) / 2))
+    if $libfuzzer; then
+        mkdir -p "$work/$target"
+        # The multiplications of hashes and indices of bits wrap by design, and only unsigned.
+        clang $flags -fsanitize=fuzzer,address,undefined $sources -o "$work/fuzz_$target"
+        printf "$seed" >"$work/$target/seed"
+        "$work/fuzz_$target" -max_total_time="$share" -max_len=3000 -artifact_prefix="$work/" \
+            -print_final_stats=1 -verbosity=0 "$work/$target"
+    else
+        ${CC:-cc} $flags -DSTANDALONE -fsanitize=address,undefined $sources -o "$work/fuzz_$target"
+        "$work/fuzz_$target" "$share"
+    fi
+}
+
+fuzz scanner 'XabcdefghThe quick, 3.14 don\047t a_b \342\200\234x\342\200\235 \316\243\316\221\316\243' \
+    scanner pieces icu unicode classify table sort
+fuzz lines '\002\003a\t12\nabcdefghijklm\t3\nb\t1\n\303\251\t2\nb\t99\nzz\t1\n' \
+    lines merger unicode table sort
 echo "no finding in $seconds s ($work)"

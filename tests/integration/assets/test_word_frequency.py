@@ -286,3 +286,33 @@ def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
         datetime.datetime.fromisoformat(receipt["Finished"]).timestamp() for receipt in receipts
     )
     assert min(record.timestamp for record in told) < last_done
+
+
+def test_very_many_words_are_merged_in_parts(project):
+    project.write("a.txt", A)
+    project.write("b.txt", B)
+    whole = project.run()
+    assert whole.success, failures(whole)
+    ranking = project.ranking
+    assert project.metadata("ranking")["merged"] == "whole, by one container"
+    totals = (project.home / "ranking" / "totals.parquet").read_bytes()
+
+    # As if there were so many words that they need three containers.
+    project.definitions = build_definitions(
+        project.settings.model_copy(update={"merge_part_words": 10})
+    )
+    project.write("c.txt", "One more file.")
+    project.write("a.txt", A + " Or two.")
+    parted = project.run()
+    assert parted.success, failures(parted)
+    assert project.metadata("ranking")["merged"].startswith("in 3 parts")
+    assert not list((project.home / "output").rglob("*-of-*.zst"))
+
+    (project.source / "c.txt").unlink()
+    project.write("a.txt", A)
+    again = project.run()
+    assert again.success, failures(again)
+    assert project.metadata("ranking")["merged"].startswith("in 2 parts")
+    assert project.ranking == ranking
+    assert (project.home / "ranking" / "totals.parquet").read_bytes() == totals
+    assert all(checks(again).values())

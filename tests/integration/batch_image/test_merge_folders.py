@@ -194,7 +194,8 @@ from wordfreq.stopping import Stopped, raise_on_signals
 raise_on_signals()
 print("started", flush=True)
 try:
-    ranking = merge_source(sys.argv[1], MergeOptions(memory=64 << 20))
+    for _ in range(int(sys.argv[2])):
+        ranking = merge_source(sys.argv[1], MergeOptions(memory=64 << 20, output=sys.argv[3]))
 except Stopped as stopped:
     sys.exit(stopped.exit_code)
 peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
@@ -216,12 +217,14 @@ def large_counts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def child(counts: Path, temporary: Path) -> subprocess.Popen[str]:
+def child(counts: Path, folder: Path, *, times: int = 1) -> subprocess.Popen[str]:
+    """A merge; temporary files are in `folder / "temporary"`, results in `folder / "out"`."""
+    (folder / "temporary").mkdir()
     return subprocess.Popen(
-        [sys.executable, "-c", MERGE, str(counts)],
+        [sys.executable, "-c", MERGE, str(counts), str(times), str(folder / "out")],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(folder / "temporary")},
     )
 
 
@@ -235,14 +238,14 @@ def test_three_million_words_are_merged_in_bounded_memory(
     # 64 MiB are less than the least (256 MiB) that a merge works with. In a dictionary these words
     # take 400 MiB.
     assert kibibytes < 256 << 10, f"{kibibytes >> 10} MiB"
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 3.0])
 def test_a_stopped_merge_leaves_nothing_behind(
     large_counts: Path, tmp_path: Path, seconds: float
 ) -> None:
-    process = child(large_counts, tmp_path)
+    process = child(large_counts, tmp_path, times=100)
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     time.sleep(seconds)
@@ -250,4 +253,6 @@ def test_a_stopped_merge_leaves_nothing_behind(
     started = time.monotonic()
     assert process.wait(timeout=10) == 143
     assert time.monotonic() - started < 10
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "temporary").iterdir())
+    stored = {path.name for path in (tmp_path / "out").glob("*")}
+    assert stored <= {"ranking.json", "totals.parquet"}
