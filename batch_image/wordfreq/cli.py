@@ -186,7 +186,7 @@ def _add_migrate(commands: Commands) -> None:
         type=size,
         metavar="SIZE",
         help="words held at a time, more go to the temporary folder "
-        "(default: 256MiB; with more than 2 threads 128MiB for each)",
+        "(default: half of the container's memory; without a limit at most 1GiB a thread)",
     )
 
 
@@ -240,15 +240,15 @@ def _migrate(options: argparse.Namespace) -> int:
     from wordfreq.tasknumber import task_number
 
     number = task_number(options.index, os.environ)
-    from wordfreq import cpus
+    from wordfreq import limits
     from wordfreq.migrate import run_task
 
-    count = cpus.threads(options.threads, os.environ)
+    count = limits.threads(options.threads, os.environ)
     outcome = run_task(
         options.plan,
         number,
         job=JobInfo.of(os.environ),
-        memory=options.memory or max(2, count) * (128 << 20),
+        memory=options.memory or limits.memory(count),
         threads=count,
         progress=say,
     )

@@ -70,9 +70,9 @@ def add_merge(commands: Commands) -> None:
     parser.add_argument(
         "--memory",
         type=size,
-        default=512 << 20,
         metavar="SIZE",
-        help="words held at a time, more go to the temporary folder (default: 512MiB)",
+        help="words held at a time, more go to the temporary folder "
+        "(default: half of the container's memory; without a limit at most 1GiB)",
     )
     parser.add_argument(
         "--parts", type=positive, metavar="N", help="merge in N parts, at most 64; needs --plan"
@@ -84,6 +84,7 @@ def add_merge(commands: Commands) -> None:
 
 
 def _merge(options: argparse.Namespace) -> int:
+    from wordfreq import limits
     from wordfreq.formats import RankingOptions
     from wordfreq.merge import MergeOptions, merge_source
 
@@ -96,7 +97,7 @@ def _merge(options: argparse.Namespace) -> int:
             stop_words=options.stop_words,
         ),
         output=options.output,
-        memory=options.memory,
+        memory=options.memory or limits.memory(1),
         progress=say,
     )
     if options.part:

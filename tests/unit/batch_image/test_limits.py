@@ -1,4 +1,4 @@
-"""How many threads: what the user says, else the container's vCPUs."""
+"""Threads and memory: what the user says, else what the container has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from wordfreq import cpus, engine
+from wordfreq import engine, limits
 from wordfreq.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
 def eight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpus, "_affinity", lambda: 8)
+    monkeypatch.setattr(limits, "_affinity", lambda: 8)
     monkeypatch.setattr(engine, "kernel", lambda: object())
 
 
@@ -30,6 +30,7 @@ def system(root: Path, groups: str, files: dict[str, str]) -> Path:
 
 V2 = "sys/fs/cgroup/"
 V1 = "sys/fs/cgroup/cpu/"
+MEMORY_V1 = "sys/fs/cgroup/memory/"
 
 
 @pytest.mark.parametrize(
@@ -62,11 +63,47 @@ V1 = "sys/fs/cgroup/cpu/"
     ],
 )
 def test_the_quota_of_the_control_group_counts(tmp_path, groups, files, expected) -> None:
-    assert cpus.available({}, system=system(tmp_path, groups, files)) == expected
+    assert limits.available({}, system=system(tmp_path, groups, files)) == expected
 
 
 def test_this_machine_has_some() -> None:
-    assert cpus.available({}) >= 1
+    assert limits.available({}) >= 1
+    assert limits.memory(1) >= limits.LEAST_MEMORY
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("threads", "groups", "files", "expected"),
+    [
+        (1, "", {}, 1024),
+        (8, "", {}, 8 * 1024),
+        (2, "0::/\n", {V2 + "memory.max": "max\n"}, 2 * 1024),
+        (4, "0::/\n", {V2 + "memory.max": str(2048 * MIB)}, 1024),
+        (4, "0::/\n", {V2 + "memory.max": str(512 * MIB)}, 256),
+        (1, "0::/\n", {V2 + "memory.max": str(100 * MIB)}, 256),
+        (1, "0::/j\n", {V2 + "j/memory.max": "max", V2 + "memory.max": str(600 * MIB)}, 300),
+        (1, "3:memory:/j\n", {MEMORY_V1 + "j/memory.limit_in_bytes": str(700 * MIB)}, 350),
+        (1, "3:memory:/j\n", {MEMORY_V1 + "j/memory.limit_in_bytes": str(2**63 - 4096)}, 1024),
+        (1, "0::/\n", {V2 + "memory.max": "what is this"}, 1024),
+    ],
+)
+def test_words_may_have_half_of_the_containers_memory(
+    tmp_path, monkeypatch, threads, groups, files, expected
+) -> None:
+    monkeypatch.setattr(limits, "_physical", lambda: 64 << 30)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    found = limits.memory(threads, system=system(tmp_path, groups, files))
+    assert found == expected * MIB
+
+
+def test_a_small_machine_is_not_used_up(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(limits, "_physical", lambda: 8 << 30)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert limits.memory(4, system=tmp_path) == 2048 * MIB
+    monkeypatch.setattr(limits, "_physical", lambda: 0)
+    assert limits.memory(4, system=tmp_path) == limits.LEAST_MEMORY
 
 
 @pytest.fixture
@@ -93,7 +130,7 @@ def ecs() -> Iterator[tuple[str, dict[str, object]]]:
 
 def test_ecs_tells_the_vcpus_of_a_job(ecs, tmp_path) -> None:
     uri, answer = ecs
-    for limits, expected in (
+    for told, expected in (
         ({"CPU": 3072, "Memory": 2048}, 3),
         ({"CPU": 1024}, 1),
         ({"CPU": 2}, 8),  # what stands there when none were asked for
@@ -101,21 +138,21 @@ def test_ecs_tells_the_vcpus_of_a_job(ecs, tmp_path) -> None:
         ({}, 8),
         (None, 8),
     ):
-        answer["Limits"] = limits
-        assert cpus.available({cpus.METADATA: uri}, system=tmp_path) == expected
-    assert cpus.available({cpus.METADATA: "http://127.0.0.1:1/v4"}, system=tmp_path) == 8
+        answer["Limits"] = told
+        assert limits.available({limits.METADATA: uri}, system=tmp_path) == expected
+    assert limits.available({limits.METADATA: "http://127.0.0.1:1/v4"}, system=tmp_path) == 8
 
 
 def test_what_the_user_says_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpus, "available", lambda _: 5)
-    assert cpus.threads(None, {}) == cpus.threads(None, {cpus.VARIABLE: "auto"}) == 5
-    assert cpus.threads(None, {cpus.VARIABLE: "3"}) == 3
-    assert cpus.threads(2, {cpus.VARIABLE: "3"}) == 2
+    monkeypatch.setattr(limits, "available", lambda _: 5)
+    assert limits.threads(None, {}) == limits.threads(None, {limits.VARIABLE: "auto"}) == 5
+    assert limits.threads(None, {limits.VARIABLE: "3"}) == 3
+    assert limits.threads(2, {limits.VARIABLE: "3"}) == 2
     for wrong in ("0", "-1", "x", "257", "1.5", "²"):
         with pytest.raises(UsageError, match="WORDFREQ_THREADS"):
-            cpus.threads(None, {cpus.VARIABLE: wrong})
+            limits.threads(None, {limits.VARIABLE: wrong})
 
 
 def test_without_the_kernel_one_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "kernel", lambda: None)
-    assert cpus.threads(7, dict(os.environ)) == 1
+    assert limits.threads(7, dict(os.environ)) == 1
