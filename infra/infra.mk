@@ -16,7 +16,8 @@ REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 EPOCH   := $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 SAME     = --build-arg SOURCE_DATE_EPOCH=$(EPOCH) $(if $(findstring podman,$(ENGINE)),--timestamp $(EPOCH))
 # An image is built while deploying unless one is given.
-BUILDS   = $(if $(filter image=%,$(OPTIONS)),,yes)$(if $(filter dagster=true,$(OPTIONS)),$(if $(filter dagster_image=%,$(OPTIONS)),,yes))
+given    = $(filter-out $(1)=asset,$(filter $(1)=%,$(OPTIONS)))
+BUILDS   = $(if $(call given,image),,yes)$(if $(filter dagster=true,$(OPTIONS)),$(if $(call given,dagster_image),,yes))
 READY    = $(INFRA)/bin/python infra/ready.py
 
 # $(call build,<options and context>): with BASE_IMAGE, BUILD_IMAGE, or HOST_BASE=1 for bases of this machine.
@@ -84,15 +85,15 @@ bootstrap: infra-setup ## once an account and region: what cdk itself needs ther
 	@$(READY)
 	@$(CDK) bootstrap
 
-deploy: infra-setup ## deploy to AWS; OPTIONS; writes infra/outputs.json
+deploy: infra-setup ## deploy to AWS; OPTIONS; CDK_ARGS=--require-approval=never without a terminal; writes infra/outputs.json
 	@$(READY) $(if $(BUILDS),--engine '$(ENGINE)')
-	@$(CDK) deploy --all --outputs-file outputs.json $(CONTEXT)
+	@$(CDK) deploy --all --outputs-file outputs.json $(CONTEXT) $(CDK_ARGS)
 	@echo "use it: export WORDFREQ_OUTPUTS=$(CURDIR)/infra/outputs.json"
 
-destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA=1 empties buckets not kept
+destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA=1 empties buckets not kept; CDK_ARGS=--force without a terminal
 	@$(READY)
 	@$(INFRA)/bin/python infra/empty_buckets.py --name $(NAME) $(if $(DELETE_ALL_DATA),--delete-all-data)
-	@$(CDK) destroy --all $(CONTEXT)
+	@$(CDK) destroy --all $(CONTEXT) $(CDK_ARGS)
 
 infra-pins: ## renew the requirements of images and infrastructure
 	@$(BIN)/pip install --quiet uv

@@ -81,6 +81,7 @@ def test_deploy_hands_every_option_on_and_asks_for_an_engine_only_to_build():
         assert f"-c '{option}'" in said
     assert "deploy --all --outputs-file outputs.json" in said
     assert "infra/ready.py --engine" in said
+    assert "--engine" in make("--dry-run", "deploy", "OPTIONS=image=asset").stdout
     given = "image=a dagster=true dagster_image=b"
     assert "--engine" not in make("--dry-run", "deploy", f"OPTIONS={given}").stdout
 
