@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from wordfreq.errors import DataError, InputError
-from wordfreq.formats import MERGES, ItemReceipt, PlanHead, Ranking, Receipt, receipt_name
+from wordfreq.formats import MERGES, ItemReceipt, PlanHead, Ranking, Receipt
 from wordfreq.group_sums import Ticker, add_groups, counted_items, tidy
 from wordfreq.lines import Share
 from wordfreq.merge import MergeOptions, rank
@@ -133,11 +133,11 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
 
 
 def remove_parts(plan_uri: str, parts: int) -> None:
-    """Delete the parts and their receipts, which nobody needs once there is a ranking."""
+    """Delete the parts, which nobody needs once there is a ranking.
+
+    Their receipts stay: without its part, a receipt is taken for none.
+    """
     head = load_head(plan_uri)
-    # The receipts first: one without its part would be a promise that nobody keeps.
-    names = [receipt_name(stage_of(parts), part) for part in range(parts)]
-    open_store(head.folder).delete(names)
     open_store(head.destination.uri).delete([_key(head, part, parts) for part in range(parts)])
 
 

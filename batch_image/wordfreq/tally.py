@@ -28,7 +28,8 @@ _ITEM_BYTES: Final = 110
 _SMALLEST: Final = 4 << 20  # bytes; less memory than this would only mean very many runs
 _MOST_RUNS: Final = 64  # read at once; more are first merged into fewer
 _LEAST_RUNS: Final = 8
-_PARTIAL_BYTES: Final = 4 << 20  # what reading an adopted partial takes; a run of ours takes less
+# What reading an adopted partial takes, and without the kernel any run; else it is far less.
+_PARTIAL_BYTES: Final = 4 << 20
 # Memory that sorting by count takes for a byte of lines, the shortest lines being the worst.
 _SORTING_NATIVE: Final = 9
 _SORTING: Final = 48
@@ -206,7 +207,7 @@ class Tally:
     def _fewer(self, runs: Sequence[Run], *, by_count: bool = False) -> list[Run]:
         """Merge some of them if they are too many to be read at once."""
         runs, most = list(runs), _MOST_RUNS
-        if not (by_count or self._measured):
+        if engine.kernel() is None or not (by_count or self._measured):
             most = min(max(self._memory // _PARTIAL_BYTES, _LEAST_RUNS), most)
         while len(runs) > most:
             first, runs = runs[:most], runs[most:]
