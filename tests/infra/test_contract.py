@@ -13,7 +13,7 @@ from wordfreq_dagster.settings import Settings, load_settings
 CHOICES = {
     "csv_extra_columns", "csv_max_rejects", "csv_pack", "csv_new_uploads",
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
-    "pack", "timeout_seconds", "sensor_seconds", "failure_slack_webhook", "ui_url", "code_url",
+    "pack", "merge_part_words", "timeout_seconds", "sensor_seconds", "failure_slack_webhook", "ui_url", "code_url",
     "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
 }  # fmt: skip
 #: Settings of this machine, of no use where stages run on AWS.
@@ -101,10 +101,10 @@ def test_dagsters_containers_get_the_same_settings(deployment):
 def test_each_stage_is_a_command_of_the_container():
     from pathlib import Path
 
-    cli = (Path(__file__).parents[2] / "batch_image" / "wordfreq" / "cli.py").read_text()
-    more = (Path(__file__).parents[2] / "batch_image" / "wordfreq" / "cli_ingest.py").read_text()
+    package = Path(__file__).parents[2] / "batch_image" / "wordfreq"
+    commands = "".join(path.read_text() for path in package.glob("cli*.py"))
     for stage in STAGES:
-        assert f'"{stage.name}"' in cli + more
+        assert f'"{stage.name}"' in commands
 
 
 def test_the_definitions_repeat_for_the_reasons_the_client_repeats_for(full):
