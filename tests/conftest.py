@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
 import pytest
+from wordfreq import engine
 
 from wordfreq_dagster.local_aws import LocalAws, LocalAwsError, executable, local_aws
 
@@ -78,6 +80,26 @@ def _answers(url: str) -> bool:
         return True  # it speaks HTTP: refusing us is its right
     except OSError:
         return False
+
+
+@pytest.fixture(scope="session")
+def kernel() -> ModuleType:
+    """The C extension. Without a compiler its tests are left out; in CI it has to be there."""
+    found = engine.extension()
+    if found is None:
+        if os.environ.get("CI") == "true" and shutil.which("cc"):
+            pytest.fail("there is a C compiler, but wordfreq._kernel wasn't built")
+        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
+    return found
+
+
+@pytest.fixture(params=["icu", "kernel"])
+def either_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With the kernel, and without it; the value is the engine's name."""
+    if request.param == "kernel":
+        request.getfixturevalue("kernel")
+    monkeypatch.setenv(engine.VARIABLE, request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

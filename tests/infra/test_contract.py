@@ -13,7 +13,8 @@ from wordfreq_dagster.settings import Settings, load_settings
 CHOICES = {
     "csv_extra_columns", "csv_max_rejects", "csv_pack", "csv_new_uploads",
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
-    "pack", "merge_part_words", "timeout_seconds", "sensor_seconds", "failure_slack_webhook", "ui_url", "code_url",
+    "pack", "merge_part_words", "timeout_seconds", "sensor_seconds",
+    "failure_slack_webhook", "ui_url", "code_url",
     "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
 }  # fmt: skip
 #: Settings of this machine, of no use where stages run on AWS.

@@ -86,6 +86,7 @@ def test_a_damaged_archive_fails_alone(wordfreq, folder, receipts, monkeypatch, 
     assert sorted(results(wordfreq.folder / "out")) == ["a.txt", "z.txt"]
 
 
+@pytest.mark.usefixtures("kernel")  # without it one thread counts
 @pytest.mark.parametrize("kind", ["large.gz", "small"])
 def test_a_signal_ends_all_threads(wordfreq, folder, kind) -> None:
     if kind == "small":

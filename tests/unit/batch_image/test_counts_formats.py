@@ -9,7 +9,6 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wordfreq import engine
 from wordfreq.counts import load_counts, load_partial, read_counts, write_counts, write_partial
 from wordfreq.errors import DataError
 from wordfreq.tally import Tally
@@ -24,14 +23,6 @@ COUNTS = st.dictionaries(WORDS, st.integers(1, 10**18 - 1), max_size=30)
 
 def cut(data: bytes, size: int) -> list[bytes]:
     return [data[i : i + size] for i in range(0, len(data), size)]
-
-
-@pytest.fixture(params=["icu", "kernel"])
-def either_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the kernel, and without it."""
-    if request.param == "kernel" and engine.extension() is None:
-        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
-    monkeypatch.setenv("WORDFREQ_ENGINE", request.param)
 
 
 def loaded(chunks: list[bytes], *, name: str, partial: bool = False) -> list[tuple[str, int]]:

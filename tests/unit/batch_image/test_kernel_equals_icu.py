@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +18,7 @@ from wordfreq.words import PIECE_LIMIT, PIECE_MARGIN, WordCounter
 WORD_BREAK_TEST = Path("/usr/share/unicode/auxiliary/WordBreakTest.txt")  # Debian: unicode-data
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _needs_the_kernel() -> None:
-    if engine.extension() is None:
-        if os.environ.get("CI") == "true" and shutil.which("cc"):
-            pytest.fail("there is a C compiler, but wordfreq._kernel wasn't built")
-        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
+pytestmark = pytest.mark.usefixtures("kernel")
 
 
 @contextmanager

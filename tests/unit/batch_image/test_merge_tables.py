@@ -9,7 +9,6 @@ from zlib import crc32
 
 import pytest
 import zstandard
-from wordfreq import engine
 from wordfreq import tally as tally_module
 from wordfreq.counts import load_partial, write_partial
 from wordfreq.errors import DataError, UsageError
@@ -54,14 +53,6 @@ def summary(items: list[tuple[str, int]]) -> Counter[str]:
 
 def in_order(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-@pytest.fixture(params=["icu", "kernel"])
-def either_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the kernel, and without it."""
-    if request.param == "kernel" and engine.extension() is None:
-        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
-    monkeypatch.setenv("WORDFREQ_ENGINE", request.param)
 
 
 @pytest.fixture

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from wordfreq import engine
 from wordfreq.tally import Tally
 
 
-@pytest.mark.parametrize("name", ["kernel", "icu"])
 @pytest.mark.parametrize("sizes", [(), (0,), (10, 10), (90_000, 10, 80_000), (10, 0, 120_000)])
-def test_absorbed_sums_are_all_there(name, sizes, monkeypatch, tmp_path) -> None:
-    if name == "kernel" and engine.extension() is None:
-        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
-    monkeypatch.setenv(engine.VARIABLE, name)
+def test_absorbed_sums_are_all_there(either_engine, sizes, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     expected: Counter[str] = Counter()
     with Tally(memory=1) as whole:

@@ -38,7 +38,7 @@ def watched(command, *, seconds=30, memory=4 << 30, output="/dev/null"):
     return json.loads(subprocess.run(watch, capture_output=True, check=True).stdout)
 
 
-def test_measures_compares_reports_and_resumes(tmp_path):
+def test_measures_compares_reports_and_resumes(kernel, tmp_path):
     done = bench(tmp_path, "--only", "^(count|icu|small|merge|plan)/")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout
