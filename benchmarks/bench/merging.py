@@ -130,7 +130,7 @@ def _many_words(shop: Workshop) -> Path:
     number = shop.corpora.sizes.merge_words
     connection.execute(f"""
         CREATE TABLE words AS
-        SELECT substr(md5(id::VARCHAR), 1, 12) AS word, 1 + id % 7 AS count,
+        SELECT substr(md5(id::VARCHAR), 1, 14) AS word, 1 + id % 7 AS count,
                (hash(id + copy * 1000000007) % {_FILES})::INTEGER AS file
         FROM range({number}) AS ids(id), range(2) AS copies(copy) WHERE copy = 0 OR id % 2 = 0
     """)
