@@ -114,7 +114,7 @@ def test_a_user_plans_counts_all_and_reads_the_ranking(site):
 
     site.until(lambda: site.ui.latest("ranking"))
     site.open("/assets/ranking", "most used word", "percent", "saw")
-    assert site.page.get_by_text("█").first.is_visible()
+    site.page.get_by_text("█").first.wait_for()  # the chart
     site.page.set_viewport_size({"width": 1600, "height": 1500})
     site.keep("ranking")
     site.page.get_by_role("button", name="Plots").first.click()

@@ -150,7 +150,8 @@ def open_scratch(uri: str, s3: S3Client | None = None) -> Scratch:
         if s3 is None:
             import boto3
 
-            s3 = boto3.client("s3")
+            # Not boto3's default session, which keeps the credentials that its first user had.
+            s3 = boto3.Session().client("s3")
         return S3Scratch(s3, parts.netloc, parts.path)
     if parts.scheme == "file":
         return LocalScratch(Path(unquote(parts.path)))
