@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from wordfreq.formats import Plan
 
+from wordfreq_dagster.assets.latest import latest_metadata
 from wordfreq_dagster.assets.partitions import unusable_partition_key
 from wordfreq_dagster.assets.plan import plan
 from wordfreq_dagster.assets.ranking import ranking
@@ -111,7 +112,5 @@ def _latest_plan(
 
     So these checks need no listing of their own, which for a large source takes minutes.
     """
-    event = context.instance.get_latest_materialization_event(asset.key)
-    made = event.asset_materialization if event else None
-    uri = made.metadata.get("plan") if made else None
-    return locations.read_plan(str(uri.value)) if uri else None
+    uri = latest_metadata(context.instance, asset.key).get("plan")
+    return locations.read_plan(str(uri)) if uri else None

@@ -9,6 +9,7 @@ from wordfreq.formats import ItemReceipt, Plan, RowFigures
 from wordfreq_dagster.assets.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.assets.file_events import FileEvents, raise_for_failed
 from wordfreq_dagster.assets.file_report import FileReport, report_files
+from wordfreq_dagster.assets.latest import latest_metadata
 from wordfreq_dagster.assets.partitions import (
     PartitionChanges,
     chosen_keys,
@@ -113,10 +114,7 @@ def csv_rows(
 
 def loaded_listing(instance: dg.DagsterInstance) -> str:
     """The fingerprint of the uploads that the latest whole run has loaded; `''` if none has."""
-    latest = instance.get_latest_materialization_event(csv_rows.key)
-    made = latest.asset_materialization if latest else None
-    found = made.metadata.get(LISTING) if made else None
-    return str(found.value) if found else ""
+    return str(latest_metadata(instance, csv_rows.key).get(LISTING, ""))
 
 
 def _plan_pending(

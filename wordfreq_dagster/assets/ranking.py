@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 from wordfreq.formats import Plan, Ranking
 
+from wordfreq_dagster.assets.latest import latest_metadata
 from wordfreq_dagster.assets.run_plans import plan_of_run
 from wordfreq_dagster.assets.source_files import GROUP, OWNERS
 from wordfreq_dagster.assets.word_counts import word_counts
@@ -128,10 +129,7 @@ def ranked_listing(instance: dg.DagsterInstance) -> str:
 
     `''` where there is no ranking, or where it leaves out files that weren't counted.
     """
-    latest = instance.get_latest_materialization_event(ranking.key)
-    made = latest.asset_materialization if latest else None
-    found = made.metadata.get(LISTING) if made else None
-    return str(found.value) if found else ""
+    return str(latest_metadata(instance, ranking.key).get(LISTING, ""))
 
 
 def _plan_of_counted(context: dg.AssetExecutionContext, locations: Locations) -> Plan:

@@ -3,19 +3,9 @@
  *
  * Without libFuzzer, -DSTANDALONE makes a program with random inputs of its own:
  * `fuzz_lines SECONDS`. See run.sh. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "../merger.h"
 
-#define CHECK(condition)                                                                          \
-    do {                                                                                          \
-        if (!(condition)) {                                                                       \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                       \
-            abort();                                                                              \
-        }                                                                                         \
-    } while (0)
+#include "fuzz.h"
 
 enum { MOST_INPUTS = 4, LARGE = 1 << 30 };
 
@@ -179,18 +169,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 }
 
 #ifdef STANDALONE
-#include <time.h>
-
-static uint64_t state = 88172645463325252u;
-
-static uint64_t random_number(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
 int main(int count, char **arguments)
 {
     static const char *const parts[] = {
