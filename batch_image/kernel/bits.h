@@ -1,11 +1,18 @@
-/* Bits of masks, and a hint to the processor. */
+/* Bits of masks, and hints to the compiler and the processor. */
 #ifndef WORDFREQ_BITS_H
 #define WORDFREQ_BITS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-static inline unsigned lowest_bit(uint64_t bits)
+/* For functions of which each caller needs one of its own: for constants, or for a processor. */
+#ifdef __GNUC__
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+INLINE unsigned lowest_bit(uint64_t bits)
 {
 #ifdef __GNUC__
     return (unsigned)__builtin_ctzll(bits);
@@ -17,7 +24,7 @@ static inline unsigned lowest_bit(uint64_t bits)
 #endif
 }
 
-static inline unsigned highest_bit(uint64_t bits)
+INLINE unsigned highest_bit(uint64_t bits)
 {
 #ifdef __GNUC__
     return 63 - (unsigned)__builtin_clzll(bits);
@@ -29,14 +36,14 @@ static inline unsigned highest_bit(uint64_t bits)
 #endif
 }
 
-static inline unsigned count_bits(uint64_t bits)
+INLINE unsigned count_bits(uint64_t bits)
 {
     const uint64_t pairs = bits - (bits >> 1 & 0x5555555555555555u);
     const uint64_t fours = (pairs & 0x3333333333333333u) + (pairs >> 2 & 0x3333333333333333u);
     return (unsigned)(((fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56);
 }
 
-static inline void prefetch(const void *address)
+INLINE void prefetch(const void *address)
 {
 #ifdef __GNUC__
     __builtin_prefetch(address, 1);
@@ -46,7 +53,7 @@ static inline void prefetch(const void *address)
 }
 
 /* Bits 0 to count - 1; count <= 64. */
-static inline uint64_t low_bits(size_t count)
+INLINE uint64_t low_bits(size_t count)
 {
     return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
 }

@@ -1,7 +1,7 @@
 /* The Python module wordfreq._kernel. For wordfreq.engine, wordfreq.tally and wordfreq.words. */
 #include "module.h"
 
-#include "classify.h"
+#include "machine.h"
 #include "unicode.h"
 
 bool random_key(uint64_t key[2])
@@ -52,18 +52,33 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
     return (PyTypeObject *)type;
 }
 
+/* MACHINES: the names of what the processor can be treated as, the best first. */
+static bool add_machines(PyObject *module)
+{
+    PyObject *const names = PyList_New(0);
+    bool done = names != NULL;
+    for (const struct machine *const *machine = machines(); done && *machine; machine++) {
+        PyObject *const name = PyUnicode_FromString((*machine)->name);
+        done = name && PyList_Append(names, name) == 0;
+        Py_XDECREF(name);
+    }
+    PyObject *const tuple = done ? PyList_AsTuple(names) : NULL;
+    done = tuple && PyModule_AddObjectRef(module, "MACHINES", tuple) == 0;
+    Py_XDECREF(names);
+    Py_XDECREF(tuple);
+    return done;
+}
+
 static int module_exec(PyObject *module)
 {
     struct module_state *const state = PyModule_GetState(module);
-    const char *const vectors = best_classifier() == portable_classifier() ? "portable" : "avx2";
     if (!(state->table_type = add_type(module, &table_spec)) ||
         !(state->cursor_type = add_type(module, &cursor_spec)) ||
         !(state->scanner_type = add_type(module, &scanner_spec)) ||
         !(state->merger_type = add_type(module, &merger_spec)) ||
-        PyModule_AddStringConstant(module, "UNICODE_TABLES", UNICODE_VERSION) < 0 ||
-        PyModule_AddStringConstant(module, "VECTORS", vectors) < 0)
+        PyModule_AddStringConstant(module, "UNICODE_TABLES", UNICODE_VERSION) < 0)
         return -1;
-    return 0;
+    return add_machines(module) ? 0 : -1;
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)

@@ -20,8 +20,7 @@ struct table_object {
 struct cursor_object {
     PyObject_HEAD
     struct table_object *owner;
-    struct entry *entries;
-    size_t next, count;
+    struct cursor cursor;
     uint64_t changes; /* of the table when it was sorted */
 };
 

@@ -5,8 +5,6 @@
 
 #include "bits.h"
 
-enum { AHEAD = 16 }; /* words between fetching a slot and using it */
-
 /* ---- buffers ---- */
 
 static bool append(struct buffer *buffer, const uint8_t *bytes, size_t length)
@@ -36,48 +34,34 @@ static void drop_front(struct buffer *buffer, size_t length)
 
 bool add_waiting(struct scanner *scanner)
 {
-    struct table *const words = scanner->words;
-    const size_t count8 = scanner->waiting8, count16 = scanner->waiting16;
-    if (!table_reserve(words, count8, count16))
-        return false;
-    for (size_t i = 0; i < count8; i++)
-        scanner->hashes8[i] = table_hash8(words, scanner->words8[i]);
-    for (size_t i = 0; i < count16; i++)
-        scanner->hashes16[i] =
-            table_hash16(words, scanner->words16[i][0], scanner->words16[i][1]);
-    for (size_t i = 0; i < count8; i++) {
-        prefetch(&words->slots8[(size_t)scanner->hashes8[i + AHEAD] & words->mask8]);
-        table_add8(words, scanner->hashes8[i], scanner->words8[i]);
+    struct waiting *const waiting = &scanner->waiting;
+    const uint64_t *const keys[KINDS] = {waiting->keys8, waiting->keys16, waiting->keys32};
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        if (!table_add_keys(scanner->words, kind, keys[kind], waiting->count[kind]))
+            return false;
+        waiting->count[kind] = 0;
     }
-    for (size_t i = 0; i < count16; i++) {
-        prefetch(&words->slots16[(size_t)scanner->hashes16[i + AHEAD] & words->mask16]);
-        table_add16(words, scanner->hashes16[i], scanner->words16[i][0], scanner->words16[i][1]);
-    }
-    words->total += count8 + count16;
-    words->changes++;
-    scanner->waiting8 = scanner->waiting16 = 0;
     return true;
 }
 
-/* The first `length` bytes, 1 to 8, of 8 that can be read. */
-static uint64_t load_word(const uint8_t *bytes, size_t length)
+/* Has a word without zero bytes added; 32 bytes can be read from its start. */
+static bool add_word(struct scanner *scanner, const uint8_t *word, size_t length)
 {
-    return load64(bytes) & (~(uint64_t)0 >> (64 - 8 * length));
-}
-
-bool add_word(struct scanner *scanner, const uint8_t *word, size_t length)
-{
-    if (length > 16)
+    struct waiting *const waiting = &scanner->waiting;
+    if (length > KEY_BYTES)
         return table_add(scanner->words, word, length, 1);
-    if (scanner->waiting8 == MOST_WAITING || scanner->waiting16 == MOST_WAITING)
+    if (waiting->count[0] >= BLOCK_WORDS || waiting->count[1] >= BLOCK_WORDS16 ||
+        waiting->count[2] >= BLOCK_WORDS32)
         if (!add_waiting(scanner))
             return false;
     if (length <= 8) {
-        scanner->words8[scanner->waiting8++] = load_word(word, length);
-    } else {
-        uint64_t *const key = scanner->words16[scanner->waiting16++];
+        waiting->keys8[waiting->count[0]++] = first_bytes(load64(word), length);
+    } else if (length <= 16) {
+        uint64_t *const key = waiting->keys16 + 2 * waiting->count[1]++;
         key[0] = load64(word);
-        key[1] = load_word(word + 8, length - 8);
+        key[1] = first_bytes(load64(word + 8), length - 8);
+    } else {
+        large_key(waiting->keys32 + 4 * waiting->count[2]++, word, length);
     }
     return true;
 }

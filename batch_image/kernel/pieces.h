@@ -5,10 +5,7 @@
 
 #include "scanner.h"
 
-/* Has a word without zero bytes added; 16 bytes can be read from its start. */
-bool add_word(struct scanner *scanner, const uint8_t *word, size_t length);
-
-/* Adds the words that wait. Their slots are fetched ahead, all at the same time. */
+/* Adds the words that wait. */
 bool add_waiting(struct scanner *scanner);
 
 /* Counts the words of a piece of at most PIECE_LIMIT code points. */

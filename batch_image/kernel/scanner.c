@@ -26,7 +26,7 @@ struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct i
     if (scanner) {
         scanner->words = words;
         scanner->icu = icu;
-        scanner->classify = best_classifier();
+        scanner->machine = machines()[0];
     }
     return scanner;
 }
@@ -36,7 +36,6 @@ void scanner_free(struct scanner *scanner)
     table_free(&scanner->pieces);
     if (scanner->icu)
         icu_free(scanner->icu);
-    free(scanner->resolved);
     free(scanner->foreign.bytes);
     free(scanner->long_piece.bytes);
     free(scanner);
@@ -44,11 +43,11 @@ void scanner_free(struct scanner *scanner)
 
 bool scanner_reset(struct scanner *scanner)
 {
-    free(scanner->resolved);
-    scanner->resolved = NULL;
+    scanner->resolving = false;
     scanner->foreign.length = scanner->long_piece.length = 0;
     scanner->in_long_piece = scanner->in_foreign = false;
-    scanner->filled = scanner->waiting8 = scanner->waiting16 = 0;
+    scanner->filled = 0;
+    memset(scanner->waiting.count, 0, sizeof scanner->waiting.count);
     scanner->invalid = 0;
     return !table_distinct(&scanner->pieces) || table_clear(&scanner->pieces);
 }
@@ -119,10 +118,16 @@ static void clear_words(struct scanner *scanner, size_t start, size_t end)
     }
 }
 
-/* Marks the characters of ASCII words (UAX #29: WB5 to WB13). Returns whether there are others. */
-static bool mark_words(struct scanner *scanner, size_t first, size_t last)
+/* What is somewhere in a block. */
+struct contents {
+    uint64_t high, joiners;
+};
+
+/* Marks the characters of ASCII words (UAX #29: WB5 to WB13). */
+static struct contents mark_words(struct scanner *scanner, size_t first, size_t last)
 {
-    uint64_t letter_before = 0, digit_before = 0, high = 0;
+    uint64_t letter_before = 0, digit_before = 0;
+    struct contents contents = {0};
     for (size_t i = first; i <= last; i++) {
         const struct masks *const these = &scanner->masks[i];
         const uint64_t letters = these->letters, digits = these->digits;
@@ -135,9 +140,10 @@ static bool mark_words(struct scanner *scanner, size_t first, size_t last)
                                ((these->mid_both | these->mid_number) & between_digits);
         letter_before = letters >> 63;
         digit_before = digits >> 63;
-        high |= these->high;
+        contents.high |= these->high;
+        contents.joiners |= these->joiners;
     }
-    return high != 0;
+    return contents;
 }
 
 /* Counts the pieces with bytes that aren't ASCII, and unmarks their ASCII words. */
@@ -180,57 +186,27 @@ static void drop_bare_joiners(struct scanner *scanner, size_t first, size_t last
     }
 }
 
-/* Lists where words start and end. Returns how many words there are. */
-static size_t find_edges(struct scanner *scanner, size_t first, size_t last)
+static bool count_words(struct scanner *scanner, size_t first, size_t last)
 {
-    uint64_t before = 0;
-    size_t count = 0;
-    for (size_t i = first; i <= last; i++) {
-        const uint64_t in_words = scanner->in_words[i];
-        uint64_t edges = in_words ^ (in_words << 1 | before);
-        uint16_t *next = scanner->edges + count;
-        before = in_words >> 63;
-        count += count_bits(edges);
-        while (edges) { /* always 8, as a branch that isn't foreseen costs more than idle steps */
-            for (unsigned j = 0; j < 8; j++) {
-                next[j] = (uint16_t)(i * 64 + (edges ? lowest_bit(edges) : 0));
-                edges &= edges - 1;
-            }
-            next += 8;
-        }
-    }
-    if (before)
-        scanner->edges[count++] = (uint16_t)((last + 1) * 64);
-    return count / 2;
-}
-
-static bool count_words(struct scanner *scanner, size_t count)
-{
+    const struct machine *const machine = scanner->machine;
     const uint16_t *const edges = scanner->edges;
-    size_t shorts = scanner->waiting8, others = 0;
-
-    if (shorts + count > MOST_WAITING) {
-        if (!add_waiting(scanner))
-            return false;
-        shorts = 0;
-    }
-    for (size_t i = 0; i < count; i++) { /* without branches */
-        const size_t start = edges[2 * i], length = (size_t)(edges[2 * i + 1] - start);
-        const uint64_t unused = (64 - 8 * length) & 63; /* bits; without meaning above 8 bytes */
-        const size_t is_short = length <= 8;
-        scanner->words8[shorts] = load64(scanner->lower + start) & (~(uint64_t)0 >> unused);
-        scanner->other_words[others] = (uint16_t)(2 * i);
-        shorts += is_short;
-        others += !is_short;
-    }
-    scanner->waiting8 = shorts;
-    for (size_t i = 0; i < others; i++) {
-        const size_t start = edges[scanner->other_words[i]];
-        const size_t length = edges[scanner->other_words[i] + 1] - start;
-        if (!add_word(scanner, scanner->lower + start, length))
+    const size_t words = machine->list_runs(scanner->in_words, first, last, scanner->edges);
+    const size_t long_words = machine->take_keys(scanner->lower, edges, words, &scanner->waiting,
+                                                 scanner->long_words);
+    for (size_t i = 0; i < long_words; i++) {
+        const uint16_t *const word = edges + 2 * scanner->long_words[i];
+        if (!table_add(scanner->words, scanner->lower + word[0], (size_t)(word[1] - word[0]), 1))
             return false;
     }
     return true;
+}
+
+static void clear_masks(struct masks *masks, uint64_t outside)
+{
+    masks->letters &= ~outside;
+    masks->digits &= ~outside;
+    masks->joiners &= ~outside;
+    masks->high &= ~outside;
 }
 
 /* Counts the whole pieces of [start, end). */
@@ -239,48 +215,52 @@ static bool count_pieces(struct scanner *scanner, size_t start, size_t end)
     const size_t first = start / 64, last = (end - 1) / 64;
     if (may_hold_long_piece(scanner, start, end))
         return count_pieces_singly(scanner, start, end);
-    for (size_t i = first; i <= last; i++) {
-        uint64_t outside = i == first ? low_bits(start % 64) : 0;
-        if (end < i * 64 + 64)
-            outside |= ~low_bits(end - i * 64);
-        if (!outside)
-            continue;
-        scanner->masks[i].letters &= ~outside;
-        scanner->masks[i].digits &= ~outside;
-        scanner->masks[i].joiners &= ~outside;
-        scanner->masks[i].high &= ~outside;
-    }
-    if (mark_words(scanner, first, last) && !count_high_pieces(scanner, first, last, end))
+    clear_masks(&scanner->masks[first], low_bits(start % 64));
+    clear_masks(&scanner->masks[last], ~low_bits(end - last * 64));
+    const struct contents contents = mark_words(scanner, first, last);
+    if (contents.high && !count_high_pieces(scanner, first, last, end))
         return false;
-    drop_bare_joiners(scanner, first, last, end);
-    return count_words(scanner, find_edges(scanner, first, last));
+    if (contents.joiners)
+        drop_bare_joiners(scanner, first, last, end);
+    return count_words(scanner, first, last);
 }
 
-/* Counts what is complete in the block: all of it if the stream ends. */
-static bool count_block(struct scanner *scanner, bool ends)
+/* Counts what is complete in a text of a block's size, or smaller at the end of the stream (`ends`):
+ * then all of it. *used says how many bytes that is. The text is readable up to a multiple of 64. */
+static bool count_block(struct scanner *scanner, const uint8_t *text, size_t length, bool ends,
+                        size_t *used)
 {
-    const size_t filled = scanner->filled, blocks = (filled + 63) / 64;
+    const size_t blocks = (length + 63) / 64;
     size_t start = 0;
 
-    memset(scanner->block + filled, ' ', blocks * 64 - filled);
-    scanner->classify(scanner->block, blocks, scanner->lower, scanner->masks);
+    scanner->machine->classify(text, blocks, scanner->lower, scanner->masks);
     scanner->masks[blocks] = (struct masks){0};
-    scanner->filled = 0;
-    const size_t end = ends ? filled : behind_last_blank(scanner, filled);
-    if (scanner->in_long_piece || (!end && filled == BLOCK_BYTES)) {
-        start = first_blank(scanner, 0, filled);
+    const size_t end = ends ? length : behind_last_blank(scanner, length);
+    *used = end;
+    if (scanner->in_long_piece || (!end && !ends)) {
+        start = first_blank(scanner, 0, length);
         if (!extend_long_piece(scanner, scanner->lower, start))
             return false;
-        if (start == filled && !ends)
+        if (start == length && !ends) {
+            *used = length;
             return add_waiting(scanner);
+        }
         if (!end_long_piece(scanner))
             return false;
     }
-    if (start < end && !count_pieces(scanner, start, end))
+    return (start >= end || count_pieces(scanner, start, end)) && add_waiting(scanner);
+}
+
+/* Counts the bytes that wait. */
+static bool count_filled(struct scanner *scanner, bool ends)
+{
+    size_t used;
+    memset(scanner->block + scanner->filled, ' ', BLOCK_SLACK);
+    if (!count_block(scanner, scanner->block, scanner->filled, ends, &used))
         return false;
-    scanner->filled = filled - end;
-    memmove(scanner->block, scanner->block + end, scanner->filled);
-    return add_waiting(scanner);
+    scanner->filled -= used;
+    memmove(scanner->block, scanner->block + used, scanner->filled);
+    return true;
 }
 
 /* ---- the stream ---- */
@@ -295,28 +275,20 @@ static bool has_many_pieces(const struct scanner *scanner)
 static enum scan_result resolve_pieces(struct scanner *scanner)
 {
     struct table *const pieces = &scanner->pieces;
-    if (!scanner->resolved) {
-        scanner->resolved_count = 0;
-        scanner->resolved_size = table_distinct(pieces);
-        scanner->resolved = table_entries(pieces);
-        if (!scanner->resolved)
-            return SCAN_NO_MEMORY;
-    }
-    for (; scanner->resolved_count < scanner->resolved_size; scanner->resolved_count++) {
-        uint8_t buffer[16];
-        size_t length;
-        uint64_t times;
+    struct word piece;
+    if (!scanner->resolving && cursor_start(&scanner->unresolved, pieces, ANY_ORDER))
+        scanner->resolving = true;
+    for (;;) {
         if (table_is_full(scanner->words))
             return SCAN_FULL;
-        const uint64_t reference = scanner->resolved[scanner->resolved_count].reference;
-        const uint8_t *const piece = table_word(pieces, reference, buffer, &length, &times);
-        const enum icu_result result = icu_count(scanner->icu, piece, length, times,
-                                                 scanner->words, &scanner->invalid);
+        if (!cursor_next(&scanner->unresolved, &piece))
+            break;
+        const enum icu_result result = icu_count(scanner->icu, piece.bytes, piece.length,
+                                                 piece.count, scanner->words, &scanner->invalid);
         if (result != ICU_DONE)
             return result == ICU_FAILED ? SCAN_ICU_FAILED : SCAN_NO_MEMORY;
     }
-    free(scanner->resolved);
-    scanner->resolved = NULL;
+    scanner->resolving = false;
     return table_clear(pieces) ? SCAN_DONE : SCAN_NO_MEMORY;
 }
 
@@ -326,8 +298,8 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
     *used = 0;
     while (*used < length) {
         const size_t room = BLOCK_BYTES - scanner->filled, left = length - *used;
-        const size_t taken = left < room ? left : room;
-        if (scanner->icu && (scanner->resolved || has_many_pieces(scanner))) {
+        size_t taken = left < room ? left : room;
+        if (scanner->icu && (scanner->resolving || has_many_pieces(scanner))) {
             const enum scan_result result = resolve_pieces(scanner);
             if (result != SCAN_DONE)
                 return result;
@@ -335,10 +307,16 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
         if (has_many_pieces(scanner) || scanner->foreign.length > MOST_FOREIGN_BYTES ||
             table_is_full(scanner->words))
             return SCAN_FULL;
+        if (taken == BLOCK_BYTES) { /* nothing waits and nothing needs to be copied */
+            if (!count_block(scanner, bytes + *used, BLOCK_BYTES, false, &taken))
+                return SCAN_NO_MEMORY;
+            *used += taken;
+            continue;
+        }
         memcpy(scanner->block + scanner->filled, bytes + *used, taken);
         scanner->filled += taken;
         *used += taken;
-        if (scanner->filled == BLOCK_BYTES && !count_block(scanner, false))
+        if (scanner->filled == BLOCK_BYTES && !count_filled(scanner, false))
             return SCAN_NO_MEMORY;
     }
     return SCAN_DONE;
@@ -346,12 +324,12 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
 
 enum scan_result scanner_finish(struct scanner *scanner)
 {
-    if (scanner->resolved) { /* the pieces mustn't change before that is done */
+    if (scanner->resolving) { /* the pieces mustn't change before that is done */
         const enum scan_result result = resolve_pieces(scanner);
         if (result != SCAN_DONE)
             return result;
     }
-    if (!count_block(scanner, true))
+    if (!count_filled(scanner, true))
         return SCAN_NO_MEMORY;
     return scanner->icu ? resolve_pieces(scanner) : SCAN_DONE;
 }

@@ -2,19 +2,10 @@
 #ifndef WORDFREQ_SCANNER_H
 #define WORDFREQ_SCANNER_H
 
-#include "classify.h"
 #include "icu.h"
+#include "machine.h"
 #include "table.h"
 #include "unicode.h"
-
-/* Bytes taken at a time. */
-#define BLOCK_BYTES 8192
-#define BLOCK_MASKS (BLOCK_BYTES / 64)
-/* Words are read 8 bytes at a time. */
-#define BLOCK_SLACK 64
-/* Words of one character, separators of one. */
-#define BLOCK_WORDS (BLOCK_BYTES / 2 + 1)
-#define MOST_WAITING BLOCK_WORDS
 
 /* A growing string of bytes. */
 struct buffer {
@@ -24,15 +15,14 @@ struct buffer {
 
 struct scanner {
     struct table *words;
-    classifier *classify;
+    const struct machine *machine;
     bool unicode; /* whether text that isn't ASCII is handled here */
 
     /* What ICU has to do: pieces of at most PIECE_LIMIT code points, each different one once; */
     struct table pieces;
     struct icu *icu;           /* to do it here; NULL: the caller takes them away */
-    struct entry *resolved;    /* the pieces while that is under way, */
-    size_t resolved_count;     /* how many are done, */
-    size_t resolved_size;      /* and of how many */
+    bool resolving;            /* while that is under way: */
+    struct cursor unresolved;  /* the pieces that are left, */
     /* and long pieces from the window on that needs it, a line each. The last may be unfinished. */
     struct buffer foreign;
 
@@ -48,13 +38,9 @@ struct scanner {
     uint8_t lower[BLOCK_BYTES + BLOCK_SLACK];
     struct masks masks[BLOCK_MASKS + 1]; /* one more, empty, to look ahead to */
     uint64_t in_words[BLOCK_MASKS];
-    uint16_t edges[2 * BLOCK_WORDS + 64]; /* start, end, start, ... */
-    uint16_t other_words[BLOCK_WORDS + BLOCK_SLACK]; /* indices of their starts in `edges` */
-
-    /* Words on their way to the table: those of up to 8 bytes, and of up to 16. */
-    size_t waiting8, waiting16;
-    uint64_t words8[MOST_WAITING + BLOCK_SLACK], hashes8[MOST_WAITING + BLOCK_SLACK];
-    uint64_t words16[MOST_WAITING + BLOCK_SLACK][2], hashes16[MOST_WAITING + BLOCK_SLACK];
+    uint16_t edges[2 * BLOCK_WORDS + BLOCK_SLACK]; /* start, end, start, ... */
+    uint16_t long_words[BLOCK_WORDS32 + 1];
+    struct waiting waiting;
 
     struct piece_words found;
 };

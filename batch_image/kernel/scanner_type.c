@@ -49,16 +49,26 @@ static bool refuse_failed(enum scan_result result)
 
 static PyObject *new_scanner(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"table", "unicode", "portable", "icu", NULL};
+    static char *names[] = {"table", "unicode", "icu", "machine", NULL};
     const struct module_state *const state = PyType_GetModuleState(type);
     PyObject *words, *functions = Py_None;
-    int unicode, portable = 0;
+    const struct machine *const *machine = machines();
+    const char *wanted = NULL;
+    int unicode;
     uint64_t key[2];
     struct icu *icu = NULL;
     if (!state ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!p|pO:Scanner", names, state->table_type,
-                                     &words, &unicode, &portable, &functions) ||
-        !random_key(key) || (functions != Py_None && !(icu = icu_from(functions))))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!p|Oz:Scanner", names, state->table_type,
+                                     &words, &unicode, &functions, &wanted) ||
+        !random_key(key))
+        return NULL;
+    while (wanted && *machine && strcmp((*machine)->name, wanted) != 0)
+        machine++;
+    if (!*machine) {
+        PyErr_SetString(PyExc_ValueError, "machine isn't one of MACHINES");
+        return NULL;
+    }
+    if (functions != Py_None && !(icu = icu_from(functions)))
         return NULL;
     struct scanner_object *const self = (struct scanner_object *)instance_of(type);
     if (!self) {
@@ -75,8 +85,7 @@ static PyObject *new_scanner(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return PyErr_NoMemory();
     }
     self->scanner->unicode = unicode;
-    if (portable)
-        self->scanner->classify = portable_classifier();
+    self->scanner->machine = *machine;
     return (PyObject *)self;
 }
 
@@ -172,23 +181,18 @@ static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
     if (self->scanner->icu)
         return PyDict_New();
     struct table *const pieces = &self->scanner->pieces;
-    const size_t distinct = table_distinct(pieces);
-    struct entry *const entries = table_entries(pieces);
-    PyObject *taken = entries ? PyDict_New() : PyErr_NoMemory();
-    for (size_t i = 0; taken && i < distinct; i++) {
-        uint8_t buffer[16];
-        size_t length;
-        uint64_t count;
-        const uint8_t *const piece =
-            table_word(pieces, entries[i].reference, buffer, &length, &count);
-        PyObject *const key = PyBytes_FromStringAndSize((const char *)piece, (Py_ssize_t)length);
-        PyObject *const value = key ? PyLong_FromUnsignedLongLong(count) : NULL;
+    struct cursor cursor;
+    struct word piece;
+    PyObject *taken = cursor_start(&cursor, pieces, ANY_ORDER) ? PyDict_New() : PyErr_NoMemory();
+    while (taken && cursor_next(&cursor, &piece)) {
+        PyObject *const key =
+            PyBytes_FromStringAndSize((const char *)piece.bytes, (Py_ssize_t)piece.length);
+        PyObject *const value = key ? PyLong_FromUnsignedLongLong(piece.count) : NULL;
         if (!value || PyDict_SetItem(taken, key, value) < 0)
             Py_CLEAR(taken);
         Py_XDECREF(key);
         Py_XDECREF(value);
     }
-    free(entries);
     if (taken && !table_clear(pieces)) {
         Py_DECREF(taken);
         return PyErr_NoMemory();
@@ -237,11 +241,11 @@ static PyGetSetDef scanner_attributes[] = {
 };
 
 static PyType_Slot scanner_slots[] = {
-    {Py_tp_doc, "Scanner(table, unicode, portable=False, icu=None)\n--\n\n"
+    {Py_tp_doc, "Scanner(table, unicode, icu=None, machine=None)\n--\n\n"
                 "Counts the words of one stream into `table`. With `unicode` false, ICU has to do\n"
-                "everything that isn't ASCII. `portable`: without the machine's vector unit.\n"
-                "`icu`: addresses in ICU (`wordfreq.icu.addresses`), so that nothing is left\n"
-                "for the caller."},
+                "everything that isn't ASCII. `icu`: addresses in ICU (`wordfreq.icu.addresses`),\n"
+                "so that nothing is left for the caller. `machine`: one of MACHINES, else the\n"
+                "first of them."},
     {Py_tp_new, new_scanner},
     {Py_tp_dealloc, scanner_dealloc},
     {Py_tp_methods, scanner_methods},

@@ -1,46 +1,12 @@
-/* table_entries and table_sorted: see table.h. */
+/* table_sort and sort_entries: see table.h. */
 #include <stdlib.h>
-#include <string.h>
 
+#include "bits.h"
 #include "table.h"
 
 enum { FEW_ENTRIES = 24, MANY_ENTRIES = 2048 };
 
-/* The same bytes, the first the highest. */
-static uint64_t swap_bytes(uint64_t value)
-{
-    uint64_t swapped = 0;
-    for (unsigned i = 0; i < 64; i += 8) /* compilers make one instruction of this */
-        swapped |= (value >> i & 0xFF) << (56 - i);
-    return swapped;
-}
-
-/* Bytes 8 * depth to 8 * depth + 7 of a word, the first the highest, zeros behind its end. */
-static uint64_t sort_key(const struct table *table, uint64_t reference, size_t depth)
-{
-    const size_t slot = (size_t)(reference >> 2);
-    if ((reference & 3) == IN_SLOTS8)
-        return depth ? 0 : swap_bytes(table->slots8[slot].word);
-    if ((reference & 3) == IN_SLOTS16)
-        return depth < 2 ? swap_bytes(table->slots16[slot].word[depth]) : 0;
-    const struct long_slot *const found = &table->long_slots[slot];
-    const uint8_t *const word = table->bytes + found->offset;
-    if (8 * depth + 8 <= found->length)
-        return swap_bytes(load64(word + 8 * depth));
-    uint64_t key = 0;
-    for (size_t i = 8 * depth; i < 8 * depth + 8; i++)
-        key = key << 8 | (i < found->length ? word[i] : 0);
-    return key;
-}
-
-static size_t length_of(const struct table *table, uint64_t reference)
-{
-    uint8_t buffer[16];
-    size_t length;
-    uint64_t count;
-    table_word(table, reference, buffer, &length, &count);
-    return length;
-}
+/* ---- entries ---- */
 
 static void insertion_sort(struct entry *entries, size_t count)
 {
@@ -99,6 +65,26 @@ void sort_entries(struct entry *entries, struct entry *scratch, size_t count)
         merge_sort(entries, scratch, count);
     else
         radix_sort(entries, scratch, count);
+}
+
+/* ---- long words, as entries ---- */
+
+/* Bytes 8 * depth to 8 * depth + 7 of a word, the first the highest, zeros behind its end. */
+static uint64_t sort_key(const struct table *table, uint64_t reference, size_t depth)
+{
+    const struct long_slot *const slot = &table->long_slots[reference];
+    const uint8_t *const word = table->bytes + slot->offset;
+    if (8 * depth + 8 <= slot->length)
+        return swap_bytes(load64(word + 8 * depth));
+    uint64_t key = 0;
+    for (size_t i = 8 * depth; i < 8 * depth + 8; i++)
+        key = key << 8 | (i < slot->length ? word[i] : 0);
+    return key;
+}
+
+static size_t length_of(const struct table *table, uint64_t reference)
+{
+    return table->long_slots[reference].length;
 }
 
 /* Puts the words that end within these 8 bytes first, the shorter ones before; as they are equal
@@ -172,43 +158,159 @@ static bool sort_words(const struct table *table, struct entry *entries, struct 
     return done;
 }
 
-struct entry *table_entries(const struct table *table)
+static bool sort_long(struct table *table, enum order order)
 {
-    struct entry *const entries = malloc((table_distinct(table) + 1) * sizeof *entries);
-    struct entry *next = entries;
-    if (!entries)
-        return NULL;
-    for (size_t i = 0; i <= table->mask8; i++)
-        if (table->slots8[i].count)
-            (next++)->reference = (uint64_t)i << 2 | IN_SLOTS8;
-    for (size_t i = 0; i <= table->mask16; i++)
-        if (table->slots16[i].count)
-            (next++)->reference = (uint64_t)i << 2 | IN_SLOTS16;
-    for (size_t i = 0; i <= table->long_mask; i++)
+    const size_t count = table->long_used;
+    free(table->long_order);
+    table->long_order = NULL;
+    if (!count)
+        return true;
+    struct entry *const entries = malloc(count * sizeof *entries);
+    struct entry *const scratch = malloc(count * sizeof *scratch);
+    size_t found = 0;
+    for (size_t i = 0; entries && i <= table->long_mask; i++)
         if (table->long_slots[i].count)
-            (next++)->reference = (uint64_t)i << 2 | IN_LONG_SLOTS;
-    return entries;
-}
-
-struct entry *table_sorted(const struct table *table, bool by_count)
-{
-    const size_t count = table_distinct(table);
-    struct entry *const entries = table_entries(table);
-    struct entry *const scratch = malloc((count + 1) * sizeof *scratch);
+            entries[found++].reference = i;
     const bool done = entries && scratch && sort_words(table, entries, scratch, count);
-    if (done && by_count && count) {
-        for (size_t i = 0; i < count; i++) {
-            uint8_t buffer[16];
-            size_t length;
-            uint64_t times;
-            table_word(table, entries[i].reference, buffer, &length, &times);
-            entries[i].key = ~times;
-        }
+    if (done && order == BY_COUNT) {
+        for (size_t i = 0; i < count; i++)
+            entries[i].key = ~table->long_slots[entries[i].reference].count;
         sort_entries(entries, scratch, count);
     }
     free(scratch);
     if (done)
-        return entries;
-    free(entries);
-    return NULL;
+        table->long_order = entries;
+    else
+        free(entries);
+    return done;
+}
+
+/* ---- keyed slots, in place: 1, 2 or 4 numbers that are a word, and its count ---- */
+
+INLINE bool is_before(const uint64_t *a, const uint64_t *b, unsigned width, bool by_count)
+{
+    if (by_count && a[width] != b[width])
+        return a[width] > b[width];
+    for (unsigned i = 0; i + 1 < width; i++)
+        if (a[i] != b[i])
+            return swap_bytes(a[i]) < swap_bytes(b[i]);
+    return swap_bytes(a[width - 1]) < swap_bytes(b[width - 1]);
+}
+
+INLINE void copy_slot(uint64_t *to, const uint64_t *from, unsigned width)
+{
+    for (unsigned i = 0; i <= width; i++)
+        to[i] = from[i];
+}
+
+INLINE void sort_few(uint64_t *slots, size_t count, unsigned width, bool by_count)
+{
+    for (size_t i = 1; i < count; i++) {
+        uint64_t moved[WIDEST + 1];
+        uint64_t *at = slots + i * (width + 1);
+        if (!is_before(at, at - width - 1, width, by_count))
+            continue;
+        copy_slot(moved, at, width);
+        do {
+            copy_slot(at, at - width - 1, width);
+            at -= width + 1;
+        } while (at > slots && is_before(moved, at - width - 1, width, by_count));
+        copy_slot(at, moved, width);
+    }
+}
+
+/* Sorts slots that agree in the digits before `depth`: 8 bytes of ~count, then the word's. */
+typedef void slot_sorter(uint64_t *slots, size_t count, unsigned depth, bool by_count);
+
+/* Distributes the slots by one digit, in place, and has each part sorted by the rest. */
+INLINE void sort_slots(uint64_t *slots, size_t count, unsigned depth, bool by_count,
+                       unsigned width, slot_sorter *sort_parts)
+{
+    const unsigned size = width + 1;
+    size_t next[256], ends[256];
+    unsigned number, shift; /* where the digit is */
+    uint64_t flip;
+    if (count <= FEW_ENTRIES) {
+        sort_few(slots, count, width, by_count);
+        return;
+    }
+    do {
+        number = depth < 8 ? width : depth / 8 - 1;
+        shift = depth < 8 ? 56 - 8 * depth : depth % 8 * 8;
+        flip = depth < 8 ? ~(uint64_t)0 : 0;
+        memset(ends, 0, sizeof ends);
+        for (size_t i = 0; i < count; i++)
+            ends[(slots[i * size + number] ^ flip) >> shift & 255]++;
+        depth++;
+    } while (ends[(slots[number] ^ flip) >> shift & 255] == count); /* all the same */
+    for (size_t digit = 0, start = 0; digit < 256; digit++) {
+        next[digit] = start;
+        ends[digit] = start += ends[digit];
+    }
+    for (size_t digit = 0; digit < 256; digit++) {
+        while (next[digit] < ends[digit]) {
+            uint64_t *const slot = slots + next[digit] * size;
+            const size_t right = (slot[number] ^ flip) >> shift & 255;
+            uint64_t *const other = slots + next[right]++ * size;
+            if (right != digit) {
+                uint64_t moved[WIDEST + 1];
+                copy_slot(moved, other, width);
+                copy_slot(other, slot, width);
+                copy_slot(slot, moved, width);
+            }
+        }
+    }
+    for (size_t digit = 0, start = 0; digit < 256; start = ends[digit++])
+        if (ends[digit] - start > 1)
+            sort_parts(slots + start * size, ends[digit] - start, depth, by_count);
+}
+
+static void sort_slots1(uint64_t *slots, size_t count, unsigned depth, bool by_count)
+{
+    sort_slots(slots, count, depth, by_count, 1, sort_slots1);
+}
+
+static void sort_slots2(uint64_t *slots, size_t count, unsigned depth, bool by_count)
+{
+    sort_slots(slots, count, depth, by_count, 2, sort_slots2);
+}
+
+static void sort_slots4(uint64_t *slots, size_t count, unsigned depth, bool by_count)
+{
+    sort_slots(slots, count, depth, by_count, 4, sort_slots4);
+}
+
+/* Moves the slots in use to the front. Returns the highest count. */
+static uint64_t list_slots(struct keyed *keyed, unsigned width)
+{
+    const size_t size = width + 1, slots = keyed->listed ? keyed->used : keyed->mask + 1;
+    uint64_t *to = keyed->slots, highest = 0;
+    for (size_t i = 0; i < slots; i++) {
+        const uint64_t *const slot = keyed->slots + i * size;
+        if (!slot[0])
+            continue;
+        memmove(to, slot, size * sizeof *slot);
+        highest = to[width] > highest ? to[width] : highest;
+        to += size;
+    }
+    keyed->listed = true;
+    return highest;
+}
+
+bool table_sort(struct table *table, enum order order)
+{
+    static slot_sorter *const sorters[KINDS] = {sort_slots1, sort_slots2, sort_slots4};
+    if (!sort_long(table, order))
+        return false;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        struct keyed *const keyed = &table->keyed[kind];
+        if (!keyed->used)
+            continue;
+        const uint64_t highest = list_slots(keyed, width_of(kind));
+        /* Digits that are 0 in all counts aren't looked at. */
+        const unsigned depth = order == BY_COUNT ? 7 - highest_bit(highest) / 8 : 8;
+        sorters[kind](keyed->slots, keyed->used, depth, order == BY_COUNT);
+    }
+    table->changes++;
+    return true;
 }

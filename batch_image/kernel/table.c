@@ -2,21 +2,21 @@
 #include "table.h"
 
 #include <stdlib.h>
-#include <string.h>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
+#include "bits.h"
+
 #ifdef SMALL_TABLES /* so that a fuzzer sees them grow */
-enum { FIRST_SLOTS8 = 4, FIRST_SLOTS16 = 4, FIRST_LONG_SLOTS = 2, FIRST_BYTES = 16 };
+static const size_t FIRST_SLOTS[KINDS] = {4, 4, 4};
+enum { FIRST_LONG_SLOTS = 2, FIRST_BYTES = 16 };
 #else
-enum { FIRST_SLOTS8 = 1 << 12, FIRST_SLOTS16 = 1 << 10, FIRST_LONG_SLOTS = 1 << 8 };
-enum { FIRST_BYTES = 1 << 12 };
+static const size_t FIRST_SLOTS[KINDS] = {1 << 12, 1 << 10, 1 << 9};
+enum { FIRST_LONG_SLOTS = 1 << 8, FIRST_BYTES = 1 << 12 };
 #endif
 enum { KEPT_SIZE = 8 << 20 }; /* bytes that table_clear doesn't give back */
 enum { HUGE_PAGE = 2 << 20 };
-/* Two arrays of entries (table_sorted). */
-enum { SORTING_BYTES = 2 * sizeof(struct entry) };
 
 /* Zeroed memory for `count` items; large tables get huge pages where the system has them. */
 static void *allocate(size_t count, size_t size)
@@ -32,19 +32,26 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
+static size_t slot_bytes(unsigned kind)
+{
+    return (width_of(kind) + 1) * sizeof(uint64_t);
+}
+
 bool table_init(struct table *table, const uint64_t key[2], size_t memory)
 {
+    bool done = true;
     *table = (struct table){.key = {key[0], key[1] | 1}, .memory = memory};
-    table->slots8 = allocate(FIRST_SLOTS8, sizeof *table->slots8);
-    table->slots16 = allocate(FIRST_SLOTS16, sizeof *table->slots16);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        table->keyed[kind].slots = allocate(FIRST_SLOTS[kind], slot_bytes(kind));
+        table->keyed[kind].mask = FIRST_SLOTS[kind] - 1;
+        done &= table->keyed[kind].slots != NULL;
+    }
     table->long_slots = allocate(FIRST_LONG_SLOTS, sizeof *table->long_slots);
     table->bytes = malloc(FIRST_BYTES);
-    if (!table->slots8 || !table->slots16 || !table->long_slots || !table->bytes) {
+    if (!done || !table->long_slots || !table->bytes) {
         table_free(table);
         return false;
     }
-    table->mask8 = FIRST_SLOTS8 - 1;
-    table->mask16 = FIRST_SLOTS16 - 1;
     table->long_mask = FIRST_LONG_SLOTS - 1;
     table->bytes_size = FIRST_BYTES;
     return true;
@@ -52,18 +59,25 @@ bool table_init(struct table *table, const uint64_t key[2], size_t memory)
 
 void table_free(struct table *table)
 {
-    free(table->slots8);
-    free(table->slots16);
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        free(table->keyed[kind].slots);
     free(table->long_slots);
     free(table->bytes);
+    free(table->long_order);
     *table = (struct table){.changes = table->changes + 1};
+}
+
+static size_t keyed_size(const struct table *table, unsigned kind)
+{
+    return (table->keyed[kind].mask + 1) * slot_bytes(kind);
 }
 
 static size_t slots_size(const struct table *table)
 {
-    return (table->mask8 + 1) * sizeof *table->slots8 +
-           (table->mask16 + 1) * sizeof *table->slots16 +
-           (table->long_mask + 1) * sizeof *table->long_slots + table->bytes_size;
+    size_t size = (table->long_mask + 1) * sizeof *table->long_slots + table->bytes_size;
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        size += keyed_size(table, kind);
+    return size;
 }
 
 bool table_clear(struct table *table)
@@ -77,10 +91,18 @@ bool table_clear(struct table *table)
         *table = fresh;
         return true;
     }
-    memset(table->slots8, 0, (table->mask8 + 1) * sizeof *table->slots8);
-    memset(table->slots16, 0, (table->mask16 + 1) * sizeof *table->slots16);
-    memset(table->long_slots, 0, (table->long_mask + 1) * sizeof *table->long_slots);
-    table->used8 = table->used16 = table->long_used = table->bytes_used = 0;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        struct keyed *const keyed = &table->keyed[kind];
+        if (keyed->used)
+            memset(keyed->slots, 0, keyed_size(table, kind));
+        keyed->used = 0;
+        keyed->listed = false;
+    }
+    if (table->long_used)
+        memset(table->long_slots, 0, (table->long_mask + 1) * sizeof *table->long_slots);
+    free(table->long_order);
+    table->long_order = NULL;
+    table->long_used = table->bytes_used = 0;
     table->total = 0;
     table->changes++;
     return true;
@@ -88,13 +110,16 @@ bool table_clear(struct table *table)
 
 size_t table_distinct(const struct table *table)
 {
-    return table->used8 + table->used16 + table->long_used;
+    size_t distinct = table->long_used;
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        distinct += table->keyed[kind].used;
+    return distinct;
 }
 
-/* Slots that hold `used` words with at least half of them empty. */
+/* Slots that hold `used` words with a third of them empty. */
 static size_t slots_for(size_t slots, size_t used)
 {
-    while (used > slots / 2)
+    while (used > slots / 3 * 2)
         slots *= 2;
     return slots;
 }
@@ -102,15 +127,18 @@ static size_t slots_for(size_t slots, size_t used)
 bool table_is_full(const struct table *table)
 {
     const size_t distinct = table_distinct(table);
-    const size_t slots8 = slots_for(table->mask8 + 1, table->used8 + TABLE_STEP / 2);
-    const size_t slots16 = slots_for(table->mask16 + 1, table->used16 + TABLE_STEP / 9);
-    const size_t long_slots = slots_for(table->long_mask + 1, table->long_used + TABLE_STEP / 17);
-    size_t size = slots_size(table) + (distinct + TABLE_STEP / 2) * SORTING_BYTES;
+    /* Sorting the long words takes two arrays of entries. */
+    size_t size = slots_size(table) + (table->long_used + TABLE_STEP / KEY_BYTES) * 2 * sizeof(struct entry);
     /* While a part grows, its old one is still there. */
-    if (slots8 > table->mask8 + 1)
-        size += slots8 * sizeof *table->slots8;
-    if (slots16 > table->mask16 + 1)
-        size += slots16 * sizeof *table->slots16;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        const struct keyed *const keyed = &table->keyed[kind];
+        const size_t shortest = kind ? 4 * width_of(kind) + 1 : 1; /* bytes, and one between */
+        const size_t slots = slots_for(keyed->mask + 1, keyed->used + TABLE_STEP / (shortest + 1));
+        if (slots > keyed->mask + 1)
+            size += slots * slot_bytes(kind);
+    }
+    const size_t long_slots =
+        slots_for(table->long_mask + 1, table->long_used + TABLE_STEP / KEY_BYTES);
     if (long_slots > table->long_mask + 1)
         size += long_slots * sizeof *table->long_slots;
     if (table->bytes_used + TABLE_STEP > table->bytes_size)
@@ -118,7 +146,31 @@ bool table_is_full(const struct table *table)
     return distinct && size > table->memory;
 }
 
-/* ---- adding ---- */
+/* ---- hashes ---- */
+
+/* Multiplies and folds the 128 bits; without the keys nobody can choose words that collide. */
+static inline uint64_t fold_multiply(uint64_t a, uint64_t b)
+{
+#ifdef __SIZEOF_INT128__
+    __extension__ typedef unsigned __int128 wide;
+    const wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+    const uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+    const uint64_t ll = al * bl, lh = al * bh, hl = ah * bl, hh = ah * bh;
+    const uint64_t middle = (ll >> 32) + (uint32_t)lh + (uint32_t)hl;
+    const uint64_t low = middle << 32 | (uint32_t)ll;
+    return low ^ (hh + (lh >> 32) + (hl >> 32) + (middle >> 32));
+#endif
+}
+
+INLINE uint64_t key_hash(const uint64_t key[2], const uint64_t *word, unsigned width)
+{
+    uint64_t hash = key[0];
+    for (unsigned i = 0; i < width; i++)
+        hash = fold_multiply(hash ^ word[i], key[1]);
+    return hash;
+}
 
 static uint64_t load_rest(const uint8_t *bytes, size_t length)
 {
@@ -136,55 +188,101 @@ static uint64_t long_hash(const struct table *table, const uint8_t *word, size_t
     return fold_multiply(hash ^ load_rest(word, length), table->key[1]);
 }
 
-static bool reserve8(struct table *table, size_t count)
+/* ---- keyed slots; `width` is a constant wherever these are used ---- */
+
+INLINE uint64_t *slot_of(const struct keyed *keyed, uint64_t hash, unsigned width)
 {
-    const size_t old = table->mask8 + 1, slots = slots_for(old, table->used8 + count);
-    if (slots == old)
-        return true;
-    struct slot8 *const grown = allocate(slots, sizeof *grown);
-    if (!grown)
-        return false;
-    for (size_t i = 0; i < old; i++) {
-        const struct slot8 slot = table->slots8[i];
-        if (!slot.count)
-            continue;
-        size_t j = (size_t)table_hash8(table, slot.word) & (slots - 1);
-        while (grown[j].count)
-            j = (j + 1) & (slots - 1);
-        grown[j] = slot;
+    return keyed->slots + ((size_t)hash & keyed->mask) * (width + 1);
+}
+
+INLINE void prefetch_slot(const struct keyed *keyed, uint64_t hash, unsigned width)
+{
+    const uint64_t *const slot = slot_of(keyed, hash, width);
+    prefetch(slot);
+    if (width > 1) /* it may be in two lines of the cache */
+        prefetch(slot + width);
+}
+
+/* Adds to a word for which there is a slot. */
+INLINE void add_to_slot(struct keyed *keyed, uint64_t hash, const uint64_t *word, unsigned width,
+                        uint64_t count)
+{
+    uint64_t *slot = slot_of(keyed, hash, width);
+    uint64_t *const end = keyed->slots + (keyed->mask + 1) * (width + 1);
+    for (;;) {
+        uint64_t different = 0;
+        for (unsigned i = 0; i < width; i++)
+            different |= slot[i] ^ word[i];
+        if (!different) {
+            slot[width] += count;
+            return;
+        }
+        if (!slot[0])
+            break;
+        slot += width + 1;
+        if (slot == end)
+            slot = keyed->slots;
     }
-    free(table->slots8);
-    table->slots8 = grown;
-    table->mask8 = slots - 1;
+    for (unsigned i = 0; i < width; i++)
+        slot[i] = word[i];
+    slot[width] = count;
+    keyed->used++;
+}
+
+INLINE void move_slots(struct keyed *to, const struct keyed *from, size_t slots,
+                       const uint64_t key[2], unsigned width)
+{
+    for (size_t i = 0; i < slots; i++) {
+        const uint64_t *const slot = from->slots + i * (width + 1);
+        if (slot[0])
+            add_to_slot(to, key_hash(key, slot, width), slot, width, slot[width]);
+    }
+}
+
+INLINE void add_keys(struct table *table, unsigned kind, const uint64_t *words, size_t count)
+{
+    const unsigned width = width_of(kind);
+    struct keyed keyed = table->keyed[kind]; /* a copy, so that it is kept in registers */
+    uint64_t hashes[AHEAD];
+    for (size_t i = 0; i < AHEAD; i++) {
+        hashes[i] = key_hash(table->key, words + i * width, width);
+        prefetch_slot(&keyed, hashes[i], width);
+    }
+    for (size_t i = 0; i < count; i++, words += width) {
+        const uint64_t hash = hashes[i % AHEAD];
+        hashes[i % AHEAD] = key_hash(table->key, words + AHEAD * width, width);
+        prefetch_slot(&keyed, hashes[i % AHEAD], width);
+        add_to_slot(&keyed, hash, words, width, 1);
+    }
+    table->keyed[kind] = keyed;
+}
+
+/* ---- room ---- */
+
+/* Moves the words of a kind into so many slots. */
+static bool rehash(struct table *table, unsigned kind, size_t slots)
+{
+    struct keyed *const old = &table->keyed[kind];
+    struct keyed grown = {.slots = allocate(slots, slot_bytes(kind)), .mask = slots - 1};
+    if (!grown.slots)
+        return false;
+    const size_t filled = old->listed ? old->used : old->mask + 1;
+    if (kind == 0)
+        move_slots(&grown, old, filled, table->key, width_of(0));
+    else if (kind == 1)
+        move_slots(&grown, old, filled, table->key, width_of(1));
+    else
+        move_slots(&grown, old, filled, table->key, width_of(2));
+    free(old->slots);
+    *old = grown;
     return true;
 }
 
-static bool reserve16(struct table *table, size_t count)
+static bool reserve(struct table *table, unsigned kind, size_t count)
 {
-    const size_t old = table->mask16 + 1, slots = slots_for(old, table->used16 + count);
-    if (slots == old)
-        return true;
-    struct slot16 *const grown = allocate(slots, sizeof *grown);
-    if (!grown)
-        return false;
-    for (size_t i = 0; i < old; i++) {
-        const struct slot16 slot = table->slots16[i];
-        if (!slot.count)
-            continue;
-        size_t j = (size_t)table_hash16(table, slot.word[0], slot.word[1]) & (slots - 1);
-        while (grown[j].count)
-            j = (j + 1) & (slots - 1);
-        grown[j] = slot;
-    }
-    free(table->slots16);
-    table->slots16 = grown;
-    table->mask16 = slots - 1;
-    return true;
-}
-
-bool table_reserve(struct table *table, size_t count8, size_t count16)
-{
-    return reserve8(table, count8) && reserve16(table, count16);
+    const struct keyed *const keyed = &table->keyed[kind];
+    const size_t old = keyed->mask + 1, slots = slots_for(old, keyed->used + count);
+    return (slots == old && !keyed->listed) || rehash(table, kind, slots);
 }
 
 static bool reserve_long(struct table *table, size_t length)
@@ -216,38 +314,41 @@ static bool reserve_long(struct table *table, size_t length)
         table->bytes = bytes;
         table->bytes_size = size;
     }
+    free(table->long_order);
+    table->long_order = NULL;
     return true;
 }
 
-static bool add8(struct table *table, uint64_t word, uint64_t count)
+/* ---- adding ---- */
+
+static bool add_key(struct table *table, unsigned kind, const uint64_t *key, uint64_t count)
 {
-    if (!reserve8(table, 1))
+    struct keyed *const keyed = &table->keyed[kind];
+    if (!reserve(table, kind, 1))
         return false;
-    size_t i = (size_t)table_hash8(table, word) & table->mask8;
-    while (table->slots8[i].count && table->slots8[i].word != word)
-        i = (i + 1) & table->mask8;
-    if (!table->slots8[i].count)
-        table->used8++;
-    table->slots8[i].word = word;
-    table->slots8[i].count += count;
+    if (kind == 0)
+        add_to_slot(keyed, key_hash(table->key, key, width_of(0)), key, width_of(0), count);
+    else if (kind == 1)
+        add_to_slot(keyed, key_hash(table->key, key, width_of(1)), key, width_of(1), count);
+    else
+        add_to_slot(keyed, key_hash(table->key, key, width_of(2)), key, width_of(2), count);
     return true;
 }
 
-static bool add16(struct table *table, uint64_t first, uint64_t second, uint64_t count)
+bool table_add_keys(struct table *table, unsigned kind, const uint64_t *keys, size_t count)
 {
-    if (!reserve16(table, 1))
+    if (!count)
+        return true;
+    if (!reserve(table, kind, count))
         return false;
-    size_t i = (size_t)table_hash16(table, first, second) & table->mask16;
-    struct slot16 *slot = &table->slots16[i];
-    while (slot->count && (slot->word[0] != first || slot->word[1] != second)) {
-        i = (i + 1) & table->mask16;
-        slot = &table->slots16[i];
-    }
-    if (!slot->count)
-        table->used16++;
-    slot->word[0] = first;
-    slot->word[1] = second;
-    slot->count += count;
+    if (kind == 0)
+        add_keys(table, 0, keys, count);
+    else if (kind == 1)
+        add_keys(table, 1, keys, count);
+    else
+        add_keys(table, 2, keys, count);
+    table->total += count;
+    table->changes++;
     return true;
 }
 
@@ -280,35 +381,14 @@ bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t
     bool added;
     if (!count)
         return true;
-    if (!length || length > 16 || memchr(word, 0, length))
+    if (!length || length > KEY_BYTES || memchr(word, 0, length)) {
         added = add_long(table, word, length, count);
-    else if (length <= 8)
-        added = add8(table, load_rest(word, length), count);
-    else
-        added = add16(table, load64(word), load_rest(word + 8, length - 8), count);
-    if (added) {
-        table->total += count;
-        table->changes++;
-    }
-    return added;
-}
-
-bool table_add_entry(struct table *table, const struct table *from, uint64_t reference)
-{
-    const size_t slot = (size_t)(reference >> 2);
-    uint64_t count;
-    bool added;
-    if ((reference & 3) == IN_SLOTS8) {
-        count = from->slots8[slot].count;
-        added = add8(table, from->slots8[slot].word, count);
-    } else if ((reference & 3) == IN_SLOTS16) {
-        const uint64_t *const word = from->slots16[slot].word;
-        count = from->slots16[slot].count;
-        added = add16(table, word[0], word[1], count);
     } else {
-        const struct long_slot *const found = &from->long_slots[slot];
-        count = found->count;
-        added = add_long(table, from->bytes + found->offset, found->length, count);
+        uint64_t key[WIDEST] = {0};
+        const unsigned kind = (length > 8) + (length > 16);
+        for (size_t i = 0; i < length; i += 8)
+            key[i / 8] = length - i < 8 ? load_rest(word + i, length - i) : load64(word + i);
+        added = add_key(table, kind, key, count);
     }
     if (added) {
         table->total += count;
@@ -317,41 +397,28 @@ bool table_add_entry(struct table *table, const struct table *from, uint64_t ref
     return added;
 }
 
-/* ---- reading ---- */
-
-static size_t word_length(uint64_t word)
+bool table_add_rest(struct table *table, struct cursor *from, bool *all)
 {
-    size_t length = 0;
-    for (; word; word >>= 8)
-        length++;
-    return length;
-}
-
-static void store64(uint8_t *bytes, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-}
-
-const uint8_t *table_word(const struct table *table, uint64_t reference, uint8_t buffer[16],
-                          size_t *length, uint64_t *count)
-{
-    const size_t slot = (size_t)(reference >> 2);
-    switch (reference & 3) {
-    case IN_SLOTS8:
-        store64(buffer, table->slots8[slot].word);
-        *length = word_length(table->slots8[slot].word);
-        *count = table->slots8[slot].count;
-        return buffer;
-    case IN_SLOTS16:
-        store64(buffer, table->slots16[slot].word[0]);
-        store64(buffer + 8, table->slots16[slot].word[1]);
-        *length = 8 + word_length(table->slots16[slot].word[1]);
-        *count = table->slots16[slot].count;
-        return buffer;
-    default:
-        *length = table->long_slots[slot].length;
-        *count = table->long_slots[slot].count;
-        return table->bytes + table->long_slots[slot].offset;
+    size_t bytes = TABLE_STEP;
+    struct word word;
+    for (*all = false; !*all;) {
+        if (bytes >= TABLE_STEP) { /* now and then */
+            bytes = 0;
+            if (table_is_full(table))
+                return true;
+        }
+        if (!cursor_next(from, &word)) {
+            *all = true;
+            break;
+        }
+        const bool added = word.kind < KINDS
+                               ? add_key(table, word.kind, word.key, word.count)
+                               : add_long(table, word.bytes, word.length, word.count);
+        if (!added)
+            return false;
+        table->total += word.count;
+        table->changes++;
+        bytes += 16 + word.length;
     }
+    return true;
 }

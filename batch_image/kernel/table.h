@@ -5,41 +5,39 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* A word of up to 8 or 16 bytes is its own key: the bytes in little endian order, zeros behind.
- * That is unique as a word with a zero byte counts as a long one. An empty slot has the count 0. */
-struct slot8 {
-    uint64_t word, count;
-};
+/* A word of up to 8, 16 or 32 bytes is its own key of 1, 2 or 4 numbers: the bytes in little endian
+ * order, zeros behind. That is unique, as a word with a zero byte counts as a long one. */
+enum { KINDS = 3, WIDEST = 4, KEY_BYTES = 8 * WIDEST };
 
-struct slot16 {
-    uint64_t word[2], count;
+/* A slot is a key, then its count. An empty one begins with 0, as no key does. */
+struct keyed {
+    uint64_t *slots;
+    size_t mask, used; /* slots - 1; the number of slots is a power of 2 */
+    bool listed;       /* the used ones are in front, sorted: see table_sort */
 };
 
 struct long_slot {
-    uint64_t hash, offset, count; /* `offset` into the bytes */
+    uint64_t hash, offset, count; /* `offset` into the bytes; an empty slot has the count 0 */
     uint32_t length;
 };
 
-struct table {
-    struct slot8 *slots8;
-    struct slot16 *slots16;
-    struct long_slot *long_slots;
-    uint8_t *bytes; /* of the long words */
-    size_t mask8, mask16, long_mask; /* slots - 1; the number of slots is a power of 2 */
-    size_t used8, used16, long_used, bytes_used, bytes_size;
-    uint64_t total;   /* sum of the counts */
-    uint64_t changes; /* changes whenever references and entries become invalid */
-    uint64_t key[2];
-    size_t memory; /* bytes that it should take at most, with what sorting takes; see table_is_full */
+/* Something to sort, and what it stands for. */
+struct entry {
+    uint64_t key, reference;
 };
 
-/* A reference is the number of a slot; the two lowest bits say of which kind. */
-enum { IN_SLOTS8, IN_SLOTS16, IN_LONG_SLOTS };
-
-struct entry {
-    uint64_t key;
-    uint64_t reference; /* for table_word */
+struct table {
+    struct keyed keyed[KINDS];
+    struct long_slot *long_slots;
+    uint8_t *bytes; /* of the long words */
+    size_t long_mask, long_used, bytes_used, bytes_size;
+    struct entry *long_order; /* of the long words, by table_sort */
+    uint64_t total;   /* sum of the counts */
+    uint64_t changes; /* changes whenever cursors become invalid */
+    uint64_t key[2];
+    size_t memory; /* bytes that it should take at most, with what sorting takes; see table_is_full */
 };
 
 /* All of these that return bool: false if there isn't enough memory; then nothing has changed. */
@@ -53,12 +51,10 @@ bool table_clear(struct table *table);
 /* Adds `count` to a word of up to UINT32_MAX bytes. */
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count);
 
-/* Adds the word of another table's entry with its count. */
-bool table_add_entry(struct table *table, const struct table *from, uint64_t reference);
-
-/* Makes room for so many more words of up to 8 and 16 bytes, so that table_add8 and table_add16 can
- * be used. Whoever uses those adds what he added to `total`, and 1 to `changes`. */
-bool table_reserve(struct table *table, size_t count8, size_t count16);
+/* Adds 1 to each of `count` words, given as keys of a kind. AHEAD keys more can be read. Their
+ * slots are fetched ahead, many at the same time. */
+#define AHEAD 16
+bool table_add_keys(struct table *table, unsigned kind, const uint64_t *keys, size_t count);
 
 /* Different words. */
 size_t table_distinct(const struct table *table);
@@ -68,89 +64,96 @@ size_t table_distinct(const struct table *table);
 #define TABLE_STEP 16384
 bool table_is_full(const struct table *table);
 
-/* The words in no order; like table_sorted, but faster. */
-struct entry *table_entries(const struct table *table);
+/* ---- reading ---- */
 
-/* The words in the order of their bytes, or by count, highest first, then by their bytes. The
- * result has table_distinct entries, is the caller's to free, and is NULL without memory. */
-struct entry *table_sorted(const struct table *table, bool by_count);
+enum order { ANY_ORDER, BY_WORD, BY_COUNT };
+
+/* A word that a cursor has come to. `bytes` are in `buffer` or in the table. */
+struct word {
+    const uint8_t *bytes;
+    size_t length;
+    uint64_t count;
+    unsigned kind; /* KINDS: a long one, */
+    uint64_t key[WIDEST]; /* else this is its key */
+    uint8_t buffer[KEY_BYTES];
+};
+
+/* Where a word is among others: ~count (0 if counts don't matter), then its first 8 bytes. */
+struct rank {
+    uint64_t count, prefix;
+};
+
+struct cursor {
+    const struct table *table;
+    enum order order;
+    size_t next[KINDS + 1];       /* of each kind, the long ones last */
+    struct rank heads[KINDS + 1]; /* of the next words; none left: the highest numbers */
+};
+
+/* Begins to read the words in no order, in the order of their bytes, or by count, highest first,
+ * then by their bytes. To sort, the table is rearranged, which ends the validity of other cursors;
+ * it can be added to all the same. False without memory. */
+bool cursor_start(struct cursor *cursor, struct table *table, enum order order);
+
+/* Goes to the next word; false: there is none. */
+bool cursor_next(struct cursor *cursor, struct word *word);
+
+/* Adds words until the table is full; *all says whether none is left. False without memory. */
+bool table_add_rest(struct table *table, struct cursor *from, bool *all);
 
 /* Sorts by key; equal keys stay in order. `scratch` has room for as many. */
 void sort_entries(struct entry *entries, struct entry *scratch, size_t count);
 
-/* The word of an entry. The bytes are in `buffer` or in the table. */
-const uint8_t *table_word(const struct table *table, uint64_t reference, uint8_t buffer[16],
-                          size_t *length, uint64_t *count);
+/* ---- for table.c, sort.c and cursor.c ---- */
 
+/* Makes lists of the keyed slots, in front and in the given order, and `long_order`. Adding a word
+ * turns a list into slots again. False without memory. */
+bool table_sort(struct table *table, enum order order);
+
+static inline unsigned width_of(unsigned kind)
+{
+    return 1u << kind;
+}
+
+/* 8 bytes, the first the lowest. (GCC 12 makes 8 loads of the portable form.) */
 static inline uint64_t load64(const uint8_t *bytes)
 {
     uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++) /* compilers make one load of this */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&value, bytes, sizeof value);
+#else
+    for (unsigned i = 0; i < 8; i++)
         value |= (uint64_t)bytes[i] << (8 * i);
+#endif
     return value;
 }
 
-/* Multiplies and folds the 128 bits; without the keys nobody can choose words that collide. */
-static inline uint64_t fold_multiply(uint64_t a, uint64_t b)
+/* The same bytes, the first the highest. */
+static inline uint64_t swap_bytes(uint64_t value)
 {
-#ifdef __SIZEOF_INT128__
-    __extension__ typedef unsigned __int128 wide;
-    const wide product = (wide)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#ifdef __GNUC__
+    return __builtin_bswap64(value);
 #else
-    const uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
-    const uint64_t ll = al * bl, lh = al * bh, hl = ah * bl, hh = ah * bh;
-    const uint64_t middle = (ll >> 32) + (uint32_t)lh + (uint32_t)hl;
-    const uint64_t low = middle << 32 | (uint32_t)ll;
-    return low ^ (hh + (lh >> 32) + (hl >> 32) + (middle >> 32));
+    uint64_t swapped = 0;
+    for (unsigned i = 0; i < 64; i += 8)
+        swapped |= (value >> i & 0xFF) << (56 - i);
+    return swapped;
 #endif
 }
 
-static inline uint64_t table_hash8(const struct table *table, uint64_t word)
+/* The first `length` bytes, 1 to 8, of 8 that are loaded. */
+static inline uint64_t first_bytes(uint64_t loaded, size_t length)
 {
-    return fold_multiply(word ^ table->key[0], table->key[1]);
+    return loaded & (~(uint64_t)0 >> (64 - 8 * length));
 }
 
-static inline uint64_t table_hash16(const struct table *table, uint64_t first, uint64_t second)
+/* The key of a word of 17 to 32 bytes, of which 32 can be read. */
+static inline void large_key(uint64_t key[4], const uint8_t *word, size_t length)
 {
-    const uint64_t hash = fold_multiply(first ^ table->key[0], table->key[1]);
-    return fold_multiply(hash ^ second, table->key[1]);
-}
-
-/* Adds 1 to the word, whose hash is given; table_reserve has made room. */
-static inline void table_add8(struct table *table, uint64_t hash, uint64_t word)
-{
-    struct slot8 *const slots = table->slots8;
-    const size_t mask = table->mask8;
-    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
-        if (slots[i].word == word) {
-            slots[i].count++;
-            return;
-        }
-        if (!slots[i].count) {
-            slots[i].word = word;
-            slots[i].count = 1;
-            table->used8++;
-            return;
-        }
-    }
-}
-
-static inline void table_add16(struct table *table, uint64_t hash, uint64_t first, uint64_t second)
-{
-    const size_t mask = table->mask16;
-    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
-        struct slot16 *const slot = &table->slots16[i];
-        if (slot->word[0] == first && slot->word[1] == second) {
-            slot->count++;
-            return;
-        }
-        if (!slot->count) {
-            *slot = (struct slot16){{first, second}, 1};
-            table->used16++;
-            return;
-        }
-    }
+    key[0] = load64(word);
+    key[1] = load64(word + 8);
+    key[2] = length < 24 ? first_bytes(load64(word + 16), length - 16) : load64(word + 16);
+    key[3] = length > 24 ? first_bytes(load64(word + 24), length - 24) : 0;
 }
 
 #endif

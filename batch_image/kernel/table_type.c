@@ -59,7 +59,7 @@ static bool refuse_changed(const struct cursor_object *self);
 /* Adds what a cursor over another table has left, without making Python objects of it. */
 static PyObject *add_cursor(struct table_object *self, struct cursor_object *from)
 {
-    bool all = false, added = true;
+    bool all = false, added;
     if (refuse_busy(self) || refuse_changed(from))
         return NULL;
     if (from->owner == self) {
@@ -68,15 +68,7 @@ static PyObject *add_cursor(struct table_object *self, struct cursor_object *fro
     }
     self->busy = from->owner->busy = true;
     Py_BEGIN_ALLOW_THREADS
-    for (size_t bytes = TABLE_STEP; added; from->next++) {
-        const size_t before = self->table.bytes_used;
-        all = from->next == from->count;
-        if (all || (bytes >= TABLE_STEP && table_is_full(&self->table))) /* now and then */
-            break;
-        added = table_add_entry(&self->table, &from->owner->table,
-                                from->entries[from->next].reference);
-        bytes = (bytes >= TABLE_STEP ? 0 : bytes) + 16 + self->table.bytes_used - before;
-    }
+    added = table_add_rest(&self->table, &from->cursor, &all);
     Py_END_ALLOW_THREADS
     self->busy = from->owner->busy = false;
     return added ? PyBool_FromLong(all) : PyErr_NoMemory();
@@ -135,31 +127,25 @@ static PyObject *table_clear_method(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-enum order { BY_WORD, BY_COUNT, ANY_ORDER };
-
 static PyObject *new_cursor(struct table_object *table, enum order order)
 {
     const struct module_state *const state = PyType_GetModuleState(Py_TYPE(table));
-    struct entry *entries;
+    bool done;
     if (!state || refuse_busy(table))
         return NULL;
+    struct cursor_object *const cursor = (struct cursor_object *)instance_of(state->cursor_type);
+    if (!cursor)
+        return NULL;
+    cursor->owner = (struct table_object *)Py_NewRef((PyObject *)table);
     table->busy = true;
     Py_BEGIN_ALLOW_THREADS
-    entries = order == ANY_ORDER ? table_entries(&table->table)
-                                 : table_sorted(&table->table, order == BY_COUNT);
+    done = cursor_start(&cursor->cursor, &table->table, order);
     Py_END_ALLOW_THREADS
     table->busy = false;
-    if (!entries)
+    if (!done) {
+        Py_DECREF(cursor);
         return PyErr_NoMemory();
-    struct cursor_object *const cursor =
-        (struct cursor_object *)instance_of(state->cursor_type);
-    if (!cursor) {
-        free(entries);
-        return NULL;
     }
-    cursor->owner = (struct table_object *)Py_NewRef((PyObject *)table);
-    cursor->entries = entries;
-    cursor->count = table_distinct(&table->table);
     cursor->changes = table->table.changes;
     return (PyObject *)cursor;
 }
@@ -268,7 +254,6 @@ PyType_Spec table_spec = {
 static void cursor_dealloc(PyObject *object)
 {
     struct cursor_object *const self = (struct cursor_object *)object;
-    free(self->entries);
     Py_XDECREF(self->owner);
     free_instance(object);
 }
@@ -284,22 +269,46 @@ static bool refuse_changed(const struct cursor_object *self)
     return false;
 }
 
-static PyObject *cursor_next(PyObject *object)
+static PyObject *next_item(PyObject *object)
 {
     struct cursor_object *const self = (struct cursor_object *)object;
-    uint8_t buffer[16];
-    size_t length;
-    uint64_t count;
-    if (self->next == self->count || refuse_changed(self))
+    struct word word;
+    if (refuse_changed(self) || !cursor_next(&self->cursor, &word))
         return NULL;
-    const uint8_t *const bytes = table_word(
-        &self->owner->table, self->entries[self->next++].reference, buffer, &length, &count);
-    PyObject *const word = PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)length, NULL);
-    PyObject *const number = word ? PyLong_FromUnsignedLongLong(count) : NULL;
-    PyObject *const item = number ? PyTuple_Pack(2, word, number) : NULL;
-    Py_XDECREF(word);
+    PyObject *const text =
+        PyUnicode_DecodeUTF8((const char *)word.bytes, (Py_ssize_t)word.length, NULL);
+    PyObject *const number = text ? PyLong_FromUnsignedLongLong(word.count) : NULL;
+    PyObject *const item = number ? PyTuple_Pack(2, text, number) : NULL;
+    Py_XDECREF(text);
     Py_XDECREF(number);
     return item;
+}
+
+/* Text that grows. */
+struct text {
+    uint8_t *bytes;
+    size_t length, size;
+};
+
+static bool add_line(struct text *text, const struct word *word, char separator)
+{
+    enum { LINE_EXTRA = 1 + 20 + 1 }; /* separator, digits, line end */
+    if (text->size - text->length < word->length + LINE_EXTRA) {
+        const size_t size = 2 * text->size + word->length + LINE_EXTRA;
+        uint8_t *const bytes = realloc(text->bytes, size);
+        if (!bytes)
+            return false;
+        text->bytes = bytes;
+        text->size = size;
+    }
+    uint8_t *out = text->bytes + text->length;
+    memcpy(out, word->bytes, word->length);
+    out += word->length;
+    *out++ = (uint8_t)separator;
+    out += write_number(out, word->count);
+    *out++ = '\n';
+    text->length = (size_t)(out - text->bytes);
+    return true;
 }
 
 PyDoc_STRVAR(cursor_lines_doc,
@@ -309,13 +318,12 @@ PyDoc_STRVAR(cursor_lines_doc,
 
 static PyObject *cursor_lines(PyObject *object, PyObject *args)
 {
-    enum { LINE_EXTRA = 1 + 20 + 1 }; /* separator, digits, line end */
     struct cursor_object *const self = (struct cursor_object *)object;
-    uint8_t buffer[16];
+    struct text text = {0};
+    struct word word;
     const char *separator;
     Py_ssize_t separator_length, wanted;
-    size_t length, size = 0;
-    uint64_t count;
+    bool done = true;
     if (!PyArg_ParseTuple(args, "y#n:lines", &separator, &separator_length, &wanted) ||
         refuse_changed(self))
         return NULL;
@@ -323,26 +331,12 @@ static PyObject *cursor_lines(PyObject *object, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "lines takes a separator of one byte, and 1 or more");
         return NULL;
     }
-    const struct table *const table = &self->owner->table;
-    size_t end = self->next;
-    for (; end < self->count && size < (size_t)wanted; end++) {
-        table_word(table, self->entries[end].reference, buffer, &length, &count);
-        size += length + LINE_EXTRA;
-    }
-    uint8_t *const text = malloc(size + 1), *out = text;
-    if (!text)
-        return PyErr_NoMemory();
-    for (; self->next < end; self->next++) {
-        const uint64_t reference = self->entries[self->next].reference;
-        const uint8_t *const word = table_word(table, reference, buffer, &length, &count);
-        memcpy(out, word, length);
-        out += length;
-        *out++ = (uint8_t)separator[0];
-        out += write_number(out, count);
-        *out++ = '\n';
-    }
-    PyObject *const lines = PyBytes_FromStringAndSize((const char *)text, out - text);
-    free(text);
+    while (done && text.length < (size_t)wanted && cursor_next(&self->cursor, &word))
+        done = add_line(&text, &word, separator[0]);
+    PyObject *const lines =
+        done ? PyBytes_FromStringAndSize((const char *)text.bytes, (Py_ssize_t)text.length)
+             : PyErr_NoMemory();
+    free(text.bytes);
     return lines;
 }
 
@@ -355,7 +349,7 @@ static PyType_Slot cursor_slots[] = {
     {Py_tp_doc, "Iterates the (word, count) tuples of a Table, which mustn't change meanwhile."},
     {Py_tp_dealloc, cursor_dealloc},
     {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, cursor_next},
+    {Py_tp_iternext, next_item},
     {Py_tp_methods, cursor_methods},
     {0, NULL},
 };

@@ -22,7 +22,7 @@ struct word_span {
 
 /* The words of a piece of at most PIECE_LIMIT code points. */
 struct piece_words {
-    uint8_t text[PIECE_LIMIT * CODE_POINT_BYTES + 16]; /* in lower case; words are read 16 bytes
+    uint8_t text[PIECE_LIMIT * CODE_POINT_BYTES + 32]; /* in lower case; words are read 32 bytes
                                                           at a time */
     struct word_span words[PIECE_LIMIT];          /* in `text` */
     size_t count;

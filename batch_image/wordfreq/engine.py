@@ -162,7 +162,7 @@ def description() -> str:
         reason = "no C extension: slower" if extension() is None else f"{VARIABLE}=icu"
         return f"ICU {icu.ICU_VERSION} ({reason})"
     known = f"Unicode {icu.unicode_version()}" if _knows_this_unicode(found) else "ASCII only"
-    return f"kernel ({found.VECTORS}, {known}), ICU {icu.ICU_VERSION}"
+    return f"kernel ({found.MACHINES[0]}, {known}), ICU {icu.ICU_VERSION}"
 
 
 @lru_cache(maxsize=1)

@@ -63,22 +63,19 @@ static struct answer merged(const struct text *texts, size_t inputs, bool by_cou
 }
 
 /* The words of a table as sorted lines, their counts `times` over. */
-static struct text lines_of(const struct table *table, bool by_count, uint64_t times)
+static struct text lines_of(struct table *table, enum order order, uint64_t times)
 {
     struct text text = {0};
-    struct entry *const entries = table_sorted(table, by_count);
-    CHECK(entries);
-    for (size_t i = 0; i < table_distinct(table); i++) {
-        uint8_t buffer[16], end[22] = {'\t'};
-        size_t length;
-        uint64_t count;
-        const uint8_t *const word = table_word(table, entries[i].reference, buffer, &length, &count);
-        append(&text, word, length);
-        const size_t digits = write_number(end + 1, count * times);
+    struct cursor cursor;
+    struct word word;
+    CHECK(cursor_start(&cursor, table, order));
+    while (cursor_next(&cursor, &word)) {
+        uint8_t end[22] = {'\t'};
+        append(&text, word.bytes, word.length);
+        const size_t digits = write_number(end + 1, word.count * times);
         end[1 + digits] = '\n';
         append(&text, end, digits + 2);
     }
-    free(entries);
     return text;
 }
 
@@ -101,11 +98,11 @@ static void check_pieces(const struct text *texts, size_t inputs, bool by_count,
 }
 
 /* Lines that are right and in order come out right, in shares as well. */
-static void check_sums(const struct table *table, size_t step)
+static void check_sums(struct table *table, size_t step)
 {
     const struct share all = {0, 1};
-    struct text by_word = lines_of(table, false, 1), twice = lines_of(table, false, 2);
-    struct text by_count = lines_of(table, true, 1);
+    struct text by_word = lines_of(table, BY_WORD, 1), twice = lines_of(table, BY_WORD, 2);
+    struct text by_count = lines_of(table, BY_COUNT, 1);
     struct text both[2] = {by_word, by_word}, shares[2] = {{0}}, sorted = {0};
     struct answer doubled = merged(both, 2, false, all, step, step);
     if (doubled.state == MERGE_TOO_MANY) {

@@ -79,29 +79,27 @@ struct answer {
     uint64_t invalid;
 };
 
-static void add_all(struct table *to, struct table *from)
+static void add_all(struct table *to, struct table *from, enum order order)
 {
-    const size_t count = table_distinct(from);
-    struct entry *const entries = table_sorted(from, false);
-    CHECK(entries);
-    for (size_t i = 0; i < count; i++) {
-        uint8_t buffer[16];
-        size_t length;
-        uint64_t times;
-        const uint8_t *const word =
-            table_word(from, entries[i].reference, buffer, &length, &times);
-        CHECK(table_add(to, word, length, times));
+    struct cursor cursor;
+    struct word word;
+    bool all;
+    CHECK(cursor_start(&cursor, from, order));
+    if (order == ANY_ORDER) {
+        CHECK(table_add_rest(to, &cursor, &all) && all);
+    } else {
+        while (cursor_next(&cursor, &word))
+            CHECK(table_add(to, word.bytes, word.length, word.count));
     }
-    free(entries);
     CHECK(table_clear(from));
 }
 
 static void take(struct scanner *scanner, struct answer *answer)
 {
     struct buffer *const from = &scanner->foreign, *const to = &answer->foreign;
-    add_all(&answer->words, scanner->words);
+    add_all(&answer->words, scanner->words, ANY_ORDER);
     if (!scanner->icu)
-        add_all(&answer->pieces, &scanner->pieces);
+        add_all(&answer->pieces, &scanner->pieces, BY_WORD);
     to->bytes = realloc(to->bytes, to->length + from->length + 1);
     CHECK(to->bytes);
     if (from->length)
@@ -112,7 +110,7 @@ static void take(struct scanner *scanner, struct answer *answer)
 
 /* Chunk sizes come from `sizes`, in turn. */
 static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size_t turns,
-                  size_t memory, bool portable, bool unicode, bool with_icu,
+                  size_t memory, const struct machine *machine, bool unicode, bool with_icu,
                   struct answer *answer)
 {
     const uint64_t key[2] = {memory, length};
@@ -124,8 +122,7 @@ static void count(const uint8_t *text, size_t length, const uint8_t *sizes, size
     CHECK(table_init(&answer->words, key, SIZE_MAX) && table_init(&answer->pieces, key, SIZE_MAX));
     answer->foreign = (struct buffer){0};
     scanner->unicode = unicode;
-    if (portable)
-        scanner->classify = portable_classifier();
+    scanner->machine = machine;
     for (size_t done = 0, turn = 0; done < length; turn++) {
         const size_t left = length - done;
         size_t chunk = turns ? (size_t)sizes[turn % turns] * sizes[turn % turns] + 1 : left, used;
@@ -159,41 +156,36 @@ static int compare(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b
 }
 
 /* The same words with the same counts, each list in order. */
-static void same_tables(const struct table *a, const struct table *b)
+static void same_tables(struct table *a, struct table *b)
 {
     const size_t size = table_distinct(a);
     uint64_t total = 0;
     CHECK(size == table_distinct(b) && a->total == b->total);
-    for (int by_count = 0; by_count < 2; by_count++) {
-        struct entry *const left = table_sorted(a, by_count), *const right = table_sorted(b, by_count);
-        uint8_t before[2][16], buffer[2][16];
-        const uint8_t *last = NULL;
-        size_t last_length = 0;
-        uint64_t last_times = UINT64_MAX;
-        CHECK(left && right);
+    for (enum order order = BY_WORD; order <= BY_COUNT; order++) {
+        struct cursor left, right;
+        struct word last = {0}, word, other;
+        uint8_t buffer[KEY_BYTES];
+        CHECK(cursor_start(&left, a, order) && cursor_start(&right, b, order));
         for (size_t i = 0; i < size; i++) {
-            size_t lengths[2];
-            uint64_t times[2];
-            const uint8_t *word = table_word(a, left[i].reference, buffer[0], &lengths[0], &times[0]);
-            const uint8_t *other =
-                table_word(b, right[i].reference, buffer[1], &lengths[1], &times[1]);
-            CHECK(times[0] == times[1] && compare(word, lengths[0], other, lengths[1]) == 0);
+            CHECK(cursor_next(&left, &word) && cursor_next(&right, &other));
+            CHECK(word.count == other.count &&
+                  compare(word.bytes, word.length, other.bytes, other.length) == 0);
             const bool in_order =
-                !last || compare(last, last_length, word, lengths[0]) < 0;
-            CHECK(by_count ? times[0] < last_times || (times[0] == last_times && in_order) : in_order);
-            total += times[0];
-            if (word == buffer[0]) {
-                memcpy(before[0], word, 16);
-                word = before[0];
-            }
+                !i || compare(last.bytes, last.length, word.bytes, word.length) < 0;
+            CHECK(order == BY_COUNT && i && word.count != last.count ? word.count < last.count
+                                                                     : in_order);
+            total += word.count;
             last = word;
-            last_length = lengths[0];
-            last_times = times[0];
+            if (word.bytes == word.buffer)
+                last.bytes = memcpy(buffer, word.buffer, sizeof buffer);
         }
-        free(left);
-        free(right);
+        CHECK(!cursor_next(&left, &word) && !cursor_next(&right, &other));
     }
     CHECK(total == 2 * a->total);
+    /* A sorted table can be added to. */
+    for (size_t i = 0; i < 40; i++)
+        CHECK(table_add(a, (const uint8_t *)"0123456789012345678901234567890123456789", i, 1));
+    CHECK(a->total == b->total + 40 && table_distinct(a) >= size && table_distinct(a) <= size + 40);
 }
 
 static void free_answer(struct answer *answer)
@@ -210,6 +202,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     if (length < 1 + sizeof sizes)
         return 0;
     const bool unicode = data[0] & 1, repeats = data[0] & 2, with_icu = data[0] & 4;
+    const struct machine *const *const all = machines(), *const *other = all;
+    for (unsigned steps = data[0] >> 3; steps; steps--)
+        other = other[1] ? other + 1 : all;
     memcpy(sizes, data + 1, sizeof sizes);
     data += 1 + sizeof sizes;
     length -= 1 + sizeof sizes;
@@ -219,8 +214,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     CHECK(text);
     for (size_t i = 0; i < times; i++)
         memcpy(text + i * length, data, length);
-    count(text, times * length, NULL, 0, LARGE, false, unicode, with_icu, &whole);
-    count(text, times * length, sizes, sizeof sizes, SMALL, true, unicode, with_icu, &parts);
+    count(text, times * length, NULL, 0, LARGE, all[0], unicode, with_icu, &whole);
+    count(text, times * length, sizes, sizeof sizes, SMALL, *other, unicode, with_icu, &parts);
     same_tables(&whole.words, &parts.words);
     same_tables(&whole.pieces, &parts.pieces);
     CHECK(whole.invalid == parts.invalid);

@@ -94,14 +94,17 @@ def test_words_beyond_the_memory_go_to_disk_and_come_back_in_order() -> None:
 def test_every_machine_gives_the_same(kernel: ModuleType, unicode: bool) -> None:
     chance = random.Random(unicode)
     text = "".join(chance.choices("aaBÉzж19_.,:;'’  \n\t-日\u0301", k=200_000)).encode()
+    for length in range(1, 100):
+        text += b" " + b"abcdefghij" * 10 + b" " + b"x" * length + b"_Y." * (length % 7)
     answers = []
-    for portable in (False, True):
+    assert kernel.MACHINES[-1] == "portable"
+    for machine in kernel.MACHINES:
         table = kernel.Table(1 << 28)
-        scanner = kernel.Scanner(table, unicode=unicode, portable=portable)
+        scanner = kernel.Scanner(table, unicode=unicode, machine=machine)
         assert scanner.feed(text, 0, len(text)) == len(text)
         scanner.finish()
         answers.append((list(table.by_word()), scanner.take_pieces(), scanner.take_foreign()))
-    assert answers[0] == answers[1]
+    assert all(answer == answers[-1] for answer in answers)
     assert any(not word.isascii() for word, _ in answers[0][0]) == unicode
 
 
@@ -123,6 +126,7 @@ def test_wrong_use_is_an_error(kernel: ModuleType) -> None:
     scanner = kernel.Scanner(table, unicode=True)
     wrong: list[tuple[type[Exception], Any]] = [
         (TypeError, lambda: kernel.Cursor()),
+        (ValueError, lambda: kernel.Scanner(table, unicode=True, machine="abacus")),
         (TypeError, lambda: kernel.Scanner(object(), unicode=True)),
         (TypeError, lambda: table.add([("a", 1)])),
         (TypeError, lambda: table.add(iter(["ab"]))),
