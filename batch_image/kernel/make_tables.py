@@ -63,7 +63,7 @@ FLAGS: Final = (
     ("IS_FIRST", "[]"),  # of a pair that NFC makes one; filled in by `firsts`
     ("IS_SECOND", SECOND),
     (
-        "IS_PLAIN",  # nothing about it needs more than a look at its class
+        "IS_PLAIN",  # a letter about which nothing needs care, unless IS_FIRST before another
         f"[[:Word_Break=ALetter:][:Word_Break=Hebrew_Letter:]-[\\uAC00-\\uD7A3]&{WORD_CHARACTERS}"
         f"-{TRIMMED_CHARACTERS}-[:Extended_Pictographic:]-[:Emoji:]-[:Case_Ignorable:]"
         f"-[^[:Canonical_Combining_Class=0:]]-{SECOND}-[\\u03A3]]",
@@ -111,11 +111,9 @@ def characters() -> list[Character]:
     for bit, (_, pattern) in enumerate(FLAGS):
         for point in points(pattern):
             flags[point] |= 1 << bit
-    first, plain = (
-        1 << bit for bit, (name, _) in enumerate(FLAGS) if name in ("IS_FIRST", "IS_PLAIN")
-    )
+    first = next(1 << bit for bit, (name, _) in enumerate(FLAGS) if name == "IS_FIRST")
     for point in firsts():
-        flags[point] = flags[point] & ~plain | first
+        flags[point] |= first
     for value in range(1, 255):
         for point in points(f"[:Canonical_Combining_Class={value}:]"):
             combining[point] = value
@@ -136,6 +134,20 @@ def characters() -> list[Character]:
         Character(kind, *rest) if kind != foreign else Character(kind, 0, rest[1] & kept)
         for kind, *rest in fields
     ]
+
+
+def plain_letters(known: list[Character]) -> list[int]:
+    """Return the lower case of plain letters of up to two bytes as these bytes, little endian.
+
+    0 stands for everything else, and for letters whose lower case takes another number of bytes.
+    """
+    plain = next(1 << bit for bit, (name, _) in enumerate(FLAGS) if name == "IS_PLAIN")
+    found = []
+    for point in range(0x800):
+        encoded = chr(point + known[point].lower).encode()
+        fits = known[point].flags & plain and len(encoded) == len(chr(point).encode())
+        found.append(int.from_bytes(encoded, "little") if fits else 0)
+    return found
 
 
 def rows(values: Iterable[int], *, width: int = 32) -> str:
@@ -171,7 +183,10 @@ def header() -> str:
         f"/* CHARACTER_INDEX[CHARACTER_BLOCK[c >> {shift}] << {shift} | low bits of c] */\n"
         f"#define CHARACTER_SHIFT {shift}\n"
         f"static const uint16_t CHARACTER_BLOCK[] = {{\n{rows(blocks)}}};\n\n"
-        f"static const uint8_t CHARACTER_INDEX[] = {{\n{rows(content)}}};\n\n#endif\n"
+        f"static const uint8_t CHARACTER_INDEX[] = {{\n{rows(content)}}};\n\n"
+        "/* The lower case of plain letters below U+0800 as bytes, the first the lowest; else 0. */\n"
+        f"static const uint16_t PLAIN_LETTERS[] = {{\n{rows(plain_letters(known), width=16)}}};\n\n"
+        "#endif\n"
     )
 
 

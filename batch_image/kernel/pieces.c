@@ -5,6 +5,9 @@
 
 #include "bits.h"
 
+/* Words of pieces up to so many bytes are gathered until their text has so many. */
+enum { SHORT_PIECE = 512, SHORT_PIECES = BLOCK_BYTES / 2 - 2 * SHORT_PIECE };
+
 /* ---- buffers ---- */
 
 static bool append(struct buffer *buffer, const uint8_t *bytes, size_t length)
@@ -44,42 +47,61 @@ bool add_waiting(struct scanner *scanner)
     return true;
 }
 
-/* Has a word without zero bytes added; 32 bytes can be read from its start. */
-static bool add_word(struct scanner *scanner, const uint8_t *word, size_t length)
+bool add_runs(struct scanner *scanner, const uint8_t *text, const uint16_t *edges, size_t words)
 {
     struct waiting *const waiting = &scanner->waiting;
-    if (length > KEY_BYTES)
-        return table_add(scanner->words, word, length, 1);
-    if (waiting->count[0] >= BLOCK_WORDS || waiting->count[1] >= BLOCK_WORDS16 ||
-        waiting->count[2] >= BLOCK_WORDS32)
-        if (!add_waiting(scanner))
+    const bool half_full = waiting->count[0] > BLOCK_WORDS || waiting->count[1] > BLOCK_WORDS16 ||
+                           waiting->count[2] > BLOCK_WORDS32;
+    if (half_full && !add_waiting(scanner))
+        return false;
+    const size_t long_words =
+        scanner->machine->take_keys(text, edges, words, waiting, scanner->long_words);
+    for (size_t i = 0; i < long_words; i++) {
+        const uint16_t *const word = edges + 2 * scanner->long_words[i];
+        if (!table_add(scanner->words, text + word[0], (size_t)(word[1] - word[0]), 1))
             return false;
-    if (length <= 8) {
-        waiting->keys8[waiting->count[0]++] = first_bytes(load64(word), length);
-    } else if (length <= 16) {
-        uint64_t *const key = waiting->keys16 + 2 * waiting->count[1]++;
-        key[0] = load64(word);
-        key[1] = first_bytes(load64(word + 8), length - 8);
-    } else {
-        large_key(waiting->keys32 + 4 * waiting->count[2]++, word, length);
     }
     return true;
 }
 
 /* ---- pieces that hold more than ASCII, or are long ---- */
 
-bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+static bool find_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+{
+    if (!scanner->unicode || !find_words(piece, length, &scanner->found))
+        return table_add(&scanner->pieces, piece, length, 1);
+    scanner->invalid += scanner->found.invalid;
+    return true;
+}
+
+bool add_found(struct scanner *scanner)
 {
     struct piece_words *const found = &scanner->found;
-    if (!scanner->unicode || !find_words(piece, length, found))
-        return table_add(&scanner->pieces, piece, length, 1);
-    for (size_t i = 0; i < found->count; i++) {
-        const struct word_span word = found->words[i];
-        if (!add_word(scanner, found->text + word.start, word.end - word.start))
+    /* No more at a time than a block can have. */
+    for (size_t done = 0, words; done < found->count; done += words) {
+        const uint16_t *const edges = found->edges + 2 * done;
+        for (words = 0; done + words < found->count; words++)
+            if (edges[2 * words + 1] - edges[0] > BLOCK_BYTES / 2 && words)
+                break;
+        if (!add_runs(scanner, found->text, edges, words))
             return false;
     }
-    scanner->invalid += found->invalid;
+    found->count = found->used = 0;
     return true;
+}
+
+bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+{
+    return add_found(scanner) && find_piece(scanner, piece, length) && add_found(scanner);
+}
+
+bool count_short_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+{
+    if (length > SHORT_PIECE)
+        return count_piece(scanner, piece, length);
+    if (scanner->found.used > SHORT_PIECES && !add_found(scanner))
+        return false;
+    return find_piece(scanner, piece, length);
 }
 
 /* Bytes of the first `limit` code points, or 0 if there are no more than `limit`. What is there
@@ -101,8 +123,9 @@ static size_t cut_window(struct scanner *scanner, size_t window)
     struct buffer *const piece = &scanner->long_piece;
     const size_t most = PIECE_LIMIT - PIECE_MARGIN;
     size_t cut;
-    if (scanner->unicode && find_words(piece->bytes, window, &scanner->found) &&
-        !scanner->found.paired)
+    const bool found = scanner->unicode && find_words(piece->bytes, window, &scanner->found);
+    scanner->found.count = scanner->found.used = 0; /* only the cut was wanted */
+    if (found && !scanner->found.paired)
         return scanner->found.cut ? scanner->found.cut : window_length(piece, most);
     /* Should ICU fail here, it will do so again for the caller, who can say why. */
     if (!scanner->icu || icu_cut(scanner->icu, piece->bytes, window, most, &cut) != ICU_DONE)

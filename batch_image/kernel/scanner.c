@@ -47,6 +47,7 @@ bool scanner_reset(struct scanner *scanner)
     scanner->foreign.length = scanner->long_piece.length = 0;
     scanner->in_long_piece = scanner->in_foreign = false;
     scanner->filled = 0;
+    scanner->found.count = scanner->found.used = 0;
     memset(scanner->waiting.count, 0, sizeof scanner->waiting.count);
     scanner->invalid = 0;
     return !table_distinct(&scanner->pieces) || table_clear(&scanner->pieces);
@@ -106,18 +107,6 @@ static bool count_pieces_singly(struct scanner *scanner, size_t start, size_t en
     return counted;
 }
 
-static void clear_words(struct scanner *scanner, size_t start, size_t end)
-{
-    for (size_t i = start / 64; i * 64 < end; i++) {
-        uint64_t kept = 0;
-        if (i * 64 < start)
-            kept |= low_bits(start - i * 64);
-        if (end < i * 64 + 64)
-            kept |= ~low_bits(end - i * 64);
-        scanner->in_words[i] &= kept;
-    }
-}
-
 /* What is somewhere in a block. */
 struct contents {
     uint64_t high, joiners;
@@ -146,25 +135,74 @@ static struct contents mark_words(struct scanner *scanner, size_t first, size_t 
     return contents;
 }
 
-/* Counts the pieces with bytes that aren't ASCII, and unmarks their ASCII words. */
-static bool count_high_pieces(struct scanner *scanner, size_t first, size_t last, size_t end)
+/* The bits of runs of `bits` that hold some of `some`, but only those below these. */
+static uint64_t fill_down(uint64_t bits, uint64_t some)
 {
-    size_t done = 0; /* where the last such piece ended */
-    for (size_t i = first; i <= last; i++) {
-        uint64_t high = scanner->masks[i].high;
-        while (high) {
-            const size_t at = i * 64 + lowest_bit(high);
-            high &= high - 1;
-            if (at < done)
-                continue;
-            const size_t start = behind_last_blank(scanner, at);
-            done = first_blank(scanner, at, end);
-            clear_words(scanner, start, done);
-            if (!count_piece(scanner, scanner->lower + start, done - start))
-                return false;
-        }
+    for (unsigned shift = 1; shift < 64; shift *= 2) {
+        some |= bits & some >> shift;
+        bits &= bits >> shift;
     }
-    return true;
+    return some;
+}
+
+/* The same of those above. */
+static uint64_t fill_up(uint64_t bits, uint64_t some)
+{
+    for (unsigned shift = 1; shift < 64; shift *= 2) {
+        some |= bits & some << shift;
+        bits &= bits << shift;
+    }
+    return some;
+}
+
+/* Marks the pieces with bytes that aren't ASCII. */
+static void mark_high_pieces(struct scanner *scanner, size_t first, size_t last)
+{
+    const struct masks *const masks = scanner->masks;
+    uint64_t *const high = scanner->high_pieces;
+    uint64_t beyond = 0; /* whether a piece goes on in the next mask */
+    for (size_t i = last + 1; i-- > first;) {
+        const uint64_t filled = ~masks[i].blanks;
+        high[i] = masks[i].high || beyond
+                      ? fill_down(filled, (masks[i].high | beyond << 63) & filled)
+                      : 0;
+        beyond = high[i] & 1;
+    }
+    for (size_t i = first; i <= last; i++) {
+        const uint64_t filled = ~masks[i].blanks;
+        if (high[i] || beyond)
+            high[i] = fill_up(filled, (high[i] | beyond) & filled);
+        beyond = high[i] >> 63;
+    }
+}
+
+/* Counts the pieces with bytes that aren't ASCII, and unmarks their ASCII words. */
+static bool count_high_pieces(struct scanner *scanner, size_t first, size_t last)
+{
+    const uint16_t *const edges = scanner->edges;
+    mark_high_pieces(scanner, first, last);
+    const size_t pieces =
+        scanner->machine->list_runs(scanner->high_pieces, first, last, scanner->edges);
+    for (size_t i = first; i <= last; i++)
+        scanner->in_words[i] &= ~scanner->high_pieces[i];
+    for (size_t i = 0; i < pieces; i++) {
+        const size_t length = (size_t)(edges[2 * i + 1] - edges[2 * i]);
+        if (!count_short_piece(scanner, scanner->lower + edges[2 * i], length))
+            return false;
+    }
+    return add_found(scanner);
+}
+
+static void clear_words(struct scanner *scanner, size_t start, size_t end)
+{
+    for (size_t i = start / 64; i * 64 < end; i++) {
+        uint64_t kept = 0;
+        if (i * 64 < start)
+            kept |= low_bits(start - i * 64);
+        if (end < i * 64 + 64)
+            kept |= ~low_bits(end - i * 64);
+        scanner->in_words[i] &= kept;
+    }
 }
 
 /* Unmarks runs of nothing but `_`. */
@@ -186,21 +224,6 @@ static void drop_bare_joiners(struct scanner *scanner, size_t first, size_t last
     }
 }
 
-static bool count_words(struct scanner *scanner, size_t first, size_t last)
-{
-    const struct machine *const machine = scanner->machine;
-    const uint16_t *const edges = scanner->edges;
-    const size_t words = machine->list_runs(scanner->in_words, first, last, scanner->edges);
-    const size_t long_words = machine->take_keys(scanner->lower, edges, words, &scanner->waiting,
-                                                 scanner->long_words);
-    for (size_t i = 0; i < long_words; i++) {
-        const uint16_t *const word = edges + 2 * scanner->long_words[i];
-        if (!table_add(scanner->words, scanner->lower + word[0], (size_t)(word[1] - word[0]), 1))
-            return false;
-    }
-    return true;
-}
-
 static void clear_masks(struct masks *masks, uint64_t outside)
 {
     masks->letters &= ~outside;
@@ -218,11 +241,13 @@ static bool count_pieces(struct scanner *scanner, size_t start, size_t end)
     clear_masks(&scanner->masks[first], low_bits(start % 64));
     clear_masks(&scanner->masks[last], ~low_bits(end - last * 64));
     const struct contents contents = mark_words(scanner, first, last);
-    if (contents.high && !count_high_pieces(scanner, first, last, end))
+    if (contents.high && !count_high_pieces(scanner, first, last))
         return false;
     if (contents.joiners)
         drop_bare_joiners(scanner, first, last, end);
-    return count_words(scanner, first, last);
+    const size_t words =
+        scanner->machine->list_runs(scanner->in_words, first, last, scanner->edges);
+    return add_runs(scanner, scanner->lower, scanner->edges, words);
 }
 
 /* Counts what is complete in a text of a block's size, or smaller at the end of the stream (`ends`):

@@ -37,7 +37,7 @@ struct scanner {
     uint8_t block[BLOCK_BYTES + BLOCK_SLACK];
     uint8_t lower[BLOCK_BYTES + BLOCK_SLACK];
     struct masks masks[BLOCK_MASKS + 1]; /* one more, empty, to look ahead to */
-    uint64_t in_words[BLOCK_MASKS];
+    uint64_t in_words[BLOCK_MASKS], high_pieces[BLOCK_MASKS];
     uint16_t edges[2 * BLOCK_WORDS + BLOCK_SLACK]; /* start, end, start, ... */
     uint16_t long_words[BLOCK_WORDS32 + 1];
     struct waiting waiting;

@@ -170,8 +170,11 @@ static void close_segment(struct segment *segment, struct piece_words *found)
 {
     const bool without = segment->expected != NOTHING && !segment->keeps_quote;
     const uint32_t end = without ? segment->end_before : segment->end;
-    if (segment->is_word)
-        found->words[found->count++] = (struct word_span){segment->start, end};
+    if (segment->is_word) {
+        found->edges[2 * found->count] = (uint16_t)segment->start;
+        found->edges[2 * found->count + 1] = (uint16_t)end;
+        found->count++;
+    }
 }
 
 static void open_segment(struct segment *segment, uint32_t at, uint8_t kind)
@@ -200,22 +203,93 @@ static void extend_segment(struct segment *segment, const struct character *adde
     }
 }
 
+/* Goes over plain letters from `next` on, writes them in lower case behind *out, and returns where
+ * they end; *last is the last of them, and their number is added to *count. */
+static const uint8_t *take_plain(const uint8_t *next, const uint8_t *end, uint8_t **out,
+                                 const struct character **last, size_t *count)
+{
+    uint8_t *to = *out;
+    uint32_t code_point = 0;
+    const uint8_t *const start = next;
+    for (; next < end; ++*count) {
+        const uint8_t lead = next[0];
+        if (lead < 0x80) {
+            if (!PLAIN_LETTERS[lead])
+                break;
+            code_point = lead;
+            *to++ = (uint8_t)PLAIN_LETTERS[lead];
+            next++;
+        } else if (lead < 0xE0) {
+            if (lead < 0xC2 || end - next < 2 || (next[1] & 0xC0) != 0x80)
+                break;
+            const uint32_t found = (uint32_t)(lead & 0x1F) << 6 | (next[1] & 0x3F);
+            const uint16_t lower = PLAIN_LETTERS[found];
+            if (!lower)
+                break;
+            code_point = found;
+            *to++ = (uint8_t)lower;
+            *to++ = (uint8_t)(lower >> 8);
+            next += 2;
+        } else {
+            uint32_t found;
+            bool valid;
+            const size_t length = decode_code_point(next, end, &found, &valid);
+            const struct character *const this = character(found);
+            if (!(this->flags & IS_PLAIN))
+                break;
+            code_point = found;
+            to = encode(to, found + (uint32_t)this->lower);
+            next += length;
+        }
+    }
+    if (next > start)
+        *last = character(code_point);
+    *out = to;
+    return next;
+}
+
 /* UAX #29 as ICU's root rules (word.txt) tailor it: Hangul syllables stick only to each other. */
 bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
 {
     const uint8_t *const end = piece + length;
-    const size_t cut_limit = PIECE_LIMIT - PIECE_MARGIN;
+    const size_t cut_limit = PIECE_LIMIT - PIECE_MARGIN, count = found->count;
     struct segment segment;
     size_t index = 0;     /* in code points */
     size_t wait_index = 0, wait_offset = 0; /* of the character that waits */
     uint8_t combining = 0; /* class of the character before */
     bool after_zwj = false, after_first = false, extended = false;
-    uint8_t *out = found->text;
+    uint8_t *out = found->text + found->used;
 
-    found->count = found->invalid = found->cut = 0;
+    found->invalid = found->cut = 0;
     found->paired = false;
-    open_segment(&segment, 0, NEWLINE);
+    open_segment(&segment, (uint32_t)found->used, NEWLINE);
     for (const uint8_t *next = piece; next < end; index++) {
+        if (!segment.expected && !segment.sigma) { /* what all of the below comes to for most */
+            const struct character *last;
+            const uint32_t at = (uint32_t)(out - found->text);
+            const size_t offset = (size_t)(next - piece), before = index;
+            const uint8_t *const after = take_plain(next, end, &out, &last, &index);
+            if (after > next) {
+                if (!sticks(segment.previous)) {
+                    close_segment(&segment, found);
+                    if (before <= cut_limit)
+                        found->cut = offset;
+                    open_segment(&segment, at, last->kind);
+                }
+                if (segment.start == segment.end)
+                    segment.start = at;
+                segment.end = (uint32_t)(out - found->text);
+                segment.previous = last->kind;
+                segment.is_word = true;
+                segment.after_cased = (last->flags & IS_CASED) != 0;
+                combining = 0;
+                after_zwj = extended = false;
+                after_first = (last->flags & IS_FIRST) != 0;
+                next = after;
+                if (next == end)
+                    break;
+            }
+        }
         uint32_t code_point;
         bool valid;
         const size_t offset = (size_t)(next - piece);
@@ -224,22 +298,14 @@ bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
         uint8_t kind = this->kind;
 
         next += bytes;
-        if ((this->flags & IS_PLAIN) && sticks(segment.previous) && !segment.expected &&
-            !segment.sigma && segment.is_word) { /* what all of the below comes to for most */
-            out = encode(out, code_point + (uint32_t)this->lower);
-            segment.end = (uint32_t)(out - found->text);
-            segment.previous = kind;
-            segment.after_cased = (this->flags & IS_CASED) != 0;
-            combining = 0;
-            after_zwj = extended = after_first = false;
-            continue;
-        }
         if (!valid)
             found->invalid += bytes;
         if (kind == FOREIGN || (after_zwj && (this->flags & IS_PICTOGRAPH)) ||
             (after_first && (this->flags & IS_SECOND)) ||
-            (this->combining && this->combining < combining))
+            (this->combining && this->combining < combining)) {
+            found->count = count;
             return false;
+        }
         combining = this->combining;
         after_first = (this->flags & IS_FIRST) != 0;
         after_zwj = kind == ZWJ;
@@ -250,8 +316,10 @@ bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
         const uint32_t at = (uint32_t)(out - found->text);
         const bool extends = kind == EXTEND || kind == ZWJ;
         if (extends && segment.previous != NEWLINE) { /* WB4 */
-            if (segment.previous == HANGUL)
+            if (segment.previous == HANGUL) {
+                found->count = count;
                 return false;
+            }
             extended = true;
         } else {
             const uint8_t waits = expectation(segment.previous, kind);
@@ -293,5 +361,6 @@ bool find_words(const uint8_t *piece, size_t length, struct piece_words *found)
         }
     }
     close_segment(&segment, found);
+    found->used = (size_t)(out - found->text);
     return true;
 }

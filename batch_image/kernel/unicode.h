@@ -16,16 +16,14 @@
 /* No code point takes more bytes, in lower case either. */
 #define CODE_POINT_BYTES 4
 
-struct word_span {
-    uint32_t start, end;
-};
-
-/* The words of a piece of at most PIECE_LIMIT code points. */
+/* Words of pieces, one piece of at most PIECE_LIMIT code points or several short ones. */
 struct piece_words {
     uint8_t text[PIECE_LIMIT * CODE_POINT_BYTES + 32]; /* in lower case; words are read 32 bytes
                                                           at a time */
-    struct word_span words[PIECE_LIMIT];          /* in `text` */
-    size_t count;
+    size_t used;                          /* of the text */
+    uint16_t edges[2 * PIECE_LIMIT + 64]; /* where words start and end in it: start, end, ... */
+    size_t count;                         /* of the words */
+    /* Of the last piece: */
     size_t invalid; /* bytes that were no UTF-8 */
     size_t cut;     /* bytes up to the last boundary within PIECE_LIMIT - PIECE_MARGIN code points */
     bool paired;    /* holds characters of which `cut` isn't sure */
@@ -45,7 +43,9 @@ uint8_t *encode_code_point(uint8_t *out, uint32_t code_point);
 bool is_word_character(uint32_t code_point);
 bool is_trimmed_character(uint32_t code_point);
 
-/* Finds the words of a piece of at most PIECE_LIMIT code points. False: ICU has to do it. */
+/* Adds the words of a piece of at most PIECE_LIMIT code points. If there are others already, the text
+ * has to have room for twice its length, as lower case can be longer by half. False: ICU has to do
+ * it; then nothing was added. */
 bool find_words(const uint8_t *piece, size_t length, struct piece_words *found);
 
 #endif
