@@ -250,14 +250,22 @@ INLINE void sort_slots(uint64_t *slots, size_t count, unsigned depth, bool by_co
     for (size_t digit = 0; digit < 256; digit++) {
         while (next[digit] < ends[digit]) {
             uint64_t *const slot = slots + next[digit] * size;
-            const size_t right = (slot[number] ^ flip) >> shift & 255;
-            uint64_t *const other = slots + next[right]++ * size;
-            if (right != digit) {
-                uint64_t moved[WIDEST + 1];
-                copy_slot(moved, other, width);
-                copy_slot(other, slot, width);
-                copy_slot(slot, moved, width);
+            size_t right = (slot[number] ^ flip) >> shift & 255;
+            if (right == digit) {
+                next[digit]++;
+                continue;
             }
+            uint64_t moved[WIDEST + 1]; /* from its place to its right one, and so on */
+            copy_slot(moved, slot, width);
+            do {
+                uint64_t *const other = slots + next[right]++ * size;
+                uint64_t displaced[WIDEST + 1];
+                copy_slot(displaced, other, width);
+                copy_slot(other, moved, width);
+                copy_slot(moved, displaced, width);
+                right = (moved[number] ^ flip) >> shift & 255;
+            } while (right != digit);
+            copy_slot(slots + next[digit]++ * size, moved, width);
         }
     }
     for (size_t digit = 0, start = 0; digit < 256; start = ends[digit++])

@@ -73,14 +73,14 @@ size_t decode_code_point(const uint8_t *text, const uint8_t *end, uint32_t *code
     return length;
 }
 
-static const struct character *character(uint32_t code_point)
+static inline const struct character *character(uint32_t code_point)
 {
     const uint32_t low = code_point & ((1u << CHARACTER_SHIFT) - 1);
     const uint32_t block = CHARACTER_BLOCK[code_point >> CHARACTER_SHIFT];
     return &CHARACTERS[CHARACTER_INDEX[block << CHARACTER_SHIFT | low]];
 }
 
-/* decode_code_point, the two most frequent cases first. */
+/* decode_code_point, the most frequent cases first. */
 static inline size_t decode(const uint8_t *text, const uint8_t *end, uint32_t *code_point,
                             bool *valid)
 {
@@ -93,6 +93,12 @@ static inline size_t decode(const uint8_t *text, const uint8_t *end, uint32_t *c
     if (lead >= 0xC2 && lead <= 0xDF && end - text > 1 && (text[1] & 0xC0) == 0x80) {
         *code_point = (uint32_t)(lead & 0x1F) << 6 | (text[1] & 0x3F);
         return 2;
+    }
+    if (lead > 0xE0 && lead < 0xED && end - text > 2 && (text[1] & 0xC0) == 0x80 &&
+        (text[2] & 0xC0) == 0x80) {
+        *code_point = (uint32_t)(lead & 0x0F) << 12 | (uint32_t)(text[1] & 0x3F) << 6 |
+                      (text[2] & 0x3F);
+        return 3;
     }
     return decode_code_point(text, end, code_point, valid);
 }
@@ -233,7 +239,7 @@ static const uint8_t *take_plain(const uint8_t *next, const uint8_t *end, uint8_
         } else {
             uint32_t found;
             bool valid;
-            const size_t length = decode_code_point(next, end, &found, &valid);
+            const size_t length = decode(next, end, &found, &valid);
             const struct character *const this = character(found);
             if (!(this->flags & IS_PLAIN))
                 break;
