@@ -198,8 +198,8 @@ def _small(shop: Workshop) -> Iterator[Case]:
         check = partial(_check_folder, shop, counts)
         yield migrate(shop, key, source, threads=threads, pack=True, check=check)
     if shop.peers is not None:
-        for name in ("chdb", "polars"):
-            yield _peer(shop, f"small/files/{name}-uax29/2", source, "uax29")
+        # Not chDB by that rule: it took 4 ms of CPU a file more than by the other, a minute in all.
+        yield _peer(shop, "small/files/polars-uax29/2", source, "uax29")
         for name in ("chdb", "polars", "duckdb", "datafusion", "python", "pipeline-awk"):
             yield _peer(shop, f"small/files/{name}/{_threads(name)[-1]}", source, "runs")
 

@@ -210,6 +210,7 @@ def _equality(results: Results, cases: Sequence[Case]) -> str:
             for who in ("kernel", "icu", "icu4py")
         ]
         agree = "equal" if len(set(whole.values())) == 1 else "**differ**"
+        agree = "–" if None in whole.values() else agree
         shown = f"{facts[0].get('distinct', 0):,}"
         lines.append([corpus, f"{size / 1e6:.1f}", shown, *rates, same, agree])
     head = ["corpus", "MB", "different words", "kernel", "ICU alone", "icu4py"]
