@@ -1,53 +1,71 @@
 """Whether results are the same, and where not, how far they overlap.
 
-All results are read as `word TAB count`, in any order; ours have a colon there, and the last one
-separates.
+All results are read as `word SEPARATOR count` in any order, the last separator of a line being the
+one: a tab, or in our counts files a colon. DuckDB reads them, as millions of different words would
+take Python longer than the counting.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 
-def read(path: Path, separator: bytes = b"\t") -> list[tuple[bytes, int]]:
-    """The words and counts of a file, or of all `part-*` files of a folder, by word."""
-    files = sorted(path.glob("part-*")) if path.is_dir() else [path]
-    found = []
-    for file in files:
-        for line in file.read_bytes().split(b"\n"):
-            if line:
-                word, _, count = line.rpartition(separator)
-                found.append((word, int(count)))
-    found.sort()
-    return found
+from benchmarks.bench.measure import DisagreementError
+
+_COUNTS = ":"  # the separator of our own files
 
 
-def read_folder(path: Path, separator: bytes) -> list[tuple[bytes, int]]:
-    """The sum of all counts files below a folder."""
-    total: Counter[bytes] = Counter()
-    for file in sorted(path.rglob("*.txt")):
-        total.update(dict(read(file, separator)))
-    return sorted(total.items())
+def facts(result: Path, separator: str = "\t") -> dict[str, Any]:
+    """What is kept of a result: a digest that doesn't depend on the order, and its sums."""
+    row = _asked(
+        "SELECT bit_xor(md5_number(word || ':' || count)), sum(count), count(*) FROM "
+        + _lines(result, separator)
+    )
+    digest, words, distinct = row
+    if not distinct:
+        raise DisagreementError(f"{result.name} is empty")
+    shown = hashlib.sha256(f"{digest} {words} {distinct}".encode()).hexdigest()[:16]
+    return {"digest": shown, "words": int(words), "distinct": distinct}
 
 
-def facts(counts: list[tuple[bytes, int]]) -> dict[str, Any]:
-    """What is kept of a result: the digest of its sorted text, and its sums."""
-    digest = hashlib.sha256()
-    for start in range(0, len(counts), 1 << 16):
-        digest.update(b"".join([b"%b\t%d\n" % item for item in counts[start : start + (1 << 16)]]))
-    return {
-        "digest": digest.hexdigest()[:16],
-        "words": sum(count for _, count in counts),
-        "distinct": len(counts),
-    }
-
-
-def overlap(ours: list[tuple[bytes, int]], theirs: list[tuple[bytes, int]]) -> float:
+def overlap(ours: Path, theirs: Path) -> float:
     """Of our words, repetitions included, the share that the other result has as well."""
-    other = dict(theirs)
-    words = sum(count for _, count in ours)
-    common = sum(min(count, other.get(word, 0)) for word, count in ours)
-    return common / words if words else 1.0
+    (share,) = _asked(
+        "SELECT sum(least(ours.count, coalesce(theirs.count, 0))) / sum(ours.count) "
+        f"FROM {_lines(ours, _COUNTS)} AS ours "
+        f"LEFT JOIN {_lines(theirs, chr(9))} AS theirs USING (word)"
+    )
+    return float(share)
+
+
+def add_up(folder: Path, target: Path) -> None:
+    """Write the sum of all our counts files below a folder, as one of them."""
+    _asked(
+        "COPY (SELECT word || ':' || sum(count) FROM "
+        f"{_lines(folder, _COUNTS)} GROUP BY word) "
+        f"TO '{target}' (FORMAT csv, HEADER false, QUOTE '', DELIMITER '\x01')"
+    )
+
+
+def _asked(query: str) -> tuple[Any, ...]:
+    try:
+        with duckdb.connect() as connection:
+            row = connection.execute(query).fetchone()
+    except duckdb.Error as error:
+        raise DisagreementError(f"a result can't be read: {error}") from error
+    return row or ()
+
+
+def _lines(result: Path, separator: str) -> str:
+    """A subquery of words and counts: of a file, or of a folder of parts (PySpark's) or ours."""
+    pattern = "/part-*" if separator == "\t" else "/**/*.txt"
+    files = f"{result}{pattern if result.is_dir() else ''}"
+    count = f"split_part(line, '{separator}', -1)"
+    return (
+        f"(SELECT left(line, -1 - length({count})) AS word, {count}::BIGINT AS count "
+        f"FROM read_csv('{files}', columns = {{'line': 'VARCHAR'}}, header = false, "
+        "delim = '\x01', quote = '', escape = '', auto_detect = false, new_line = '\\n'))"
+    )

@@ -2,7 +2,8 @@
 
 Text longer than what there is of it goes through the paragraphs again in another order. As real
 text never stops bringing new words, such passes get made-up ones, with the long tail that words
-have (Zipf, Heaps): about one in 80 words, of which the rarest are met once.
+have (Zipf, Heaps): about one in 80 words, of which the rarest are met once. They are written in the
+script of the word whose place they take, where that is one of six.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 from benchmarks.bench import texts
 
 MB = 1_000_000
-LONGER = 10  # as long as a corpus is the `long-` one, for whom it would be over at once
-_VERSION = 4  # of what this module makes; raise it with every change of the bytes
+_PIECES = 50  # that a slice consists of
+_VERSION = 5  # of what this module makes; raise it with every change of the bytes
 _SYLLABLES = [
     c + v
     for c in [
@@ -47,6 +48,15 @@ _SYLLABLES = [
     ]
     for v in "aeiou"
 ]
+_LATIN = "bdfghklmnprstvwzaeiou"  # the letters of the syllables, here as other scripts have them
+_SCRIPTS: dict[str, dict[int, int]] = {
+    "LATIN": {},
+    "CYRILLIC": str.maketrans(_LATIN, "бдфгхклмнпрствжзаеиоу"),
+    "GREEK": str.maketrans(_LATIN, "βδφγχκλμνπρστξψζαεηου"),
+    "ARABIC": str.maketrans(_LATIN, "بدفغهكلمنقرستوشزاعيحط"),
+    "HEBREW": str.maketrans(_LATIN, "בדפגהכלמנקרסתוצזאעיחט"),
+    "DEVANAGARI": str.maketrans(_LATIN, "बदफगहकलमनपरसतवयजाेिोु"),
+}
 _PATHS = [
     "api/v1/orders",
     "api/v1/users",
@@ -63,9 +73,9 @@ _QUOTES = "‘’“”–—…"
 class Sizes:
     """Bytes of each corpus, and how many items the other parts work on."""
 
-    text: int = 40 * MB
-    multi: int = 24 * MB
-    logs: int = 32 * MB
+    text: int = 200 * MB
+    multi: int = 120 * MB
+    logs: int = 100 * MB
     small_files: int = 10_000
     huge: int = 2_000 * MB
     slice: int = 6 * MB
@@ -106,7 +116,7 @@ class Corpora:
         return ["english", "quotes", "multilingual", "logs"]
 
     def file(self, name: str) -> Path:
-        """The corpus `name`: of `names()`, `huge`, `tiny`; `slice-…` or `long-…` of these."""
+        """The corpus `name`: of `names()`, `huge`, `tiny`; or `slice-…` of these."""
         if name.startswith("slice-"):
             whole = self.file(name.removeprefix("slice-"))
             return self._made(f"{whole.stem}-{self.sizes.slice}.txt", partial(self._cut, whole))
@@ -119,9 +129,7 @@ class Corpora:
             "huge": (sizes.huge, self._english),
             "tiny": (1000, self._english),
         }
-        size, maker = makers[name.removeprefix("long-")]
-        if name.startswith("long-"):
-            size *= LONGER
+        size, maker = makers[name]
         return self._made(f"{name}-{size}.txt", partial(_fill, size=size, chunks=maker(size)))
 
     def small(self) -> Path:
@@ -171,19 +179,26 @@ class Corpora:
 
     def _english(self, _: int) -> Iterator[bytes]:
         paragraphs = [ascii_only(each) for each in self._text("english")]
-        return _passes([each for each in paragraphs if each.isascii()], seed=1, tail=True)
+        return _passes([each for each in paragraphs if each.isascii()], seed=1)
 
     def _quotes(self, _: int) -> Iterator[bytes]:
         paragraphs = [typographic(each) for each in self._text("english")]
-        return _passes([each for each in paragraphs if is_latin(each)], seed=2, tail=True)
+        return _passes([each for each in paragraphs if is_latin(each)], seed=2)
 
     def _multilingual(self, _: int) -> Iterator[bytes]:
-        return _passes(self._text("translations"), seed=3, tail=False)
+        return _passes(self._text("translations"), seed=3)
 
     def _cut(self, whole: Path, part: Path) -> None:
-        with whole.open("rb") as file:
-            data = file.read(self.sizes.slice)
-        part.write_bytes(data[: data.rfind(b"\n") + 1])
+        """Whole lines from all over the corpus: its later parts have words of their own."""
+        pieces = min(_PIECES, 1 + self.sizes.slice // 10_000)
+        step, size = whole.stat().st_size // pieces, self.sizes.slice // pieces
+        with whole.open("rb") as file, part.open("wb") as slice_:
+            for number in range(pieces):
+                file.seek(number * step)
+                data = file.read(size)
+                # A line that the piece begins or ends in the middle of is left out.
+                start = data.find(b"\n") + 1 if number else 0
+                slice_.write(data[start : data.rfind(b"\n") + 1])
 
 
 def ascii_only(text: str) -> str:
@@ -252,7 +267,7 @@ def made_up(number: int) -> str:
     return word
 
 
-def _passes(paragraphs: list[str], *, seed: int, tail: bool) -> Iterator[bytes]:
+def _passes(paragraphs: list[str], *, seed: int) -> Iterator[bytes]:
     """The paragraphs in ever new orders, for ever; with new words from the second pass on."""
     if not paragraphs:
         raise SystemExit("no text was found: run `make bench`, which installs what brings it")
@@ -263,7 +278,7 @@ def _passes(paragraphs: list[str], *, seed: int, tail: bool) -> Iterator[bytes]:
         draw.shuffle(paragraphs)
         for start in range(0, len(paragraphs), 500):
             batch = paragraphs[start : start + 500]
-            if tail and not first:
+            if not first:
                 batch = [_with_tail(each, draw) for each in batch]
             yield ("\n\n".join(batch) + "\n\n").encode()
         first = False
@@ -274,8 +289,17 @@ def _with_tail(paragraph: str, draw: random.Random) -> str:
     words = paragraph.split(" ")
     for _ in range(int(len(words) / 80 + draw.random())):
         number = int(draw.paretovariate(0.15))
-        words[draw.randrange(len(words))] = made_up(number % 10_000_000)
+        place = draw.randrange(len(words))
+        script = _SCRIPTS.get(_script(words[place]))
+        if script is not None:
+            words[place] = made_up(number % 10_000_000).translate(script)
     return " ".join(words)
+
+
+def _script(word: str) -> str:
+    """The script of a word's first letter, as Unicode's names of letters begin."""
+    letter = next(filter(str.isalpha, word), "A")
+    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def _fill(path: Path, *, size: int, chunks: Iterator[bytes]) -> None:

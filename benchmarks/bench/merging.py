@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import agreement
 from benchmarks.bench.measure import Case, DisagreementError
 from benchmarks.bench.workshop import PEERS, Workshop, clear
 
@@ -110,8 +109,9 @@ def _counted_files(shop: Workshop) -> Path:
     unfinished = folder / "tsv.part"
     unfinished.mkdir()
     for number, path in enumerate(sorted((folder / "counts").rglob("*.txt"))):
-        lines = [b"%b\t%d\n" % item for item in agreement.read(path, b":")]
-        (unfinished / f"{number:05}.tsv").write_bytes(b"".join(lines))
+        lines = sorted(line.rpartition(b":") for line in path.read_bytes().splitlines())
+        rows = [b"%b\t%b\n" % (word, count) for word, _, count in lines]
+        (unfinished / f"{number:05}.tsv").write_bytes(b"".join(rows))
     unfinished.rename(folder / "tsv")
     return folder
 

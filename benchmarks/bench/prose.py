@@ -7,20 +7,39 @@ Written by `make bench`: change `benchmarks/`, not this file. How fast words are
 read, beside the programs that one would use instead; and whether they all come to the same result.
 """
 
+SUMMARY = """\
+MB counted per CPU second with one thread, start-up left out, every contestant on the same bytes.
+Two kinds of peers: those made to give **the same words** as we do (UAX #29, by a regular
+expression), and those that count by **a simpler rule** (runs of letters and digits), which is
+easier work and gives other words. Of either kind, the best one:
+
+"""
+
+SUMMARY_HEAD = (
+    "corpus",
+    "ours",
+    "the same words: best peer",
+    "its CPU a MB, ours = 1",
+    "a simpler rule: best peer",
+    "its CPU a MB, ours = 1",
+)
+
 METHOD = """\
 ## Method
 
 * Every run is a process of its own, started by a small watcher that adds up what it and all its
   descendants used (`wait4`; PySpark's Java process too), start-up and writing the result included.
 * All cases once, then all of them again: a machine that gets slower does so for everybody. Figures
-  are medians, with (min–max) where there were several runs. PySpark, the 2 GB file and the merge of
-  many words have fewer runs than the rest, and so has the end of the last round when time is up.
+  are medians, with (min–max) where there were several runs. What takes more than some eight seconds
+  runs once: PySpark (two threads only on *english*), scikit-learn, Python's `re`, `sort`, `mawk` on
+  *multilingual* and *logs*. The 2 GB file and the merge of many words have fewer runs, too, and so
+  has the end of the last round when time is up.
 * *CPU s* is all that was used. *MB per CPU s* is what one pays for; in counting it is without
-  start-up, that is, without what the same contestant takes for a file of 1 KB (a table below). Our
-  start-up would otherwise be most of our time: so there is a row of ours on ten times the text, and
-  ratios are to that one (of logs, to the first row). *wall* with two threads on two cores is how
-  long one waits. *peak* is the largest process, or the sum of several at a moment, whichever is
-  more; at least 12 MB, which is what the watcher has. Files are in the page cache.
+  start-up, that is, without what the same contestant takes for a file of 1 KB (a table below);
+  corpora are as large as they are so that little depends on that. Ratios are of these CPU seconds,
+  and *ours* is `wordfreq migrate` with one thread on the same file. *wall* with two threads on two
+  cores is how long one waits. *peak* is the largest process, or the sum of several at a moment,
+  whichever is more; at least 12 MB, which is what the watcher has. Files are in the page cache.
 * Each contestant has its own program, the fastest that we could make of it, in
   [`benchmarks/peers/`](../benchmarks/peers); `POLARS_MAX_THREADS`, `threads`, `max_threads`,
   `target_partitions` and `local[n]` are set to the number in the table.
@@ -38,14 +57,15 @@ documentation of `make bench-texts`).
 * **english**: {english_paragraphs} different paragraphs ({english_mb} MB, fingerprint
   `{english_print}`) of English prose: the documentation inside botocore, docstrings and READMEs of
   the installed packages, shuffled. ASCII only. It is technical English with many repeated phrases,
-  but no repeated paragraph. Where more is asked for, the paragraphs come again in another order,
-  and as text never stops bringing new words, one in 80 words of such passes is a made-up one,
-  drawn with a long tail.
+  but no repeated paragraph. Beyond their size the paragraphs come again, each time in another
+  order; and as text never stops bringing new words, one in 80 words of these passes is replaced by
+  a made-up one, drawn with a long tail, so that most of the made-up ones are met once.
 * **quotes**: the same text, in another order, set as a typesetter would: “ ” ‘ ’ – — …
 * **multilingual**: {other_paragraphs} different messages ({other_mb} MB, `{other_print}`), the
   translations of Django and Plone into about a hundred languages, among them de, fr, ru, el, ja,
-  zh, ar, fa, th, hi, ko, he and my. Short texts; beyond their size they come again in another
-  order.
+  zh, ar, fa, th, hi, ko, he and my. Short texts; beyond their size they come again like those of
+  *english*. Made-up words are there in Latin, Cyrillic, Greek, Arabic, Hebrew and Devanagari
+  letters, as the word whose place they take; texts in other scripts come again as they are.
 * **logs**: generated lines of a web service: UUIDs, addresses, users, sessions, so most words are
   different ones.
 * **small files**: {files} files of 5 to 15 KB, cut from *english*. **One file**: *english* again,
@@ -70,8 +90,7 @@ compared word by word:
   rows must have the very counts that we have.
 
 *our words*: equal to ours; *runs*: equal to the other peers' runs; *other runs*: not (DuckDB lowers
-a few letters, such as `İ`, differently); equality is that of the sorted lists of all words with
-their counts.
+a few letters, such as `İ`, differently); equality is that of all words with their counts.
 """
 
 COUNTING = """\
@@ -80,13 +99,25 @@ work: it reads plan and source, writes counts sorted by count, ledger and receip
 alone* does what the peers do. The peers need not sort.
 """
 
+SAME = """\
+**The same words** (UAX #29): the results must be equal.
+"""
+
+SIMPLER = """\
+**A simpler rule** (runs), which is easier work: beside our first row, which has our words.
+"""
+
+NO_SAME = """\
+No peer has these words: all of them count by **the simpler rule** (runs), which is easier work.
+"""
+
 EQUALITY = """\
 ## Equality with ICU
 
 Our kernel, our path without the kernel (`WORDFREQ_ENGINE=icu`), and a separate program of 30 lines
 over icu4py that imports nothing of this project
-([`count_icu.py`](../benchmarks/peers/count_icu.py)), on the first part of each corpus: the latter
-two are slow. Rates are MB per CPU second, start-up included.
+([`count_icu.py`](../benchmarks/peers/count_icu.py)), on pieces from all over each corpus: the
+latter two are slow. Rates are MB per CPU second, start-up included.
 
 """
 
@@ -104,7 +135,8 @@ MONEY = """\
 ## In money: 1 TB of English
 
 vCPU-hours from the CPU seconds on *english* with one thread, less those of start-up, which a long
-run has once (last column). In US dollars at {price} a vCPU-hour (AWS Fargate's list price for Linux
+run has once (last column): first ours, then the peers with the same words, then those with the
+simpler rule. In US dollars at {price} a vCPU-hour (AWS Fargate's list price for Linux
 on x86 in us-east-1, without memory), as a scale. A vCPU of EC2 is often half a core, so absolute
 figures differ; ratios less.
 
@@ -154,6 +186,6 @@ TAIL = """\
 `default-jre-headless`) and takes about half an hour; `make bench-quick` does everything at small
 sizes in some minutes and writes below `.local/bench`. `BENCH_ARGS` are options of `python -m
 benchmarks.bench`, such as `--resume` after an interruption, `--only count/logs`, `--rounds 5` or
-`--set text=200MB`. `make bench-texts` unpacks Debian documentation (`apt-get download`; nothing is
+`--set text=400MB`. `make bench-texts` unpacks Debian documentation (`apt-get download`; nothing is
 installed) as further text.
 """

@@ -5,30 +5,36 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import prose
-from benchmarks.bench.corpora import LONGER
-from benchmarks.bench.counting import ENGINES
 from benchmarks.bench.measure import Case, Results
 from benchmarks.bench.tables import (
     HEAD,
+    KINDS,
+    NAMES,
+    SAME,
     SAME_WORDS,
+    SIMPLER,
     contradictions,
     failure,
+    has_our_words,
+    kind,
     name,
     net,
     number,
     rows,
+    short,
     spread,
     table,
 )
 from benchmarks.bench.workshop import PEERS, Workshop
 
 PLOT = "benchmark-counting.png"
-_LONG = "count/english/ours-long/1"
+_ENGLISH = "count/english/ours/1"
+_NO_MARKS = str.maketrans("", "", "*`")
 _TERA = 10**12
 _PRICE = 0.04048  # USD for a vCPU-hour: Fargate's list price, Linux on x86, us-east-1; no memory
 
@@ -53,7 +59,7 @@ def write(results: Results, cases: Sequence[Case], shop: Workshop, folder: Path)
         table([*HEAD, "result"], rows(results, cases, "huge/file", base="huge/file/ours/1")),
         _money(results, shop),
         prose.LIMITS,
-        table(HEAD, rows(results, cases, "limits/english", base=_LONG, agreements=False)),
+        table(HEAD, rows(results, cases, "limits/english", base=_ENGLISH, agreements=False)),
         *_merge(results, cases),
         *_services(results, cases),
         prose.TAIL,
@@ -82,46 +88,36 @@ def _rate(results: Results, key: str, size: int) -> float | None:
     return size / used / 1e6 if used else None
 
 
-def _usual(corpus: str) -> str:
-    """Which row of ours the others are compared with."""
-    return "ours" if corpus == "logs" else "ours-long"
-
-
 def _rates(results: Results, shop: Workshop, corpus: str) -> dict[str, float]:
-    """MB per CPU second of everybody with one thread; ours on the longer text."""
+    """MB per CPU second of everybody with one thread."""
     size = shop.corpora.file(corpus).stat().st_size
     found = {}
     for key in results.runs:
+        contestant = key.split("/")[2]
         if not key.startswith(f"count/{corpus}/") or not key.endswith("/1"):
             continue
-        contestant = key.split("/")[2]
-        ours = contestant == _usual(corpus)
-        if contestant.startswith("ours") and not ours:
-            continue
-        if rate := _rate(results, key, size * LONGER if contestant == "ours-long" else size):
-            found["ours" if ours else contestant] = rate
+        if contestant != "ours-counter" and (rate := _rate(results, key, size)):
+            found[contestant] = rate
     return found
 
 
 def _summary(results: Results, shop: Workshop) -> str:
+    """Per corpus: ours, the best peer with our words, the best one with the simpler rule."""
     lines = []
     for corpus in shop.corpora.names():
         rates = _rates(results, shop, corpus)
         ours = rates.pop("ours", None)
         if ours is None:
             continue
-        line = f"* **{corpus}**: {number(ours)} MB per CPU second"
-        if rates:
-            best = max(rates, key=rates.__getitem__)
-            line += f", {number(ours / rates[best], 1)} times as many as the best peer there, "
-            line += f"{name(best)} ({number(rates[best])})"
-            libraries = {who: rate for who, rate in rates.items() if who.split("-")[0] in ENGINES}
-            if libraries and best not in libraries:
-                best = max(libraries, key=libraries.__getitem__)
-                line += f"; of the engines {name(best)}: {number(ours / libraries[best], 1)} times"
-        lines.append(line + ".")
+        line = [f"**{corpus}**", number(ours)]
+        for which in (SAME, SIMPLER):
+            peers = {who: rate for who, rate in rates.items() if kind(who) == which}
+            best = max(peers, key=peers.__getitem__, default="")
+            line.append(f"{short(best)}: {number(peers[best])}" if peers else "–")
+            line.append(number(ours / peers[best], 1) if peers else "–")
+        lines.append(line)
     plot = f"\n![Megabytes counted per CPU second](images/{PLOT})\n" if shop.peers else ""
-    return "\n".join(lines) + "\n" + plot
+    return prose.SUMMARY + table(prose.SUMMARY_HEAD, lines) + plot
 
 
 def _machine(results: Results) -> str:
@@ -157,15 +153,31 @@ def _counting(results: Results, cases: Sequence[Case], shop: Workshop) -> list[s
         fact = results.facts.get(f"count/{corpus}/ours/1", {})
         words = f", {fact['words']:,} words, {fact['distinct']:,} different" if fact else ""
         found.append(f"### {corpus}: {size / 1e6:,.1f} MB{words}\n")
-        found.append(
-            table(
-                [*HEAD, "result"],
-                rows(results, cases, f"count/{corpus}", base=f"count/{corpus}/{_usual(corpus)}/1"),
-            )
-        )
+        found += _both_rules(results, cases, f"count/{corpus}")
     found.append("### Start-up: a file of 1 KB\n")
     found.append(_plain(results, cases, "start/tiny"))
     return found
+
+
+def _both_rules(results: Results, cases: Sequence[Case], prefix: str) -> Iterator[str]:
+    """A table with the peers that have our words, if there are any; one with the others."""
+    base, head = f"{prefix}/ours/1", [*HEAD, "result"]
+    kinds = {kind(case.parts[2]) for case in cases if case.key.startswith(f"{prefix}/")}
+    if SAME not in kinds:
+        yield prose.NO_SAME if SIMPLER in kinds else ""
+        yield table(head, rows(results, cases, prefix, base=base))
+        return
+    yield prose.SAME
+    yield table(head, rows(results, cases, prefix, base=base, keep=has_our_words))
+    yield prose.SIMPLER
+    simpler = rows(
+        results,
+        cases,
+        prefix,
+        base=base,
+        keep=lambda case: case.key == base or not has_our_words(case),
+    )
+    yield table(head, simpler)
 
 
 def _plain(results: Results, cases: Sequence[Case], prefix: str) -> str:
@@ -198,6 +210,7 @@ def _equality(results: Results, cases: Sequence[Case]) -> str:
             for who in ("kernel", "icu", "icu4py")
         ]
         agree = "equal" if len(set(whole.values())) == 1 else "**differ**"
+        agree = "–" if None in whole.values() else agree
         shown = f"{facts[0].get('distinct', 0):,}"
         lines.append([corpus, f"{size / 1e6:.1f}", shown, *rates, same, agree])
     head = ["corpus", "MB", "different words", "kernel", "ICU alone", "icu4py"]
@@ -215,19 +228,23 @@ def _money(results: Results, shop: Workshop) -> str:
     found = []
     for contestant, rate in _rates(results, shop, "english").items():
         start = results.middle(f"start/tiny/{contestant.removesuffix(SAME_WORDS)}/1", "cpu")
-        found.append((_TERA / 1e6 / rate / 3600, contestant, start))
-    ours = next((hours for hours, contestant, _ in found if contestant == "ours"), None)
+        place = KINDS.index(kind(contestant))
+        found.append((place, _TERA / 1e6 / rate / 3600, contestant, start))
+    found.sort()
+    ours = next((hours for _, hours, contestant, _ in found if contestant == "ours"), None)
     lines = [
         [
-            name(contestant),
+            short(contestant),
+            kind(contestant),
             number(hours, 2),
             number(hours / ours, 1) if ours else "–",
             f"{hours * _PRICE:,.2f}",
             number(start),
         ]
-        for hours, contestant, start in sorted(found)
+        for _, hours, contestant, start in found
     ]
-    head = ["contestant", "vCPU-hours for 1 TB", "ours = 1", "USD", "start-up, CPU s a process"]
+    head = ["contestant", "words", "vCPU-hours for 1 TB", "ours = 1", "USD"]
+    head.append("start-up, CPU s a process")
     return prose.MONEY.format(price=_PRICE) + table(head, lines)
 
 
@@ -314,9 +331,8 @@ def _draw(results: Results, shop: Workshop, folder: Path) -> None:
         return
     bars = {
         corpus: [
-            (name(who).replace("*", "").replace("`", ""), rate)
+            (kind(who), NAMES[who.removesuffix(SAME_WORDS)].translate(_NO_MARKS), rate)
             for who, rate in _rates(results, shop, corpus).items()
-            if not who.endswith(SAME_WORDS)
         ]
         for corpus in shop.corpora.names()
     }

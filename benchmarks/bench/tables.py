@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.bench.measure import Case, Results
@@ -11,8 +11,6 @@ from benchmarks.bench.measure import Case, Results
 NAMES = {
     "ours": "**ours**, `wordfreq migrate`",
     "ours-counter": "**ours**, the counter alone",
-    "ours-memory": "**ours**, `wordfreq migrate --memory 1GiB`",
-    "ours-long": "**ours**, `wordfreq migrate`, ten times the text",
     "chdb": "chDB",
     "polars": "Polars, streaming",
     "duckdb": "DuckDB",
@@ -33,7 +31,8 @@ NAMES = {
     "migrate": "**ours**, `wordfreq migrate` from there",
 }
 SAME_WORDS = "-uax29"
-
+KINDS = OURS, SAME, SIMPLER = ("ours", "the same words (UAX #29)", "a simpler rule (runs)")
+_SUFFIX = ", UAX #29"
 
 _OURS = {
     "merge": "**ours**, `wordfreq merge --source`",
@@ -47,8 +46,20 @@ def name(contestant: str, group: str = "") -> str:
         return _OURS[group]
     if contestant.endswith(SAME_WORDS):
         plain = contestant.removesuffix(SAME_WORDS)
-        return f"{NAMES[plain]}, UAX #29" if plain != "python" else "Python `re`, UAX #29"
+        return ("Python `re`" if plain == "python" else NAMES[plain]) + _SUFFIX
     return NAMES.get(contestant, f"`{contestant}`")
+
+
+def kind(contestant: str) -> str:
+    """One of `KINDS`."""
+    if contestant.startswith("ours"):
+        return OURS
+    return SAME if contestant.endswith(SAME_WORDS) else SIMPLER
+
+
+def short(contestant: str) -> str:
+    """Its name where its kind is told beside it."""
+    return name(contestant).removesuffix(_SUFFIX)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -86,7 +97,6 @@ def failure(results: Results, key: str) -> str:
 def net(results: Results, key: str) -> float | None:
     """CPU seconds without those that the contestant takes for a file of 1 KB."""
     contestant = key.split("/")[2].removesuffix(SAME_WORDS)
-    contestant = "ours" if contestant in ("ours-long", "ours-memory") else contestant
     cpu = results.middle(key, "cpu")
     start = results.middle(f"start/tiny/{contestant}/1", "cpu")
     # A small difference of two larger figures would say nothing.
@@ -96,13 +106,19 @@ def net(results: Results, key: str) -> float | None:
 
 
 def rows(
-    results: Results, cases: Sequence[Case], prefix: str, *, base: str, agreements: bool = True
+    results: Results,
+    cases: Sequence[Case],
+    prefix: str,
+    *,
+    base: str,
+    agreements: bool = True,
+    keep: Callable[[Case], bool] = lambda _: True,
 ) -> list[list[str]]:
     """The rows of one comparison; ratios are of the CPU time a byte to that of the key `base`.
 
     In counting, what start-up takes is left out of rates and ratios of CPU time.
     """
-    chosen = [case for case in cases if case.key.startswith(prefix + "/")]
+    chosen = [case for case in cases if case.key.startswith(prefix + "/") and keep(case)]
     told = agreement(results, chosen)
     ours = _cost(results, next((case for case in cases if case.key == base), None))
     found = []
@@ -155,11 +171,11 @@ def agreement(results: Results, cases: Sequence[Case]) -> dict[str, str]:
     of_rule: dict[bool, list[Any]] = {True: [], False: []}
     for case in cases:
         if "digest" in facts[case.key]:
-            of_rule[_has_our_words(case)].append(facts[case.key]["digest"])
+            of_rule[has_our_words(case)].append(facts[case.key]["digest"])
     usual = {rule: Counter(found).most_common(1)[0][0] for rule, found in of_rule.items() if found}
     told = {}
     for case in cases:
-        fact, ours = facts[case.key], _has_our_words(case)
+        fact, ours = facts[case.key], has_our_words(case)
         if "digest" not in fact:
             told[case.key] = "–"
         elif ours:
@@ -171,7 +187,8 @@ def agreement(results: Results, cases: Sequence[Case]) -> dict[str, str]:
     return told
 
 
-def _has_our_words(case: Case) -> bool:
+def has_our_words(case: Case) -> bool:
+    """Whether it counts by our rule: we ourselves, and the peers with UAX #29."""
     contestant = case.parts[-2]
     exact = contestant.startswith("ours") or contestant.endswith(SAME_WORDS)
     return exact or case.parts[0] in ("icu", "merge")
@@ -186,7 +203,7 @@ def contradictions(results: Results, cases: Sequence[Case]) -> list[str]:
     ]
     groups: dict[str, list[Case]] = {}
     for case in cases:
-        if _has_our_words(case):
+        if has_our_words(case):
             groups.setdefault("/".join(case.parts[:2]), []).append(case)
     for group, members in groups.items():
         digests: dict[str, str] = {}

@@ -67,6 +67,25 @@ def test_corpora_are_the_same_each_time(tmp_path):
     assert len(list(one.small().rglob("*.txt"))) == 3
 
 
+def test_text_beyond_what_there_is_brings_new_words_in_its_script(tmp_path, monkeypatch):
+    from benchmarks.bench import texts
+    from benchmarks.bench.corpora import Corpora, Sizes
+
+    messages = ["Die Welt ist rund und dreht sich", "Мир круглый и он вертится", "地球是圆的"]
+    monkeypatch.setattr(texts, "translations", lambda *_: messages)
+    corpora = Corpora(tmp_path, [], Sizes(multi=400_000, slice=20_000))
+    text = corpora.file("multilingual").read_text()
+    half = len(text) // 2
+    known, later = set(text[:half].split()), set(text[half:].split())
+    new = later - known
+    assert any(word.isascii() for word in new)
+    assert any(word.isalpha() and "а" <= word[0] <= "я" for word in new)
+    assert text.count("地球是圆的") > text.count("\n\n") // 4
+    slice_ = corpora.file("slice-multilingual").read_text()
+    assert 15_000 < len(slice_.encode()) <= 20_000
+    assert new & set(slice_.split())
+
+
 @given(st.text(alphabet="abZ019_.,:;'‘’“”—–…é!-/ \n\tÆß", max_size=40))
 def test_the_peers_expression_has_our_words(text):
     sys.path.insert(0, str(PEERS))
@@ -107,19 +126,58 @@ def test_results_that_differ_are_told(tmp_path):
     from benchmarks.bench import agreement, tables
     from benchmarks.bench.measure import Case, Results, Run
 
-    (tmp_path / "ours").write_text("a:b:2\nc:1\n")
-    ours = agreement.read(tmp_path / "ours", b":")
-    assert ours == [(b"a:b", 2), (b"c", 1)]
-    theirs = [(b"a", 2), (b"b", 2), (b"c", 1)]
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.write_text("a:b:2\nc:1\n")
+    theirs.mkdir()
+    (theirs / "part-1").write_text("c\t1\na\t2\n")
+    (theirs / "part-2").write_text("b\t2\n")
     assert agreement.overlap(ours, theirs) == pytest.approx(1 / 3)
+    (tmp_path / "as-ours").write_text("c\t1\na:b\t2\n")
+    assert agreement.facts(tmp_path / "as-ours") == agreement.facts(ours, ":")
+    assert agreement.facts(ours, ":")["words"] == 3
     results = Results(tmp_path / "results.jsonl", {})
     results.open(resume=False)
     cases = [Case(key=f"count/x/{name}/1", command=[]) for name in ("ours", "chdb-uax29", "chdb")]
-    for case, counts in zip(cases, (ours, theirs, theirs), strict=True):
+    found = [agreement.facts(ours, ":"), agreement.facts(theirs), agreement.facts(theirs)]
+    for case, facts in zip(cases, found, strict=True):
         results.add(case.key, Run(wall=1, cpu=1, peak=1, exit=0))
-        results.tell(case.key, agreement.facts(counts))
+        results.tell(case.key, facts)
     assert len(tables.contradictions(results, cases)) == 1
     again = Results(tmp_path / "results.jsonl", {})
     assert again.open(resume=True) == 3
     assert again.facts == results.facts
     assert Results(tmp_path / "results.jsonl", {"other": 1}).open(resume=True) == 0
+
+
+def test_the_report_tells_both_kinds_of_peers_apart(tmp_path, monkeypatch):
+    from benchmarks.bench import report, texts
+    from benchmarks.bench.corpora import Corpora, Sizes
+    from benchmarks.bench.measure import Case, Results, Run
+    from benchmarks.bench.workshop import Workshop
+
+    for kind in ("english", "translations"):
+        monkeypatch.setattr(texts, kind, lambda *_, **__: ["Some words of a text."])
+    corpora = Corpora(tmp_path, [], Sizes(text=3000, multi=3000, logs=3000))
+    shop = Workshop(tmp_path, corpora, None)
+    settings = {"machine": {}, "versions": {}, "corpora": corpora.describe()}
+    results = Results(tmp_path / "results.jsonl", settings)
+    results.open(resume=False)
+    used = {"ours": 1.0, "chdb": 0.8, "polars": 4.0, "chdb-uax29": 6.0, "polars-uax29": 5.0}
+    runs = {f"count/english/{who}/1": 0.1 + cpu for who, cpu in used.items()}
+    runs |= {f"start/tiny/{who}/1": 0.1 for who in ("ours", "chdb", "polars")}
+    for key, cpu in runs.items():
+        results.add(key, Run(wall=1, cpu=cpu, peak=1, exit=0))
+    cases = [Case(key=key, command=[], size=3000) for key in runs]
+    assert report.write(results, cases, shop, tmp_path) == 0
+    text = (tmp_path / "benchmarks.md").read_text()
+    (best,) = (line.split(" | ") for line in text.splitlines() if line.startswith("| **english**"))
+    assert best[2].startswith("Polars")
+    assert best[4].startswith("chDB")
+    assert (best[3], best[5]) == ("5.0", "0.8 |")
+    section = text.partition("### english")[2].partition("###")[0]
+    same, simpler = section.partition("**A simpler rule**")[::2]
+    assert "chDB, UAX #29 |" in same
+    assert "| chDB |" not in same
+    assert "| chDB |" in simpler
+    assert "UAX #29" not in simpler
+    assert all("**ours**" in part for part in (same, simpler))
