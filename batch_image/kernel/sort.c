@@ -4,7 +4,7 @@
 #include "bits.h"
 #include "table.h"
 
-enum { FEW_ENTRIES = 24, MANY_ENTRIES = 2048 };
+enum { FEW_ENTRIES = 24, MANY_ENTRIES = 2048, FEW_SLOTS = 48 };
 
 /* ---- entries ---- */
 
@@ -230,7 +230,7 @@ INLINE void sort_slots(uint64_t *slots, size_t count, unsigned depth, bool by_co
     size_t next[256], ends[256];
     unsigned number, shift; /* where the digit is */
     uint64_t flip;
-    if (count <= FEW_ENTRIES) {
+    if (count <= FEW_SLOTS) {
         sort_few(slots, count, width, by_count);
         return;
     }
@@ -247,25 +247,21 @@ INLINE void sort_slots(uint64_t *slots, size_t count, unsigned depth, bool by_co
         next[digit] = start;
         ends[digit] = start += ends[digit];
     }
-    for (size_t digit = 0; digit < 256; digit++) {
-        while (next[digit] < ends[digit]) {
-            uint64_t *const slot = slots + next[digit] * size;
-            size_t right = (slot[number] ^ flip) >> shift & 255;
-            if (right == digit) {
-                next[digit]++;
-                continue;
+    /* Every slot is brought where its part goes on, and what was there into its place, for the next
+     * round: following each to its end would have to wait for the memory at every step. */
+    for (bool done = false; !done;) {
+        done = true;
+        for (size_t digit = 0; digit < 256; digit++) {
+            for (size_t i = next[digit], end = ends[digit]; i < end; i++) {
+                uint64_t *const slot = slots + i * size;
+                uint64_t *const right =
+                    slots + next[(slot[number] ^ flip) >> shift & 255]++ * size;
+                uint64_t moved[WIDEST + 1];
+                copy_slot(moved, right, width);
+                copy_slot(right, slot, width);
+                copy_slot(slot, moved, width);
             }
-            uint64_t moved[WIDEST + 1]; /* from its place to its right one, and so on */
-            copy_slot(moved, slot, width);
-            do {
-                uint64_t *const other = slots + next[right]++ * size;
-                uint64_t displaced[WIDEST + 1];
-                copy_slot(displaced, other, width);
-                copy_slot(other, moved, width);
-                copy_slot(moved, displaced, width);
-                right = (moved[number] ^ flip) >> shift & 255;
-            } while (right != digit);
-            copy_slot(slots + next[digit]++ * size, moved, width);
+            done &= next[digit] == ends[digit];
         }
     }
     for (size_t digit = 0, start = 0; digit < 256; start = ends[digit++])
