@@ -181,40 +181,91 @@ AVX2 static inline __m256i between(__m256i bytes, char first, char last)
     return _mm256_andnot_si256(_mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(last)), above);
 }
 
-AVX2 static inline uint64_t bits(__m256i bytes)
+/* A mask of 64 bytes, of which two vectors have the highest bits. */
+AVX2 static inline uint64_t mask_of(__m256i low, __m256i high)
 {
-    return (uint32_t)_mm256_movemask_epi8(bytes);
+    return (uint32_t)_mm256_movemask_epi8(low) |
+           (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+}
+
+AVX2 static inline __m256i either(__m256i bytes, char one, char other)
+{
+    return _mm256_or_si256(equals(bytes, one), equals(bytes, other));
+}
+
+AVX2 static inline __m256i is_blank(__m256i bytes)
+{
+    return _mm256_or_si256(equals(bytes, ' '), between(bytes, '\t', '\r'));
 }
 
 AVX2 static void classify_avx2(const uint8_t *text, size_t count, uint8_t *lower,
                                struct masks *masks)
 {
     const __m256i small = _mm256_set1_epi8(0x20);
-    memset(masks, 0, count * sizeof *masks);
-    for (size_t block = 0; block < count; block++, masks++) {
-        for (unsigned shift = 0; shift < 64; shift += 32, text += 32, lower += 32) {
-            const __m256i bytes = _mm256_loadu_si256((const __m256i *)text);
-            const __m256i letters = between(_mm256_or_si256(bytes, small), 'a', 'z');
-            const __m256i lowered = _mm256_or_si256(bytes, _mm256_and_si256(letters, small));
-            _mm256_storeu_si256((__m256i *)lower, lowered);
-            masks->letters |= bits(letters) << shift;
-            masks->digits |= bits(between(bytes, '0', '9')) << shift;
-            masks->joiners |= bits(equals(bytes, '_')) << shift;
-            masks->mid_both |=
-                bits(_mm256_or_si256(equals(bytes, '.'), equals(bytes, '\''))) << shift;
-            masks->mid_letter |= bits(equals(bytes, ':')) << shift;
-            masks->mid_number |=
-                bits(_mm256_or_si256(equals(bytes, ','), equals(bytes, ';'))) << shift;
-            masks->blanks |=
-                bits(_mm256_or_si256(equals(bytes, ' '), between(bytes, '\t', '\r'))) << shift;
-            masks->high |= bits(bytes) << shift;
+    for (size_t block = 0; block < count; block++, masks++, text += 64, lower += 64) {
+        const __m256i a = _mm256_loadu_si256((const __m256i *)text);
+        const __m256i b = _mm256_loadu_si256((const __m256i *)(text + 32));
+        const __m256i a_letters = between(_mm256_or_si256(a, small), 'a', 'z');
+        const __m256i b_letters = between(_mm256_or_si256(b, small), 'a', 'z');
+        _mm256_storeu_si256((__m256i *)lower,
+                            _mm256_or_si256(a, _mm256_and_si256(a_letters, small)));
+        _mm256_storeu_si256((__m256i *)(lower + 32),
+                            _mm256_or_si256(b, _mm256_and_si256(b_letters, small)));
+        *masks = (struct masks){
+            .letters = mask_of(a_letters, b_letters),
+            .digits = mask_of(between(a, '0', '9'), between(b, '0', '9')),
+            .joiners = mask_of(equals(a, '_'), equals(b, '_')),
+            .mid_both = mask_of(either(a, '.', '\''), either(b, '.', '\'')),
+            .mid_letter = mask_of(equals(a, ':'), equals(b, ':')),
+            .mid_number = mask_of(either(a, ',', ';'), either(b, ',', ';')),
+            .blanks = mask_of(is_blank(a), is_blank(b)),
+            .high = mask_of(a, b),
+        };
+    }
+}
+
+/* For each byte the numbers of its bits, as bytes, the first the lowest. */
+static uint64_t bit_numbers[256];
+
+static void fill_bit_numbers(void)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        unsigned shift = 0;
+        for (unsigned bit = 0; bit < 8; bit++) {
+            if (byte >> bit & 1) {
+                bit_numbers[byte] |= (uint64_t)bit << shift;
+                shift += 8;
+            }
         }
     }
 }
 
 AVX2 static size_t list_runs_avx2(const uint64_t *bits, size_t first, size_t last, uint16_t *edges)
 {
-    return list_runs(bits, first, last, edges);
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t before = 0;
+    size_t count = 0;
+    for (size_t i = first; i <= last; i++) {
+        const uint64_t changes = bits[i] ^ (bits[i] << 1 | before);
+        uint16_t *const next = edges + count;
+        /* How many bits there are in the bytes up to each. */
+        uint64_t sums = changes - (changes >> 1 & 0x55 * ones);
+        sums = (sums & 0x33 * ones) + (sums >> 2 & 0x33 * ones);
+        sums = ((sums + (sums >> 4)) & 0x0F * ones) * ones;
+        for (unsigned byte = 0; byte < 8; byte++) {
+            const size_t at = byte ? sums >> (8 * byte - 8) & 255 : 0;
+            const __m128i numbers =
+                _mm_loadl_epi64((const __m128i *)&bit_numbers[changes >> (8 * byte) & 255]);
+            const __m128i base = _mm_set1_epi16((short)(i * 64 + 8 * byte));
+            _mm_storeu_si128((__m128i *)(next + at),
+                             _mm_add_epi16(_mm_cvtepu8_epi16(numbers), base));
+        }
+        before = bits[i] >> 63;
+        count += sums >> 56;
+    }
+    if (before)
+        edges[count++] = (uint16_t)((last + 1) * 64);
+    return count / 2;
 }
 
 AVX2 static size_t take_keys_avx2(const uint8_t *text, const uint16_t *edges, size_t words,
@@ -307,6 +358,8 @@ const struct machine *const *machines(void)
     static const struct machine *const all[] = {&WITH_AVX512, &WITH_AVX2, &PORTABLE, NULL};
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    if (!bit_numbers[255]) /* first when the module is made, by one thread */
+        fill_bit_numbers();
     if (has_avx2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vbmi2"))
         return all;
