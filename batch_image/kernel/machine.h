@@ -27,16 +27,16 @@ struct masks {
     uint64_t high;       /* not ASCII */
 };
 
-/* Keys of words on their way to the table: of each kind as many as a block can hold, twice. */
+/* Keys on their way to a table: of each kind as many as a block can hold. */
 enum {
     BLOCK_WORDS16 = BLOCK_BYTES / 10 + 1,
     BLOCK_WORDS32 = BLOCK_BYTES / 18 + 1,
 };
 struct waiting {
     size_t count[KINDS];
-    uint64_t keys8[2 * BLOCK_WORDS + BLOCK_SLACK];
-    uint64_t keys16[(2 * BLOCK_WORDS16 + BLOCK_SLACK) * 2];
-    uint64_t keys32[(2 * BLOCK_WORDS32 + BLOCK_SLACK) * 4];
+    uint64_t keys8[BLOCK_WORDS + BLOCK_SLACK];
+    uint64_t keys16[(BLOCK_WORDS16 + BLOCK_SLACK) * 2];
+    uint64_t keys32[(BLOCK_WORDS32 + BLOCK_SLACK) * 4];
 };
 
 struct machine {
@@ -49,8 +49,8 @@ struct machine {
      * end, start, ... Returns how many runs there are. */
     size_t (*list_runs)(const uint64_t *bits, size_t first, size_t last, uint16_t *edges);
 
-    /* Makes keys of the words between such edges; there is room for those of a block. Returns how
-     * many words are too long to be keys, and their numbers in `long_words`. */
+    /* Makes keys of the words between such edges, behind those that wait; there is room for them.
+     * Returns how many words are too long to be keys, and their numbers in `long_words`. */
     size_t (*take_keys)(const uint8_t *text, const uint16_t *edges, size_t words,
                         struct waiting *waiting, uint16_t *long_words);
 };

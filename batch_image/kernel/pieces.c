@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bits.h"
-
-/* Words of pieces up to so many bytes are gathered until their text has so many. */
-enum { SHORT_PIECE = 512, SHORT_PIECES = BLOCK_BYTES / 2 - 2 * SHORT_PIECE };
+/* Words of pieces up to so many bytes are gathered until their text has so many: then it is no
+ * longer than a block, though lower case may be longer by half. */
+enum { SHORT_PIECE = 512, ENOUGH_TEXT = BLOCK_BYTES / 2 };
 
 /* ---- buffers ---- */
 
@@ -33,75 +32,84 @@ static void drop_front(struct buffer *buffer, size_t length)
     memmove(buffer->bytes, buffer->bytes + length, buffer->length);
 }
 
-/* ---- words on their way to the table ---- */
+/* ---- words and pieces on their way to a table ---- */
 
-bool add_waiting(struct scanner *scanner)
+static bool add_waiting_to(struct scanner *scanner, struct table *table)
 {
     struct waiting *const waiting = &scanner->waiting;
     const uint64_t *const keys[KINDS] = {waiting->keys8, waiting->keys16, waiting->keys32};
     for (unsigned kind = 0; kind < KINDS; kind++) {
-        if (!table_add_keys(scanner->words, kind, keys[kind], waiting->count[kind]))
+        if (!table_add_keys(table, kind, keys[kind], waiting->count[kind]))
             return false;
         waiting->count[kind] = 0;
     }
     return true;
 }
 
-bool add_runs(struct scanner *scanner, const uint8_t *text, const uint16_t *edges, size_t words)
+bool add_runs(struct scanner *scanner, struct table *table, const uint8_t *text,
+              const uint16_t *edges, size_t runs)
 {
-    struct waiting *const waiting = &scanner->waiting;
-    const bool half_full = waiting->count[0] > BLOCK_WORDS || waiting->count[1] > BLOCK_WORDS16 ||
-                           waiting->count[2] > BLOCK_WORDS32;
-    if (half_full && !add_waiting(scanner))
-        return false;
-    const size_t long_words =
-        scanner->machine->take_keys(text, edges, words, waiting, scanner->long_words);
-    for (size_t i = 0; i < long_words; i++) {
-        const uint16_t *const word = edges + 2 * scanner->long_words[i];
-        if (!table_add(scanner->words, text + word[0], (size_t)(word[1] - word[0]), 1))
+    const size_t long_runs = scanner->machine->take_keys(text, edges, runs, &scanner->waiting,
+                                                         scanner->long_words);
+    for (size_t i = 0; i < long_runs; i++) {
+        const uint16_t *const run = edges + 2 * scanner->long_words[i];
+        if (!table_add(table, text + run[0], (size_t)(run[1] - run[0]), 1))
             return false;
     }
-    return true;
+    return add_waiting_to(scanner, table);
 }
 
 /* ---- pieces that hold more than ASCII, or are long ---- */
 
-static bool find_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
-{
-    if (!scanner->unicode || !find_words(piece, length, &scanner->found))
-        return table_add(&scanner->pieces, piece, length, 1);
-    scanner->invalid += scanner->found.invalid;
-    return true;
-}
-
-bool add_found(struct scanner *scanner)
+/* Adds the words that were found, `times` each, one by one. */
+static bool add_found(struct scanner *scanner, uint64_t times)
 {
     struct piece_words *const found = &scanner->found;
-    /* No more at a time than a block can have. */
-    for (size_t done = 0, words; done < found->count; done += words) {
-        const uint16_t *const edges = found->edges + 2 * done;
-        for (words = 0; done + words < found->count; words++)
-            if (edges[2 * words + 1] - edges[0] > BLOCK_BYTES / 2 && words)
-                break;
-        if (!add_runs(scanner, found->text, edges, words))
+    for (size_t i = 0; i < found->count; i++) {
+        const uint16_t *const word = found->edges + 2 * i;
+        if (!table_add_word(scanner->words, found->text + word[0], (size_t)(word[1] - word[0]),
+                            times))
             return false;
     }
     found->count = found->used = 0;
     return true;
 }
 
-bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length, uint64_t times)
 {
-    return add_found(scanner) && find_piece(scanner, piece, length) && add_found(scanner);
+    if (!scanner->unicode || !find_words(piece, length, &scanner->found))
+        return table_add(&scanner->pieces, piece, length, times);
+    scanner->invalid += scanner->found.invalid * times;
+    return add_found(scanner, times);
 }
 
-bool count_short_piece(struct scanner *scanner, const uint8_t *piece, size_t length)
+/* Adds the words of short pieces, together. */
+static bool add_gathered(struct scanner *scanner)
 {
-    if (length > SHORT_PIECE)
-        return count_piece(scanner, piece, length);
-    if (scanner->found.used > SHORT_PIECES && !add_found(scanner))
-        return false;
-    return find_piece(scanner, piece, length);
+    struct piece_words *const found = &scanner->found;
+    const size_t words = found->count;
+    found->count = found->used = 0;
+    return add_runs(scanner, scanner->words, found->text, found->edges, words);
+}
+
+bool count_pieces_at(struct scanner *scanner, const uint8_t *text, const uint16_t *edges,
+                     size_t pieces)
+{
+    struct piece_words *const found = &scanner->found;
+    for (size_t i = 0; i < pieces; i++) {
+        const uint8_t *const piece = text + edges[2 * i];
+        const size_t length = (size_t)(edges[2 * i + 1] - edges[2 * i]);
+        if ((found->used > ENOUGH_TEXT || length > SHORT_PIECE) && !add_gathered(scanner))
+            return false;
+        if (length > SHORT_PIECE || !scanner->unicode || !find_words(piece, length, found)) {
+            if (!(length > SHORT_PIECE ? count_piece(scanner, piece, length, 1)
+                                       : table_add(&scanner->pieces, piece, length, 1)))
+                return false;
+        } else {
+            scanner->invalid += found->invalid;
+        }
+    }
+    return add_gathered(scanner);
 }
 
 /* Bytes of the first `limit` code points, or 0 if there are no more than `limit`. What is there
@@ -151,7 +159,7 @@ static bool count_windows(struct scanner *scanner)
         if (!cut) {
             scanner->in_foreign = true;
         } else {
-            if (!count_piece(scanner, piece->bytes, cut))
+            if (!count_piece(scanner, piece->bytes, cut, 1))
                 return false;
             drop_front(piece, cut);
         }
@@ -172,7 +180,7 @@ bool end_long_piece(struct scanner *scanner)
     if (scanner->in_foreign)
         counted = append(&scanner->foreign, (const uint8_t *)"\n", 1);
     else if (piece->length)
-        counted = count_piece(scanner, piece->bytes, piece->length);
+        counted = count_piece(scanner, piece->bytes, piece->length, 1);
     piece->length = 0;
     scanner->in_long_piece = scanner->in_foreign = false;
     return counted;

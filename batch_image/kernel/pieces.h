@@ -5,18 +5,17 @@
 
 #include "scanner.h"
 
-/* Has the words between edges added that a block, or as much text, can hold. */
-bool add_runs(struct scanner *scanner, const uint8_t *text, const uint16_t *edges, size_t words);
+/* Adds the parts of a text of a block's size between so many pairs of edges to a table. None has
+ * zero bytes. */
+bool add_runs(struct scanner *scanner, struct table *table, const uint8_t *text,
+              const uint16_t *edges, size_t runs);
 
-/* Adds the words that wait. */
-bool add_waiting(struct scanner *scanner);
+/* Counts the words of a piece of at most PIECE_LIMIT code points that was there so often. */
+bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length, uint64_t times);
 
-/* Counts the words of a piece of at most PIECE_LIMIT code points. */
-bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length);
-
-/* The same, but the words of short ones wait for more of them, and then for add_found. */
-bool count_short_piece(struct scanner *scanner, const uint8_t *piece, size_t length);
-bool add_found(struct scanner *scanner);
+/* Counts the words of the pieces between so many pairs of edges, once each. */
+bool count_pieces_at(struct scanner *scanner, const uint8_t *text, const uint16_t *edges,
+                     size_t pieces);
 
 /* Begins or goes on with a piece of any length, and ends it. */
 bool extend_long_piece(struct scanner *scanner, const uint8_t *bytes, size_t length);

@@ -8,6 +8,13 @@
 
 /* When to have the work for ICU taken away: different pieces, and bytes of either kind. */
 enum { MOST_PIECES = 1 << 16, MOST_FOREIGN_BYTES = 4 << 20 };
+/* When to look for words in the pieces that were seen: different ones, and bytes. If they were too
+ * few times there on average, so many blocks follow whose pieces aren't compared. */
+#ifdef SMALL_TABLES
+enum { MOST_SEEN = 20, MOST_SEEN_BYTES = 1000, FEW_TIMES = 2, BLOCKS_UNSEEN = 3 };
+#else
+enum { MOST_SEEN = 1 << 15, MOST_SEEN_BYTES = 1 << 20, FEW_TIMES = 2, BLOCKS_UNSEEN = 1 << 11 };
+#endif
 
 /* A block's words never take more memory than table_is_full foresees: lower case grows by half. */
 _Static_assert(BLOCK_BYTES * 3 / 2 <= TABLE_STEP, "block too large");
@@ -19,20 +26,22 @@ struct scanner *scanner_new(struct table *words, const uint64_t key[2], struct i
     /* Zeroed, as some arrays are read a little behind what was written; a short text doesn't touch
      * most of it. */
     struct scanner *const scanner = calloc(1, sizeof *scanner);
-    if (scanner && !table_init(&scanner->pieces, key, SIZE_MAX)) {
-        free(scanner);
+    if (!scanner)
+        return NULL;
+    if (!table_init(&scanner->seen, key, SIZE_MAX) ||
+        !table_init(&scanner->pieces, key, SIZE_MAX)) {
+        scanner_free(scanner);
         return NULL;
     }
-    if (scanner) {
-        scanner->words = words;
-        scanner->icu = icu;
-        scanner->machine = machines()[0];
-    }
+    scanner->words = words;
+    scanner->icu = icu;
+    scanner->machine = machines()[0];
     return scanner;
 }
 
 void scanner_free(struct scanner *scanner)
 {
+    table_free(&scanner->seen);
     table_free(&scanner->pieces);
     if (scanner->icu)
         icu_free(scanner->icu);
@@ -43,14 +52,14 @@ void scanner_free(struct scanner *scanner)
 
 bool scanner_reset(struct scanner *scanner)
 {
-    scanner->resolving = false;
+    scanner->looking = scanner->resolving = false;
     scanner->foreign.length = scanner->long_piece.length = 0;
     scanner->in_long_piece = scanner->in_foreign = false;
-    scanner->filled = 0;
-    scanner->found.count = scanner->found.used = 0;
+    scanner->filled = scanner->unseen = 0;
     memset(scanner->waiting.count, 0, sizeof scanner->waiting.count);
     scanner->invalid = 0;
-    return !table_distinct(&scanner->pieces) || table_clear(&scanner->pieces);
+    return (!table_distinct(&scanner->seen) || table_clear(&scanner->seen)) &&
+           (!table_distinct(&scanner->pieces) || table_clear(&scanner->pieces));
 }
 
 /* ---- blocks ---- */
@@ -101,7 +110,7 @@ static bool count_pieces_singly(struct scanner *scanner, size_t start, size_t en
             counted = extend_long_piece(scanner, scanner->lower + start, length) &&
                       end_long_piece(scanner);
         else if (length)
-            counted = count_piece(scanner, scanner->lower + start, length);
+            counted = count_piece(scanner, scanner->lower + start, length, 1);
         start = stop + 1;
     }
     return counted;
@@ -176,21 +185,27 @@ static void mark_high_pieces(struct scanner *scanner, size_t first, size_t last)
     }
 }
 
-/* Counts the pieces with bytes that aren't ASCII, and unmarks their ASCII words. */
-static bool count_high_pieces(struct scanner *scanner, size_t first, size_t last)
+/* Counts the pieces with bytes that aren't ASCII, and unmarks their ASCII words. Most texts repeat
+ * their pieces; then each different one is looked into once, some time later. */
+static bool count_high_pieces(struct scanner *scanner, size_t first, size_t last, size_t end)
 {
-    const uint16_t *const edges = scanner->edges;
+    uint16_t *const edges = scanner->edges;
+    bool done = true;
     mark_high_pieces(scanner, first, last);
-    const size_t pieces =
-        scanner->machine->list_runs(scanner->high_pieces, first, last, scanner->edges);
     for (size_t i = first; i <= last; i++)
         scanner->in_words[i] &= ~scanner->high_pieces[i];
-    for (size_t i = 0; i < pieces; i++) {
-        const size_t length = (size_t)(edges[2 * i + 1] - edges[2 * i]);
-        if (!count_short_piece(scanner, scanner->lower + edges[2 * i], length))
-            return false;
+    const size_t pieces =
+        scanner->machine->list_runs(scanner->high_pieces, first, last, scanner->edges);
+    if (scanner->unseen) {
+        scanner->unseen--;
+        return count_pieces_at(scanner, scanner->lower, edges, pieces);
     }
-    return add_found(scanner);
+    if (!memchr(scanner->lower + first * 64, 0, end - first * 64))
+        return add_runs(scanner, &scanner->seen, scanner->lower, edges, pieces);
+    for (size_t i = 0; done && i < pieces; i++)
+        done = table_add(&scanner->seen, scanner->lower + edges[2 * i],
+                         (size_t)(edges[2 * i + 1] - edges[2 * i]), 1);
+    return done;
 }
 
 static void clear_words(struct scanner *scanner, size_t start, size_t end)
@@ -241,13 +256,13 @@ static bool count_pieces(struct scanner *scanner, size_t start, size_t end)
     clear_masks(&scanner->masks[first], low_bits(start % 64));
     clear_masks(&scanner->masks[last], ~low_bits(end - last * 64));
     const struct contents contents = mark_words(scanner, first, last);
-    if (contents.high && !count_high_pieces(scanner, first, last))
+    if (contents.high && !count_high_pieces(scanner, first, last, end))
         return false;
     if (contents.joiners)
         drop_bare_joiners(scanner, first, last, end);
     const size_t words =
         scanner->machine->list_runs(scanner->in_words, first, last, scanner->edges);
-    return add_runs(scanner, scanner->lower, scanner->edges, words);
+    return add_runs(scanner, scanner->words, scanner->lower, scanner->edges, words);
 }
 
 /* Counts what is complete in a text of a block's size, or smaller at the end of the stream (`ends`):
@@ -268,12 +283,12 @@ static bool count_block(struct scanner *scanner, const uint8_t *text, size_t len
             return false;
         if (start == length && !ends) {
             *used = length;
-            return add_waiting(scanner);
+            return true;
         }
         if (!end_long_piece(scanner))
             return false;
     }
-    return (start >= end || count_pieces(scanner, start, end)) && add_waiting(scanner);
+    return start >= end || count_pieces(scanner, start, end);
 }
 
 /* Counts the bytes that wait. */
@@ -289,6 +304,38 @@ static bool count_filled(struct scanner *scanner, bool ends)
 }
 
 /* ---- the stream ---- */
+
+static bool has_seen_many(const struct scanner *scanner)
+{
+    const struct table *const seen = &scanner->seen;
+    return table_distinct(seen) > MOST_SEEN || seen->bytes_used > MOST_SEEN_BYTES;
+}
+
+/* Looks for the words of the pieces that were seen, as long as there is room for them. */
+static enum scan_result look_into_seen(struct scanner *scanner)
+{
+    struct word piece;
+    size_t bytes = TABLE_STEP;
+    if (!scanner->looking && cursor_start(&scanner->left, &scanner->seen, ANY_ORDER)) {
+        scanner->looking = true;
+        if (scanner->seen.total < FEW_TIMES * table_distinct(&scanner->seen))
+            scanner->unseen = BLOCKS_UNSEEN;
+    }
+    for (;;) {
+        if (bytes + 3 * PIECE_LIMIT > TABLE_STEP) { /* lower case may be longer by half */
+            bytes = 0;
+            if (table_is_full(scanner->words))
+                return SCAN_FULL;
+        }
+        if (!cursor_next(&scanner->left, &piece))
+            break;
+        if (!count_piece(scanner, piece.bytes, piece.length, piece.count))
+            return SCAN_NO_MEMORY;
+        bytes += 2 * piece.length;
+    }
+    scanner->looking = false;
+    return table_clear(&scanner->seen) ? SCAN_DONE : SCAN_NO_MEMORY;
+}
 
 static bool has_many_pieces(const struct scanner *scanner)
 {
@@ -324,6 +371,11 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
     while (*used < length) {
         const size_t room = BLOCK_BYTES - scanner->filled, left = length - *used;
         size_t taken = left < room ? left : room;
+        if (scanner->looking || has_seen_many(scanner)) {
+            const enum scan_result result = look_into_seen(scanner);
+            if (result != SCAN_DONE)
+                return result;
+        }
         if (scanner->icu && (scanner->resolving || has_many_pieces(scanner))) {
             const enum scan_result result = resolve_pieces(scanner);
             if (result != SCAN_DONE)
@@ -349,12 +401,15 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
 
 enum scan_result scanner_finish(struct scanner *scanner)
 {
-    if (scanner->resolving) { /* the pieces mustn't change before that is done */
-        const enum scan_result result = resolve_pieces(scanner);
-        if (result != SCAN_DONE)
-            return result;
-    }
+    enum scan_result result;
+    /* What is under way first: the pieces mustn't change before that is done. */
+    if (scanner->looking && (result = look_into_seen(scanner)) != SCAN_DONE)
+        return result;
+    if (scanner->resolving && (result = resolve_pieces(scanner)) != SCAN_DONE)
+        return result;
     if (!count_filled(scanner, true))
         return SCAN_NO_MEMORY;
+    if ((result = look_into_seen(scanner)) != SCAN_DONE)
+        return result;
     return scanner->icu ? resolve_pieces(scanner) : SCAN_DONE;
 }

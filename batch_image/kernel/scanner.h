@@ -18,6 +18,12 @@ struct scanner {
     const struct machine *machine;
     bool unicode; /* whether text that isn't ASCII is handled here */
 
+    /* Pieces with bytes that aren't ASCII, each different one once; looked into when there are many. */
+    struct table seen;
+    bool looking;       /* while that is under way: */
+    struct cursor left; /* those that are left */
+    size_t unseen;      /* blocks to come whose pieces are looked into at once, as they differ */
+
     /* What ICU has to do: pieces of at most PIECE_LIMIT code points, each different one once; */
     struct table pieces;
     struct icu *icu;           /* to do it here; NULL: the caller takes them away */

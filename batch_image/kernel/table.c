@@ -376,25 +376,44 @@ static bool add_long(struct table *table, const uint8_t *word, size_t length, ui
     return true;
 }
 
-bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count)
+bool table_add_word(struct table *table, const uint8_t *word, size_t length, uint64_t count)
 {
+    uint64_t key[WIDEST];
     bool added;
-    if (!count)
-        return true;
-    if (!length || length > KEY_BYTES || memchr(word, 0, length)) {
+    if (length > KEY_BYTES) {
         added = add_long(table, word, length, count);
+    } else if (length > 16) {
+        large_key(key, word, length);
+        added = add_key(table, 2, key, count);
+    } else if (length > 8) {
+        key[0] = load64(word);
+        key[1] = first_bytes(load64(word + 8), length - 8);
+        added = add_key(table, 1, key, count);
     } else {
-        uint64_t key[WIDEST] = {0};
-        const unsigned kind = (length > 8) + (length > 16);
-        for (size_t i = 0; i < length; i += 8)
-            key[i / 8] = length - i < 8 ? load_rest(word + i, length - i) : load64(word + i);
-        added = add_key(table, kind, key, count);
+        key[0] = first_bytes(load64(word), length);
+        added = add_key(table, 0, key, count);
     }
     if (added) {
         table->total += count;
         table->changes++;
     }
     return added;
+}
+
+bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count)
+{
+    if (!count)
+        return true;
+    if (length && length <= KEY_BYTES && !memchr(word, 0, length)) {
+        uint8_t readable[KEY_BYTES];
+        memcpy(readable, word, length);
+        return table_add_word(table, readable, length, count);
+    }
+    if (!add_long(table, word, length, count))
+        return false;
+    table->total += count;
+    table->changes++;
+    return true;
 }
 
 bool table_add_rest(struct table *table, struct cursor *from, bool *all)

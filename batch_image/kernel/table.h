@@ -51,6 +51,9 @@ bool table_clear(struct table *table);
 /* Adds `count` to a word of up to UINT32_MAX bytes. */
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count);
 
+/* The same of a word without zero bytes, of which KEY_BYTES can be read, whatever its length. */
+bool table_add_word(struct table *table, const uint8_t *word, size_t length, uint64_t count);
+
 /* Adds 1 to each of `count` words, given as keys of a kind. AHEAD keys more can be read. Their
  * slots are fetched ahead, many at the same time. */
 #define AHEAD 16

@@ -16,7 +16,7 @@
 /* No code point takes more bytes, in lower case either. */
 #define CODE_POINT_BYTES 4
 
-/* Words of pieces, one piece of at most PIECE_LIMIT code points or several short ones. */
+/* Words of pieces: of one of at most PIECE_LIMIT code points, or of several short ones. */
 struct piece_words {
     uint8_t text[PIECE_LIMIT * CODE_POINT_BYTES + 32]; /* in lower case; words are read 32 bytes
                                                           at a time */
