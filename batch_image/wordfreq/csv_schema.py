@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from wordfreq.errors import DataError, UsageError
 
@@ -32,16 +32,14 @@ EXTRA: tuple[Extra, ...] = ("refuse", "keep", "drop")
 _COLUMN = re.compile(r"\s*(?P<name>[^\s:](?:[^:]*[^\s:])?)\s*(?::\s*(?P<type>string|number)\s*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column that a CSV must have."""
 
     name: str
     type: Type = "string"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where a file has its columns: for each field of a row its column, or None to leave it out."""
 
     fields: tuple[Column | None, ...]

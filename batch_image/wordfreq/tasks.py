@@ -7,12 +7,12 @@ without one.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from secrets import token_hex
+from typing import NamedTuple
 
 from wordfreq import ledger
 from wordfreq.errors import ChangedError, InputError, WordfreqError
@@ -26,8 +26,7 @@ from wordfreq.storage import Store
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOutcome:
+class TaskOutcome(NamedTuple):
     """How a task ended. `receipt` is None when another job has the task (`holder` is its id).
 
     `earlier` says that the receipt was there before, so that nothing was done.
@@ -38,8 +37,7 @@ class TaskOutcome:
     holder: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(NamedTuple):
     """What a stage does with a task.
 
     `version` is that of its results; a plan made for another is refused unless `accepts` it.
@@ -48,8 +46,8 @@ class Stage:
 
     name: str
     version: str
-    accepts: Callable[[str], bool] = lambda _: False
     work: Callable[[PlanHead, Task, Receipt | None], Sequence[ItemReceipt]]
+    accepts: Callable[[str], bool] = lambda _: False
 
 
 def run_stage(plan: str, number: int, stage: Stage, *, job: JobInfo) -> TaskOutcome:
@@ -119,7 +117,7 @@ def record(
     """
     rows = [_row(each, version) for each in done if each.error is None and not each.reused]
     # Not the task alone: a second attempt must not replace the rows of the first.
-    ledger.append(store, rows, origin=f"{head.id}-{task.number:05d}-{token_hex(4)}")
+    ledger.append(store, rows, origin=f"{head.id}-{task.number:05d}-{os.urandom(4).hex()}")
 
 
 def said(error: WordfreqError, task: Task) -> str:
