@@ -8,7 +8,6 @@ PascalCase, unknown members ignored when read.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from wordfreq.errors import DataError
@@ -288,12 +287,11 @@ class Receipt(NamedTuple):
             raise DataError(f"{uri} is no receipt ({error!r}); delete it and run again") from None
 
 
-@dataclass(frozen=True, slots=True)
-class RankedWord:
+class RankedWord(NamedTuple):
     """A word and how often it occurs in all files together."""
 
     word: str
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
 
 
 class RankingOptions(NamedTuple):

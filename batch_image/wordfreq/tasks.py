@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple
@@ -98,6 +97,8 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
     if isinstance(error, WordfreqError):
         message, exit_code = str(error), error.exit_code
     else:
+        import traceback
+
         traceback.print_exception(error, file=sys.stderr)
         message, exit_code = f"{item.name}: unexpected {error!r}; please report this", 1
     if isinstance(error, ChangedError) and item.name not in message:
