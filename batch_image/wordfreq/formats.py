@@ -49,6 +49,9 @@ MERGES = RESERVED + "merge/"
 """Below it, by plan id, the parts of a merge in parts, see `wordfreq.merge_parts`."""
 
 
+_encoded = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
+
+
 class CountedFile(NamedTuple):
     """One row of the ledger: this file, in this state, was counted with this result.
 
@@ -72,7 +75,7 @@ class CountedFile(NamedTuple):
     def dumps(self) -> str:
         """One line, without its end."""
         row = [self.name, self.etag, self.size, self.counter_version, self.counts_etag]
-        return json.dumps([*row, self.words, self.distinct, self.invalid], separators=(",", ":"))
+        return _encoded([*row, self.words, self.distinct, self.invalid])
 
     @classmethod
     def loads(cls, line: str | bytes) -> CountedFile:

@@ -132,8 +132,9 @@ class WordCounter:
 
     def _take_over(self, scanner: engine.Scanner) -> None:
         """Do what the kernel left to ICU, and give it room to go on."""
-        self._pieces.update(scanner.take_pieces())
-        self._resolve()
+        if pieces := scanner.take_pieces():
+            self._pieces.update(pieces)
+            self._resolve()
         if foreign := scanner.take_foreign():
             self._feed_icu(foreign)
         self._tally.make_room()
