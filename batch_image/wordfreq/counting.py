@@ -14,9 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, NamedTuple
 
 from wordfreq.ahead import ahead, ended
 from wordfreq.counts import write_counts
@@ -43,8 +42,7 @@ _ONE_REQUEST: Final = 8 << 20  # bytes of counts that are stored by one put
 _PATIENCE: Final = 3.0  # seconds to wait for threads when all is lost anyway
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(NamedTuple):
     """Where the files come from and where the counts go."""
 
     source: Store
@@ -176,7 +174,7 @@ class _Work:
                     etag = self._stored(item.name, first, rest)
                     if total is not None:
                         total.absorb(counted.tally)
-            counted = replace(counted, invalid=counted.invalid + text.invalid)
+            counted = counted._replace(invalid=counted.invalid + text.invalid)
             self._succeeded(_receipt(item, reader.info, counted, started, etag))
 
         self._attempt(item, count)
@@ -228,7 +226,7 @@ class _Work:
                     raise _StoppedError
                 counter.feed(chunk, start, min(start + SMALL, len(chunk)))
         counted = counter.finish()
-        return replace(counted, invalid=counted.invalid + text.invalid) if text.invalid else counted
+        return counted._replace(invalid=counted.invalid + text.invalid) if text.invalid else counted
 
     def _stored(self, name: str, first: bytes, rest: Iterator[bytes] | None) -> str:
         """Store the text of one file's counts and return its ETag."""

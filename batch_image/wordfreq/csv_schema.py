@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from wordfreq.errors import DataError, UsageError
 
@@ -32,30 +31,24 @@ EXTRA: tuple[Extra, ...] = ("refuse", "keep", "drop")
 _COLUMN = re.compile(r"\s*(?P<name>[^\s:](?:[^:]*[^\s:])?)\s*(?::\s*(?P<type>string|number)\s*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column that a CSV must have."""
 
     name: str
     type: Type = "string"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where a file has its columns: for each field of a row its column, or None to leave it out."""
 
     fields: tuple[Column | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
+class Schema(NamedTuple):
     """Which columns a CSV has, which of them are the table's key, and what to do with others.
 
     `extra`: columns that nobody asked for make the file an error (`refuse`), become string
     attributes (`keep`), or are left out (`drop`).
-
-    Raises:
-        UsageError: the settings contradict each other.
     """
 
     columns: tuple[Column, ...]
@@ -63,7 +56,7 @@ class Schema:
     sort_key: str = ""
     extra: Extra = "refuse"
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         names = [column.name for column in self.columns]
         for name in names:
             if names.count(name) > 1:
@@ -83,7 +76,7 @@ class Schema:
         """Read the settings; `columns` is such as `ProductId,Price:number` (else a string).
 
         Raises:
-            UsageError: they can't be meant.
+            UsageError: they can't be meant, or contradict each other.
         """
         found = []
         for part in columns.split(","):
@@ -95,7 +88,9 @@ class Schema:
                 )
             number: Type = "number" if match["type"] == "number" else "string"
             found.append(Column(match["name"], number))
-        return cls(columns=tuple(found), key=key.strip(), sort_key=sort_key.strip(), extra=extra)
+        schema = cls(tuple(found), key.strip(), sort_key.strip(), extra)
+        schema._check()
+        return schema
 
     @property
     def keys(self) -> tuple[str, ...]:

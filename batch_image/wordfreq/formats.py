@@ -8,8 +8,7 @@ PascalCase, unknown members ignored when read.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from wordfreq.errors import DataError
 from wordfreq.plan import Counted, Item, Location, Plan, PlanHead, Refused, Task, receipt_name
@@ -50,8 +49,10 @@ MERGES = RESERVED + "merge/"
 """Below it, by plan id, the parts of a merge in parts, see `wordfreq.merge_parts`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountedFile:
+_encoded = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
+
+
+class CountedFile(NamedTuple):
     """One row of the ledger: this file, in this state, was counted with this result.
 
     As JSON a list in the order of the fields. `counts_etag` is that of the counts object.
@@ -74,7 +75,7 @@ class CountedFile:
     def dumps(self) -> str:
         """One line, without its end."""
         row = [self.name, self.etag, self.size, self.counter_version, self.counts_etag]
-        return json.dumps([*row, self.words, self.distinct, self.invalid], separators=(",", ":"))
+        return _encoded([*row, self.words, self.distinct, self.invalid])
 
     @classmethod
     def loads(cls, line: str | bytes) -> CountedFile:
@@ -92,8 +93,7 @@ class CountedFile:
         )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RejectedRow:
+class RejectedRow(NamedTuple):
     """A row of a CSV that was not loaded: the number of its first line, why, and its text."""
 
     line: int
@@ -101,8 +101,7 @@ class RejectedRow:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFigures:
+class RowFigures(NamedTuple):
     """What became of the rows of one CSV: `read` = `written` + `rejected` + `superseded`.
 
     A superseded row is one whose key comes again further down in the file. `capacity` is in write
@@ -154,8 +153,7 @@ class RowFigures:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemReceipt:
+class ItemReceipt(NamedTuple):
     """What became of one file.
 
     `size` is the object's bytes, `bytes` those of its text (decompressed, as UTF-8); `etag` the
@@ -216,8 +214,7 @@ class ItemReceipt:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The last act of a task. Without it the task has not succeeded, whatever its exit code.
 
     `stage` is `migrate`, `merge` or another command's name; `exit_code` the task's own (the
@@ -293,16 +290,14 @@ class Receipt:
             raise DataError(f"{uri} is no receipt ({error!r}); delete it and run again") from None
 
 
-@dataclass(frozen=True, slots=True)
-class RankedWord:
+class RankedWord(NamedTuple):
     """A word and how often it occurs in all files together."""
 
     word: str
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankingOptions:
+class RankingOptions(NamedTuple):
     """Which words are ranked: at least so long (code points) and so often, and how many of them.
 
     `stop_words` are ISO 639-1 codes of the languages whose stop words are left out.
@@ -314,8 +309,7 @@ class RankingOptions:
     stop_words: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranking:
+class Ranking(NamedTuple):
     """The most used words: count descending, then word; and the totals they are taken from.
 
     `files`, `words` and `distinct_words` are of all counts, before any option applies. `plan_id`
@@ -329,7 +323,7 @@ class Ranking:
     source: str
     plan_id: str = ""
     counter_version: str = ""
-    options: RankingOptions = field(default_factory=RankingOptions)
+    options: RankingOptions = RankingOptions()
 
     def dumps(self) -> str:
         """The ranking as JSON: two blanks of indent and a line end at the end."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wordfreq.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobInfo:
+class JobInfo(NamedTuple):
     """Who this container is; all empty when run by hand.
 
     `submission` is the token of the SubmitJob call, see `wordfreq.receipts.take_lease`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wordfreq import ledger
 from wordfreq.errors import NotFoundError, WordfreqError
@@ -66,7 +66,7 @@ def look_up(
     except NotFoundError:
         if store.uri.startswith("s3:"):
             raise
-    found = [item if item.counted is None else replace(item, counted=None) for item in items]
+    found = [item if item.counted is None else item._replace(counted=None) for item in items]
     rows: list[CountedFile] = []
     stale: set[str] = set()
     keep = len(objects) > ledger.COMPACT_ABOVE
@@ -85,7 +85,7 @@ def look_up(
             and (not item.etag or (row.etag, row.size) == (item.etag, item.size))
             and row.counter_version == counter_version
         ):
-            found[number] = replace(item, counted=row.counted)
+            found[number] = item._replace(counted=row.counted)
             if keep:
                 rows.append(row)
     return Known(store=store, items=found, objects=objects, rows=rows, stale=sorted(stale))

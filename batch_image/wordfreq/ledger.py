@@ -10,10 +10,8 @@ compacted into one `.jsonl.zst`.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator
-from secrets import token_hex
-
-import zstandard
 
 from wordfreq.errors import WordfreqError
 from wordfreq.formats import LEDGER, CountedFile
@@ -103,7 +101,9 @@ def compact(store: Store, rows: Iterable[CountedFile], replaced: Iterable[str]) 
     Safe against tasks that append and against a second compaction at the same time: only objects
     whose rows were read are deleted, and the new one has a name of its own.
     """
-    key = f"{LEDGER}compact-{token_hex(8)}.jsonl.zst"
+    import zstandard
+
+    key = f"{LEDGER}compact-{os.urandom(8).hex()}.jsonl.zst"
     compressor = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
     with store.writer(key) as writer:
         for row in rows:

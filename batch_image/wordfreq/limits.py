@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -137,6 +136,8 @@ def _ecs_limit(environment: Mapping[str, str]) -> Iterator[float]:
     uri = environment.get(METADATA, "")
     if not uri.startswith("http://"):
         return
+    import urllib.request  # takes longer than all else that starting up needs
+
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         with direct.open(uri, timeout=2) as answer:

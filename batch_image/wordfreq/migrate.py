@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 from wordfreq.counting import SMALL, Stores, count_items
 from wordfreq.counts import read_counts
@@ -60,7 +59,7 @@ def _with_successes(items: tuple[Item, ...], earlier: Receipt | None) -> list[It
         return list(items)
     done = {each.name: each for each in earlier.items if each.error is None}
     return [
-        replace(item, counted=Counted(r.counts_etag, r.words, r.distinct, r.invalid))
+        item._replace(counted=Counted(r.counts_etag, r.words, r.distinct, r.invalid))
         if item.counted is None and (r := done.get(item.name)) is not None and r.etag == item.etag
         else item
         for item in items

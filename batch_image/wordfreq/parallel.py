@@ -9,7 +9,6 @@ counts; without the kernel, threads would only take turns.
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import Final
 
@@ -63,8 +62,7 @@ class SplitCounter:
         for each in results[1:]:
             whole.tally.absorb(each.tally)
             whole.tally.grow(self._memory)
-        return replace(
-            whole,
+        return whole._replace(
             words=whole.tally.total,
             distinct=whole.tally.distinct,
             bytes=sum(each.bytes for each in results),

@@ -29,9 +29,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from wordfreq.errors import DataError
 from wordfreq.storage import LOCAL_BUCKET, join_uri, split_uri
@@ -40,8 +39,7 @@ INDEX_WIDTH = 17
 """Bytes of one entry of the companion object's index."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """A bucket (or `file:///`) and a key in it, without percent-encoding."""
 
     bucket: str
@@ -72,8 +70,7 @@ class Location:
         return {"Bucket": self.bucket, "Key": self.key}
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """What is known of a file already counted: its counts object's ETag, and figures.
 
     `words` is how many there are, `distinct` how many different ones, `invalid` how many bytes
@@ -86,8 +83,7 @@ class Counted:
     invalid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One file: its name relative to the source, size in bytes, ETag (`''`: not known).
 
     `counted` is set where a result for these very bytes existed when the plan was made; `wanted`
@@ -106,16 +102,14 @@ class Item:
         return self.wanted and self.counted is None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A key that isn't in the plan, and why."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One task's share: `items` are the consecutive items of group `group` from `first` on."""
 
     number: int
@@ -124,8 +118,7 @@ class Task:
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanHead:
+class PlanHead(NamedTuple):
     """What every task needs of the plan, whatever its size.
 
     `task_index` is None for a plan without the companion object. `listing` is the fingerprint
@@ -161,8 +154,7 @@ def receipt_name(stage: str, task: int) -> str:
     return f"{stage}-{task:05d}.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The whole plan. `groups` are the first items of the groups; `tasks` the groups to count."""
 
     head: PlanHead
@@ -201,14 +193,13 @@ class Plan:
                 groups.append(len(items))
                 new_group = False
             items.append(item)
-        head = replace(
-            self.head,
+        head = self.head._replace(
             total_items=len(items),
             total_tasks=0,
             task_index=None,
             listing=self.head.listing if len(items) == len(self.items) else "",
         )
-        return replace(self, head=head, items=tuple(items), groups=tuple(groups), tasks=())
+        return self._replace(head=head, items=tuple(items), groups=tuple(groups), tasks=())
 
     def receipt_key(self, stage: str, task: int) -> str:
         """See `PlanHead.receipt_key`."""

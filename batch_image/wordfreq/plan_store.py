@@ -7,7 +7,6 @@ the orchestrator (whole).
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 
 from wordfreq.errors import DataError, NotFoundError, UsageError
 from wordfreq.plan import INDEX_WIDTH, Plan, PlanHead, Task, head_loads, task_dumps, task_loads
@@ -30,7 +29,7 @@ def write_plan(plan: Plan) -> Plan:
             starts.append(starts[-1] + writer.write(task_dumps(task)))
         index = b"".join(b"%0*d\n" % (INDEX_WIDTH - 1, start) for start in starts)
         writer.write(index)
-    written = replace(plan, head=replace(plan.head, task_index=starts[-1]))
+    written = plan._replace(head=plan.head._replace(task_index=starts[-1]))
     store, key = open_object(plan.head.plan.uri)
     with store.writer(key) as writer:
         writer.write(written.dumps().encode())

@@ -84,7 +84,7 @@ def build_plan(
     )
     if compact:
         compact_ledger(known, warn=complain)
-    items = [replace(item, counted=None) for item in known.items] if again else known.items
+    items = [item._replace(counted=None) for item in known.items] if again else known.items
     groups = (
         tuple(range(len(items)))
         if pack is None
@@ -118,8 +118,8 @@ def build_plan(
 
 def _check_plan(places: _Places) -> None:
     plan = places.plan
-    beside = replace(plan, key=plan.key.removesuffix(".json") + "/")
-    reserved = replace(places.destination, key=places.destination.key + RESERVED)
+    beside = plan._replace(key=plan.key.removesuffix(".json") + "/")
+    reserved = places.destination._replace(key=places.destination.key + RESERVED)
     for what, location in (("the plan", plan), ("the folder of the plan's receipts", beside)):
         if _inside(location, places.source):
             raise UsageError(
@@ -201,7 +201,7 @@ def _list_source(
     store = open_store(places.source.uri)
     single: ObjectInfo | None = None
     if places.object is not None:
-        folder = replace(places.source, key=places.source.key.rstrip("/")[: -len(places.object)])
+        folder = places.source._replace(key=places.source.key.rstrip("/")[: -len(places.object)])
         parent = open_store(folder.uri)
         try:
             single = parent.head(places.object)

@@ -14,22 +14,23 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from wordfreq.errors import UsageError, WordfreqError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 LOCAL_BUCKET = "file:///"
 """What stands for the bucket where a local path is split into bucket and key."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """One object of a store.
 
     `key` is relative to the store; `size` is in bytes; `etag` is unquoted and changes whenever
@@ -149,6 +150,8 @@ class Store(ABC):
         `etags` names a key, its object must have that ETag (`ChangedError`).
         """
 
+        from concurrent.futures import ThreadPoolExecutor  # imports `logging`
+
         def fetch(key: str) -> bytes | WordfreqError:
             try:
                 return self.get(key, etag=etags.get(key) if etags else None)
@@ -158,16 +161,18 @@ class Store(ABC):
         source = iter(keys)
         pool = ThreadPoolExecutor(concurrency, thread_name_prefix="wordfreq-get")
         running: dict[Future[bytes | WordfreqError], str] = {}
+        arrived: SimpleQueue[Future[bytes | WordfreqError]] = SimpleQueue()
         try:
             while True:
                 while len(running) < concurrency and (key := next(source, None)) is not None:
-                    running[pool.submit(fetch, key)] = key
+                    future = pool.submit(fetch, key)
+                    running[future] = key
+                    # Not `concurrent.futures.wait`, which asks all of them each time.
+                    future.add_done_callback(arrived.put)
                 if not running:
                     return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                while done:
-                    future = done.pop()
-                    yield running.pop(future), future.result()
+                future = arrived.get()
+                yield running.pop(future), future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

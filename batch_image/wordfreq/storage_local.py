@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from secrets import token_hex
+from random import getrandbits
 
 from wordfreq.errors import (
     AlreadyExistsError,
@@ -52,6 +52,10 @@ def unsuitable(key: str) -> str | None:
     return None
 
 
+# Reader and writer are contexts themselves, and use functions of `os` and no Path objects: of small
+# files there are very many.
+
+
 class LocalReader:
     """Chunks of an open file; complains when the file turns out to be another than expected."""
 
@@ -60,13 +64,25 @@ class LocalReader:
         self._descriptor = descriptor
         self.info = info
 
+    def __enter__(self) -> LocalReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self._descriptor)
+
     def __iter__(self) -> Iterator[bytes]:
         left = self.info.size
         try:
-            # No further than its size, or a file growing as fast as we read would never end.
-            while left >= 0 and (chunk := os.read(self._descriptor, min(CHUNK, left + 1))):
+            # No further than its size, or a file growing as fast as we read would never end; but
+            # asked for one byte more, so that less than that is its end without another read.
+            while left >= 0:
+                asked = min(CHUNK, left + 1)
+                chunk = os.read(self._descriptor, asked)
                 left -= len(chunk)
-                yield chunk
+                if chunk:
+                    yield chunk
+                if not chunk or (left == 0 and len(chunk) < asked):
+                    break
             after = os.fstat(self._descriptor)
         except OSError as error:
             raise translated(error, self._store.url(self.info.key)) from error
@@ -76,13 +92,30 @@ class LocalReader:
 
 
 class LocalWriter:
-    """A temporary file on its way to its name."""
+    """A temporary file on its way to its name, where it is when the context has ended."""
 
-    def __init__(self, store: LocalStore, key: str, descriptor: int) -> None:
+    def __init__(
+        self, store: LocalStore, key: str, path: str, *, if_absent: bool, sync: bool
+    ) -> None:
         self._store = store
         self._key = key
-        self._descriptor = descriptor
+        self._path = path
+        self._if_absent = if_absent
+        self._sync = sync
+        folder = path.rpartition("/")[0]
+        # Nobody has to be kept from foreseeing the name: a file that exists isn't opened.
+        self._temporary = f"{folder}/{TEMPORARY}{getrandbits(64):016x}"
         self.etag = ""
+
+    def __enter__(self) -> LocalWriter:
+        try:
+            self._descriptor = _created(self._temporary)
+        except BaseException as error:
+            self._remove()
+            if isinstance(error, OSError):
+                raise self._meaning(error) from error
+            raise
+        return self
 
     def write(self, data: bytes, /) -> int:
         """Append `data`."""
@@ -93,6 +126,43 @@ class LocalWriter:
         except OSError as error:
             raise translated(error, self._store.url(self._key)) from error
         return len(data)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        moved = False
+        try:
+            moved = self._end(whole=error is None)
+        except OSError as failure:
+            raise self._meaning(failure) from failure
+        finally:
+            if not moved:
+                self._remove()
+        if isinstance(error, OSError):
+            raise self._meaning(error) from error
+
+    def _end(self, *, whole: bool) -> bool:
+        """Close the file and give it its name if it is whole; whether it has lost its own."""
+        try:
+            if whole:
+                if self._sync:
+                    os.fsync(self._descriptor)
+                self.etag = _etag(os.fstat(self._descriptor))
+        finally:
+            os.close(self._descriptor)
+        if whole and self._if_absent:
+            os.link(self._temporary, self._path)
+        elif whole:
+            os.replace(self._temporary, self._path)  # noqa: PTH105
+        return whole and not self._if_absent
+
+    def _meaning(self, error: OSError) -> WordfreqError:
+        url = self._store.url(self._key)
+        if isinstance(error, FileExistsError) and self._if_absent and Path(self._path).is_file():
+            return AlreadyExistsError(f"{url} exists already")
+        return translated(error, url)
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            os.unlink(self._temporary)  # noqa: PTH108
 
 
 class LocalStore(Store):
@@ -201,14 +271,13 @@ class LocalStore(Store):
         except OSError as error:
             raise translated(error, self.url(key)) from error
 
-    @contextmanager
     def open(
         self,
         key: str,
         *,
         etag: str | None = None,
         ranges: int = 1,  # noqa: ARG002 - the system reads ahead
-    ) -> Iterator[LocalReader]:
+    ) -> LocalReader:
         """Open the file."""
         try:
             # Without blocking: a pipe would wait for a writer.
@@ -222,54 +291,21 @@ class LocalStore(Store):
             info = _info(key, status)
             if etag is not None and etag != info.etag:
                 raise ChangedError(f"{self.url(key)} has changed since it was planned; plan again")
-            yield LocalReader(self, info, descriptor)
-        finally:
+            return LocalReader(self, info, descriptor)
+        except BaseException:
             os.close(descriptor)
+            raise
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write the file atomically; with `if_absent` by a hard link, which never replaces."""
-        with self._writing(key, if_absent=if_absent, sync=if_absent) as writer:
+        path = self._path(key)
+        with LocalWriter(self, key, path, if_absent=if_absent, sync=if_absent) as writer:
             writer.write(data)
         return writer.etag
 
-    @contextmanager
-    def writer(self, key: str) -> Iterator[LocalWriter]:
+    def writer(self, key: str) -> LocalWriter:
         """Write the file as a stream."""
-        with self._writing(key, if_absent=False, sync=True) as writer:
-            yield writer
-
-    @contextmanager
-    def _writing(self, key: str, *, if_absent: bool, sync: bool) -> Iterator[LocalWriter]:
-        # Functions of `os` and no Path objects: of small files there are very many.
-        path = self._path(key)
-        folder = path.rpartition("/")[0]
-        temporary = f"{folder}/{TEMPORARY}{token_hex(8)}"
-        moved = False
-        try:
-            descriptor = _created(temporary, folder)
-            try:
-                writer = LocalWriter(self, key, descriptor)
-                yield writer
-                if sync:
-                    os.fsync(descriptor)
-                writer.etag = _etag(os.fstat(descriptor))
-            finally:
-                os.close(descriptor)
-            if if_absent:
-                os.link(temporary, path)
-            else:
-                os.replace(temporary, path)  # noqa: PTH105
-                moved = True
-        except FileExistsError as error:
-            if if_absent and Path(path).is_file():
-                raise AlreadyExistsError(f"{self.url(key)} exists already") from error
-            raise translated(error, self.url(key)) from error
-        except OSError as error:
-            raise translated(error, self.url(key)) from error
-        finally:
-            if not moved:
-                with suppress(OSError):
-                    os.unlink(temporary)  # noqa: PTH108
+        return LocalWriter(self, key, self._path(key), if_absent=False, sync=True)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the files (folders stay)."""
@@ -282,13 +318,13 @@ class LocalStore(Store):
                 raise translated(error, self.url(key)) from error
 
 
-def _created(path: str, folder: str) -> int:
+def _created(path: str) -> int:
     """Open a new file for writing; its folder comes into being with it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o666)
     except FileNotFoundError:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o666)
 
 

@@ -1,8 +1,9 @@
 """An S3 bucket prefix as a `Store`. Opened by `storage.open_store` only.
 
-boto3 lists (obstore fails on a listing that holds an odd key) and serves the keys that obstore
+botocore lists (obstore fails on a listing that holds an odd key) and serves the keys that obstore
 would change; obstore, with a tenth of the CPU, serves all others. Both take their credentials
-from boto3's chain and their endpoint and region from the standard AWS environment.
+from botocore's chain and their endpoint and region from the standard AWS environment. boto3 would
+add nothing but time to start.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import boto3
 import botocore.exceptions as botocore_errors
+import botocore.session
 import obstore
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 from obstore.store import S3Store as ObstoreS3
 
 from wordfreq.errors import (
@@ -38,7 +40,7 @@ CHUNK = 4 << 20
 PART = 8 << 20
 MAX_KEY = 1024
 
-# Keys that obstore passes on unchanged (tried one by one); anything else goes by boto3.
+# Keys that obstore passes on unchanged (tried one by one); anything else goes by botocore.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)(?:\.{0,2})(?:/|$)")
 
 _T = TypeVar("_T")
@@ -119,8 +121,11 @@ class S3Store(Store):
         self._making = threading.RLock()
 
     @cached_property
-    def _session(self) -> boto3.session.Session:
-        return boto3.session.Session()
+    def _session(self) -> botocore.session.Session:
+        session = botocore.session.get_session()
+        factory = session.get_component("response_parser_factory")
+        factory.set_parser_defaults(timestamp_parser=_timestamp)
+        return session
 
     # From Python 3.12 on threads that ask at once would each make a client, which is expensive.
     @property
@@ -143,8 +148,9 @@ class S3Store(Store):
         )
         try:
             # S3 needs a region to sign; with an endpoint of one's own often none is set.
-            region = self._session.region_name or "us-east-1"
-            return self._session.client("s3", config=config, region_name=region)
+            region = self._session.get_config_variable("region") or "us-east-1"
+            client = self._session.create_client("s3", config=config, region_name=region)
+            return cast("S3Client", client)
         except (botocore_errors.BotoCoreError, ValueError) as error:
             raise StorageError(f"{self.uri}: {error}; check the AWS environment") from error
 
@@ -208,7 +214,7 @@ class S3Store(Store):
             raise known from error
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
-        """List all pages by boto3."""
+        """List all pages by botocore."""
         after: dict[str, Any] = {"StartAfter": self._key(start_after)} if start_after else {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self._key(prefix), **after
@@ -236,7 +242,15 @@ class S3Store(Store):
 
     def get(self, key: str, *, etag: str | None = None) -> bytes:
         """Fetch the whole object."""
-        return self._call(key, lambda: b"".join(self._stream(key, etag=etag, start=0)[1]))
+
+        def whole() -> bytes:
+            full = self._key(key)
+            if _UNSAFE.search(full):
+                return b"".join(self._stream(key, etag=etag, start=0)[1])
+            asked: Any = {"if_match": f'"{etag}"'} if etag else {}
+            return bytes(obstore.get(self._fast, full, options=asked).bytes())
+
+        return self._call(key, whole)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Fetch a part of the object."""
@@ -291,7 +305,8 @@ class S3Store(Store):
         )
         meta = result.meta
         info = ObjectInfo(key, meta["size"], _unquoted(meta["e_tag"]), meta["last_modified"])
-        return info, (bytes(chunk) for chunk in result.stream(CHUNK))
+        # A part in one piece, which then isn't copied to be joined.
+        return info, (bytes(chunk) for chunk in result.stream(end - start if end else CHUNK))
 
     @contextmanager
     def open(self, key: str, *, etag: str | None = None, ranges: int = 1) -> Iterator[S3Reader]:
@@ -357,6 +372,16 @@ class S3Store(Store):
                     f"s3://{self.bucket}/{failed.get('Key')}: could not be deleted "
                     f"({failed.get('Code')}: {failed.get('Message')}); check the permissions"
                 )
+
+
+def _timestamp(value: Any) -> datetime:
+    """A time as `botocore` reads it; but those of listings, one an object, 100 times as fast."""
+    try:
+        if isinstance(value, str) and value.endswith("Z"):
+            return datetime.fromisoformat(value[:-1] + "+00:00")
+    except ValueError:
+        pass
+    return parse_timestamp(value)
 
 
 def _unquoted(etag: str | None) -> str:

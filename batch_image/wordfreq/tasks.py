@@ -7,12 +7,11 @@ without one.
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from secrets import token_hex
+from typing import NamedTuple
 
 from wordfreq import ledger
 from wordfreq.errors import ChangedError, InputError, WordfreqError
@@ -26,8 +25,7 @@ from wordfreq.storage import Store
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOutcome:
+class TaskOutcome(NamedTuple):
     """How a task ended. `receipt` is None when another job has the task (`holder` is its id).
 
     `earlier` says that the receipt was there before, so that nothing was done.
@@ -38,8 +36,7 @@ class TaskOutcome:
     holder: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(NamedTuple):
     """What a stage does with a task.
 
     `version` is that of its results; a plan made for another is refused unless `accepts` it.
@@ -48,8 +45,8 @@ class Stage:
 
     name: str
     version: str
-    accepts: Callable[[str], bool] = lambda _: False
     work: Callable[[PlanHead, Task, Receipt | None], Sequence[ItemReceipt]]
+    accepts: Callable[[str], bool] = lambda _: False
 
 
 def run_stage(plan: str, number: int, stage: Stage, *, job: JobInfo) -> TaskOutcome:
@@ -100,6 +97,8 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
     if isinstance(error, WordfreqError):
         message, exit_code = str(error), error.exit_code
     else:
+        import traceback
+
         traceback.print_exception(error, file=sys.stderr)
         message, exit_code = f"{item.name}: unexpected {error!r}; please report this", 1
     if isinstance(error, ChangedError) and item.name not in message:
@@ -119,7 +118,7 @@ def record(
     """
     rows = [_row(each, version) for each in done if each.error is None and not each.reused]
     # Not the task alone: a second attempt must not replace the rows of the first.
-    ledger.append(store, rows, origin=f"{head.id}-{task.number:05d}-{token_hex(4)}")
+    ledger.append(store, rows, origin=f"{head.id}-{task.number:05d}-{os.urandom(4).hex()}")
 
 
 def said(error: WordfreqError, task: Task) -> str:

@@ -33,9 +33,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from wordfreq import engine, icu
 from wordfreq.tally import Tally
@@ -77,8 +76,7 @@ def tokens(text: str) -> Iterator[str]:
         yield word
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(NamedTuple):
     """The words of one stream. Close it (`with`) to remove its temporary files, if it has any."""
 
     tally: Tally
@@ -134,8 +132,9 @@ class WordCounter:
 
     def _take_over(self, scanner: engine.Scanner) -> None:
         """Do what the kernel left to ICU, and give it room to go on."""
-        self._pieces.update(scanner.take_pieces())
-        self._resolve()
+        if pieces := scanner.take_pieces():
+            self._pieces.update(pieces)
+            self._resolve()
         if foreign := scanner.take_foreign():
             self._feed_icu(foreign)
         self._tally.make_room()
