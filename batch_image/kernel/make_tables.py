@@ -184,7 +184,7 @@ def header() -> str:
         f"#define CHARACTER_SHIFT {shift}\n"
         f"static const uint16_t CHARACTER_BLOCK[] = {{\n{rows(blocks)}}};\n\n"
         f"static const uint8_t CHARACTER_INDEX[] = {{\n{rows(content)}}};\n\n"
-        "/* The lower case of plain letters below U+0800 as bytes, the first the lowest; else 0. */\n"
+        "/* Plain letters below U+0800 in lower case, as bytes, the first the lowest; else 0. */\n"
         f"static const uint16_t PLAIN_LETTERS[] = {{\n{rows(plain_letters(known), width=16)}}};\n\n"
         "#endif\n"
     )

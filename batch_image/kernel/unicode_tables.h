@@ -1571,7 +1571,7 @@ static const uint8_t CHARACTER_INDEX[] = {
     112,112,112,112,112,112,112,112,112,112,112,112,112,112,112,112,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
 };
 
-/* The lower case of plain letters below U+0800 as bytes, the first the lowest; else 0. */
+/* Plain letters below U+0800 in lower case, as bytes, the first the lowest; else 0. */
 static const uint16_t PLAIN_LETTERS[] = {
     0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
     0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,

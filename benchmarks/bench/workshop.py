@@ -64,8 +64,16 @@ class Workshop:
         return [str(self.peers), str(PEERS / program), *map(str, arguments)]
 
     def plan(self, source: Path, key: str, *options: str) -> None:
-        """Make a fresh plan for a case, with nothing counted yet."""
+        """Make a fresh plan for a case, with nothing counted yet.
+
+        What an earlier run left is put aside, not deleted: for some minutes ext4 searches past
+        deleted inodes whenever it makes a file, which would be charged to those who make many.
+        """
         place = self.place(key)
+        if place.exists():
+            aside = self.work / "earlier"
+            aside.mkdir(exist_ok=True)
+            place.rename(aside / f"{place.name}-{len(list(aside.iterdir()))}")
         clear(place)
         places = self.wordfreq(
             "plan", "-s", source, "-d", place / "counts", "-p", place / "plan.json"
