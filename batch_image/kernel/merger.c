@@ -66,12 +66,18 @@ bool merger_feed(struct merger *merger, size_t number, const uint8_t *bytes, siz
 
 /* ---- order ---- */
 
-static uint64_t prefix_of(const uint8_t *word, size_t length)
+/* The first 8 bytes of a word, zeros behind its end. It can be read up to `readable`. */
+static uint64_t prefix_of(const uint8_t *word, size_t length, const uint8_t *readable)
 {
     uint64_t prefix = 0;
-    for (size_t i = 0; i < 8; i++)
-        prefix = prefix << 8 | (i < length ? word[i] : 0);
-    return prefix;
+    if (readable - word < 8) {
+        for (size_t i = 0; i < 8; i++)
+            prefix = prefix << 8 | (i < length ? word[i] : 0);
+        return prefix;
+    }
+    for (size_t i = 0; i < 8; i++) /* compilers make one load of this */
+        prefix = prefix << 8 | word[i];
+    return length < 8 ? prefix & ~(UINT64_MAX >> 8 * length) : prefix;
 }
 
 static int compare_words(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length)
@@ -135,8 +141,9 @@ static enum merge_state advance(struct merger *merger, size_t number)
             return MERGE_HUNGRY;
         if (state != LINE_GOOD)
             return MERGE_BAD;
+        const uint8_t *const readable = input->bytes + input->used;
         const uint64_t key =
-            merger->by_count ? ~line.count : prefix_of(line.word, line.length);
+            merger->by_count ? ~line.count : prefix_of(line.word, line.length, readable);
         if (input->current && key <= input->key &&
             (key < input->key || compare_words(input->bytes + input->word, input->length,
                                                line.word, line.length) >= 0))
