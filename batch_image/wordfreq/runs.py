@@ -274,4 +274,5 @@ class Folder:
     def close(self) -> None:
         """Remove it."""
         while self._folders:
-            self._folders.pop().cleanup()
+            self._folders[-1].cleanup()  # a signal may interrupt it: then it is called again
+            self._folders.pop()

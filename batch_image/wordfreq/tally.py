@@ -27,7 +27,8 @@ from wordfreq.runs import BLOCK, Archive, Folder, LineCursor, Merged, Run, appen
 # integer of its own for counts above 256.
 _ITEM_BYTES: Final = 110
 _SMALLEST: Final = 4 << 20  # bytes; less memory than this would only mean very many runs
-_LEAST_SHARE: Final = 32 << 20  # bytes; with less than that a thread only makes more runs
+_LEAST_SHARE: Final = 48 << 20  # bytes; with less than that a thread only makes more runs
+_READING: Final = 16 << 20  # bytes of it are for the text that the thread reads
 
 
 class Tally:
@@ -42,11 +43,12 @@ class Tally:
         self._memory = max(memory, _SMALLEST)
         self._share = share
         self._threads = max(min(threads, self._memory // _LEAST_SHARE), 1)
+        self._held = self._memory  # by the table
+        if self._threads > 1:
+            self._held = self._memory // self._threads - _READING
         kernel = engine.kernel()
-        table = kernel.Table if kernel else DictTable
-        self.table: engine.Table = table(self._memory // self._threads)
+        self.table: engine.Table = (kernel.Table if kernel else DictTable)(self._held)
         """The words in memory. Whoever adds to it directly calls `make_room` in between."""
-        self._grown = self._threads == 1  # whether the table may take all of the memory
         self._spilled = 0
         self._runs: list[Run] = []
         self._distinct: int | None = None  # of all, if that is known though there are runs
@@ -103,10 +105,9 @@ class Tally:
     def divided(self) -> Iterator[list[Tally]]:
         """Give this and other tallies, for a thread each to add to; then all of it is in this one.
 
-        They share its memory.
+        They share its memory, which later all is for this one: so it can be done once.
         """
-        memory = self._memory // self._threads
-        others = [Tally(memory=memory, share=self._share) for _ in range(1, self._threads)]
+        others = [Tally(memory=self._held, share=self._share) for _ in range(1, self._threads)]
         try:
             yield [self, *others]
             for other in others:
@@ -114,9 +115,8 @@ class Tally:
         finally:
             for other in others:
                 other.close()
-        if not self._grown:
-            self._grown = True
-            self.table.grow(self._memory - memory)
+        self.table.grow(self._memory - self._held)
+        self._held = self._memory
 
     @property
     def on_disk(self) -> bool:
@@ -146,6 +146,7 @@ class Tally:
     def grow(self, memory: int) -> None:
         """Allow it so many more bytes of memory: what another doesn't use any more."""
         self._memory += memory
+        self._held += memory
         self.table.grow(memory)
 
     @property

@@ -23,6 +23,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(tally_module, "_SMALLEST", 100_000)
     monkeypatch.setattr(tally_module, "_LEAST_SHARE", 100_000)
+    monkeypatch.setattr(tally_module, "_READING", 0)
     return tmp_path
 
 
