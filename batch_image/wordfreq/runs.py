@@ -242,7 +242,9 @@ class Folder:
     def path(self) -> Path:
         """Where it is."""
         if not self._folders:
-            self._folders.append(tempfile.TemporaryDirectory(prefix="wordfreq-"))
+            # What a thread that hasn't ended yet may write meanwhile is no error of its own.
+            made = tempfile.TemporaryDirectory(prefix="wordfreq-", ignore_cleanup_errors=True)
+            self._folders.append(made)
         return Path(self._folders[0].name)
 
     def run(self, blocks: Iterable[bytes]) -> Run:

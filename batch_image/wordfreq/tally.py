@@ -32,7 +32,7 @@ _READING: Final = 16 << 20  # bytes of it are for the text that the thread reads
 
 
 class Tally:
-    """Adds up counts by word. Close it, or use it as a context, to remove its files."""
+    """Adds up counts by word. Close it, or use it as a context once, to remove its files."""
 
     def __init__(self, *, memory: int, share: Share = ALL, threads: int = 1) -> None:
         """Make an empty table that takes about `memory` bytes before it uses the disk.
@@ -58,7 +58,8 @@ class Tally:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        # Not the table: when all is given up, a thread that hasn't ended yet may be at it.
+        self._folder.close()
 
     def add(self, items: Iterable[Item]) -> None:
         """Add counts to words; a word may come again and again."""
@@ -114,7 +115,7 @@ class Tally:
                 self.absorb(other)
         finally:
             for other in others:
-                other.close()
+                other._folder.close()
         self.table.grow(self._memory - self._held)
         self._held = self._memory
 
