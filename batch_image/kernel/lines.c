@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bits.h"
 #include "unicode.h"
 
 enum { MOST_DIGITS = 18 };
@@ -87,29 +88,57 @@ uint32_t part_of(const uint8_t *word, size_t length, uint32_t parts)
     return (uint32_t)((uint64_t)crc32_of(word, length) * parts >> 32);
 }
 
+/* The slot that a word of up to 16 bytes gets if it is free; of others some address. */
+static const void *likely_slot(const struct table *table, const struct line *line,
+                               const uint8_t *readable)
+{
+    const size_t length = line->length, rest = length > 8 ? length - 8 : length;
+    if (length > 16 || (size_t)(readable - line->word) < (length > 8 ? 16 : 8))
+        return line->word;
+    const uint64_t first = load64(line->word), mask = UINT64_MAX >> (64 - 8 * rest);
+    if (length <= 8)
+        return &table->slots8[table_hash8(table, first & mask) & table->mask8];
+    const uint64_t second = load64(line->word + 8) & mask;
+    return &table->slots16[table_hash16(table, first, second) & table->mask16];
+}
+
 enum load_state lines_load(struct table *table, const uint8_t *text, size_t length,
                            size_t *position, uint8_t separator, struct share share)
 {
+    enum { AT_ONCE = 32 }; /* lines whose slots are on their way from memory together */
+    struct line lines[AT_ONCE];
+    const uint8_t *at = text + *position;
+    const uint8_t *const end = text + length;
+    enum load_state state = LOAD_DONE;
     size_t added = TABLE_STEP;
-    while (*position < length) {
-        struct line line;
+    while (at < end && state == LOAD_DONE) {
+        size_t count = 0;
         if (added >= TABLE_STEP) { /* looked at now and then */
             added = 0;
             if (table_is_full(table))
                 return LOAD_FULL;
         }
-        if (line_read(text + *position, text + length, true, separator, &line) != LINE_GOOD)
-            return LOAD_BAD;
-        if (line.count > MOST_COUNTED - table->total)
-            return LOAD_TOO_MANY;
-        if (share_has(share, line.word, line.length)) {
-            if (!table_add(table, line.word, line.length, line.count))
-                return LOAD_NO_MEMORY;
-            added += 16 + line.length;
+        while (count < AT_ONCE && at < end && added < TABLE_STEP) {
+            struct line *const line = &lines[count];
+            if (line_read(at, end, true, separator, line) != LINE_GOOD) {
+                state = LOAD_BAD;
+                break;
+            }
+            at = line->next;
+            added += 16 + line->length;
+            prefetch(likely_slot(table, line, end));
+            count++;
         }
-        *position = (size_t)(line.next - text);
+        for (size_t i = 0; i < count; i++) {
+            if (lines[i].count > MOST_COUNTED - table->total)
+                return LOAD_TOO_MANY;
+            if (share_has(share, lines[i].word, lines[i].length) &&
+                !table_add(table, lines[i].word, lines[i].length, lines[i].count))
+                return LOAD_NO_MEMORY;
+            *position = (size_t)(lines[i].next - text);
+        }
     }
-    return LOAD_DONE;
+    return state;
 }
 
 enum load_state lines_sort_by_count(const uint8_t *text, size_t length, uint8_t *out)

@@ -5,13 +5,18 @@
 
 enum { LONGEST_LINE = 1 << 20, LINE_EXTRA = 1 + 20 + 1 }; /* separator, digits, line end */
 
-bool merger_init(struct merger *merger, size_t inputs, bool by_count, struct share share)
+bool merger_init(struct merger *merger, size_t inputs, size_t outputs, bool by_count,
+                 struct share share)
 {
-    *merger = (struct merger){
-        .inputs_count = inputs, .by_count = by_count, .share = share, .separator = '\t'};
+    *merger = (struct merger){.inputs_count = inputs,
+                              .outputs_count = outputs,
+                              .by_count = by_count,
+                              .share = share,
+                              .separator = '\t'};
     merger->inputs = calloc(inputs + 1, sizeof *merger->inputs);
     merger->heap = calloc(inputs + 1, sizeof *merger->heap);
-    if (merger->inputs && merger->heap)
+    merger->outputs = calloc(outputs, sizeof *merger->outputs);
+    if (merger->inputs && merger->heap && merger->outputs)
         return true;
     merger_free(merger);
     return false;
@@ -21,9 +26,12 @@ void merger_free(struct merger *merger)
 {
     for (size_t i = 0; merger->inputs && i < merger->inputs_count; i++)
         free(merger->inputs[i].bytes);
+    for (size_t i = 0; merger->outputs && i < merger->outputs_count; i++)
+        free(merger->outputs[i].bytes);
     free(merger->inputs);
     free(merger->heap);
-    free(merger->out);
+    free(merger->outputs);
+    free(merger->word);
     *merger = (struct merger){0};
 }
 
@@ -66,12 +74,18 @@ bool merger_feed(struct merger *merger, size_t number, const uint8_t *bytes, siz
 
 /* ---- order ---- */
 
-static uint64_t prefix_of(const uint8_t *word, size_t length)
+/* The first 8 bytes of a word, zeros behind its end. It can be read up to `readable`. */
+static uint64_t prefix_of(const uint8_t *word, size_t length, const uint8_t *readable)
 {
     uint64_t prefix = 0;
-    for (size_t i = 0; i < 8; i++)
-        prefix = prefix << 8 | (i < length ? word[i] : 0);
-    return prefix;
+    if (readable - word < 8) {
+        for (size_t i = 0; i < 8; i++)
+            prefix = prefix << 8 | (i < length ? word[i] : 0);
+        return prefix;
+    }
+    for (size_t i = 0; i < 8; i++) /* compilers make one load of this */
+        prefix = prefix << 8 | word[i];
+    return length < 8 ? prefix & ~(UINT64_MAX >> 8 * length) : prefix;
 }
 
 static int compare_words(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length)
@@ -135,8 +149,9 @@ static enum merge_state advance(struct merger *merger, size_t number)
             return MERGE_HUNGRY;
         if (state != LINE_GOOD)
             return MERGE_BAD;
+        const uint8_t *const readable = input->bytes + input->used;
         const uint64_t key =
-            merger->by_count ? ~line.count : prefix_of(line.word, line.length);
+            merger->by_count ? ~line.count : prefix_of(line.word, line.length, readable);
         if (input->current && key <= input->key &&
             (key < input->key || compare_words(input->bytes + input->word, input->length,
                                                line.word, line.length) >= 0))
@@ -155,17 +170,27 @@ static enum merge_state advance(struct merger *merger, size_t number)
 
 /* ---- writing ---- */
 
-static void finish_word(struct merger *merger)
+/* Writes the line of the word at hand, if there is one. False: no memory. */
+static bool finish_word(struct merger *merger)
 {
     if (!merger->count)
-        return;
-    uint8_t *out = merger->out + merger->finished + merger->word_length;
-    *out++ = merger->separator;
-    out += write_number(out, merger->count);
-    *out++ = '\n';
-    merger->finished = (size_t)(out - merger->out);
+        return true;
+    struct merge_output *const output =
+        &merger->outputs[merger->count < merger->outputs_count ? merger->count : 0];
+    if (!make_room(&output->bytes, &output->size,
+                   output->finished + merger->word_length + LINE_EXTRA))
+        return false;
+    uint8_t *const line = output->bytes + output->finished;
+    size_t length = merger->word_length;
+    memcpy(line, merger->word, length);
+    line[length++] = merger->separator;
+    length += write_number(line + length, merger->count);
+    line[length++] = '\n';
+    output->finished += length;
+    merger->finished += length;
     merger->count = 0;
     merger->distinct++;
+    return true;
 }
 
 static enum merge_state use(struct merger *merger, const struct merge_input *input)
@@ -174,12 +199,11 @@ static enum merge_state use(struct merger *merger, const struct merge_input *inp
     if (input->count > MOST_COUNTED - merger->total)
         return MERGE_TOO_MANY;
     if (!merger->count || merger->by_count || merger->word_length != input->length ||
-        memcmp(merger->out + merger->finished, word, input->length) != 0) {
-        finish_word(merger);
-        if (!make_room(&merger->out, &merger->out_size,
-                       merger->finished + input->length + LINE_EXTRA))
+        memcmp(merger->word, word, input->length) != 0) {
+        if (!finish_word(merger) ||
+            !make_room(&merger->word, &merger->word_size, input->length))
             return MERGE_NO_MEMORY;
-        memcpy(merger->out + merger->finished, word, input->length);
+        memcpy(merger->word, word, input->length);
         merger->word_length = input->length;
     }
     merger->count += input->count;
@@ -210,10 +234,8 @@ enum merge_state merger_run(struct merger *merger, size_t size)
             if (merger->heap_count)
                 sift_down(merger, 0);
         }
-        if (!merger->heap_count) {
-            finish_word(merger);
-            return MERGE_DONE;
-        }
+        if (!merger->heap_count)
+            return finish_word(merger) ? MERGE_DONE : MERGE_NO_MEMORY;
         if (merger->finished >= size)
             return MERGE_READY;
         state = use(merger, &merger->inputs[merger->heap[0]]);
@@ -225,7 +247,7 @@ enum merge_state merger_run(struct merger *merger, size_t size)
 
 void merger_taken(struct merger *merger)
 {
-    if (merger->count)
-        memmove(merger->out, merger->out + merger->finished, merger->word_length);
+    for (size_t i = 0; i < merger->outputs_count; i++)
+        merger->outputs[i].finished = 0;
     merger->finished = 0;
 }

@@ -22,6 +22,12 @@ struct merge_input {
     bool current, ended;
 };
 
+/* Finished lines of one class of counts. */
+struct merge_output {
+    uint8_t *bytes;
+    size_t size, finished;
+};
+
 struct merger {
     struct merge_input *inputs;
     size_t *heap; /* inputs that have a current line, the smallest first */
@@ -31,8 +37,10 @@ struct merger {
     bool by_count;
     struct share share;
     uint8_t separator; /* of the output; the caller sets it */
-    uint8_t *out;      /* finished lines and the word whose counts are being added up */
-    size_t out_size, finished, word_length;
+    struct merge_output *outputs; /* lines of count n are in the n-th, all others in the first */
+    size_t outputs_count, finished;
+    uint8_t *word; /* whose counts are being added up */
+    size_t word_size, word_length;
     uint64_t count; /* of that word; 0: there is none */
     uint64_t total, distinct;
     size_t at;
@@ -40,14 +48,15 @@ struct merger {
 
 /* All inputs are sorted by the bytes of their words, and equal words are added up; or, with
  * `by_count`, by count, highest first, then by word, and no word comes twice. Only words of `share`
- * are read. */
-bool merger_init(struct merger *merger, size_t inputs, bool by_count, struct share share);
+ * are read. Lines whose count is below `outputs` are written to an output of their own each. */
+bool merger_init(struct merger *merger, size_t inputs, size_t outputs, bool by_count,
+                 struct share share);
 void merger_free(struct merger *merger);
 
 /* Appends to an input; nothing: that was all of it. False: no memory. */
 bool merger_feed(struct merger *merger, size_t input, const uint8_t *bytes, size_t length);
 
-/* Merges until there are about `size` bytes in out[0..finished], which merger_taken then removes. */
+/* Merges until there are about `size` bytes in all outputs, which merger_taken then empties. */
 enum merge_state merger_run(struct merger *merger, size_t size);
 void merger_taken(struct merger *merger);
 

@@ -12,19 +12,19 @@ struct merger_object {
 
 static PyObject *merger_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"inputs", "by_count", "part", "parts", NULL};
-    Py_ssize_t inputs;
+    static char *names[] = {"inputs", "outputs", "by_count", "part", "parts", NULL};
+    Py_ssize_t inputs, outputs;
     int by_count;
     unsigned int part, parts;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "npII:Merger", names, &inputs, &by_count, &part,
-                                     &parts))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "nnpII:Merger", names, &inputs, &outputs,
+                                     &by_count, &part, &parts))
         return NULL;
-    if (inputs < 0) {
-        PyErr_SetString(PyExc_ValueError, "there can't be less than 0 inputs");
+    if (inputs < 0 || outputs < 1) {
+        PyErr_SetString(PyExc_ValueError, "there are 0 or more inputs, and 1 or more outputs");
         return NULL;
     }
     struct merger_object *const self = (struct merger_object *)instance_of(type);
-    if (self && !merger_init(&self->merger, (size_t)inputs, by_count,
+    if (self && !merger_init(&self->merger, (size_t)inputs, (size_t)outputs, by_count,
                              (struct share){part, parts})) {
         Py_DECREF(self);
         return PyErr_NoMemory();
@@ -77,11 +77,29 @@ static PyObject *bad_line(const struct merger *merger)
                          text, (Py_ssize_t)length);
 }
 
+/* The finished lines of all outputs. */
+static PyObject *taken(struct merger *merger)
+{
+    PyObject *const lists = PyList_New((Py_ssize_t)merger->outputs_count);
+    for (size_t i = 0; lists && i < merger->outputs_count; i++) {
+        const struct merge_output *const output = &merger->outputs[i];
+        PyObject *const lines = PyBytes_FromStringAndSize((const char *)output->bytes,
+                                                          (Py_ssize_t)output->finished);
+        if (!lines || PyList_SetItem(lists, (Py_ssize_t)i, lines) < 0) {
+            Py_DECREF(lists);
+            return NULL;
+        }
+    }
+    if (lists)
+        merger_taken(merger);
+    return lists;
+}
+
 PyDoc_STRVAR(merger_merge_doc,
              "merge(separator, size, /)\n--\n\n"
-             "Merge on; return about `size` bytes of lines `word separator count` (nothing: that\n"
-             "was all), or the number of the input to feed first, or of a bad line its input,\n"
-             "number and text.");
+             "Merge on; return about `size` bytes of lines `word separator count`, in a list of the\n"
+             "outputs (all empty: that was all), or the number of the input to feed first, or of a\n"
+             "bad line its input, number and text.");
 
 static PyObject *merger_merge(PyObject *object, PyObject *args)
 {
@@ -113,13 +131,8 @@ static PyObject *merger_merge(PyObject *object, PyObject *args)
     case MERGE_NO_MEMORY:
         return PyErr_NoMemory();
     default:
-        break;
+        return taken(&self->merger);
     }
-    PyObject *const lines = PyBytes_FromStringAndSize((const char *)self->merger.out,
-                                                      (Py_ssize_t)self->merger.finished);
-    if (lines)
-        merger_taken(&self->merger);
-    return lines;
 }
 
 static PyObject *merger_total(PyObject *object, void *unused)
@@ -147,10 +160,12 @@ static PyGetSetDef merger_attributes[] = {
 };
 
 static PyType_Slot merger_slots[] = {
-    {Py_tp_doc, "Merger(inputs, by_count, part, parts)\n--\n\n"
+    {Py_tp_doc, "Merger(inputs, outputs, by_count, part, parts)\n--\n\n"
                 "Merges sorted lines `word TAB count` k ways.\n\n"
                 "Inputs are sorted by word, and equal words are added up; or by count, and no\n"
-                "word comes twice. Of `parts` shares of all words only `part` is read."},
+                "word comes twice. Of `parts` shares of all words only `part` is read. Lines\n"
+                "whose count is below `outputs` have an output of their own for each count, all\n"
+                "others are in the first."},
     {Py_tp_new, merger_new},
     {Py_tp_dealloc, merger_dealloc},
     {Py_tp_methods, merger_methods},

@@ -6,7 +6,16 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from wordfreq.cli_options import Commands, add_command, languages, natural, positive, say, size
+from wordfreq.cli_options import (
+    Commands,
+    add_command,
+    languages,
+    natural,
+    positive,
+    say,
+    size,
+    threads,
+)
 from wordfreq.errors import UsageError
 from wordfreq.job import JobInfo
 
@@ -75,6 +84,12 @@ def add_merge(commands: Commands) -> None:
         "(default: half of the container's memory; without a limit at most 1GiB)",
     )
     parser.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N",
+        help="add up by N threads (default: $WORDFREQ_THREADS, else auto: one for each vCPU)",
+    )
+    parser.add_argument(
         "--parts", type=positive, metavar="N", help="merge in N parts, at most 64; needs --plan"
     )
     parser.add_argument("--part", action="store_true", help="add up one part only; needs --parts")
@@ -98,6 +113,7 @@ def _merge(options: argparse.Namespace) -> int:
         ),
         output=options.output,
         memory=options.memory or limits.memory(1),
+        threads=limits.threads(options.threads, os.environ),
         progress=say,
     )
     if options.part:

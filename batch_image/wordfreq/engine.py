@@ -72,7 +72,7 @@ if TYPE_CHECKING:
             """Forget all words."""
 
     class Merger(Protocol):
-        """Merges sorted runs: in C, or in `wordfreq.runs`."""
+        """Merges sorted texts: in C, or in `wordfreq.runs`."""
 
         @property
         def total(self) -> int:
@@ -82,11 +82,16 @@ if TYPE_CHECKING:
         def distinct(self) -> int:
             """Different words merged so far."""
 
-        def feed(self, run: int, text: bytes, /) -> None:
-            """Give a run more of its text; nothing ends it."""
+        def feed(self, number: int, text: bytes, /) -> None:
+            """Give an input more of its text; nothing ends it."""
 
-        def merge(self, separator: bytes, size: int, /) -> bytes | int | tuple[int, int, bytes]:
-            """Lines (none: that was all), the run to feed, or a bad line's run, number and text."""
+        def merge(
+            self, separator: bytes, size: int, /
+        ) -> list[bytes] | int | tuple[int, int, bytes]:
+            """Lines for each output (none: that was all), or the number of the input to feed.
+
+            Or of a bad line its input, number and text.
+            """
 
     class Scanner(Protocol):
         """Counts the words of one stream into a table."""

@@ -6,10 +6,13 @@ which is made first where it lacks; of a single file its counts object.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Final
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
 
 from wordfreq.counting import SMALL
 from wordfreq.counts import load_counts, load_partial
@@ -21,29 +24,33 @@ from wordfreq.plan import Counted, Item, Plan
 from wordfreq.receipts import read_receipts
 from wordfreq.storage import Store
 from wordfreq.tally import Tally
+from wordfreq.together import Shared, Stop, together
 from wordfreq.words import COUNTER_VERSION
 
 _EVERY: Final = 5.0  # seconds between two lines of progress
 _NAMED: Final = 10  # missing files that a message names
 
 Progress = Callable[[str], None]
+Job: TypeAlias = "Callable[[Tally, Stop], None]"  # adds some files
 
 
 class Ticker:
-    """Counts files, with a line of progress every few seconds."""
+    """Counts files, with a line of progress every few seconds; for several threads."""
 
     def __init__(self, progress: Progress, total: int | None = None) -> None:
         self.progress = progress
         self._of = "" if total is None else f" of {total:,}"
         self._due = time.monotonic() + _EVERY
+        self._lock = threading.Lock()
         self.files = 0
 
     def add(self, files: int) -> None:
         """Say that so many more files have been read."""
-        self.files += files
-        if time.monotonic() > self._due:
-            self.progress(f"merge: {self.files:,}{self._of} files read")
-            self._due = time.monotonic() + _EVERY
+        with self._lock:
+            self.files += files
+            if time.monotonic() > self._due:
+                self.progress(f"merge: {self.files:,}{self._of} files read")
+                self._due = time.monotonic() + _EVERY
 
 
 def counted_items(plan: Plan, store: Store, progress: Progress) -> Sequence[Item]:
@@ -113,34 +120,28 @@ def _groups(plan: Plan, items: Sequence[Item]) -> list[Sequence[Item]]:
 def add_groups(
     tally: Tally, store: Store, plan: Plan, items: Sequence[Item], files: Ticker, *, memory: int
 ) -> None:
-    """Add the counts of all files; `memory` (bytes) is what making a partial may take as well."""
+    """Add the counts of all files; `memory` (bytes) is what making partials may take as well."""
     # Of an empty plan there may not even be a destination folder.
     sizes = {info.key: info.size for info in store.list(PARTIALS)} if items else {}
+    reading = _Reading(store, files)
     groups = partial_keys(plan, items)
-    for key in groups.keys() - sizes.keys():
-        _add_new_partial(tally, store, key, groups[key], files, memory=memory)
-        files.add(len(groups[key]))
-    alone = [group[0] for group in _groups(plan, items) if len(group) == 1]
-    _add_items(tally, store, alone, files)
-    stored = [key for key in groups if key in sizes]
-    small = [key for key in stored if sizes[key] <= SMALL]
-    # A merge of a newer plan may have removed one since.
-    gone: list[str] = []
-    for key, answer in store.get_many(small):
-        if isinstance(answer, NotFoundError):
-            gone.append(key)
-            continue
-        load_partial(tally, [_known(answer)], name=store.url(key))
-        files.add(len(groups[key]))
-    for key in stored:
-        if sizes[key] > SMALL:
-            if not _add_large_partial(tally, store, key):
-                gone.append(key)
-                continue
-            files.add(len(groups[key]))
-    for key in gone:
-        _add_new_partial(tally, store, key, groups[key], files, memory=memory)
-        files.add(len(groups[key]))
+
+    def jobs(threads: int) -> Iterator[Job]:
+        make = partial(_add_new_partial, reading, memory=memory // threads)
+        for key in groups.keys() - sizes.keys():
+            yield partial(make, key, groups[key])
+        yield from _item_jobs(
+            reading, [group[0] for group in _groups(plan, items) if len(group) == 1]
+        )
+        stored = [key for key in groups if key in sizes]
+        # A merge of a newer plan may have removed one since: then it is made anew.
+        for key, get in reading.small([key for key in stored if sizes[key] <= SMALL]):
+            yield partial(_add_small_partial, reading, make, key, groups[key], get)
+        for key in stored:
+            if sizes[key] > SMALL:
+                yield partial(_add_large_partial, reading, make, key, groups[key])
+
+    _add_jobs(tally, jobs)
 
 
 def tidy(store: Store, plan: Plan, items: Sequence[Item], progress: Progress) -> None:
@@ -166,68 +167,127 @@ def add_all(tally: Tally, store: Store, files: Ticker) -> None:
             else:
                 yield info.key
 
-    _add_counts(tally, store, small(), large, files)
+    _add_jobs(tally, lambda _: _count_jobs(_Reading(store, files), small(), large))
 
 
-def _add_items(tally: Tally, store: Store, items: Iterable[Item], files: Ticker) -> None:
+def _add_jobs(tally: Tally, jobs: Callable[[int], Iterable[Job]]) -> None:
+    """Do the jobs (made for a number of threads) by all threads that the tally has."""
+
+    def work(tally: Tally, stop: Stop) -> None:
+        for job in stop.checked(shared):
+            job(tally, stop)
+        tally.settle()
+
+    with tally.divided() as tallies:
+        shared = Shared(jobs(len(tallies)))
+        together([partial(work, each) for each in tallies])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Where counts and partials are read from, and who is told."""
+
+    store: Store
+    files: Ticker
+
+    def small(
+        self, keys: Iterable[str], etags: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Small objects, each with what gets its bytes."""
+        store = self.store
+        if store.concurrency == 1:  # whoever wants it, reads it
+            for key in keys:
+                yield key, partial(store.get, key, etag=etags.get(key) if etags else None)
+            return
+        for key, answer in store.get_many(keys, etags=etags):
+            yield key, partial(_known, answer)
+
+
+def _item_jobs(reading: _Reading, items: Sequence[Item]) -> Iterator[Job]:
     """The counts objects of these items, each as it was when it was found valid."""
-    items = list(items)
     small = [item.name for item in items if item.size <= SMALL]
     large = [item.name for item in items if item.size > SMALL]
-    _add_counts(tally, store, small, large, files, etags=dict(_members(items)))
+    return _count_jobs(reading, small, large, etags=dict(_members(items)))
 
 
-def _add_counts(
-    tally: Tally,
-    store: Store,
+def _count_jobs(
+    reading: _Reading,
     small: Iterable[str],
     large: Iterable[str],
-    files: Ticker,
     *,
     etags: Mapping[str, str] | None = None,
-) -> None:
-    """Read counts objects, small ones many at a time, large ones (looked at last) as streams."""
-    for key, answer in store.get_many(small, etags=etags):
-        load_counts(tally, [_known(answer)], name=store.url(key))
-        files.add(1)
+) -> Iterator[Job]:
+    """Counts objects, small ones many at a time, large ones (looked at last) as streams."""
+    for key, get in reading.small(small, etags):
+        yield partial(_add_small, reading, key, get)
     for key in large:
-        with store.open(key, etag=None if etags is None else etags.get(key)) as reader:
-            load_counts(tally, reader, name=store.url(key))
-        files.add(1)
+        yield partial(_add_large, reading, key, None if etags is None else etags.get(key))
 
 
-def _add_large_partial(tally: Tally, store: Store, key: str) -> bool:
-    """Add a stored partial; false if it isn't there."""
+def _add_small(
+    reading: _Reading, key: str, get: Callable[[], bytes], tally: Tally, _: Stop
+) -> None:
+    load_counts(tally, [get()], name=reading.store.url(key))
+    reading.files.add(1)
+
+
+def _add_large(reading: _Reading, key: str, etag: str | None, tally: Tally, stop: Stop) -> None:
+    with reading.store.open(key, etag=etag) as reader:
+        load_counts(tally, stop.checked(reader), name=reading.store.url(key))
+    reading.files.add(1)
+
+
+def _add_small_partial(
+    reading: _Reading,
+    make: Callable[[str, Sequence[Item], Tally, Stop], None],
+    key: str,
+    group: Sequence[Item],
+    get: Callable[[], bytes],
+    tally: Tally,
+    stop: Stop,
+) -> None:
+    try:
+        data = get()
+    except NotFoundError:
+        make(key, group, tally, stop)
+        return
+    load_partial(tally, [data], name=reading.store.url(key))
+    reading.files.add(len(group))
+
+
+def _add_large_partial(
+    reading: _Reading,
+    make: Callable[[str, Sequence[Item], Tally, Stop], None],
+    key: str,
+    group: Sequence[Item],
+    tally: Tally,
+    stop: Stop,
+) -> None:
     with ExitStack() as stack:
         try:
-            reader = stack.enter_context(store.open(key))
+            reader = stack.enter_context(reading.store.open(key))
         except NotFoundError:  # any later it is an error: half of it may be in the sums
-            return False
-        if tally.on_disk:
-            # Everything will be merged, and this is sorted already.
-            tally.adopt(reader, name=store.url(key))
-        else:
-            load_partial(tally, reader, name=store.url(key))
-    return True
+            make(key, group, tally, stop)
+            return
+        add = tally.adopt if tally.on_disk else partial(load_partial, tally)
+        add(stop.checked(reader), name=reading.store.url(key))
+    reading.files.add(len(group))
 
 
 def _add_new_partial(
-    tally: Tally,
-    store: Store,
-    key: str,
-    group: Sequence[Item],
-    files: Ticker,
-    *,
-    memory: int,
+    reading: _Reading, key: str, group: Sequence[Item], tally: Tally, stop: Stop, *, memory: int
 ) -> None:
     """Make the partial that a group lacks, and add what is in it."""
-    with Tally(memory=memory) as partial:
-        _add_items(partial, store, group, Ticker(lambda _: None))
+    with Tally(memory=memory) as made:
+        for job in stop.checked(_item_jobs(_Reading(reading.store, Ticker(lambda _: None)), group)):
+            job(made, stop)
         try:
-            store_partial(store, key, partial)
+            store_partial(reading.store, key, made)
         except StorageError as error:
-            files.progress(f"merge: {error} (the next merge takes longer, that is all)")
-        tally.add_lines(partial.by_word())
+            told = f"merge: {error} (the next merge takes longer, that is all)"
+            reading.files.progress(told)
+        tally.add_lines(made.by_word())
+    reading.files.add(len(group))
 
 
 def _known(answer: bytes | WordfreqError) -> bytes:

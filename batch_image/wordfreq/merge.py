@@ -39,12 +39,14 @@ class MergeOptions:
 
     `output` is the URI of the folder or prefix that gets `ranking.json` and `totals.parquet`;
     `memory` (bytes) is what the process may take: never less than 256 MiB, whatever is given.
+    So many `threads` read, add up and sort; less memory than they need is for fewer of them.
     `progress` gets a line every few seconds of long work.
     """
 
     ranking: RankingOptions = field(default_factory=RankingOptions)
     output: str | None = None
     memory: int = 512 << 20
+    threads: int = 1
     progress: Callable[[str], None] = _silent
 
 
@@ -63,7 +65,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
     items = counted_items(plan, store, options.progress)
     files = Ticker(options.progress, len(items))
     memory = usable(options.memory)
-    with Tally(memory=memory * 3 // 4) as tally:
+    with Tally(memory=memory * 3 // 4, threads=options.threads) as tally:
         add_groups(tally, store, plan, items, files, memory=memory // 4)
         with totals_of(tally) as totals:
             ranking = rank(
@@ -93,7 +95,7 @@ def merge_source(source_uri: str, options: MergeOptions) -> Ranking:
         )
     stop_words(options.ranking.stop_words)
     files = Ticker(options.progress)
-    with Tally(memory=usable(options.memory)) as tally:
+    with Tally(memory=usable(options.memory), threads=options.threads) as tally:
         add_all(tally, store, files)
         with totals_of(tally) as totals:
             return rank(totals, options, files=files.files, source=store.uri)
@@ -120,15 +122,15 @@ def rank(
         options=options.ranking,
     )
     if options.output is not None:
-        _store_results(open_store(options.output), totals, ranking, memory=options.memory)
+        _store_results(open_store(options.output), totals, ranking, options)
     return ranking
 
 
-def _store_results(store: Store, totals: Totals, ranking: Ranking, *, memory: int) -> None:
+def _store_results(store: Store, totals: Totals, ranking: Ranking, options: MergeOptions) -> None:
     """Write the totals, then the ranking: who finds a ranking finds its totals."""
     with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
         path = Path(folder) / TOTALS
-        totals.write_parquet(path, memory=memory)
+        totals.write_parquet(path, memory=options.memory, threads=options.threads)
         with store.writer(TOTALS) as writer, path.open("rb") as file:
             while chunk := file.read(_COPIED):
                 writer.write(chunk)

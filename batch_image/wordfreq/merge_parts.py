@@ -14,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from wordfreq.by_count import read
 from wordfreq.errors import DataError, InputError
 from wordfreq.formats import MERGES, ItemReceipt, PlanHead, Ranking, Receipt
 from wordfreq.group_sums import Ticker, add_groups, counted_items, tidy
@@ -22,9 +23,9 @@ from wordfreq.merge import MergeOptions, rank
 from wordfreq.plan_store import load_head, load_plan
 from wordfreq.ranking import stop_words
 from wordfreq.receipts import read_receipts
-from wordfreq.runs import BLOCK, Merged, Run
+from wordfreq.runs import Archive, Merged, Run, append
 from wordfreq.storage import open_store
-from wordfreq.tally import Tally
+from wordfreq.tally import Tally, blocks_of
 from wordfreq.totals import totals_of, usable
 from wordfreq.words import COUNTER_VERSION
 
@@ -65,14 +66,13 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
     memory = usable(options.memory)
     files = Ticker(options.progress, len(items))
     with (
-        Tally(memory=memory * 3 // 4, share=share) as tally,
+        Tally(memory=memory * 3 // 4, share=share, threads=options.threads) as tally,
         tempfile.TemporaryDirectory(prefix="wordfreq-") as folder,
     ):
         add_groups(tally, store, plan, items, files, memory=memory // 4)
         # A run, as its compression lets many be read at once in little memory.
         run = Run(Path(folder) / "part.zst")
-        cursor = tally.by_count()
-        run.write(iter(lambda: cursor.lines(b"\t", BLOCK), b""))
+        run.write(blocks_of(tally.by_count()))
         with store.writer(key) as writer, run.path.open("rb") as file:
             while chunk := file.read(_COPIED):
                 writer.write(chunk)
@@ -106,14 +106,13 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
             "--index N` for each, then this again"
         )
     with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
-        runs = []
+        texts = []
         for part in range(parts):
-            key = _key(head, part, parts)
-            run = Run(Path(folder) / f"part-{part}", name=store.url(key))
+            key, path = _key(head, part, parts), Path(folder) / f"part-{part}"
             with store.open(key) as reader:
-                run.copy(reader)
-            runs.append(run)
-        with totals_of(Merged(runs, by_count=True)) as totals:
+                append(path, reader)
+            texts.append(Archive(read(path), name=store.url(key)))
+        with totals_of(Merged(texts, by_count=True)) as totals:
             told = [item for receipt in receipts.values() for item in receipt.items]
             expected = (sum(item.words for item in told), sum(item.distinct for item in told))
             if (totals.words, totals.distinct) != expected:

@@ -9,8 +9,8 @@ once, and not on the vocabulary. Measured against query engines in docs/merge-en
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import inf
 from operator import itemgetter
 from pathlib import Path
@@ -18,53 +18,52 @@ from sys import getsizeof
 from typing import Final
 
 from wordfreq import engine
+from wordfreq.by_count import Lines, sort_runs
 from wordfreq.errors import DataError
-from wordfreq.lines import ALL, MOST_COUNTED, Item, Share, parse, sort_by_count, too_many
-from wordfreq.runs import BLOCK, Merged, Run
+from wordfreq.lines import ALL, MOST_COUNTED, Item, Share, parse, too_many
+from wordfreq.runs import BLOCK, Archive, Folder, LineCursor, Merged, Run, append
 
 # What a dictionary takes for an item besides the word itself: 50 to 90 bytes of table, and an
 # integer of its own for counts above 256.
 _ITEM_BYTES: Final = 110
 _SMALLEST: Final = 4 << 20  # bytes; less memory than this would only mean very many runs
-_MOST_RUNS: Final = 64  # read at once; more are first merged into fewer
-_LEAST_RUNS: Final = 8
-# What reading an adopted partial takes, and without the kernel any run; else it is far less.
-_PARTIAL_BYTES: Final = 4 << 20
-# Memory that sorting by count takes for a byte of lines, the shortest lines being the worst.
-_SORTING_NATIVE: Final = 9
-_SORTING: Final = 48
+_LEAST_SHARE: Final = 48 << 20  # bytes; with less than that a thread only makes more runs
+_READING: Final = 16 << 20  # bytes of it are for the text that the thread reads
 
 
 class Tally:
-    """Adds up counts by word. Close it, or use it as a context, to remove its files."""
+    """Adds up counts by word. Close it, or use it as a context once, to remove its files."""
 
-    def __init__(self, *, memory: int, share: Share = ALL) -> None:
+    def __init__(self, *, memory: int, share: Share = ALL, threads: int = 1) -> None:
         """Make an empty table that takes about `memory` bytes before it uses the disk.
 
-        Of lines that are loaded or adopted only those of `share` count.
+        Of lines that are loaded or adopted only those of `share` count. With several `threads`,
+        `divided` lets so many add words at once, and so many sort.
         """
         self._memory = max(memory, _SMALLEST)
         self._share = share
+        self._threads = max(min(threads, self._memory // _LEAST_SHARE), 1)
+        self._held = self._memory  # by the table
+        if self._threads > 1:
+            self._held = self._memory // self._threads - _READING
         kernel = engine.kernel()
-        self.table: engine.Table = (kernel.Table if kernel else DictTable)(self._memory)
+        self.table: engine.Table = (kernel.Table if kernel else DictTable)(self._held)
         """The words in memory. Whoever adds to it directly calls `make_room` in between."""
         self._spilled = 0
         self._runs: list[Run] = []
-        self._measured = True  # whether `_spilled` is right: nobody knows what adopted runs hold
         self._distinct: int | None = None  # of all, if that is known though there are runs
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._absorbed: list[tempfile.TemporaryDirectory[str]] = []
-        self._made = 0
+        self._folder = Folder()
 
     def __enter__(self) -> Tally:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        # Not the table: when all is given up, a thread that hasn't ended yet may be at it.
+        self._folder.close()
 
     def add(self, items: Iterable[Item]) -> None:
         """Add counts to words; a word may come again and again."""
-        if isinstance(items, Merged):
+        if isinstance(items, LineCursor):
             self.add_lines(items)
             return
         iterator = iter(items)
@@ -89,23 +88,46 @@ class Tally:
 
     def add_lines(self, cursor: engine.Cursor) -> None:
         """Add what a cursor has left, but only the words of this tally's share."""
-        for block in _blocks(cursor):
+        for block in blocks_of(cursor):
             self.load(block, b"\t")
 
     def adopt(self, chunks: Iterable[bytes], *, name: str) -> None:
-        """Add a stored partial: kept on disk as it is, and only merged when it is needed.
+        """Add a stored partial, past the table: its words are in order, as those on disk are.
 
-        What is wrong with it shows then, as a `DataError` with its name.
+        Raises:
+            DataError: it is damaged, or not in order; the message has its name and the line.
         """
-        run = self._new_run(name)
-        run.copy(chunks)
-        self._runs.append(run)
-        self._measured, self._distinct = False, None
+        merged = Merged([Archive(chunks, name=name)], share=self._share)
+        self._runs.append(self._folder.run(merged.blocks()))
+        self._spilled += merged.total
+        self._distinct = None
+
+    @contextmanager
+    def divided(self) -> Iterator[list[Tally]]:
+        """Give this and other tallies, for a thread each to add to; then all of it is in this one.
+
+        They share its memory, which later all is for this one: so it can be done once.
+        """
+        others = [Tally(memory=self._held, share=self._share) for _ in range(1, self._threads)]
+        try:
+            yield [self, *others]
+            for other in others:
+                self.absorb(other)
+        finally:
+            for other in others:
+                other._folder.close()
+        self.table.grow(self._memory - self._held)
+        self._held = self._memory
 
     @property
     def on_disk(self) -> bool:
         """Whether there are more words than memory, so that all have to be merged anyway."""
         return bool(self._runs)
+
+    def settle(self) -> None:
+        """Move all words to disk if some are there already."""
+        if self._runs:
+            self._spill()
 
     def make_room(self) -> None:
         """Move the words to disk if their share of memory is used up."""
@@ -117,23 +139,20 @@ class Tally:
         self.add(other.table.unsorted())
         self._runs += other._runs
         self._spilled += other._spilled
-        self._measured, self._distinct = self._measured and other._measured, None
-        if other._folder is not None:
-            self._absorbed.append(other._folder)
-        self._absorbed += other._absorbed
-        other._runs, other._spilled, other._folder, other._absorbed = [], 0, None, []
+        self._distinct = None
+        self._folder.take(other._folder)
+        other._runs, other._spilled = [], 0
         other.close()
 
     def grow(self, memory: int) -> None:
         """Allow it so many more bytes of memory: what another doesn't use any more."""
         self._memory += memory
+        self._held += memory
         self.table.grow(memory)
 
     @property
     def total(self) -> int:
         """Sum of all counts added."""
-        if not self._measured:
-            self._measure()
         return self._spilled + self.table.total
 
     @property
@@ -142,8 +161,11 @@ class Tally:
         if not self._runs:
             return len(self.table)
         if self._distinct is None or len(self.table):
-            self._measure()
-        assert self._distinct is not None
+            merged = self._merged()
+            run = self._folder.run(merged.blocks())
+            for each in self._runs:
+                each.remove()
+            self._runs, self._distinct = [run], merged.distinct
         return self._distinct
 
     def by_word(self) -> engine.Cursor:
@@ -152,93 +174,52 @@ class Tally:
 
     def by_count(self) -> engine.Cursor:
         """Each word once, highest count first, then in code point order."""
-        return self._sorted_by_count() if self._runs else self.table.by_count()
+        if not self._runs:
+            return self.table.by_count()
+        path = self._folder.path / "sorted"
+        path.unlink(missing_ok=True)
+        self.write_by_count(path)
+        return Lines(path)
+
+    def write_by_count(self, path: Path) -> None:
+        """Write lines `word TAB count LF` in that order to a new file."""
+        if not self._runs:
+            append(path, blocks_of(self.table.by_count()))
+            return
+        self._gather()
+        self._distinct = sort_runs(
+            self._runs, path, self._folder, memory=self._memory, threads=self._threads
+        )
 
     def close(self) -> None:
         """Forget everything and remove the temporary files; it can be used again."""
         self.table.clear()
         self._runs.clear()
-        self._spilled, self._measured, self._distinct = 0, True, None
-        while self._absorbed:
-            self._absorbed.pop().cleanup()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        self._spilled, self._distinct = 0, None
+        self._folder.close()
 
     def _merged(self) -> Merged:
+        self._gather()
+        return Merged(self._runs)
+
+    def _gather(self) -> None:
+        """Move all words to files that can be read at once."""
         self._spill()
-        self._runs = self._fewer(self._runs)
-        return Merged(self._runs, share=self._share)
-
-    def _measure(self) -> None:
-        """Make one run of all."""
-        merged = self._merged()
-        run = self._run_of(_blocks(merged))
-        for each in self._runs:
-            each.remove()
-        self._runs = [run]
-        self._note(merged)
-
-    def _note(self, merged: Merged) -> None:
-        """Remember the sums of a merge of all runs that has come to its end."""
-        self._spilled, self._distinct, self._measured = merged.total, merged.distinct, True
-
-    def _sorted_by_count(self) -> Merged:
-        """Sort by count outside memory: as much as fits at a time, then those runs are merged."""
-        kernel = engine.kernel()
-        sort = kernel.sort_by_count if kernel else sort_by_count
-        room = self._memory // (_SORTING_NATIVE if kernel else _SORTING)
-        merged = self._merged()
-        runs: list[Run] = []
-        while text := b"".join(_some(_blocks(merged), room)):
-            runs.append(self._run_of([sort(text)]))
-        self._note(merged)
-        return Merged(self._fewer(runs, by_count=True), by_count=True)
+        self._runs = self._folder.fewer(self._runs, self._memory)
 
     def _spill(self) -> None:
         """Move the table to a file."""
         if not len(self.table):
             return
-        self._runs.append(self._run_of(_blocks(self.table.by_word())))
+        self._runs.append(self._folder.run(blocks_of(self.table.by_word())))
         self._spilled += self.table.total
         self._distinct = None
         self.table.clear()
 
-    def _fewer(self, runs: Sequence[Run], *, by_count: bool = False) -> list[Run]:
-        """Merge some of them if they are too many to be read at once."""
-        runs, most = list(runs), _MOST_RUNS
-        if engine.kernel() is None or not (by_count or self._measured):
-            most = min(max(self._memory // _PARTIAL_BYTES, _LEAST_RUNS), most)
-        while len(runs) > most:
-            first, runs = runs[:most], runs[most:]
-            runs.append(self._run_of(_blocks(Merged(first, by_count=by_count, share=self._share))))
-            for run in first:
-                run.remove()
-        return runs
 
-    def _run_of(self, blocks: Iterable[bytes]) -> Run:
-        run = self._new_run()
-        run.write(blocks)
-        return run
-
-    def _new_run(self, name: str = "") -> Run:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="wordfreq-")
-        self._made += 1
-        return Run(Path(self._folder.name) / f"run-{self._made:06d}", name=name)
-
-
-def _blocks(cursor: engine.Cursor) -> Iterator[bytes]:
+def blocks_of(cursor: engine.Cursor) -> Iterator[bytes]:
+    """What a cursor has left, as lines with TAB."""
     return iter(lambda: cursor.lines(b"\t", BLOCK), b"")
-
-
-def _some(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """The next blocks, until they reach that size."""
-    for block in blocks:
-        yield block
-        size -= len(block)
-        if size <= 0:
-            return
 
 
 class DictTable:

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wordfreq.by_count import Lines
 from wordfreq.errors import StorageError
-from wordfreq.lines import Item, parse
-from wordfreq.runs import BLOCK, Merged, Run
+from wordfreq.lines import Item
+from wordfreq.runs import Merged, append
 from wordfreq.tally import Tally
 
 # What DuckDB can work with, and what interpreter, libraries and buffers take besides its limit.
 LEAST_MEMORY: Final = 128 << 20
 OVERHEAD: Final = 128 << 20
+_THREAD_MEMORY: Final = 384 << 20  # bytes that each thread of DuckDB's takes
 
 
 def usable(memory: int) -> int:
@@ -33,21 +35,17 @@ def usable(memory: int) -> int:
 class Totals:
     """All words with the sums of their counts, highest first, then in code point order."""
 
-    spool: Run
-    """Lines in that order."""
+    spool: Path
+    """Lines `word TAB count LF` in that order."""
     words: int
     """The sum of all counts."""
     distinct: int
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the words in their order."""
-        rest = b""
-        for chunk in self.spool.read():
-            whole, end, rest = (rest + chunk).rpartition(b"\n")
-            words, counts, _ = parse(whole + end, b"\t")
-            yield from zip(words, counts, strict=True)
+        return Lines(self.spool)
 
-    def write_parquet(self, path: Path, *, memory: int) -> None:
+    def write_parquet(self, path: Path, *, memory: int, threads: int = 1) -> None:
         """Write the columns `word` (string) and `count` (64-bit integer), in order.
 
         Raises:
@@ -56,8 +54,8 @@ class Totals:
         source = "(SELECT '' AS word, 0::BIGINT AS count WHERE false)"
         if self.distinct:
             source = (
-                f"read_csv('{_quoted(self.spool.path)}', delim='\t', quote='', escape='', "
-                "header=false, auto_detect=false, compression='zstd', "
+                f"read_csv('{_quoted(self.spool)}', delim='\t', quote='', escape='', "
+                "header=false, auto_detect=false, compression='none', "
                 "columns={'word': 'VARCHAR', 'count': 'BIGINT'})"
             )
         # Paths are our own (S608).
@@ -66,6 +64,7 @@ class Totals:
             "(FORMAT parquet, COMPRESSION zstd)",
             folder=path.parent,
             limit=usable(memory),
+            threads=max(min(threads, memory // _THREAD_MEMORY), 1),
         )
 
 
@@ -76,17 +75,18 @@ def totals_of(sums: Tally | Merged) -> Iterator[Totals]:
     Their files are gone when the context ends, however.
     """
     with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
-        spool = Run(Path(folder) / "spool.zst")
-        cursor = sums.by_count() if isinstance(sums, Tally) else sums
-        spool.write(iter(lambda: cursor.lines(b"\t", BLOCK), b""))
+        spool = Path(folder) / "spool.tsv"
+        if isinstance(sums, Tally):
+            sums.write_by_count(spool)
+        else:
+            append(spool, sums.blocks())
         totals = Totals(spool=spool, words=sums.total, distinct=sums.distinct)
         if isinstance(sums, Tally):
-            del cursor
             sums.close()
         yield totals
 
 
-def _run(statement: str, *, folder: Path, limit: int) -> None:
+def _run(statement: str, *, folder: Path, limit: int, threads: int) -> None:
     """Let DuckDB execute a statement, in a thread of its own.
 
     In the main thread it would answer a signal with an error of its own in place of the exception
@@ -94,7 +94,7 @@ def _run(statement: str, *, folder: Path, limit: int) -> None:
     """
     import duckdb
 
-    connection = duckdb.connect(config=_settings(folder, limit))
+    connection = duckdb.connect(config=_settings(folder, limit, threads))
     thread = ThreadPoolExecutor(1, thread_name_prefix="wordfreq-duckdb")
     try:
         connection.execute("SET enable_progress_bar = false")  # it would go to stdout
@@ -110,11 +110,13 @@ def _run(statement: str, *, folder: Path, limit: int) -> None:
         connection.close()
 
 
-def _settings(folder: Path, limit: int) -> dict[str, str | bool | int | float | list[str]]:
+def _settings(
+    folder: Path, limit: int, threads: int
+) -> dict[str, str | bool | int | float | list[str]]:
     return {
         "memory_limit": f"{limit}B",
         "temp_directory": str(folder / "spill"),
-        "threads": 1,  # each has buffers of its own
+        "threads": threads,
         # Everything is built in; nothing is fetched from the network, whatever a query says.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-enum { MOST_INPUTS = 4, LARGE = 1 << 30 };
+enum { MOST_INPUTS = 4, OUTPUTS = 3, LARGE = 1 << 30 };
 
 static const uint64_t KEY[2] = {12345, 67890};
 
@@ -28,17 +28,22 @@ struct answer {
     enum merge_state state;
     size_t at;
     uint64_t lines, total, distinct;
-    struct text out;
+    struct text out, outputs[OUTPUTS]; /* `out` is all of them, the highest counts first */
 };
 
+static void append_all(struct text *text, const struct text *other)
+{
+    append(text, other->bytes ? other->bytes : (const uint8_t *)"", other->length);
+}
+
 /* Merges texts that are fed `step` bytes at a time. */
-static struct answer merged(const struct text *texts, size_t inputs, bool by_count,
+static struct answer merged(const struct text *texts, size_t inputs, size_t outputs, bool by_count,
                             struct share share, size_t step, size_t size)
 {
     struct merger merger;
     struct answer answer = {0};
     size_t fed[MOST_INPUTS] = {0};
-    CHECK(merger_init(&merger, inputs, by_count, share));
+    CHECK(merger_init(&merger, inputs, outputs, by_count, share));
     for (;;) {
         answer.state = merger_run(&merger, size);
         if (answer.state == MERGE_HUNGRY) {
@@ -49,17 +54,30 @@ static struct answer merged(const struct text *texts, size_t inputs, bool by_cou
             fed[at] += length;
             continue;
         }
-        append(&answer.out, merger.out ? merger.out : (const uint8_t *)"", merger.finished);
+        for (size_t i = 0; i < outputs; i++) {
+            const struct merge_output *const output = &merger.outputs[i];
+            append_all(&answer.outputs[i], &(struct text){output->bytes, output->finished});
+        }
         merger_taken(&merger);
         if (answer.state != MERGE_READY)
             break;
     }
+    append_all(&answer.out, &answer.outputs[0]);
+    for (size_t i = outputs; i-- > 1;)
+        append_all(&answer.out, &answer.outputs[i]);
     answer.at = merger.at;
     answer.lines = answer.state == MERGE_BAD ? merger.inputs[merger.at].lines : 0;
     answer.total = merger.total;
     answer.distinct = merger.distinct;
     merger_free(&merger);
     return answer;
+}
+
+static void free_answer(struct answer *answer)
+{
+    free(answer->out.bytes);
+    for (size_t i = 0; i < OUTPUTS; i++)
+        free(answer->outputs[i].bytes);
 }
 
 /* The words of a table as sorted lines, their counts `times` over. */
@@ -88,13 +106,13 @@ static bool same(const struct text *a, const struct text *b)
 static void check_pieces(const struct text *texts, size_t inputs, bool by_count,
                          struct share share, size_t step)
 {
-    struct answer one = merged(texts, inputs, by_count, share, LARGE, LARGE);
-    struct answer two = merged(texts, inputs, by_count, share, step, step);
+    struct answer one = merged(texts, inputs, OUTPUTS, by_count, share, LARGE, LARGE);
+    struct answer two = merged(texts, inputs, OUTPUTS, by_count, share, step, step);
     CHECK(one.state == two.state && one.total == two.total && one.distinct == two.distinct);
     CHECK(one.state == MERGE_DONE ? same(&one.out, &two.out)
                                   : one.at == two.at && one.lines == two.lines);
-    free(one.out.bytes);
-    free(two.out.bytes);
+    free_answer(&one);
+    free_answer(&two);
 }
 
 /* Lines that are right and in order come out right, in shares as well. */
@@ -104,27 +122,37 @@ static void check_sums(struct table *table, size_t step)
     struct text by_word = lines_of(table, BY_WORD, 1), twice = lines_of(table, BY_WORD, 2);
     struct text by_count = lines_of(table, BY_COUNT, 1);
     struct text both[2] = {by_word, by_word}, shares[2] = {{0}}, sorted = {0};
-    struct answer doubled = merged(both, 2, false, all, step, step);
+    struct answer doubled = merged(both, 2, 1, false, all, step, step);
     if (doubled.state == MERGE_TOO_MANY) {
         CHECK(table->total > MOST_COUNTED / 2);
     } else {
         CHECK(doubled.state == MERGE_DONE && same(&doubled.out, &twice));
         CHECK(doubled.distinct == table_distinct(table) && doubled.total == 2 * table->total);
     }
-    append(&sorted, by_word.bytes ? by_word.bytes : (const uint8_t *)"", by_word.length);
+    append_all(&sorted, &by_word);
     CHECK(lines_sort_by_count(by_word.bytes ? by_word.bytes : (const uint8_t *)"", by_word.length,
                               sorted.bytes) == LOAD_DONE);
     CHECK(same(&sorted, &by_count));
+    /* High counts sorted, and low ones as they come out, are the same. */
+    struct answer split = merged(&by_word, 1, OUTPUTS, false, all, step, step);
+    struct text *const high = &split.outputs[0];
+    CHECK(split.state == MERGE_DONE && split.out.length == by_count.length);
+    append_all(high, &(struct text){0}); /* so that there are bytes */
+    memcpy(sorted.bytes, high->bytes, high->length);
+    CHECK(lines_sort_by_count(sorted.bytes, high->length, split.out.bytes) == LOAD_DONE);
+    CHECK(same(&split.out, &by_count));
     for (uint32_t part = 0; part < 2; part++) {
-        struct answer share = merged(&by_count, 1, true, (struct share){part, 2}, step, step);
+        struct answer share = merged(&by_count, 1, 1, true, (struct share){part, 2}, step, step);
         CHECK(share.state == MERGE_DONE);
-        shares[part] = share.out;
+        append_all(&shares[part], &share.out);
+        free_answer(&share);
     }
-    struct answer joined = merged(shares, 2, true, all, step, step);
+    struct answer joined = merged(shares, 2, 1, true, all, step, step);
     CHECK(joined.state == MERGE_DONE && same(&joined.out, &by_count));
     CHECK(joined.total == table->total);
     free(by_word.bytes), free(twice.bytes), free(by_count.bytes), free(sorted.bytes);
-    free(shares[0].bytes), free(shares[1].bytes), free(doubled.out.bytes), free(joined.out.bytes);
+    free(shares[0].bytes), free(shares[1].bytes);
+    free_answer(&doubled), free_answer(&joined), free_answer(&split);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)

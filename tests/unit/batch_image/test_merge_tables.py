@@ -9,6 +9,7 @@ from zlib import crc32
 
 import pytest
 import zstandard
+from wordfreq import runs as runs_module
 from wordfreq import tally as tally_module
 from wordfreq.counts import load_partial, write_partial
 from wordfreq.errors import DataError, UsageError
@@ -68,7 +69,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_tally_on_disk_equals_one_in_memory(
     temporary: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
 ) -> None:
-    monkeypatch.setattr(tally_module, "_MOST_RUNS", most_runs)
+    monkeypatch.setattr(runs_module, "_MOST_RUNS", most_runs)
     items = numbers(1, 12_000)
     expected = summary(items)
     with Tally(memory=0) as tally:
@@ -97,7 +98,7 @@ def partial_of(counts: dict[str, int]) -> bytes:
 def test_partials_can_be_adopted_as_they_are(
     temporary: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
 ) -> None:
-    monkeypatch.setattr(tally_module, "_MOST_RUNS", most_runs)
+    monkeypatch.setattr(runs_module, "_MOST_RUNS", most_runs)
     parts = [summary(numbers(seed, 3000)) for seed in range(5)]
     expected: Counter[str] = sum(parts, Counter())
     with Tally(memory=0) as tally:
@@ -129,9 +130,8 @@ GOOD = {f"w{n:05}": n + 1 for n in range(20_000)}
 def test_a_damaged_partial_that_was_adopted_is_named(damaged: bytes, message: str) -> None:
     with Tally(memory=0) as tally:
         tally.adopt([partial_of(GOOD)], name="good")
-        tally.adopt([damaged], name="p")
         with pytest.raises(DataError, match=message):
-            list(tally.by_count())
+            tally.adopt([damaged], name="p")
 
 
 @pytest.mark.usefixtures("either_engine", "temporary")
@@ -141,7 +141,9 @@ def test_a_sum_beyond_what_can_be_stored_is_refused_on_disk_as_well() -> None:
         for _ in range(10):
             tally.adopt([most], name="p")
         with pytest.raises(DataError, match="add up to more than"):
-            _ = tally.total
+            list(tally.by_word())
+        with pytest.raises(DataError, match="add up to more than"):
+            list(tally.by_count())
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
@@ -199,9 +201,10 @@ def test_no_counts_at_all_give_empty_totals(tmp_path: Path) -> None:
 def test_the_temporary_files_go_when_something_fails(temporary: Path) -> None:
     with Tally(memory=0) as tally:
         tally.add(numbers(2, 5000))
-        tally.adopt([b"nothing"], name="p")
         assert tally.on_disk
-        with pytest.raises(DataError, match="p is no intact zstd"), totals_of(tally):
+        most = partial_of({"a": 10**18 - 1})
+        tally.adopt([most], name="p")
+        with pytest.raises(DataError, match="add up to more than"), totals_of(tally):
             pass
     assert not list(temporary.iterdir())
 
