@@ -131,18 +131,16 @@ bool cursor_start(struct cursor *cursor, struct table *table, enum order order)
     return true;
 }
 
-bool cursor_next(struct cursor *cursor, struct word *word)
+/* The kind whose word is next; beyond the long ones: there is none. */
+static unsigned next_kind(struct cursor *cursor)
 {
+    const struct rank *const heads = cursor->heads;
     unsigned best = 0;
     if (cursor->order == ANY_ORDER) {
         while (best <= LONG && !find_any(cursor, best))
             best++;
-        if (best > LONG)
-            return false;
-        take(cursor, best, word);
-        return true;
+        return best;
     }
-    const struct rank *const heads = cursor->heads;
     for (unsigned kind = 1; kind <= LONG; kind++) {
         if (heads[kind].count != heads[best].count) {
             if (heads[kind].count < heads[best].count)
@@ -154,9 +152,21 @@ bool cursor_next(struct cursor *cursor, struct word *word)
             best = kind;
         }
     }
-    if (heads[best].count == UINT64_MAX)
+    return heads[best].count == UINT64_MAX ? LONG + 1 : best;
+}
+
+bool cursor_ended(struct cursor *cursor)
+{
+    return next_kind(cursor) > LONG;
+}
+
+bool cursor_next(struct cursor *cursor, struct word *word)
+{
+    const unsigned kind = next_kind(cursor);
+    if (kind > LONG)
         return false;
-    take(cursor, best, word);
-    load_head(cursor, best);
+    take(cursor, kind, word);
+    if (cursor->order != ANY_ORDER)
+        load_head(cursor, kind);
     return true;
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bits.h"
 #include "unicode.h"
 
 enum { MOST_DIGITS = 18 };
@@ -88,20 +87,6 @@ uint32_t part_of(const uint8_t *word, size_t length, uint32_t parts)
     return (uint32_t)((uint64_t)crc32_of(word, length) * parts >> 32);
 }
 
-/* The slot that a word of up to 16 bytes gets if it is free; of others some address. */
-static const void *likely_slot(const struct table *table, const struct line *line,
-                               const uint8_t *readable)
-{
-    const size_t length = line->length, rest = length > 8 ? length - 8 : length;
-    if (length > 16 || (size_t)(readable - line->word) < (length > 8 ? 16 : 8))
-        return line->word;
-    const uint64_t first = load64(line->word), mask = UINT64_MAX >> (64 - 8 * rest);
-    if (length <= 8)
-        return &table->slots8[table_hash8(table, first & mask) & table->mask8];
-    const uint64_t second = load64(line->word + 8) & mask;
-    return &table->slots16[table_hash16(table, first, second) & table->mask16];
-}
-
 enum load_state lines_load(struct table *table, const uint8_t *text, size_t length,
                            size_t *position, uint8_t separator, struct share share)
 {
@@ -126,7 +111,8 @@ enum load_state lines_load(struct table *table, const uint8_t *text, size_t leng
             }
             at = line->next;
             added += 16 + line->length;
-            prefetch(likely_slot(table, line, end));
+            if (end - line->word >= KEY_BYTES && line->length)
+                table_expect(table, line->word, line->length);
             count++;
         }
         for (size_t i = 0; i < count; i++) {

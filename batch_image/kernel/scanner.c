@@ -58,8 +58,8 @@ bool scanner_reset(struct scanner *scanner)
     scanner->filled = scanner->unseen = 0;
     memset(scanner->waiting.count, 0, sizeof scanner->waiting.count);
     scanner->invalid = 0;
-    return (!table_distinct(&scanner->seen) || table_clear(&scanner->seen)) &&
-           (!table_distinct(&scanner->pieces) || table_clear(&scanner->pieces));
+    return (!table_distinct(&scanner->seen) || table_clear(&scanner->seen, false)) &&
+           (!table_distinct(&scanner->pieces) || table_clear(&scanner->pieces, false));
 }
 
 /* ---- blocks ---- */
@@ -334,7 +334,7 @@ static enum scan_result look_into_seen(struct scanner *scanner)
         bytes += 2 * piece.length;
     }
     scanner->looking = false;
-    return table_clear(&scanner->seen) ? SCAN_DONE : SCAN_NO_MEMORY;
+    return table_clear(&scanner->seen, false) ? SCAN_DONE : SCAN_NO_MEMORY;
 }
 
 static bool has_many_pieces(const struct scanner *scanner)
@@ -361,7 +361,7 @@ static enum scan_result resolve_pieces(struct scanner *scanner)
             return result == ICU_FAILED ? SCAN_ICU_FAILED : SCAN_NO_MEMORY;
     }
     scanner->resolving = false;
-    return table_clear(pieces) ? SCAN_DONE : SCAN_NO_MEMORY;
+    return table_clear(pieces, false) ? SCAN_DONE : SCAN_NO_MEMORY;
 }
 
 enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,

@@ -193,7 +193,7 @@ static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
         Py_XDECREF(key);
         Py_XDECREF(value);
     }
-    if (taken && !table_clear(pieces)) {
+    if (taken && !table_clear(pieces, false)) {
         Py_DECREF(taken);
         return PyErr_NoMemory();
     }

@@ -12,8 +12,8 @@
 static const size_t FIRST_SLOTS[KINDS] = {4, 4, 4};
 enum { FIRST_LONG_SLOTS = 2, FIRST_BYTES = 16 };
 #else
-static const size_t FIRST_SLOTS[KINDS] = {1 << 12, 1 << 10, 1 << 9};
-enum { FIRST_LONG_SLOTS = 1 << 8, FIRST_BYTES = 1 << 12 };
+static const size_t FIRST_SLOTS[KINDS] = {1 << 11, 1 << 9, 1 << 8};
+enum { FIRST_LONG_SLOTS = 1 << 7, FIRST_BYTES = 1 << 12 };
 #endif
 enum { KEPT_SIZE = 8 << 20 }; /* bytes that table_clear doesn't give back */
 enum { HUGE_PAGE = 2 << 20 };
@@ -80,9 +80,10 @@ static size_t slots_size(const struct table *table)
     return size;
 }
 
-bool table_clear(struct table *table)
+bool table_clear(struct table *table, bool keep)
 {
-    if (slots_size(table) > KEPT_SIZE || slots_size(table) > table->memory / 4) {
+    const size_t size = slots_size(table);
+    if (!keep && (size > KEPT_SIZE || size > table->memory / 4)) {
         struct table fresh;
         if (!table_init(&fresh, table->key, table->memory))
             return false;
@@ -128,7 +129,8 @@ bool table_is_full(const struct table *table)
 {
     const size_t distinct = table_distinct(table);
     /* Sorting the long words takes two arrays of entries. */
-    size_t size = slots_size(table) + (table->long_used + TABLE_STEP / KEY_BYTES) * 2 * sizeof(struct entry);
+    const size_t sorted = table->long_used + TABLE_STEP / KEY_BYTES;
+    size_t size = slots_size(table) + 2 * sorted * sizeof(struct entry);
     /* While a part grows, its old one is still there. */
     for (unsigned kind = 0; kind < KINDS; kind++) {
         const struct keyed *const keyed = &table->keyed[kind];
@@ -376,23 +378,40 @@ static bool add_long(struct table *table, const uint8_t *word, size_t length, ui
     return true;
 }
 
+/* Makes the key of a word of which KEY_BYTES can be read. Returns its kind; KINDS: it has none. */
+INLINE unsigned make_key(uint64_t key[WIDEST], const uint8_t *word, size_t length)
+{
+    if (length > KEY_BYTES)
+        return KINDS;
+    if (length > 16) {
+        large_key(key, word, length);
+        return 2;
+    }
+    key[0] = length > 8 ? load64(word) : first_bytes(load64(word), length);
+    if (length <= 8)
+        return 0;
+    key[1] = first_bytes(load64(word + 8), length - 8);
+    return 1;
+}
+
+void table_expect(const struct table *table, const uint8_t *word, size_t length)
+{
+    uint64_t key[WIDEST];
+    const unsigned kind = make_key(key, word, length);
+    if (kind == 0)
+        prefetch_slot(&table->keyed[0], key_hash(table->key, key, 1), 1);
+    else if (kind == 1)
+        prefetch_slot(&table->keyed[1], key_hash(table->key, key, 2), 2);
+    else if (kind == 2)
+        prefetch_slot(&table->keyed[2], key_hash(table->key, key, 4), 4);
+}
+
 bool table_add_word(struct table *table, const uint8_t *word, size_t length, uint64_t count)
 {
     uint64_t key[WIDEST];
-    bool added;
-    if (length > KEY_BYTES) {
-        added = add_long(table, word, length, count);
-    } else if (length > 16) {
-        large_key(key, word, length);
-        added = add_key(table, 2, key, count);
-    } else if (length > 8) {
-        key[0] = load64(word);
-        key[1] = first_bytes(load64(word + 8), length - 8);
-        added = add_key(table, 1, key, count);
-    } else {
-        key[0] = first_bytes(load64(word), length);
-        added = add_key(table, 0, key, count);
-    }
+    const unsigned kind = make_key(key, word, length);
+    const bool added = kind < KINDS ? add_key(table, kind, key, count)
+                                    : add_long(table, word, length, count);
     if (added) {
         table->total += count;
         table->changes++;
@@ -420,15 +439,16 @@ bool table_add_rest(struct table *table, struct cursor *from, bool *all)
 {
     size_t bytes = TABLE_STEP;
     struct word word;
-    for (*all = false; !*all;) {
+    for (*all = false;;) {
         if (bytes >= TABLE_STEP) { /* now and then */
             bytes = 0;
-            if (table_is_full(table))
+            *all = cursor_ended(from);
+            if (*all || table_is_full(table))
                 return true;
         }
         if (!cursor_next(from, &word)) {
             *all = true;
-            break;
+            return true;
         }
         const bool added = word.kind < KINDS
                                ? add_key(table, word.kind, word.key, word.count)
@@ -439,5 +459,4 @@ bool table_add_rest(struct table *table, struct cursor *from, bool *all)
         table->changes++;
         bytes += 16 + word.length;
     }
-    return true;
 }

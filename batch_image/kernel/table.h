@@ -45,14 +45,17 @@ struct table {
 bool table_init(struct table *table, const uint64_t key[2], size_t memory);
 void table_free(struct table *table);
 
-/* Forgets all words; keeps small tables for the next use. */
-bool table_clear(struct table *table);
+/* Forgets all words. Small tables are kept for the next use, with `keep` large ones as well. */
+bool table_clear(struct table *table, bool keep);
 
 /* Adds `count` to a word of up to UINT32_MAX bytes. */
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count);
 
 /* The same of a word without zero bytes, of which KEY_BYTES can be read, whatever its length. */
 bool table_add_word(struct table *table, const uint8_t *word, size_t length, uint64_t count);
+
+/* Has the slot of such a word fetched, to be added soon. */
+void table_expect(const struct table *table, const uint8_t *word, size_t length);
 
 /* Adds 1 to each of `count` words, given as keys of a kind. AHEAD keys more can be read. Their
  * slots are fetched ahead, many at the same time. */
@@ -100,6 +103,7 @@ bool cursor_start(struct cursor *cursor, struct table *table, enum order order);
 
 /* Goes to the next word; false: there is none. */
 bool cursor_next(struct cursor *cursor, struct word *word);
+bool cursor_ended(struct cursor *cursor);
 
 /* Adds words until the table is full; *all says whether none is left. False without memory. */
 bool table_add_rest(struct table *table, struct cursor *from, bool *all);

@@ -114,15 +114,18 @@ static PyObject *table_add_method(PyObject *object, PyObject *items)
     Py_RETURN_TRUE;
 }
 
-PyDoc_STRVAR(table_clear_doc, "clear()\n--\n\nForget all words.");
+PyDoc_STRVAR(table_clear_doc,
+             "clear(keep=False)\n--\n\n"
+             "Forget all words; `keep` the memory, as there are as many to come.");
 
-static PyObject *table_clear_method(PyObject *object, PyObject *unused)
+static PyObject *table_clear_method(PyObject *object, PyObject *args, PyObject *kwargs)
 {
+    static char *names[] = {"keep", NULL};
     struct table_object *const self = (struct table_object *)object;
-    (void)unused;
-    if (refuse_busy(self))
+    int keep = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:clear", names, &keep) || refuse_busy(self))
         return NULL;
-    if (!table_clear(&self->table))
+    if (!table_clear(&self->table, keep))
         return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
@@ -218,7 +221,8 @@ PyDoc_STRVAR(table_load_doc,
 static PyMethodDef table_methods[] = {
     {"add", table_add_method, METH_O, table_add_doc},
     {"load", table_load_method, METH_VARARGS, table_load_doc},
-    {"clear", table_clear_method, METH_NOARGS, table_clear_doc},
+    {"clear", (PyCFunction)(void (*)(void))table_clear_method, METH_VARARGS | METH_KEYWORDS,
+     table_clear_doc},
     {"by_word", table_by_word, METH_NOARGS, table_by_word_doc},
     {"by_count", table_by_count, METH_NOARGS, table_by_count_doc},
     {"unsorted", table_unsorted, METH_NOARGS, table_unsorted_doc},

@@ -68,8 +68,8 @@ if TYPE_CHECKING:
         def grow(self, memory: int, /) -> None:
             """Allow it so many more bytes of memory."""
 
-        def clear(self) -> None:
-            """Forget all words."""
+        def clear(self, *, keep: bool = False) -> None:
+            """Forget all words; `keep` the memory, as there are as many to come."""
 
     class Merger(Protocol):
         """Merges sorted texts: in C, or in `wordfreq.runs`."""

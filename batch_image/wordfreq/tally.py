@@ -68,7 +68,7 @@ class Tally:
             return
         iterator = iter(items)
         while not self.table.add(iterator):
-            self._spill()
+            self._spill(full=True)
 
     def load(self, text: bytes, separator: bytes) -> int:
         """Add lines of a word, the separator and a count; return how many bytes were right.
@@ -81,7 +81,7 @@ class Tally:
             while (
                 position := self.table.load(text, position, separator, share.part, share.parts)
             ) < len(text) and self.table.full:
-                self._spill()
+                self._spill(full=True)
         except OverflowError as error:
             raise DataError(str(error)) from None
         return position
@@ -132,7 +132,7 @@ class Tally:
     def make_room(self) -> None:
         """Move the words to disk if their share of memory is used up."""
         if self.table.full:
-            self._spill()
+            self._spill(full=True)
 
     def absorb(self, other: Tally) -> None:
         """Take over the words of `other`, which is empty after that, and its files as they are."""
@@ -207,14 +207,14 @@ class Tally:
         self._spill()
         self._runs = self._folder.fewer(self._runs, self._memory)
 
-    def _spill(self) -> None:
-        """Move the table to a file."""
+    def _spill(self, *, full: bool = False) -> None:
+        """Move the table to a file; `full`: to go on with it."""
         if not len(self.table):
             return
         self._runs.append(self._folder.run(blocks_of(self.table.by_word())))
         self._spilled += self.table.total
         self._distinct = None
-        self.table.clear()
+        self.table.clear(keep=full)
 
 
 def blocks_of(cursor: engine.Cursor) -> Iterator[bytes]:
@@ -288,7 +288,7 @@ class DictTable:
         """Allow it so many more bytes of memory."""
         self._memory += memory
 
-    def clear(self) -> None:
+    def clear(self, *, keep: bool = False) -> None:  # noqa: ARG002 - a dict can't keep it
         """Forget all words."""
         self._counts.clear()
         self._size = self.total = 0

@@ -91,7 +91,7 @@ static void add_all(struct table *to, struct table *from, enum order order)
         while (cursor_next(&cursor, &word))
             CHECK(table_add(to, word.bytes, word.length, word.count));
     }
-    CHECK(table_clear(from));
+    CHECK(table_clear(from, order == ANY_ORDER));
 }
 
 static void take(struct scanner *scanner, struct answer *answer)
