@@ -111,7 +111,7 @@ bool table_add_rest(struct table *table, struct cursor *from, bool *all);
 /* Sorts by key; equal keys stay in order. `scratch` has room for as many. */
 void sort_entries(struct entry *entries, struct entry *scratch, size_t count);
 
-/* ---- for table.c, sort.c and cursor.c ---- */
+/* ---- for those who make tables ---- */
 
 /* Makes lists of the keyed slots, in front and in the given order, and `long_order`. Adding a word
  * turns a list into slots again. False without memory. */

@@ -1,0 +1,206 @@
+#include "keyed.h"
+
+#include <stdlib.h>
+
+#include "bits.h"
+#include "hash.h"
+#include "memory.h"
+
+size_t slots_for(size_t slots, size_t used)
+{
+    while (used > slots / 3 * 2)
+        slots *= 2;
+    return slots;
+}
+
+/* ---- `width` is a constant wherever these are used ---- */
+
+INLINE uint64_t key_hash(const uint64_t key[2], const uint64_t *word, unsigned width)
+{
+    uint64_t hash = key[0];
+    for (unsigned i = 0; i < width; i++)
+        hash = fold_multiply(hash ^ word[i], key[1]);
+    return hash;
+}
+
+INLINE uint64_t *slot_of(const struct keyed *keyed, uint64_t hash, unsigned width)
+{
+    return keyed->slots + ((size_t)hash & keyed->mask) * (width + 1);
+}
+
+INLINE void prefetch_slot(const struct keyed *keyed, uint64_t hash, unsigned width)
+{
+    const uint64_t *const slot = slot_of(keyed, hash, width);
+    prefetch(slot);
+    if (width > 1) /* it may be in two lines of the cache */
+        prefetch(slot + width);
+}
+
+/* Adds to a word for which there is a slot. */
+INLINE void add_to_slot(struct keyed *keyed, uint64_t hash, const uint64_t *word, unsigned width,
+                        uint64_t count)
+{
+    uint64_t *slot = slot_of(keyed, hash, width);
+    uint64_t *const end = keyed->slots + (keyed->mask + 1) * (width + 1);
+    for (;;) {
+        uint64_t different = 0;
+        for (unsigned i = 0; i < width; i++)
+            different |= slot[i] ^ word[i];
+        if (!different) {
+            slot[width] += count;
+            return;
+        }
+        if (!slot[0])
+            break;
+        slot += width + 1;
+        if (slot == end)
+            slot = keyed->slots;
+    }
+    for (unsigned i = 0; i < width; i++)
+        slot[i] = word[i];
+    slot[width] = count;
+    keyed->used++;
+}
+
+/* Adds what is in `count` slots. */
+INLINE void add_slots(struct keyed *to, const uint64_t *slots, size_t count, const uint64_t key[2],
+                      unsigned width)
+{
+    for (const uint64_t *slot = slots; count--; slot += width + 1)
+        add_to_slot(to, key_hash(key, slot, width), slot, width, slot[width]);
+}
+
+/* The most slots in use without an empty one between. */
+INLINE size_t longest_run(const struct keyed *keyed, unsigned width)
+{
+    size_t longest = 0, run = 0;
+    for (size_t i = 0; i <= 2 * keyed->mask; i++) { /* the last may go on with the first */
+        run = keyed->slots[(i & keyed->mask) * (width + 1)] ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+/* Moves the words of the first half, which are where they belong in a table of that size, to where
+ * they belong in all of it: one run of slots after the other. What was in a run comes to the same
+ * numbers or to those in the other half, where no other run's words come to; so there is room in
+ * the run itself, once it is taken out. */
+INLINE void spread_runs(struct keyed *keyed, uint64_t *run, const uint64_t key[2], unsigned width)
+{
+    const size_t half = (keyed->mask + 1) / 2, size = width + 1;
+    size_t first = 0, count = 0;
+    while (keyed->slots[first * size])
+        first++;
+    for (size_t i = 1; i <= half; i++) {
+        uint64_t *const slot = keyed->slots + ((first + i) & (half - 1)) * size;
+        if (slot[0]) {
+            memcpy(run + count++ * size, slot, size * sizeof *slot);
+            memset(slot, 0, size * sizeof *slot);
+        } else {
+            add_slots(keyed, run, count, key, width);
+            count = 0;
+        }
+    }
+}
+
+INLINE void add_all(struct keyed *to, const uint64_t key[2], const uint64_t *words, size_t count,
+                    unsigned width)
+{
+    struct keyed keyed = *to; /* a copy, so that it is kept in registers */
+    uint64_t hashes[AHEAD];
+    for (size_t i = 0; i < AHEAD; i++) {
+        hashes[i] = key_hash(key, words + i * width, width);
+        prefetch_slot(&keyed, hashes[i], width);
+    }
+    for (size_t i = 0; i < count; i++, words += width) {
+        const uint64_t hash = hashes[i % AHEAD];
+        hashes[i % AHEAD] = key_hash(key, words + AHEAD * width, width);
+        prefetch_slot(&keyed, hashes[i % AHEAD], width);
+        add_to_slot(&keyed, hash, words, width, 1);
+    }
+    *to = keyed;
+}
+
+/* Doubles the slots, `width` being that of the kind. */
+INLINE bool double_slots(struct keyed *keyed, const uint64_t key[2], unsigned width)
+{
+    const size_t bytes = (keyed->mask + 1) * (width + 1) * sizeof(uint64_t);
+    uint64_t *const run = malloc((longest_run(keyed, width) + 1) * (width + 1) * sizeof *run);
+    uint64_t *const grown = run ? memory_enlarge(keyed->slots, bytes, 2 * bytes) : NULL;
+    if (grown) {
+        const size_t used = keyed->used;
+        *keyed = (struct keyed){.slots = grown, .mask = 2 * keyed->mask + 1};
+        spread_runs(keyed, run, key, width);
+        keyed->used = used;
+    }
+    free(run);
+    return grown != NULL;
+}
+
+/* Makes slots of a list again. */
+INLINE bool end_list(struct keyed *keyed, const uint64_t key[2], unsigned width)
+{
+    const size_t bytes = (keyed->mask + 1) * (width + 1) * sizeof(uint64_t);
+    struct keyed fresh = {.slots = memory_new(bytes), .mask = keyed->mask};
+    if (!fresh.slots)
+        return false;
+    add_slots(&fresh, keyed->slots, keyed->used, key, width);
+    memory_free(keyed->slots, bytes);
+    *keyed = fresh;
+    return true;
+}
+
+INLINE bool reserve_slots(struct keyed *keyed, size_t slots, const uint64_t key[2], unsigned width)
+{
+    bool done = !keyed->listed || end_list(keyed, key, width);
+    while (done && slots > keyed->mask + 1)
+        done = double_slots(keyed, key, width);
+    return done;
+}
+
+/* ---- one of each kind ---- */
+
+bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count)
+{
+    const size_t slots = slots_for(keyed->mask + 1, keyed->used + count);
+    if (slots == keyed->mask + 1 && !keyed->listed)
+        return true;
+    if (kind == 0)
+        return reserve_slots(keyed, slots, key, width_of(0));
+    if (kind == 1)
+        return reserve_slots(keyed, slots, key, width_of(1));
+    return reserve_slots(keyed, slots, key, width_of(2));
+}
+
+void keyed_add(struct keyed *keyed, unsigned kind, const uint64_t key[2], const uint64_t *word,
+               uint64_t count)
+{
+    if (kind == 0)
+        add_to_slot(keyed, key_hash(key, word, width_of(0)), word, width_of(0), count);
+    else if (kind == 1)
+        add_to_slot(keyed, key_hash(key, word, width_of(1)), word, width_of(1), count);
+    else
+        add_to_slot(keyed, key_hash(key, word, width_of(2)), word, width_of(2), count);
+}
+
+void keyed_add_all(struct keyed *keyed, unsigned kind, const uint64_t key[2],
+                   const uint64_t *words, size_t count)
+{
+    if (kind == 0)
+        add_all(keyed, key, words, count, width_of(0));
+    else if (kind == 1)
+        add_all(keyed, key, words, count, width_of(1));
+    else
+        add_all(keyed, key, words, count, width_of(2));
+}
+
+void keyed_expect(const struct keyed *keyed, unsigned kind, const uint64_t key[2],
+                  const uint64_t *word)
+{
+    if (kind == 0)
+        prefetch_slot(keyed, key_hash(key, word, width_of(0)), width_of(0));
+    else if (kind == 1)
+        prefetch_slot(keyed, key_hash(key, word, width_of(1)), width_of(1));
+    else
+        prefetch_slot(keyed, key_hash(key, word, width_of(2)), width_of(2));
+}
