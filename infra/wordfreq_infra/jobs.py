@@ -36,7 +36,7 @@ class Stage:
 STAGES = (
     Stage(name="plan", vcpus=1, memory_mib=2048, hours=1),
     Stage(name="migrate", vcpus=1, memory_mib=2048, hours=4),
-    Stage(name="merge", vcpus=1, memory_mib=4096, hours=4),
+    Stage(name="merge", vcpus=2, memory_mib=4096, hours=4),
     Stage(name="ingest", vcpus=1, memory_mib=2048, hours=4),
 )
 
