@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import re
 import sys
 import threading
 from pathlib import Path
@@ -58,6 +59,20 @@ def test_table_sorts_many_words_whatever_they_have_in_common(kernel: ModuleType)
     assert list(table.by_count()) == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
+def test_table_can_be_added_to_after_it_was_sorted(kernel: ModuleType) -> None:
+    words = [f"{'w' * (n % 40)}{n}" for n in range(50_000)]
+    table = kernel.Table(1 << 30)
+    expected = dict.fromkeys(words, 0)
+    for _ in range(3):
+        assert table.add((word, 2) for word in words)
+        expected = {word: count + 2 for word, count in expected.items()}
+        cursor = table.by_count()
+        assert next(cursor) == (min(words), expected[words[0]])
+        assert list(table.by_word()) == sorted(expected.items())
+        with pytest.raises(RuntimeError, match="changed while it was read"):
+            next(cursor)  # sorting has moved what it was at
+
+
 def test_table_stops_when_its_memory_is_used_up_and_can_be_emptied(kernel: ModuleType) -> None:
     table = kernel.Table(4 << 20)
     words = ((f"word{number}", 1) for number in range(1_000_000))
@@ -106,6 +121,31 @@ def test_every_machine_gives_the_same(kernel: ModuleType, unicode: bool) -> None
         answers.append((list(table.by_word()), scanner.take_pieces(), scanner.take_foreign()))
     assert all(answer == answers[-1] for answer in answers)
     assert any(not word.isascii() for word, _ in answers[0][0]) == unicode
+
+
+# The kernel looks into different pieces once, some tens of thousands at a time, if that pays.
+@pytest.mark.parametrize("memory", [1, 1 << 28])
+@pytest.mark.parametrize("times", [(1,), (4,), (1, 5, 1), (5, 1, 5)])
+@pytest.mark.usefixtures("kernel")
+def test_pieces_count_as_often_as_they_come(times: tuple[int, ...], memory: int) -> None:
+    # Two words each; of 9, 19 and 41 bytes; one with a zero byte; and one that is no UTF-8.
+    kinds = ["Сло{},во", "“Привет”{},", "очень-длинные…слова№{}", "nu\0l{},é"]
+    counter = WordCounter(memory=memory)
+    expected: dict[str, int] = {}
+    invalid = 0
+    for phase, often in enumerate(times):
+        for start in range(0, 60_000, 10_000):
+            pieces = [kinds[n % 4].format(n * 10 + phase) for n in range(start, start + 10_000)]
+            text = (" ".join(pieces) + "\n").encode() + b"\xffbad\n"
+            for _ in range(often):
+                counter.feed(text)
+            invalid += often
+            for piece in [*pieces, "bad"]:
+                for word in re.findall(r"[a-zа-яé0-9]+", piece.lower()):
+                    expected[word] = expected.get(word, 0) + often
+    with counter.finish() as counted:
+        assert dict(counted.tally.by_word()) == expected
+        assert counted.invalid == invalid
 
 
 def test_other_versions_of_icu_get_all_that_is_not_ascii(
