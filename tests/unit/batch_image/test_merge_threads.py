@@ -111,7 +111,7 @@ def test_a_run_can_be_read_from_any_word_to_any_other(tmp_path: Path, size: int)
 
 
 def test_the_first_error_of_a_thread_is_raised_and_stops_the_others() -> None:
-    before = threading.active_count()
+    before = threading.enumerate()
     stopped = threading.Event()
 
     def fails(_: Stop) -> int:
@@ -128,5 +128,5 @@ def test_the_first_error_of_a_thread_is_raised_and_stops_the_others() -> None:
     with pytest.raises(DataError, match="no counts"):
         together([goes_on, fails, goes_on])
     assert stopped.is_set()
-    assert threading.active_count() == before
+    assert [thread for thread in threading.enumerate() if thread not in before] == []
     assert together([lambda _, n=n: n for n in range(5)]) == list(range(5))
