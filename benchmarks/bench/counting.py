@@ -57,6 +57,7 @@ def migrate(
         key=key,
         command=shop.wordfreq("migrate", "-p", plan, "-i", "0", *shop.threads(threads)),
         size=_size(source),
+        reads=source,
         prepare=partial(shop.plan, source, key, *(["--pack", "1000GiB"] if pack else [])),
         memory=shop.memory,
         **more,
@@ -86,6 +87,7 @@ def _ours(shop: Workshop, prefix: str, source: Path) -> Iterator[Case]:
         key=key,
         command=_library(shop, "count_ours.py", source, output),
         size=_size(source),
+        reads=source,
         prepare=partial(clear, output),
         check=partial(_check_ours, shop, prefix, output),
     )
@@ -128,6 +130,7 @@ def _peer(shop: Workshop, key: str, source: Path, rule: str, **more: Any) -> Cas
         key=key,
         command=command,
         size=_size(source),
+        reads=source,
         prepare=partial(clear, output),
         check=partial(_check_peer, shop, prefix, output),
         memory=shop.memory,
@@ -176,6 +179,7 @@ def _slices(shop: Workshop, corpus: str) -> Iterator[Case]:
             key=f"{prefix}/{name}/1",
             command=_library(shop, "count_ours.py", source, output),
             size=_size(source),
+            reads=source,
             environment={"WORDFREQ_ENGINE": engine},
             prepare=partial(clear, output),
             check=partial(_check_ours, shop, prefix, output),
@@ -185,6 +189,7 @@ def _slices(shop: Workshop, corpus: str) -> Iterator[Case]:
         key=f"{prefix}/icu4py/1",
         command=_library(shop, "count_icu.py", source, output),
         size=_size(source),
+        reads=source,
         prepare=partial(clear, output),
         check=partial(_check_peer, shop, prefix, output),
     )
@@ -252,10 +257,12 @@ def _limits(shop: Workshop) -> Iterator[Case]:
             command=command,
             environment=environment,
             size=_size(source),
+            reads=source,
         )
     if shop.peers is not None:
         yield Case(
             key="limits/english/scan/1",
             command=shop.peer("scan.py", source),
             size=_size(source),
+            reads=source,
         )
