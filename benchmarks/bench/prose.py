@@ -39,9 +39,9 @@ METHOD = """\
   corpora are as large as they are so that little depends on that. Ratios are of these CPU seconds,
   and *ours* is `wordfreq migrate` with one thread on the same file. *wall* with two threads on two
   cores is how long one waits. *peak* is the largest process, or the sum of several at a moment,
-  whichever is more; at least 12 MB, which is what the watcher has. Before every run its file is read,
-  so that it is in the page cache, and half a gigabyte of memory is written to: on a virtual machine
-  whoever touches it first after a pause would pay for it.
+  whichever is more; at least 12 MB, which is what the watcher has. Before every run its file is
+  read, so that it is in the page cache, and half a gigabyte of memory is written to: on a virtual
+  machine whoever touches it first after a pause would pay for it.
 * Each contestant has its own program, the fastest that we could make of it, in
   [`benchmarks/peers/`](../benchmarks/peers); `POLARS_MAX_THREADS`, `threads`, `max_threads`,
   `target_partitions` and `local[n]` are set to the number in the table.
