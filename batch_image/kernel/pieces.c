@@ -75,12 +75,19 @@ static bool add_found(struct scanner *scanner, uint64_t times)
     return true;
 }
 
-bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length, uint64_t times)
+/* Finds the words of a piece, or keeps it for ICU. */
+static bool find_piece(struct scanner *scanner, const uint8_t *piece, size_t length,
+                       uint64_t times)
 {
     if (!scanner->unicode || !find_words(piece, length, &scanner->found))
         return table_add(&scanner->pieces, piece, length, times);
     scanner->invalid += scanner->found.invalid * times;
-    return add_found(scanner, times);
+    return true;
+}
+
+bool count_piece(struct scanner *scanner, const uint8_t *piece, size_t length, uint64_t times)
+{
+    return find_piece(scanner, piece, length, times) && add_found(scanner, times);
 }
 
 /* Adds the words of short pieces, together. */
@@ -95,19 +102,14 @@ static bool add_gathered(struct scanner *scanner)
 bool count_pieces_at(struct scanner *scanner, const uint8_t *text, const uint16_t *edges,
                      size_t pieces)
 {
-    struct piece_words *const found = &scanner->found;
     for (size_t i = 0; i < pieces; i++) {
         const uint8_t *const piece = text + edges[2 * i];
         const size_t length = (size_t)(edges[2 * i + 1] - edges[2 * i]);
-        if ((found->used > ENOUGH_TEXT || length > SHORT_PIECE) && !add_gathered(scanner))
+        const bool is_short = length <= SHORT_PIECE;
+        if ((!is_short || scanner->found.used > ENOUGH_TEXT) && !add_gathered(scanner))
             return false;
-        if (length > SHORT_PIECE || !scanner->unicode || !find_words(piece, length, found)) {
-            if (!(length > SHORT_PIECE ? count_piece(scanner, piece, length, 1)
-                                       : table_add(&scanner->pieces, piece, length, 1)))
-                return false;
-        } else {
-            scanner->invalid += found->invalid;
-        }
+        if (!(is_short ? find_piece : count_piece)(scanner, piece, length, 1))
+            return false;
     }
     return add_gathered(scanner);
 }

@@ -56,6 +56,7 @@ bool scanner_reset(struct scanner *scanner)
     scanner->foreign.length = scanner->long_piece.length = 0;
     scanner->in_long_piece = scanner->in_foreign = false;
     scanner->filled = scanner->unseen = 0;
+    scanner->found.count = scanner->found.used = 0;
     memset(scanner->waiting.count, 0, sizeof scanner->waiting.count);
     scanner->invalid = 0;
     return (!table_distinct(&scanner->seen) || table_clear(&scanner->seen, false)) &&
