@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from wordfreq.errors import DataError, UsageError
 
@@ -31,24 +32,30 @@ EXTRA: tuple[Extra, ...] = ("refuse", "keep", "drop")
 _COLUMN = re.compile(r"\s*(?P<name>[^\s:](?:[^:]*[^\s:])?)\s*(?::\s*(?P<type>string|number)\s*)?")
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Column:
     """One column that a CSV must have."""
 
     name: str
     type: Type = "string"
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Layout:
     """Where a file has its columns: for each field of a row its column, or None to leave it out."""
 
     fields: tuple[Column | None, ...]
 
 
-class Schema(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
     """Which columns a CSV has, which of them are the table's key, and what to do with others.
 
     `extra`: columns that nobody asked for make the file an error (`refuse`), become string
     attributes (`keep`), or are left out (`drop`).
+
+    Raises:
+        UsageError: the settings contradict each other.
     """
 
     columns: tuple[Column, ...]
@@ -56,7 +63,7 @@ class Schema(NamedTuple):
     sort_key: str = ""
     extra: Extra = "refuse"
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         for name in names:
             if names.count(name) > 1:
@@ -76,7 +83,7 @@ class Schema(NamedTuple):
         """Read the settings; `columns` is such as `ProductId,Price:number` (else a string).
 
         Raises:
-            UsageError: they can't be meant, or contradict each other.
+            UsageError: they can't be meant.
         """
         found = []
         for part in columns.split(","):
@@ -88,9 +95,7 @@ class Schema(NamedTuple):
                 )
             number: Type = "number" if match["type"] == "number" else "string"
             found.append(Column(match["name"], number))
-        schema = cls(tuple(found), key.strip(), sort_key.strip(), extra)
-        schema._check()
-        return schema
+        return cls(columns=tuple(found), key=key.strip(), sort_key=sort_key.strip(), extra=extra)
 
     @property
     def keys(self) -> tuple[str, ...]:
