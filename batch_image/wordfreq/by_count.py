@@ -17,7 +17,17 @@ from typing import Final
 from wordfreq import engine
 from wordfreq.errors import DataError
 from wordfreq.lines import MOST_COUNTED, sort_by_count, too_many, whole_lines
-from wordfreq.runs import BLOCK, RUN_BYTES, Folder, LineCursor, Merged, Run, Slice, append
+from wordfreq.runs import (
+    BLOCK,
+    RUN_BYTES,
+    Folder,
+    LineCursor,
+    Merged,
+    Run,
+    Slice,
+    append,
+    blocks_of,
+)
 from wordfreq.together import Stop, together
 
 _LOW: Final = 64  # counts below this have files: 98 of 100 different words of a long text
@@ -111,7 +121,7 @@ def _sorted(chunks: Iterable[bytes], folder: Folder, memory: int) -> Iterator[by
         pieces = (text[start : start + BLOCK] for start in range(0, len(text), BLOCK))
         runs.append(folder.run(whole_lines(pieces, str(folder.path))))
     runs = folder.fewer(runs, memory, by_count=True)
-    yield from Merged(runs, by_count=True).blocks()
+    yield from blocks_of(Merged(runs, by_count=True))
     for run in runs:
         run.remove()
 

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
             """Forget all words; `keep` the memory, as there are as many to come."""
 
     class Merger(Protocol):
-        """Merges sorted texts: in C, or in `wordfreq.runs`."""
+        """Merges sorted texts: in C, or in `wordfreq.item_merger`."""
 
         @property
         def total(self) -> int:

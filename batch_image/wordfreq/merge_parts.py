@@ -23,9 +23,9 @@ from wordfreq.merge import MergeOptions, rank
 from wordfreq.plan_store import load_head, load_plan
 from wordfreq.ranking import stop_words
 from wordfreq.receipts import read_receipts
-from wordfreq.runs import Archive, Merged, Run, append
+from wordfreq.runs import Archive, Merged, Run, append, blocks_of
 from wordfreq.storage import open_store
-from wordfreq.tally import Tally, blocks_of
+from wordfreq.tally import Tally
 from wordfreq.totals import totals_of, usable
 from wordfreq.words import COUNTER_VERSION
 

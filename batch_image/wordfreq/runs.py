@@ -142,6 +142,11 @@ def _position(lines: bytes, word: bytes) -> int:
     return low
 
 
+def blocks_of(cursor: engine.Cursor) -> Iterator[bytes]:
+    """What a cursor has left, as lines with TAB."""
+    return iter(lambda: cursor.lines(b"\t", BLOCK), b"")
+
+
 class LineCursor:
     """An `engine.Cursor` of which only `lines` has to be made."""
 
@@ -152,10 +157,6 @@ class LineCursor:
         """The next words as lines `word separator count LF`, about `size` bytes or all."""
         raise NotImplementedError
 
-    def blocks(self) -> Iterator[bytes]:
-        """All words that are left, as lines with TAB."""
-        return iter(lambda: self.lines(b"\t", BLOCK), b"")
-
     def __iter__(self) -> Iterator[Item]:
         return self
 
@@ -165,7 +166,7 @@ class LineCursor:
         return next(self._items)
 
     def _parsed(self) -> Iterator[Item]:
-        for block in self.blocks():
+        for block in blocks_of(self):
             words, counts, _ = parse(block, b"\t")
             yield from zip(words, counts, strict=True)
 
@@ -261,7 +262,7 @@ class Folder:
         runs = list(runs)
         while len(runs) > most:
             first, runs = runs[:most], runs[most:]
-            runs.append(self.run(Merged(first, by_count=by_count).blocks()))
+            runs.append(self.run(blocks_of(Merged(first, by_count=by_count))))
             for run in first:
                 run.remove()
         return runs

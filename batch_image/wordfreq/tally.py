@@ -21,7 +21,7 @@ from wordfreq import engine
 from wordfreq.by_count import Lines, sort_runs
 from wordfreq.errors import DataError
 from wordfreq.lines import ALL, MOST_COUNTED, Item, Share, parse, too_many
-from wordfreq.runs import BLOCK, Archive, Folder, LineCursor, Merged, Run, append
+from wordfreq.runs import Archive, Folder, LineCursor, Merged, Run, append, blocks_of
 
 # What a dictionary takes for an item besides the word itself: 50 to 90 bytes of table, and an
 # integer of its own for counts above 256.
@@ -98,7 +98,7 @@ class Tally:
             DataError: it is damaged, or not in order; the message has its name and the line.
         """
         merged = Merged([Archive(chunks, name=name)], share=self._share)
-        self._runs.append(self._folder.run(merged.blocks()))
+        self._runs.append(self._folder.run(blocks_of(merged)))
         self._spilled += merged.total
         self._distinct = None
 
@@ -162,7 +162,7 @@ class Tally:
             return len(self.table)
         if self._distinct is None or len(self.table):
             merged = self._merged()
-            run = self._folder.run(merged.blocks())
+            run = self._folder.run(blocks_of(merged))
             for each in self._runs:
                 each.remove()
             self._runs, self._distinct = [run], merged.distinct
@@ -215,11 +215,6 @@ class Tally:
         self._spilled += self.table.total
         self._distinct = None
         self.table.clear(keep=full)
-
-
-def blocks_of(cursor: engine.Cursor) -> Iterator[bytes]:
-    """What a cursor has left, as lines with TAB."""
-    return iter(lambda: cursor.lines(b"\t", BLOCK), b"")
 
 
 class DictTable:

@@ -17,7 +17,7 @@ from typing import Final
 from wordfreq.by_count import Lines
 from wordfreq.errors import StorageError
 from wordfreq.lines import Item
-from wordfreq.runs import Merged, append
+from wordfreq.runs import Merged, append, blocks_of
 from wordfreq.tally import Tally
 
 # What DuckDB can work with, and what interpreter, libraries and buffers take besides its limit.
@@ -79,7 +79,7 @@ def totals_of(sums: Tally | Merged) -> Iterator[Totals]:
         if isinstance(sums, Tally):
             sums.write_by_count(spool)
         else:
-            append(spool, sums.blocks())
+            append(spool, blocks_of(sums))
         totals = Totals(spool=spool, words=sums.total, distinct=sums.distinct)
         if isinstance(sums, Tally):
             sums.close()
