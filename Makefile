@@ -27,12 +27,12 @@ setup: $(VENV)/.installed ## create the virtual environment with the pinned pack
 
 KERNEL := batch_image/setup.py $(wildcard batch_image/kernel/*.[ch])
 
-$(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml $(KERNEL)
+$(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml $(wildcard packages/*/pyproject.toml) $(KERNEL)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned packages into $(VENV) (a minute or two the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@rm -f batch_image/wordfreq/*.so  # the extension is optional: a failed build must not leave an old one
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e batch_image -e .
+	@rm -f batch_image/wordfreq_batch/*.so  # the extension is optional: a failed build must not leave an old one
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packages/dagster-aws-batch -e packages/aws-batch-emulator -e batch_image -e .
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.runtime requirements-dev.txt
@@ -49,13 +49,13 @@ $(EMULATORS)/.installed: requirements-emulators.txt
 	@touch $@
 
 demo: $(VENV)/.runtime ## count real text of this machine, or SOURCE=<folder or s3://bucket/prefix>
-	@$(BIN)/python -m wordfreq_dagster.demo $(if $(SOURCE),--source '$(SOURCE)')
+	@$(BIN)/python -m demo.word_frequency $(if $(SOURCE),--source '$(SOURCE)')
 
 demo-csv: $(VENV)/.runtime $(EMULATORS)/.installed ## load CSVs made on the spot into DynamoDB (an emulator)
-	@$(BIN)/python -m wordfreq_dagster.demo_csv $(if $(ROWS),--rows $(ROWS))
+	@$(BIN)/python -m demo.csv_to_dynamodb $(if $(ROWS),--rows $(ROWS))
 
 ui: $(VENV)/.runtime ## open the same instance in the Dagster UI on PORT (3000)
-	@$(BIN)/python -m wordfreq_dagster.demo --prepare-only $(if $(SOURCE),--source '$(SOURCE)')
+	@$(BIN)/python -m demo.word_frequency --prepare-only $(if $(SOURCE),--source '$(SOURCE)')
 	@echo "the UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
 	@$(BIN)/dg dev -w workspace.yaml --host 127.0.0.1 --port $(PORT)
 
@@ -68,7 +68,7 @@ test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq
+	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq_batch packages/*/src demo
 
 format: $(VENV)/.installed ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """Builds the C extension; everything else is in pyproject.toml.
 
 A machine without a C compiler installs the package all the same: the extension is optional, and
-`wordfreq.engine` then leaves all the counting to ICU.
+`wordfreq_batch.tables.engine` then leaves all the counting to ICU.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ KERNEL = Path(__file__).parent / "kernel"
 setup(
     ext_modules=[
         Extension(
-            "wordfreq._kernel",
+            "wordfreq_batch._kernel",
             sources=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.c"))],
             depends=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.h"))],
             define_macros=[("Py_LIMITED_API", "0x030A0000")],

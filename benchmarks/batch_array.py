@@ -20,12 +20,27 @@ from pathlib import Path
 
 import boto3
 
-from wordfreq_dagster.batch.connect import Connection, client_config
-from wordfreq_dagster.batch.engine import StageResult, run_stage
-from wordfreq_dagster.batch.model import Job, JobDefinition
-from wordfreq_dagster.batch.names import StageId, content_key
-from wordfreq_dagster.batch.unit import Options
-from wordfreq_dagster.batch_emulator import ensure_running, stop_running
+from aws_batch_emulator import (
+    ensure_running,
+    stop_running,
+)
+from dagster_aws_batch._aws.connect import (
+    Connection,
+    client_config,
+)
+from dagster_aws_batch._aws.names import (
+    StageId,
+    content_key,
+)
+from dagster_aws_batch._job import (
+    Job,
+    JobDefinition,
+)
+from dagster_aws_batch._run.run import (
+    StageResult,
+    run_stage,
+)
+from dagster_aws_batch._run.state import Options
 
 
 def peak_mib(pid: int) -> float:

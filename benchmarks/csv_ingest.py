@@ -24,7 +24,7 @@ from pathlib import Path
 import boto3
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from wordfreq_dagster.local_aws import local_aws
+from demo.local_aws import local_aws
 
 TABLE = "products"
 KEYS = {
@@ -113,7 +113,7 @@ def run(path: Path, environment: dict[str, str], rows: int) -> None:
     """One load; prints wall clock, processor time and peak memory of the client."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
-    command = [sys.executable, "-m", "wordfreq", "ingest", "-s", str(path), "-t", TABLE]
+    command = [sys.executable, "-m", "wordfreq_batch", "ingest", "-s", str(path), "-t", TABLE]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     seconds = time.monotonic() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

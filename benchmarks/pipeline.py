@@ -107,7 +107,7 @@ def main() -> None:
         print("again, nothing new:")
         run(environment)
     finally:
-        from wordfreq_dagster.batch_emulator import stop_running
+        from aws_batch_emulator import stop_running
 
         stop_running(home / "batch")
         shutil.rmtree(home)

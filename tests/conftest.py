@@ -20,9 +20,14 @@ from typing import Any
 
 import hypothesis
 import pytest
-from wordfreq import engine
 
-from wordfreq_dagster.local_aws import LocalAws, LocalAwsError, executable, local_aws
+from demo.local_aws import (
+    LocalAws,
+    LocalAwsError,
+    executable,
+    local_aws,
+)
+from wordfreq_batch.tables import engine
 
 # How long an example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -88,8 +93,8 @@ def kernel() -> ModuleType:
     found = engine.extension()
     if found is None:
         if os.environ.get("CI") == "true" and shutil.which("cc"):
-            pytest.fail("there is a C compiler, but wordfreq._kernel wasn't built")
-        pytest.skip("wordfreq._kernel isn't built (no C compiler)")
+            pytest.fail("there is a C compiler, but wordfreq_batch._kernel wasn't built")
+        pytest.skip("wordfreq_batch._kernel isn't built (no C compiler)")
     return found
 
 

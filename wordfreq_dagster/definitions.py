@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import dagster as dg
 
-from wordfreq_dagster.assets.checks import counts_complete, every_file_usable, sum_of_counts
-from wordfreq_dagster.assets.csv_rows import csv_rows
-from wordfreq_dagster.assets.csv_uploads import csv_uploads
-from wordfreq_dagster.assets.plan import plan
-from wordfreq_dagster.assets.ranking import ranking
-from wordfreq_dagster.assets.source_files import source_files
-from wordfreq_dagster.assets.word_counts import word_counts
-from wordfreq_dagster.automation.csv import CsvOptions, csv_sensors, csv_to_dynamodb_job
-from wordfreq_dagster.automation.failures import Channels
-from wordfreq_dagster.automation.wiring import Options, automated, build_automation
-from wordfreq_dagster.code_links import with_code_references
-from wordfreq_dagster.compute import batch_jobs, local_image
-from wordfreq_dagster.csv_uploads import CsvUploads
-from wordfreq_dagster.settings import Settings, load_settings
-from wordfreq_dagster.stages import Stages
-from wordfreq_dagster.storage import Locations
+from wordfreq_dagster.defs.csv_to_dynamodb.automation import (
+    CsvOptions,
+    csv_sensors,
+    csv_to_dynamodb_job,
+)
+from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import csv_rows
+from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import csv_uploads
+from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvUploads
+from wordfreq_dagster.defs.platform.alerts import Channels
+from wordfreq_dagster.defs.platform.batch import (
+    batch_jobs,
+    local_image,
+)
+from wordfreq_dagster.defs.platform.code_links import with_code_references
+from wordfreq_dagster.defs.word_frequency.checks import (
+    counts_complete,
+    every_file_usable,
+    sum_of_counts,
+)
+from wordfreq_dagster.defs.word_frequency.plan import plan
+from wordfreq_dagster.defs.word_frequency.ranking import ranking
+from wordfreq_dagster.defs.word_frequency.source_files import source_files
+from wordfreq_dagster.defs.word_frequency.wiring import (
+    Options,
+    automated,
+    build_automation,
+)
+from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
+from wordfreq_dagster.files.places import Locations
+from wordfreq_dagster.files.stages import Stages
+from wordfreq_dagster.settings import (
+    Settings,
+    load_settings,
+)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:

@@ -20,7 +20,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from wordfreq_dagster.outputs import OutputsError, read_outputs
+from wordfreq_dagster.defs.platform.outputs import (
+    OutputsError,
+    read_outputs,
+)
 
 PREFIX = "WORDFREQ_"
 

@@ -1,4 +1,4 @@
-/* Lines `word separator count LF`, as wordfreq.lines writes and checks them. */
+/* Lines `word separator count LF`, as wordfreq_batch.tables.lines writes and checks them. */
 #ifndef WORDFREQ_LINES_H
 #define WORDFREQ_LINES_H
 
@@ -16,7 +16,7 @@ struct line {
 
 enum line_state {
     LINE_GOOD,
-    LINE_BAD,  /* it isn't what the checks of wordfreq.lines ask for */
+    LINE_BAD,  /* it isn't what the checks of wordfreq_batch.tables.lines ask for */
     LINE_OPEN, /* its end isn't there yet */
 };
 
@@ -24,7 +24,7 @@ enum line_state {
 enum line_state line_read(const uint8_t *text, const uint8_t *end, bool last, uint8_t separator,
                           struct line *line);
 
-/* One of `parts` shares of all words; the same as wordfreq.lines.part_of. */
+/* One of `parts` shares of all words; the same as wordfreq_batch.tables.lines.part_of. */
 uint32_t part_of(const uint8_t *word, size_t length, uint32_t parts);
 
 /* Which words are wanted: those of share `part` of `parts`. */

@@ -1,4 +1,4 @@
-/* What wordfreq._kernel does with lines of text: Table.load and sort_by_count. */
+/* What wordfreq_batch._kernel does with lines of text: Table.load and sort_by_count. */
 #include <stdlib.h>
 
 #include "lines.h"

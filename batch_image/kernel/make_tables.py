@@ -1,4 +1,4 @@
-"""Writes `unicode_tables.h` from the ICU that `wordfreq.icu` uses: `python kernel/make_tables.py`.
+"""Writes `unicode_tables.h` from the ICU that the package uses: `python kernel/make_tables.py`.
 
 Run it when `icu4py` brings another ICU; until then the kernel leaves all text that isn't ASCII to
 ICU (`wordfreq.kernel` compares the versions). The header answers, for every code point, what
@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wordfreq import icu
-from wordfreq.words import TRIMMED_CHARACTERS, WORD_CHARACTERS
+from wordfreq_batch.tables import icu
+from wordfreq_batch.text.words import (
+    TRIMMED_CHARACTERS,
+    WORD_CHARACTERS,
+)
 
 CODE_POINTS: Final = 0x110000
 HEADER: Final = Path(__file__).with_name("unicode_tables.h")

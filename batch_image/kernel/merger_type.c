@@ -1,4 +1,4 @@
-/* The Python type wordfreq._kernel.Merger. */
+/* The Python type wordfreq_batch._kernel.Merger. */
 #include <stdlib.h>
 
 #include "merger.h"
@@ -174,7 +174,7 @@ static PyType_Slot merger_slots[] = {
 };
 
 PyType_Spec merger_spec = {
-    .name = "wordfreq._kernel.Merger",
+    .name = "wordfreq_batch._kernel.Merger",
     .basicsize = sizeof(struct merger_object),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = merger_slots,

@@ -1,4 +1,4 @@
-/* The Python module wordfreq._kernel. For wordfreq.engine, wordfreq.tally and wordfreq.words. */
+/* The Python module wordfreq_batch._kernel. For wordfreq_batch.tables.engine, wordfreq_batch.tables.tally and wordfreq_batch.text.words. */
 #include "module.h"
 
 #include "machine.h"
@@ -122,8 +122,8 @@ static PyModuleDef_Slot module_slots[] = {
 
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "wordfreq._kernel",
-    .m_doc = "Counts words at the speed of the machine. Used through wordfreq.words and wordfreq.tally.",
+    .m_name = "wordfreq_batch._kernel",
+    .m_doc = "Counts words at the speed of the machine. Used through wordfreq_batch.text.words and wordfreq_batch.tables.tally.",
     .m_size = sizeof(struct module_state),
     .m_methods = module_methods,
     .m_slots = module_slots,

@@ -1,4 +1,4 @@
-/* What the types of the Python module wordfreq._kernel have in common. */
+/* What the types of the Python module wordfreq_batch._kernel have in common. */
 #ifndef WORDFREQ_MODULE_H
 #define WORDFREQ_MODULE_H
 

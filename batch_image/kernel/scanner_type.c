@@ -1,4 +1,4 @@
-/* The Python type wordfreq._kernel.Scanner. */
+/* The Python type wordfreq_batch._kernel.Scanner. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,7 +243,7 @@ static PyGetSetDef scanner_attributes[] = {
 static PyType_Slot scanner_slots[] = {
     {Py_tp_doc, "Scanner(table, unicode, icu=None, machine=None)\n--\n\n"
                 "Counts the words of one stream into `table`. With `unicode` false, ICU has to do\n"
-                "everything that isn't ASCII. `icu`: addresses in ICU (`wordfreq.icu.addresses`),\n"
+                "everything that isn't ASCII. `icu`: addresses in ICU (`wordfreq_batch.tables.icu.addresses`),\n"
                 "so that nothing is left for the caller. `machine`: one of MACHINES, else the\n"
                 "first of them."},
     {Py_tp_new, new_scanner},
@@ -254,7 +254,7 @@ static PyType_Slot scanner_slots[] = {
 };
 
 PyType_Spec scanner_spec = {
-    .name = "wordfreq._kernel.Scanner",
+    .name = "wordfreq_batch._kernel.Scanner",
     .basicsize = sizeof(struct scanner_object),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = scanner_slots,

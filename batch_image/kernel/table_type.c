@@ -1,4 +1,4 @@
-/* The Python types wordfreq._kernel.Table and Cursor. */
+/* The Python types wordfreq_batch._kernel.Table and Cursor. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,7 +247,7 @@ static PyType_Slot table_slots[] = {
 };
 
 PyType_Spec table_spec = {
-    .name = "wordfreq._kernel.Table",
+    .name = "wordfreq_batch._kernel.Table",
     .basicsize = sizeof(struct table_object),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = table_slots,
@@ -359,7 +359,7 @@ static PyType_Slot cursor_slots[] = {
 };
 
 PyType_Spec cursor_spec = {
-    .name = "wordfreq._kernel.Cursor",
+    .name = "wordfreq_batch._kernel.Cursor",
     .basicsize = sizeof(struct cursor_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = cursor_slots,

@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench.plan_many OBJECTS FOLDER
 
-The listing is simulated: `wordfreq.planning` gets made-up entries at the speed of a loop, so that
+The listing is simulated: `plans.planning` gets made-up entries at the speed of a loop, so that
 what is measured is all the rest. How fast a server lists is measured apart. Prints JSON.
 """
 
@@ -17,9 +17,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from unittest import mock
 
-from wordfreq import plan_store, planning
-from wordfreq.storage import ObjectInfo, Store, open_store
-from wordfreq.storage_local import LocalStore
+from wordfreq_batch.plans import plan_store, planning
+from wordfreq_batch.storage.local import LocalStore
+from wordfreq_batch.storage.store import (
+    ObjectInfo,
+    Store,
+    open_store,
+)
 
 
 def entries(number: int) -> Iterator[ObjectInfo]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from common import task
-from wordfreq.counts import write_counts
-from wordfreq.words import WordCounter
+
+from wordfreq_batch.counts.counts import write_counts
+from wordfreq_batch.text.words import WordCounter
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from wordfreq_dagster.batch_emulator import stop_running
+from aws_batch_emulator import stop_running
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.settings import Settings
 

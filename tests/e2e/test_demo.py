@@ -24,7 +24,7 @@ def words(text):
 
 def demo(home):
     done = subprocess.run(
-        [sys.executable, "-m", "wordfreq_dagster.demo", "--files", str(FILES)],
+        [sys.executable, "-m", "demo.word_frequency", "--files", str(FILES)],
         cwd=ROOT,
         env=home.environment,
         capture_output=True,

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_demo_loads_its_csvs_and_leaves_no_server(ministack, tmp_path):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("WORDFREQ_", "DAGSTER_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "wordfreq_dagster.demo_csv", "--rows", "300"],
+        [sys.executable, "-m", "demo.csv_to_dynamodb", "--rows", "300"],
         cwd=ROOT,
         env=clean | {"WORDFREQ_HOME": str(tmp_path)},
         capture_output=True,

@@ -16,8 +16,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from wordfreq_dagster.batch_emulator import ensure_running
-from wordfreq_dagster.stages import LOCAL_IMAGES
+from aws_batch_emulator import ensure_running
+from wordfreq_dagster.files.stages import LOCAL_IMAGES
 
 CHILDREN = int(os.environ.get("WORDFREQ_TEST_CHILDREN", "24"))
 TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"

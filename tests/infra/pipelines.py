@@ -14,11 +14,17 @@ from pathlib import Path
 import boto3
 import dagster as dg
 
-from wordfreq_dagster.batch import BatchJobs
-from wordfreq_dagster.batch_emulator import EmbeddedBatch, SubprocessRunner
+from aws_batch_emulator import (
+    EmbeddedBatch,
+    SubprocessRunner,
+)
+from dagster_aws_batch import BatchJobs
 from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.files.stages import (
+    LOCAL_IMAGE,
+    LOCAL_IMAGES,
+)
 from wordfreq_dagster.settings import load_settings
-from wordfreq_dagster.stages import LOCAL_IMAGE, LOCAL_IMAGES
 
 HEADER = "ProductId,ProductName,ProductDescription\n"
 JOBS = {"new_objects_sqs": "word_frequency", "new_csv_uploads_sqs": "csv_to_dynamodb"}

@@ -6,8 +6,11 @@ import pytest
 from wordfreq_infra import environment
 from wordfreq_infra.jobs import RETRIES, STAGES
 
-from wordfreq_dagster.outputs import output_name
-from wordfreq_dagster.settings import Settings, load_settings
+from wordfreq_dagster.defs.platform.outputs import output_name
+from wordfreq_dagster.settings import (
+    Settings,
+    load_settings,
+)
 
 #: Settings that say how to work, not where: their defaults suit any deployment.
 CHOICES = {
@@ -109,7 +112,10 @@ def test_each_stage_is_a_command_of_the_container():
 
 
 def test_the_definitions_repeat_for_the_reasons_the_client_repeats_for(full):
-    source = __import__("pathlib").Path(__file__).parents[2] / "wordfreq_dagster/batch/payload.py"
+    source = (
+        __import__("pathlib").Path(__file__).parents[2]
+        / "packages/dagster-aws-batch/src/dagster_aws_batch/_aws/requests.py"
+    )
     text = source.read_text()
     for _, pattern in RETRIES:
         assert f'"{pattern}"' in text

@@ -14,8 +14,12 @@ import boto3
 import pytest
 from emulate import assembly_for_ministack, for_moto
 
-from wordfreq_dagster.local_aws import LocalAwsError, executable, local_aws
-from wordfreq_dagster.outputs import read_outputs
+from demo.local_aws import (
+    LocalAwsError,
+    executable,
+    local_aws,
+)
+from wordfreq_dagster.defs.platform.outputs import read_outputs
 from wordfreq_dagster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,7 +1,12 @@
 import pytest
 from pydantic import ValidationError
 
-from wordfreq_dagster.settings import Settings, SettingsError, load_settings, parse_size
+from wordfreq_dagster.settings import (
+    Settings,
+    SettingsError,
+    load_settings,
+    parse_size,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import closing, suppress
 
-from wordfreq import engine, icu
-from wordfreq.parallel import SplitCounter
-from wordfreq.words import WordCounter
+from wordfreq_batch.tables import engine, icu
+from wordfreq_batch.text.parallel import SplitCounter
+from wordfreq_batch.text.words import WordCounter
 
 TEXT = (
     "It's “don’t”, U.S. 3.14 ΟΔΥΣΣΕΥΣ ΑΣ·Α É e\u0301 हिन्दी ภาษาไทย 东京タワー 한국어a 👩‍💻 🇩🇪🇫🇷 "

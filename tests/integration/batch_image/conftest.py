@@ -33,7 +33,7 @@ class Wordfreq:
     def popen(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BATCH_"))}
         return subprocess.Popen(
-            [sys.executable, "-m", "wordfreq", *map(str, arguments)],
+            [sys.executable, "-m", "wordfreq_batch", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.folder,
@@ -55,7 +55,7 @@ class Wordfreq:
 
     def count_all(self, plan: str | Path) -> list[Ran]:
         """Run all tasks of a plan, one after the other."""
-        from wordfreq.plan_store import load_head
+        from wordfreq_batch.plans.plan_store import load_head
 
         with _set(self.environment):
             total = load_head(str(plan)).total_tasks

@@ -42,7 +42,7 @@ def test_no_arguments_print_the_help(wordfreq):
 
 
 def test_version_names_counter_and_engine(wordfreq):
-    from wordfreq.words import COUNTER_VERSION
+    from wordfreq_batch.text.words import COUNTER_VERSION
 
     out = wordfreq.ok("--version")
     assert COUNTER_VERSION in out
@@ -51,7 +51,7 @@ def test_version_names_counter_and_engine(wordfreq):
 
 def test_help_loads_nothing_heavy():
     code = (
-        "import sys, wordfreq.cli\n"
+        "import sys, wordfreq_batch.cli.main\n"
         "heavy = {'boto3', 'obstore', 'duckdb', 'icu4py', 'zstandard'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
@@ -324,7 +324,7 @@ def test_an_unreadable_file_fails_alone(wordfreq, folder):
     source = folder("in", FILES)
     wordfreq.ok("plan", *PLAN, "--pack", "1MB")
     (source / "a.txt").chmod(0)
-    command = [sys.executable, "-m", "wordfreq", "migrate", "-p", "plan.json", "-i", "0"]
+    command = [sys.executable, "-m", "wordfreq_batch", "migrate", "-p", "plan.json", "-i", "0"]
     if os.geteuid() == 0:
         # Root may read anything, unless it gives that right away.
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]

@@ -530,8 +530,11 @@ def test_a_file_that_changes_meanwhile_is_an_error(database, ministack):
 def test_what_is_loaded_already_is_left_alone(database, folder):
     from unittest import mock
 
-    from wordfreq.csv_schema import Schema
-    from wordfreq.planning import build_plan, write_plan
+    from wordfreq_batch.csv.schema import Schema
+    from wordfreq_batch.plans.planning import (
+        build_plan,
+        write_plan,
+    )
 
     table = database.table()
     root = folder("in", {"a.csv": SAMPLE}).parent

@@ -165,7 +165,7 @@ def test_out_of_space(wordfreq, folder):
     folder("in", {"big.txt": words(1, 20_000), "small.txt": "few words"})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GB")
     ran = subprocess.run(
-        [sys.executable, "-m", "wordfreq", *TASK],
+        [sys.executable, "-m", "wordfreq_batch", *TASK],
         cwd=wordfreq.folder,
         capture_output=True,
         text=True,

@@ -14,12 +14,31 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from wordfreq.errors import DataError, InputError, NotFoundError, UsageError
-from wordfreq.formats import Ranking, RankingOptions
-from wordfreq.merge import MergeOptions, merge_plan, merge_source
-from wordfreq.migrate import JobInfo, run_task
-from wordfreq.planning import build_plan, write_plan
-from wordfreq.words import tokens
+
+from wordfreq_batch.counts.migrate import (
+    JobInfo,
+    run_task,
+)
+from wordfreq_batch.errors import (
+    DataError,
+    InputError,
+    NotFoundError,
+    UsageError,
+)
+from wordfreq_batch.merge.merge import (
+    MergeOptions,
+    merge_plan,
+    merge_source,
+)
+from wordfreq_batch.plans.formats import (
+    Ranking,
+    RankingOptions,
+)
+from wordfreq_batch.plans.planning import (
+    build_plan,
+    write_plan,
+)
+from wordfreq_batch.text.words import tokens
 
 TEXTS = {
     "a.txt": "The cat and the dog. The cat!",
@@ -51,7 +70,7 @@ class Folders:
         return len(self._plan().tasks)
 
     def _plan(self):
-        from wordfreq.plan_store import load_plan
+        from wordfreq_batch.plans.plan_store import load_plan
 
         return load_plan(self.plan)
 
@@ -189,8 +208,8 @@ def test_output_among_the_counts_and_unknown_stop_words_are_refused_early(tmp_pa
 MERGE = """
 import sys
 from pathlib import Path
-from wordfreq.merge import MergeOptions, merge_source
-from wordfreq.stopping import Stopped, raise_on_signals
+from wordfreq_batch.merge.merge import MergeOptions, merge_source
+from wordfreq_batch.stopping import Stopped, raise_on_signals
 raise_on_signals()
 print("started", flush=True)
 try:

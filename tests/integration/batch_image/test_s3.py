@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wordfreq.errors import (
+
+from wordfreq_batch.errors import (
     AlreadyExistsError,
     ChangedError,
     NotFoundError,
@@ -15,7 +16,10 @@ from wordfreq.errors import (
     RefusedNameError,
     StorageError,
 )
-from wordfreq.storage import Store, open_store
+from wordfreq_batch.storage.store import (
+    Store,
+    open_store,
+)
 
 FILES = {
     "a.txt": b"The cat and the hat. The cat sat!",

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wordfreq import counting, s3_reader
-from wordfreq.errors import ChangedError
-from wordfreq.job import JobInfo
-from wordfreq.migrate import run_task
-from wordfreq.storage import open_store
+
+from wordfreq_batch.counts import counting
+from wordfreq_batch.counts.migrate import run_task
+from wordfreq_batch.errors import ChangedError
+from wordfreq_batch.job import JobInfo
+from wordfreq_batch.storage import s3_reader
+from wordfreq_batch.storage.store import open_store
 
 LARGE = 17 << 20  # bytes; files from 16 MiB on are counted by all threads together
 

@@ -9,9 +9,16 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wordfreq.counts import load_counts, load_partial, read_counts, write_counts, write_partial
-from wordfreq.errors import DataError
-from wordfreq.tally import Tally
+
+from wordfreq_batch.counts.counts import (
+    load_counts,
+    load_partial,
+    read_counts,
+    write_counts,
+    write_partial,
+)
+from wordfreq_batch.errors import DataError
+from wordfreq_batch.tables.tally import Tally
 
 WORDS = st.text(
     st.one_of(st.sampled_from(":a\u202f\u2028"), st.characters(exclude_categories=["Cs", "Cc"])),

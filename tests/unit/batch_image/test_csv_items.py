@@ -9,12 +9,25 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq.csv_items import BadRowError, Item, Items, number_of
-from wordfreq.csv_last import LastOfKey
-from wordfreq.csv_rows import Row
-from wordfreq.csv_schema import Schema
-from wordfreq.dynamo_writer import BATCH_BYTES, Put, batches
-from wordfreq.errors import DataError, UsageError
+
+from wordfreq_batch.csv.dynamo_writer import (
+    BATCH_BYTES,
+    Put,
+    batches,
+)
+from wordfreq_batch.csv.items import (
+    BadRowError,
+    Item,
+    Items,
+    number_of,
+)
+from wordfreq_batch.csv.last import LastOfKey
+from wordfreq_batch.csv.rows import Row
+from wordfreq_batch.csv.schema import Schema
+from wordfreq_batch.errors import (
+    DataError,
+    UsageError,
+)
 
 PRODUCTS = Schema.parse(columns="ProductId,ProductName,ProductDescription", key="ProductId")
 PRICES = Schema.parse(columns="Sku, Day , Price:number", key="Sku", sort_key="Day")

@@ -9,9 +9,13 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq import csv_rows
-from wordfreq.csv_rows import LIMIT, read_rows
-from wordfreq.errors import DataError
+
+from wordfreq_batch.csv import rows as csv_rows
+from wordfreq_batch.csv.rows import (
+    LIMIT,
+    read_rows,
+)
+from wordfreq_batch.errors import DataError
 
 
 def rows(data: bytes, *, step: int = 1 << 20, name: str = "s3://b/x.csv"):

@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq.fingerprint import Fingerprint
-from wordfreq.plan import Plan
-from wordfreq.planning import build_plan, write_plan
-from wordfreq.storage import ObjectInfo, open_store, split_uri
+
+from wordfreq_batch.plans.fingerprint import Fingerprint
+from wordfreq_batch.plans.plan import Plan
+from wordfreq_batch.plans.planning import (
+    build_plan,
+    write_plan,
+)
+from wordfreq_batch.storage.store import (
+    ObjectInfo,
+    open_store,
+    split_uri,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from wordfreq import engine
-from wordfreq.words import PIECE_LIMIT, PIECE_MARGIN, WordCounter
+
+from wordfreq_batch.tables import engine
+from wordfreq_batch.text.words import (
+    PIECE_LIMIT,
+    PIECE_MARGIN,
+    WordCounter,
+)
 
 WORD_BREAK_TEST = Path("/usr/share/unicode/auxiliary/WordBreakTest.txt")  # Debian: unicode-data
 

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wordfreq import engine, icu
-from wordfreq.errors import UsageError
-from wordfreq.tally import DictTable, Tally
-from wordfreq.words import WordCounter
 
-KERNEL_SOURCES = Path(engine.__file__).parents[1] / "kernel"
+from wordfreq_batch.errors import UsageError
+from wordfreq_batch.tables import engine, icu
+from wordfreq_batch.tables.tally import (
+    DictTable,
+    Tally,
+)
+from wordfreq_batch.text.words import WordCounter
+
+KERNEL_SOURCES = Path(engine.__file__).parents[2] / "kernel"
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=24) | st.sampled_from(

@@ -10,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from wordfreq import engine, limits
-from wordfreq.errors import UsageError
+
+from wordfreq_batch.cli import limits
+from wordfreq_batch.errors import UsageError
+from wordfreq_batch.tables import engine
 
 
 @pytest.fixture(autouse=True)

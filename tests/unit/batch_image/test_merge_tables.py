@@ -9,15 +9,29 @@ from zlib import crc32
 
 import pytest
 import zstandard
-from wordfreq import runs as runs_module
-from wordfreq import tally as tally_module
-from wordfreq.counts import load_partial, write_partial
-from wordfreq.errors import DataError, UsageError
-from wordfreq.formats import RankedWord, RankingOptions
-from wordfreq.lines import Share
-from wordfreq.ranking import ranked, stop_words, table
-from wordfreq.tally import Tally
-from wordfreq.totals import totals_of
+
+from wordfreq_batch.counts.counts import (
+    load_partial,
+    write_partial,
+)
+from wordfreq_batch.errors import (
+    DataError,
+    UsageError,
+)
+from wordfreq_batch.merge.ranking import (
+    ranked,
+    stop_words,
+    table,
+)
+from wordfreq_batch.merge.totals import totals_of
+from wordfreq_batch.plans.formats import (
+    RankedWord,
+    RankingOptions,
+)
+from wordfreq_batch.tables import runs as runs_module
+from wordfreq_batch.tables import tally as tally_module
+from wordfreq_batch.tables.lines import Share
+from wordfreq_batch.tables.tally import Tally
 
 ODD = [
     "NULL",

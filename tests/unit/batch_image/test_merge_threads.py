@@ -9,12 +9,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from wordfreq import tally as tally_module
-from wordfreq.by_count import Lines
-from wordfreq.errors import DataError
-from wordfreq.runs import Run
-from wordfreq.tally import Tally
-from wordfreq.together import GivenUpError, Shared, Stop, together
+
+from wordfreq_batch.errors import DataError
+from wordfreq_batch.tables import tally as tally_module
+from wordfreq_batch.tables.by_count import Lines
+from wordfreq_batch.tables.runs import Run
+from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.together import (
+    GivenUpError,
+    Shared,
+    Stop,
+    together,
+)
 
 
 @pytest.fixture

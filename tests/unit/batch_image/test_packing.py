@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wordfreq.packing import FILE_COST, MAX_GROUPS, pack
+
+from wordfreq_batch.plans.packing import (
+    FILE_COST,
+    MAX_GROUPS,
+    pack,
+)
 
 TARGET = 10 * FILE_COST
 

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq.errors import DataError, UsageError
-from wordfreq.plan import (
+
+from wordfreq_batch.errors import (
+    DataError,
+    UsageError,
+)
+from wordfreq_batch.plans.plan import (
     Counted,
     Item,
     Location,
@@ -20,7 +24,12 @@ from wordfreq.plan import (
     task_dumps,
     task_loads,
 )
-from wordfreq.plan_store import load_head, load_plan, load_task, write_plan
+from wordfreq_batch.plans.plan_store import (
+    load_head,
+    load_plan,
+    load_task,
+    write_plan,
+)
 
 URI = "s3://b/plans/p.json"
 
@@ -155,7 +164,7 @@ def test_a_task_reads_kilobytes_of_a_large_plan(
     write_plan(plan)
     assert (tmp_path / "p.json").stat().st_size > 2_000_000
 
-    from wordfreq.storage_local import LocalStore
+    from wordfreq_batch.storage.local import LocalStore
 
     read = 0
     get_range = LocalStore.get_range

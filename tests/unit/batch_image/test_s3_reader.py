@@ -8,10 +8,14 @@ from contextlib import closing
 from datetime import datetime, timezone
 
 import pytest
-from wordfreq import s3_reader
-from wordfreq.errors import ChangedError, StorageError
-from wordfreq.s3_reader import S3Reader
-from wordfreq.storage import ObjectInfo
+
+from wordfreq_batch.errors import (
+    ChangedError,
+    StorageError,
+)
+from wordfreq_batch.storage import s3_reader
+from wordfreq_batch.storage.s3_reader import S3Reader
+from wordfreq_batch.storage.store import ObjectInfo
 
 DATA = bytes(n * 31 % 251 for n in range(10_000))
 INFO = ObjectInfo("k", len(DATA), "e", datetime.now(timezone.utc))

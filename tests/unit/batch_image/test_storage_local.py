@@ -9,14 +9,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq.errors import (
+
+from wordfreq_batch.errors import (
     AlreadyExistsError,
     ChangedError,
     NotFoundError,
     RefusedNameError,
     UsageError,
 )
-from wordfreq.storage import join_uri, open_object, open_store, split_uri
+from wordfreq_batch.storage.store import (
+    join_uri,
+    open_object,
+    open_store,
+    split_uri,
+)
 
 
 @pytest.mark.parametrize(

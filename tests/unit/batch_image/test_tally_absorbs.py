@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from wordfreq.tally import Tally
+
+from wordfreq_batch.tables.tally import Tally
 
 
 @pytest.mark.parametrize("sizes", [(), (0,), (10, 10), (90_000, 10, 80_000), (10, 0, 120_000)])

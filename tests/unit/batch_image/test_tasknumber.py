@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq.errors import UsageError
-from wordfreq.tasknumber import dump_ranges, nth, parse_ranges, task_number
+
+from wordfreq_batch.errors import UsageError
+from wordfreq_batch.plans.tasknumber import (
+    dump_ranges,
+    nth,
+    parse_ranges,
+    task_number,
+)
 
 
 @given(st.sets(st.integers(0, 300)))

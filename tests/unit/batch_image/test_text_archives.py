@@ -12,8 +12,13 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wordfreq.errors import DataError
-from wordfreq.text import CHUNK, Utf8Text, decode
+
+from wordfreq_batch.errors import DataError
+from wordfreq_batch.text.text import (
+    CHUNK,
+    Utf8Text,
+    decode,
+)
 
 TEXT = "Straße, ΟΔΟΣ 𝒜 漢字\r\nend"
 ENCODINGS = {

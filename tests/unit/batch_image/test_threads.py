@@ -14,10 +14,16 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wordfreq import engine, parallel
-from wordfreq.ahead import ahead
-from wordfreq.parallel import SplitCounter
-from wordfreq.words import PIECE_LIMIT, Counted, WordCounter
+
+from wordfreq_batch.ahead import ahead
+from wordfreq_batch.tables import engine
+from wordfreq_batch.text import parallel
+from wordfreq_batch.text.parallel import SplitCounter
+from wordfreq_batch.text.words import (
+    PIECE_LIMIT,
+    Counted,
+    WordCounter,
+)
 
 HARD = (
     "It's “don’t”, U.S. 3.14 a_b __ x: a:b\r\nΟΔΥΣΣΕΥΣ ΑΣ·Α É E\u0301 İI\tצה\"ל\fहिन्दी\vภาษาไทย "
@@ -121,7 +127,7 @@ def test_memory_stays_bounded_whatever_the_vocabulary() -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from wordfreq.parallel import SplitCounter\n"
+        "from wordfreq_batch.text.parallel import SplitCounter\n"
         "counter = SplitCounter(threads=int(sys.argv[1]), memory=24 << 20)\n"
         "for n in range(25):\n"
         "    words = (f'w{i * 7919 % 1000003}x{n}' for i in range(20_000))\n"

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from icu4py.breakers import WordBreaker
-from wordfreq import icu, words
-from wordfreq.words import PIECE_LIMIT, PIECE_MARGIN, Counted, WordCounter, tokens
+
+from wordfreq_batch.tables import icu
+from wordfreq_batch.text import words
+from wordfreq_batch.text.words import (
+    PIECE_LIMIT,
+    PIECE_MARGIN,
+    Counted,
+    WordCounter,
+    tokens,
+)
 
 WORD_BREAK_TEST = Path("/usr/share/unicode/auxiliary/WordBreakTest.txt")  # Debian: unicode-data
 

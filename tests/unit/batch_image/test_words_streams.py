@@ -11,8 +11,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from wordfreq import words
-from wordfreq.words import PIECE_LIMIT, Counted, WordCounter, tokens
+
+from wordfreq_batch.text import words
+from wordfreq_batch.text.words import (
+    PIECE_LIMIT,
+    Counted,
+    WordCounter,
+    tokens,
+)
 
 HOSTILE = {
     "letters": "x",
@@ -119,7 +125,7 @@ def child(code: str) -> str:
 def test_a_huge_file_without_a_blank_takes_little_memory() -> None:
     peak = child(
         "from pathlib import Path\n"
-        "from wordfreq.words import WordCounter\n"
+        "from wordfreq_batch.text.words import WordCounter\n"
         "counter = WordCounter()\n"
         "for _ in range(20):\n"
         "    counter.feed(b'no-blank,in:this;file.' * 48_000)\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wordfreq.words import tokens
+
+from wordfreq_batch.text.words import tokens
 
 ROOT = Path(__file__).resolve().parents[3]
 PEERS = ROOT / "benchmarks" / "peers"

@@ -1,0 +1,256 @@
+"""The command `wordfreq ingest`: its options and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wordfreq_batch.cli.options import (
+    Commands,
+    add_command,
+    positive,
+    say,
+)
+from wordfreq_batch.csv.schema import (
+    DEFAULT_COLUMNS,
+    DEFAULT_KEY,
+    EXTRA,
+    Schema,
+)
+from wordfreq_batch.errors import UsageError
+from wordfreq_batch.job import JobInfo
+
+if TYPE_CHECKING:
+    from wordfreq_batch.csv.ingest import Target
+    from wordfreq_batch.plans.formats import (
+        ItemReceipt,
+        Receipt,
+        RejectedRow,
+        RowFigures,
+    )
+    from wordfreq_batch.storage.store import Store
+
+_HELP = """\
+Load CSVs into a DynamoDB table: one item a row, with its columns, the Filename and the file's
+LastModified. Of rows with the same key the last one counts. Rows that can't be items go to the
+rejects with line number and reason; a file that is no CSV, not UTF-8 or has another header is not
+loaded at all. Loading a file again gives the same items.
+"""
+
+_EXAMPLE = """\
+examples:
+  wordfreq ingest --source s3://in/products.csv --table products
+      rejected rows are printed on stderr
+  wordfreq ingest --source s3://in/p.csv --table prices --columns 'Sku,Day,Price:number' \\
+      --key Sku --sort-key Day --rejects s3://out/rejects/ --max-rejects 1%
+  wordfreq plan -s s3://in/ -d s3://out/rejects/ -p s3://out/plans/p.json
+  wordfreq ingest --plan s3://out/plans/p.json --index 3 --table products
+      the fourth file; the rejects go to the plan's destination, under the file's name
+
+AWS_ENDPOINT_URL_DYNAMODB names another endpoint than AWS's. A file some of whose rows are rejected
+is loaded (exit code 0); with none that can be loaded, or more rejects than allowed, it is not (4).
+
+"""
+
+
+def add_ingest(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "ingest",
+        _ingest,
+        description=_HELP,
+        example=_EXAMPLE,
+        summary="load CSVs into a DynamoDB table",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("-s", "--source", metavar="URI", help="the CSV to load")
+    which.add_argument("-p", "--plan", metavar="URI", help="load the files of a task of this plan")
+    parser.add_argument(
+        "-i", "--index", type=int, metavar="N", help="the task; default: what AWS Batch says"
+    )
+    parser.add_argument("-t", "--table", required=True, metavar="NAME", help="the table")
+    parser.add_argument(
+        "--columns",
+        default=DEFAULT_COLUMNS,
+        help="the columns of the CSV, in any order; a number as Name:number (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--key",
+        default=DEFAULT_KEY,
+        metavar="NAME",
+        help="the table's partition key (default: %(default)s)",
+    )
+    parser.add_argument("--sort-key", default="", metavar="NAME", help="the table's sort key")
+    parser.add_argument(
+        "--extra-columns",
+        choices=EXTRA,
+        default="refuse",
+        help="other columns: the file is an error, they are kept as strings, or left out",
+    )
+    parser.add_argument(
+        "--rejects",
+        metavar="URI",
+        help="with --source: the prefix for the rejects, an object named like the file",
+    )
+    parser.add_argument(
+        "--max-rejects",
+        type=_limit,
+        metavar="N|P%",
+        help="load nothing of a file with more rejected rows (default: any number will do)",
+    )
+    parser.add_argument(
+        "--in-flight",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="requests on their way at a time (default: 8)",
+    )
+    parser.add_argument(
+        "--patience",
+        type=positive,
+        default=300,
+        metavar="SECONDS",
+        help="give up when the table took nothing for so long (default: 300)",
+    )
+
+
+def _limit(text: str) -> float:
+    """A number of rows, or a share of them (below 1) from `5%`."""
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    percent = text.endswith("%")
+    if not (0 <= number <= 99.999 if percent else number >= 0 and number.is_integer()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows; write e.g. 100 or 0.5%")
+    return number / 100 if percent else number
+
+
+def _ingest(options: argparse.Namespace) -> int:
+    schema = Schema.parse(
+        columns=options.columns,
+        key=options.key,
+        sort_key=options.sort_key,
+        extra=options.extra_columns,
+    )
+    if options.plan is None:
+        if options.index is not None:
+            raise UsageError("--index needs --plan; with --source there is one file")
+        return _load_one(options, schema)
+    if options.rejects is not None:
+        raise UsageError("--rejects needs --source; with --plan they go to the plan's destination")
+    return _load_task(options, schema)
+
+
+def _target(options: argparse.Namespace, schema: Schema) -> Target:
+    from wordfreq_batch.csv.dynamo import (
+        check_table,
+        connect,
+    )
+    from wordfreq_batch.csv.ingest import Target
+
+    client = connect(connections=options.in_flight)
+    return Target(
+        client=client,
+        table=check_table(client, options.table, schema),
+        schema=schema,
+        in_flight=options.in_flight,
+        patience=options.patience,
+        max_rejects=options.max_rejects,
+    )
+
+
+def _load_one(options: argparse.Namespace, schema: Schema) -> int:
+    from wordfreq_batch.csv.ingest import (
+        Source,
+        load,
+    )
+    from wordfreq_batch.storage.store import (
+        open_object,
+        open_store,
+        split_uri,
+    )
+
+    store, key = open_object(options.source)
+    local = store.uri.startswith("file:")
+    source = Source(store=store, key=key, filename=key if local else split_uri(options.source)[1])
+    store.head(key)  # a wrong name is told before the table is asked
+    rejects: tuple[Store, str] | None = None
+    if options.rejects is not None:
+        rejects = open_store(options.rejects), key
+        if rejects[0].uri == store.uri:
+            raise UsageError(
+                f"--rejects {options.rejects} is where the file itself lies; choose another place"
+            )
+    loaded = load(
+        source,
+        _target(options, schema),
+        rejects=rejects,
+        progress=say,
+        rejected=_say_rejected,
+    )
+    where = "above" if rejects is None else rejects[0].url(rejects[1])
+    _report(options.source, options.table, loaded.figures, where=where)
+    return 0
+
+
+def _say_rejected(row: RejectedRow) -> None:
+    say(f"rejected: line {row.line}: {row.reason}: {row.text!r}")
+
+
+def _load_task(options: argparse.Namespace, schema: Schema) -> int:
+    from wordfreq_batch.plans.tasknumber import task_number
+
+    number = task_number(options.index, os.environ)
+    from wordfreq_batch.csv.ingest_task import ingest_task
+
+    outcome = ingest_task(
+        options.plan,
+        number,
+        _target(options, schema),
+        job=JobInfo.of(os.environ),
+        progress=say,
+    )
+    if outcome.receipt is None:
+        say(f"task {number} belongs to job {outcome.holder}, submitted twice; nothing to do here")
+        return 0
+    if outcome.earlier:
+        say(f"task {number} was done already (receipt of {outcome.receipt.finished})")
+    _report_task(outcome.receipt, options.table)
+    return outcome.receipt.exit_code
+
+
+def _report_task(receipt: Receipt, table: str) -> None:
+    _first(receipt.failed, lambda failed: say(f"error: {failed.error}"))
+    done = [item for item in receipt.items if item.error is None]
+    _first(done, lambda item: _report_item(item, table))
+    print(f"task {receipt.task}: {len(done):,} of {len(receipt.items):,} files")
+
+
+def _report_item(item: ItemReceipt, table: str) -> None:
+    if item.rows is None:
+        print(f"{item.name}: loaded already")
+    else:
+        _report(item.name, table, item.rows, where="in the plan's destination")
+
+
+def _first(
+    items: tuple[ItemReceipt, ...] | list[ItemReceipt], tell: Callable[[ItemReceipt], None]
+) -> None:
+    for item in items[:10]:
+        tell(item)
+    if len(items) > 10:
+        say(f"and {len(items) - 10:,} more files; the receipt lists them")
+
+
+def _report(name: str, table: str, rows: RowFigures, *, where: str) -> None:
+    if rows.rejected:
+        say(f"warning: {name}: {rows.rejected:,} rows were rejected; they are {where}")
+    print(
+        f"{name}: {rows.read:,} rows read, {rows.written:,} items written to {table}, "
+        f"{rows.rejected:,} rejected, {rows.superseded:,} superseded; "
+        f"{rows.capacity:,.1f} write units, {rows.write_seconds:.1f} s"
+    )

@@ -1,0 +1,195 @@
+"""The command `wordfreq merge`: its options and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from wordfreq_batch.cli.options import (
+    Commands,
+    add_command,
+    languages,
+    natural,
+    positive,
+    say,
+    size,
+    threads,
+)
+from wordfreq_batch.errors import UsageError
+from wordfreq_batch.job import JobInfo
+
+if TYPE_CHECKING:
+    from wordfreq_batch.merge.merge import MergeOptions
+    from wordfreq_batch.plans.formats import Ranking
+
+_HELP = """\
+Add the counts of all files up and print the most used words; with --output also write them.
+"""
+
+_EXAMPLE = """\
+examples:
+  wordfreq merge --plan s3://out/plans/p.json --output s3://out/ranking/
+      exactly the plan's files; fails (exit code 3) naming files that aren't counted
+  wordfreq merge --source s3://out/counts/
+      everything below a prefix, whatever plan it came from
+  wordfreq merge --plan p.json --top 20 --min-length 5 --stop-words en,de
+
+a very large plan, in 16 parts:
+  wordfreq merge --plan s3://out/plans/p.json --parts 16 --part --index 3
+      adds up the words of one part; without --index the part is what AWS Batch says
+  wordfreq merge --plan s3://out/plans/p.json --parts 16 --output s3://out/ranking/
+      puts the parts together and removes them; the result is the same as without parts
+
+"""
+
+
+def add_merge(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "merge",
+        _merge,
+        description=_HELP,
+        example=_EXAMPLE,
+        summary="add all counts up and rank the words",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("-s", "--source", metavar="URI", help="rank everything below this prefix")
+    which.add_argument("-p", "--plan", metavar="URI", help="rank exactly the files of this plan")
+    parser.add_argument(
+        "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
+    )
+    parser.add_argument(
+        "--min-count", type=natural, default=3, metavar="N", help="rarest word (default: 3)"
+    )
+    parser.add_argument(
+        "--top", type=natural, default=100, metavar="N", help="how many words (default: 100)"
+    )
+    parser.add_argument(
+        "--stop-words",
+        type=languages,
+        default=(),
+        metavar="LANGS",
+        help="leave out the stop words of these languages, e.g. en,de (default: none)",
+    )
+    parser.add_argument(
+        "--output", metavar="URI", help="also write ranking.json and totals.parquet there"
+    )
+    parser.add_argument(
+        "--memory",
+        type=size,
+        metavar="SIZE",
+        help="words held at a time, more go to the temporary folder "
+        "(default: half of the container's memory; without a limit at most 1GiB)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N",
+        help="add up by N threads (default: $WORDFREQ_THREADS, else auto: one for each vCPU)",
+    )
+    parser.add_argument(
+        "--parts", type=positive, metavar="N", help="merge in N parts, at most 64; needs --plan"
+    )
+    parser.add_argument("--part", action="store_true", help="add up one part only; needs --parts")
+    parser.add_argument(
+        "-i", "--index", type=int, metavar="N", help="that part; default: what AWS Batch says"
+    )
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from wordfreq_batch.cli import limits
+    from wordfreq_batch.merge.merge import (
+        MergeOptions,
+        merge_source,
+    )
+    from wordfreq_batch.plans.formats import RankingOptions
+
+    _check(options)
+    merge = MergeOptions(
+        ranking=RankingOptions(
+            min_length=options.min_length,
+            min_count=options.min_count,
+            top=options.top,
+            stop_words=options.stop_words,
+        ),
+        output=options.output,
+        memory=options.memory or limits.memory(1),
+        threads=limits.threads(options.threads, os.environ),
+        progress=say,
+    )
+    if options.part:
+        _one_part(options.plan, options.parts, options.index, merge)
+        return 0
+    if options.plan is None:
+        ranking: Ranking | None = merge_source(options.source, merge)
+    else:
+        ranking = _whole(options.plan, options.parts, merge)
+    if ranking is None:
+        return 0
+    from wordfreq_batch.merge.ranking import table
+
+    if not ranking.files:
+        say(f"note: there is nothing below {ranking.source}; is the prefix right?")
+    print(table(ranking.words), end="")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    from wordfreq_batch.merge.merge_parts import MOST_PARTS
+
+    if options.parts is not None and options.plan is None:
+        raise UsageError("--parts needs --plan: only a plan's files are known beforehand")
+    if options.parts is not None and options.parts > MOST_PARTS:
+        raise UsageError(f"--parts {options.parts}: at most {MOST_PARTS} are possible")
+    if options.part and options.parts is None:
+        raise UsageError("--part needs --parts: how many there are")
+    if options.index is not None and not options.part:
+        raise UsageError("--index needs --part: the merge as a whole has no number")
+
+
+def _one_part(plan: str, parts: int, index: int | None, merge: MergeOptions) -> None:
+    from wordfreq_batch.merge.merge_parts import (
+        merge_part,
+        part_receipts,
+        stage_of,
+    )
+    from wordfreq_batch.plans.plan_store import load_head
+    from wordfreq_batch.plans.receipts import SingleTask
+    from wordfreq_batch.plans.tasknumber import task_number
+    from wordfreq_batch.tables.lines import Share
+    from wordfreq_batch.text.words import COUNTER_VERSION
+
+    part = task_number(index, os.environ)
+    if part >= parts:
+        raise UsageError(f"part {part} of {parts}: they are numbered from 0 to {parts - 1}")
+    task = SingleTask(plan, stage_of(parts), JobInfo.of(os.environ), task=part)
+    if holder := task.taken_by():
+        say(f"part {part} belongs to job {holder}, submitted twice; nothing to do here")
+        return
+    if earlier := part_receipts(load_head(plan), parts, [part]):
+        say(f"part {part} was done already (receipt of {earlier[part].finished})")
+        return
+    done = merge_part(plan, Share(part, parts), merge)
+    task.succeeded(COUNTER_VERSION, [done])
+    print(f"part {part} of {parts}: {done.words:,} words, {done.distinct:,} different ones")
+
+
+def _whole(plan: str, parts: int | None, merge: MergeOptions) -> Ranking | None:
+    from wordfreq_batch.merge.merge import merge_plan
+    from wordfreq_batch.merge.merge_parts import (
+        merge_parts,
+        remove_parts,
+    )
+    from wordfreq_batch.plans.receipts import SingleTask
+
+    task = SingleTask(plan, "merge", JobInfo.of(os.environ))
+    if holder := task.taken_by():
+        say(f"this merge belongs to job {holder}, submitted twice; nothing to do here")
+        return None
+    ranking = merge_plan(plan, merge) if parts is None else merge_parts(plan, parts, merge)
+    task.succeeded(ranking.counter_version)
+    if parts is not None:
+        remove_parts(plan, parts)
+    return ranking

@@ -1,0 +1,92 @@
+"""What the commands of the command line share: their frame, option types, messages.
+
+For `cli.main` and the modules of single commands, `wordfreq.cli_*`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from typing import TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+LOCATIONS = """\
+Locations are s3://bucket/prefix, file:///folder or plain paths. A key is taken literally (no
+percent-decoding). Credentials, region and endpoint come from the standard AWS environment.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 done; 1 anything else (storage, network); 2 bad usage; 3 an input is missing or has
+changed; 4 an input's data is bad; 130, 143 stopped by SIGINT, SIGTERM. All steps can be repeated.
+"""
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    # A name may hold what the terminal's encoding can't show, lone surrogates among it.
+    text = f"wordfreq: {message}\n".encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+    sys.stderr.flush()
+    sys.stderr.buffer.write(text)
+    sys.stderr.buffer.flush()
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    *,
+    description: str,
+    example: str,
+    summary: str,
+) -> argparse.ArgumentParser:
+    """Add one command to the parser and return its own, for its options."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description + "\n" + LOCATIONS,
+        epilog=example + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def size(text: str) -> int:
+    """Bytes from `64MiB`, `100kB`, `1000`."""
+    match = re.fullmatch(r"([0-9]{1,15})\s*(?:([kKMGT])(i?)B?|B)?", text.strip())
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write e.g. 64MiB, 500kB or 1000")
+    power = " KMGT".index(match[2].upper()) if match[2] else 0
+    return int(match[1]) * int((1024 if match[3] else 1000) ** power)
+
+
+def natural(text: str) -> int:
+    """0 or more."""
+    if re.fullmatch("[0-9]{1,9}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """1 or more."""
+    if (number := natural(text)) == 0:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return number
+
+
+def threads(text: str) -> int | None:
+    """1 to 256, or None for `auto`."""
+    if text == "auto":
+        return None
+    if (number := positive(text)) > 256:
+        raise argparse.ArgumentTypeError("it must be 256 or less")
+    return number
+
+
+def languages(text: str) -> tuple[str, ...]:
+    """Codes with commas between them."""
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())

@@ -1,0 +1,1 @@
+"""The stage `migrate`: count the words of each file."""

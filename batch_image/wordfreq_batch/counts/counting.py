@@ -1,0 +1,322 @@
+"""Counting files: read each, store its counts, say what came of it. For `counts.migrate`.
+
+Many files are counted at once, each by one thread from its opening to its stored counts: so nothing
+is handed over, and a container's vCPUs are all in use. Where a store is far away there are more
+threads than vCPUs, to wait for it; but only so many count at a time as there are tables for. Large
+files come last, one at a time, each counted by all threads. So memory is bounded by the tables and
+some dozen megabytes of text, whatever the files' number and size.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from queue import SimpleQueue
+from typing import Final, NamedTuple
+
+from wordfreq_batch.ahead import (
+    ahead,
+    ended,
+)
+from wordfreq_batch.counts.counts import write_counts
+from wordfreq_batch.errors import StorageError
+from wordfreq_batch.plans.formats import ItemReceipt
+from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.plans.tasks import failure
+from wordfreq_batch.storage.store import (
+    ObjectInfo,
+    Store,
+)
+from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.parallel import SplitCounter
+from wordfreq_batch.text.text import (
+    Utf8Text,
+    is_archive,
+)
+from wordfreq_batch.text.words import (
+    Counted,
+    WordCounter,
+)
+
+SMALL: Final = 1 << 20
+"""Objects up to this many bytes are fetched whole, several at once."""
+
+GIVE_UP_AFTER: Final = 10
+"""So many storage errors in a row mean that it's not the files: the rest isn't tried."""
+
+_LARGE: Final = 16 << 20  # bytes; larger files are counted by all threads together
+_FETCHED: Final = 64 << 20  # bytes of files that wait for a table
+_RANGES: Final = 6  # of a large object on their way
+_ONE_REQUEST: Final = 8 << 20  # bytes of counts that are stored by one put
+_PATIENCE: Final = 3.0  # seconds to wait for threads when all is lost anyway
+
+
+class Stores(NamedTuple):
+    """Where the files come from and where the counts go."""
+
+    source: Store
+    destination: Store
+
+
+def count_items(
+    stores: Stores,
+    items: Sequence[Item],
+    *,
+    total: Tally | None,
+    memory: int,
+    threads: int,
+    done: Callable[[ItemReceipt], None],
+) -> None:
+    """Count these files, store their counts, and call `done` with each one's receipt, in any order.
+
+    The words are also added to `total`. `memory` bounds, in bytes and for each of the `threads`,
+    the words of the files at hand, and as much again their sums before they get into `total`. A
+    file that fails gets its error in its receipt, the others go on.
+    """
+    small = [item for item in items if item.size <= _LARGE]
+    large = [item for item in items if item.size > _LARGE]
+    # What takes no time isn't worth a thread. A foreign plan knows no sizes.
+    worthwhile = 1 + sum(item.size if item.etag else SMALL for item in small) // SMALL
+    tables = min(threads, worthwhile, max(len(small), 1))
+    waiting = max(stores.source.concurrency, stores.destination.concurrency)
+    work = _Work(stores, memory, done)
+    work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
+    for item in large + work.too_large:
+        work.count_large(item, total, threads=threads)
+
+
+class _Work:
+    """What the threads share."""
+
+    def __init__(self, stores: Stores, memory: int, done: Callable[[ItemReceipt], None]) -> None:
+        self._stores = stores
+        self._memory = memory
+        self._done = done
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._todo: deque[Item] = deque()
+        self._tables: SimpleQueue[_Table] = SimpleQueue()
+        self._room = _Room(_FETCHED)
+        self._threads: list[threading.Thread] = []
+        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._stopped = False
+        self.too_large: list[Item] = []
+        """Files that turned out to be large when they were opened."""
+
+    def count_small(
+        self, items: Iterable[Item], total: Tally | None, *, tables: int, workers: int
+    ) -> None:
+        """Count these files, each by one thread, `tables` of them at a time."""
+        self._todo.extend(items)
+        made = [_Table(self._memory, total, own=number > 0) for number in range(tables)]
+        try:
+            for table in made:
+                self._tables.put(table)
+            if workers == 1:
+                self._count_todo()  # here: nothing is gained by another thread
+            elif workers:
+                self._in_threads(workers)
+            for table in made[1:]:
+                if total is not None and table.total is not None:
+                    total.absorb(table.total)
+                    total.grow(self._memory)
+        except BaseException:
+            self._stopped = True
+            raise
+        finally:
+            if self._all_ended():
+                for table in made:
+                    table.close()
+
+    def _in_threads(self, number: int) -> None:
+        def run() -> None:
+            try:
+                self._count_todo()
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                self._ended.put(error)
+            else:
+                self._ended.put(None)
+
+        for _ in range(number):
+            thread = threading.Thread(target=run, name="wordfreq-files")
+            self._threads.append(thread)
+            thread.start()
+        for _ in range(number):
+            if (error := self._ended.get()) is not None:
+                raise error
+
+    def _all_ended(self) -> bool:
+        """Wait for the threads; false if there is one that doesn't end."""
+        # When stopped, one at a silent network isn't worth waiting for (`wordfreq_batch.stopping`).
+        deadline = time.monotonic() + _PATIENCE if self._stopped else None
+        return not [thread for thread in self._threads if not ended(thread, deadline)]
+
+    def _count_todo(self) -> None:
+        while not self._stopped:
+            try:
+                item = self._todo.popleft()
+            except IndexError:
+                return
+            self._attempt(item, self._count_small)
+
+    def count_large(self, item: Item, total: Tally | None, *, threads: int) -> None:
+        """Count one file by several threads."""
+
+        def count(item: Item) -> None:
+            started = time.monotonic()
+            memory = self._memory * threads
+            counter = SplitCounter(threads=threads, memory=memory) if threads > 1 else None
+            with (
+                closing(counter or WordCounter(memory=memory)) as counting,
+                self._stores.source.open(
+                    item.name, etag=item.etag or None, ranges=_RANGES
+                ) as reader,
+            ):
+                text = Utf8Text(reader, name=self._stores.source.url(item.name))
+                aside = threads > 1 and is_archive(item.name)
+                with ahead(text) if aside else nullcontext(text) as chunks:
+                    for chunk in chunks:
+                        counting.feed(chunk)
+                counted = counting.finish()
+                with counted:
+                    first, rest = _text_of(counted)
+                    etag = self._stored(item.name, first, rest)
+                    if total is not None:
+                        total.absorb(counted.tally)
+            counted = counted._replace(invalid=counted.invalid + text.invalid)
+            self._succeeded(_receipt(item, reader.info, counted, started, etag))
+
+        self._attempt(item, count)
+
+    def _attempt(self, item: Item, count: Callable[[Item], None]) -> None:
+        """Count a file; what goes wrong becomes its receipt."""
+        try:
+            if self._in_a_row >= GIVE_UP_AFTER:
+                raise StorageError("not tried: the storage failed too often")
+            count(item)
+        except _StoppedError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
+            with self._lock:
+                self._in_a_row = self._in_a_row + 1 if isinstance(error, StorageError) else 0
+                if not self._stopped:
+                    self._done(failure(item, error))
+
+    def _count_small(self, item: Item) -> None:
+        source, started = self._stores.source, time.monotonic()
+        # From far away all of it first, so that a table isn't held while waiting.
+        far = source.concurrency > 1
+        with source.open(item.name, etag=item.etag or None) as reader:
+            info = reader.info
+            if info.size > _LARGE:
+                self.too_large.append(item)
+                return
+            with self._room.taken(info.size) if far else nullcontext():
+                chunks: Iterable[bytes] = [b"".join(reader)] if far else reader
+                text = Utf8Text(chunks, name=source.url(item.name))
+                table = self._tables.get()
+                try:
+                    counted = self._counted(text, table.counter)
+                    first, rest = _text_of(counted)
+                    etag = self._stored(item.name, first, rest) if rest is not None else ""
+                    if table.total is not None:
+                        table.total.absorb(counted.tally)
+                finally:
+                    table.counter.reset()
+                    self._tables.put(table)
+        if not etag:
+            etag = self._stored(item.name, first, None)
+        self._succeeded(_receipt(item, info, counted, started, etag))
+
+    def _counted(self, text: Utf8Text, counter: WordCounter) -> Counted:
+        for chunk in text:
+            for start in range(0, len(chunk), SMALL):
+                if self._stopped:
+                    raise _StoppedError
+                counter.feed(chunk, start, min(start + SMALL, len(chunk)))
+        counted = counter.finish()
+        return counted._replace(invalid=counted.invalid + text.invalid) if text.invalid else counted
+
+    def _stored(self, name: str, first: bytes, rest: Iterator[bytes] | None) -> str:
+        """Store the text of one file's counts and return its ETag."""
+        if rest is None:
+            return self._stores.destination.put(name, first)
+        with self._stores.destination.writer(name) as writer:
+            writer.write(first)
+            for chunk in rest:
+                writer.write(chunk)
+        return writer.etag
+
+    def _succeeded(self, receipt: ItemReceipt) -> None:
+        with self._lock:
+            self._in_a_row = 0
+            if not self._stopped:
+                self._done(receipt)
+
+
+class _StoppedError(Exception):
+    """The work is given up; nobody wants to know of this file any more."""
+
+
+class _Table:
+    """What one thread at a time counts with: a counter used again and again, and sums."""
+
+    def __init__(self, memory: int, total: Tally | None, *, own: bool) -> None:
+        self.counter = WordCounter(memory=memory)
+        self.total = Tally(memory=memory) if own and total is not None else total
+        self._own = own
+
+    def close(self) -> None:
+        self.counter.close()
+        if self._own and self.total is not None:
+            self.total.close()
+
+
+class _Room:
+    """Room for some bytes: who wants more than is left waits."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= size)
+            self._left -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += size
+                self._changed.notify_all()
+
+
+def _receipt(
+    item: Item, info: ObjectInfo, counted: Counted, started: float, counts_etag: str
+) -> ItemReceipt:
+    return ItemReceipt(
+        name=item.name,
+        etag=info.etag,
+        size=info.size,
+        counts_etag=counts_etag,
+        bytes=counted.bytes,
+        words=counted.words,
+        distinct=counted.distinct,
+        invalid=counted.invalid,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _text_of(counted: Counted) -> tuple[bytes, Iterator[bytes] | None]:
+    """The text of the counts: all of it, or its beginning and the rest if that is too much."""
+    chunks = write_counts(counted.tally.by_count())
+    first = bytearray()
+    for chunk in chunks:
+        first += chunk
+        if len(first) > _ONE_REQUEST:
+            return bytes(first), chunks
+    return bytes(first), None

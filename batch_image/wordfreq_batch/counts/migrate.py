@@ -1,0 +1,227 @@
+"""One task: count the files of one group and leave counts, partial, ledger entry and receipt.
+
+Called by `wordfreq migrate`, once a container. The order of writing makes it safe to kill at any
+point and to run twice at once: each object appears whole, counts are the same whoever writes them,
+nobody believes counts without a ledger row that names their ETag, and the receipt comes last
+(`plans.tasks`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from wordfreq_batch.counts.counting import (
+    SMALL,
+    Stores,
+    count_items,
+)
+from wordfreq_batch.counts.counts import read_counts
+from wordfreq_batch.counts.partials import (
+    partial_key,
+    store_partial,
+)
+from wordfreq_batch.errors import (
+    ChangedError,
+    NotFoundError,
+    WordfreqError,
+)
+from wordfreq_batch.job import JobInfo
+from wordfreq_batch.plans.formats import (
+    ItemReceipt,
+    Receipt,
+)
+from wordfreq_batch.plans.plan import (
+    Counted,
+    Item,
+    PlanHead,
+    Task,
+)
+from wordfreq_batch.plans.tasks import (
+    Progress,
+    Stage,
+    TaskOutcome,
+    record,
+    run_stage,
+    said,
+)
+from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.words import COUNTER_VERSION
+
+STAGE = "migrate"
+
+_EVERY = 5.0  # seconds between two lines of progress
+
+
+def run_task(
+    plan: str,
+    number: int,
+    *,
+    job: JobInfo,
+    memory: int = 256 << 20,
+    threads: int = 1,
+    progress: Progress,
+) -> TaskOutcome:
+    """Do task `number` of the plan at the URI `plan`.
+
+    `memory` (bytes) bounds the words held at a time, by all threads together; more of them spill to
+    the temporary folder.
+
+    Raises:
+        WordfreqError: the task as a whole could not be done; no receipt is left.
+    """
+
+    def work(head: PlanHead, task: Task, earlier: Receipt | None) -> tuple[ItemReceipt, ...]:
+        return _Run(head, task, memory, threads, progress).run(_with_successes(task.items, earlier))
+
+    stage = Stage(name=STAGE, version=COUNTER_VERSION, work=work)
+    return run_stage(plan, number, stage, job=job)
+
+
+def _with_successes(items: tuple[Item, ...], earlier: Receipt | None) -> list[Item]:
+    """The items; what an earlier, partly failed run has counted is not counted again."""
+    if earlier is None:
+        return list(items)
+    done = {each.name: each for each in earlier.items if each.error is None}
+    return [
+        item._replace(counted=Counted(r.counts_etag, r.words, r.distinct, r.invalid))
+        if item.counted is None and (r := done.get(item.name)) is not None and r.etag == item.etag
+        else item
+        for item in items
+    ]
+
+
+class _Run:
+    """One task's work."""
+
+    def __init__(
+        self, head: PlanHead, task: Task, memory: int, threads: int, progress: Progress
+    ) -> None:
+        self._head = head
+        self._task = task
+        # A thread has the words of the file at hand, and sums.
+        self._share = memory // 2 // threads
+        self._threads = threads
+        self._progress = progress
+        self._stores = Stores(open_store(head.source.uri), open_store(head.destination.uri))
+        self._done: dict[str, ItemReceipt] = {}
+        self._due = time.monotonic() + _EVERY
+        # A partial is stored from sums that are complete; False: there is one, or can't be.
+        self._partial_due = False
+
+    def run(self, items: list[Item]) -> tuple[ItemReceipt, ...]:
+        """Count what is to be counted; returns the receipts of the wanted items in their order."""
+        # A partial makes sense for several files, and can be had only if all will be counted.
+        whole = len(items) > 1 and all(item.wanted or item.counted for item in items)
+        self._partial_due = whole
+        total = Tally(memory=self._share) if whole else None
+        try:
+            todo = self._reuse(items, total)
+            count_items(
+                self._stores,
+                todo,
+                total=total,
+                memory=self._share,
+                threads=self._threads,
+                done=self._finished,
+            )
+            self._record(items, total)
+        finally:
+            if total is not None:
+                total.close()
+        return tuple(self._done[item.name] for item in items if item.wanted)
+
+    def _finished(self, receipt: ItemReceipt) -> None:
+        self._done[receipt.name] = receipt
+        if receipt.error is not None:
+            self._partial_due = False
+        if time.monotonic() > self._due:
+            self._progress(
+                f"task {self._task.number}: {len(self._done):,} of {len(self._task.items):,} files"
+            )
+            self._due = time.monotonic() + _EVERY
+
+    def _reuse(self, items: list[Item], total: Tally | None) -> list[Item]:
+        """Take over what is counted already; returns the items that are left to count."""
+        if total is None:
+            items = [item for item in items if item.wanted]
+        counted = [item for item in items if item.counted is not None]
+        if total is None:
+            valid = {item.name for item in counted if self._unchanged(item)}
+        elif len(counted) == len(items) and self._partial_exists(counted):
+            self._partial_due = False
+            valid = {item.name for item in counted}
+        else:
+            valid = self._read_back(counted, total)
+        for item in counted:
+            if item.name in valid:
+                self._finished(_reused(item))
+        return [item for item in items if item.name not in valid]
+
+    def _unchanged(self, item: Item) -> bool:
+        assert item.counted is not None
+        try:
+            return self._stores.destination.head(item.name).etag == item.counted.counts_etag
+        except NotFoundError:
+            return False
+
+    def _partial_exists(self, counted: Iterable[Item]) -> bool:
+        members = [(item.name, item.counted.counts_etag) for item in counted if item.counted]
+        try:
+            self._stores.destination.head(partial_key(COUNTER_VERSION, members))
+        except NotFoundError:
+            return False
+        return True
+
+    def _read_back(self, counted: Iterable[Item], total: Tally) -> set[str]:
+        """Add existing counts to `total`; returns the names of those that could be read."""
+        store = self._stores.destination
+        etags = {item.name: item.counted.counts_etag for item in counted if item.counted}
+        small = [item.name for item in counted if item.size <= SMALL]
+        valid: set[str] = set()
+        for name, answer in store.get_many(small, etags=etags):
+            if isinstance(answer, WordfreqError):
+                continue
+            try:
+                # Read to its end before it is added: half of it must not get into the sums.
+                total.add(list(read_counts([answer], name=store.url(name))))
+            except WordfreqError:
+                continue
+            valid.add(name)
+        for name in etags.keys() - set(small):
+            try:
+                with store.open(name, etag=etags[name]) as reader:
+                    total.add(read_counts(reader, name=store.url(name)))
+            except (NotFoundError, ChangedError):
+                continue  # nothing of it was read
+            except WordfreqError:
+                self._partial_due = False
+                continue
+            valid.add(name)
+        return valid
+
+    def _record(self, items: list[Item], total: Tally | None) -> None:
+        """Leave partial and ledger entry: conveniences for later, so no error of theirs counts."""
+        store = self._stores.destination
+        try:
+            if total is not None and self._partial_due:
+                members = [(item.name, self._done[item.name].counts_etag) for item in items]
+                store_partial(store, partial_key(COUNTER_VERSION, members), total)
+            record(store, self._done.values(), self._head, self._task, version=COUNTER_VERSION)
+        except WordfreqError as error:
+            self._progress(said(error, self._task))
+
+
+def _reused(item: Item) -> ItemReceipt:
+    assert item.counted is not None
+    return ItemReceipt(
+        name=item.name,
+        etag=item.etag,
+        size=item.size,
+        counts_etag=item.counted.counts_etag,
+        words=item.counted.words,
+        distinct=item.counted.distinct,
+        invalid=item.counted.invalid,
+        reused=True,
+    )

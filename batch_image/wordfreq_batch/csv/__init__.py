@@ -1,0 +1,1 @@
+"""The stage `ingest`: load CSVs into DynamoDB."""

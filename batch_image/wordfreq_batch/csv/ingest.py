@@ -1,0 +1,316 @@
+"""One CSV into one table: every row becomes an item or a reject, and the figures say which.
+
+For `cli.main` (one file by hand) and `csv.ingest_task`. The file is read twice, the second
+time insisting on the same ETag. The first reading writes nothing: it finds what makes the whole
+file unusable, which rows can't be items, and which are superseded by a later row of the same key.
+The second puts what is left, so that no two puts concern the same item: their order, repetitions
+and a second run are all without effect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from wordfreq_batch.csv.dynamo import Table
+from wordfreq_batch.csv.dynamo_writer import (
+    Figures,
+    Put,
+    Writer,
+)
+from wordfreq_batch.csv.items import (
+    BadRowError,
+    Items,
+)
+from wordfreq_batch.csv.last import LastOfKey
+from wordfreq_batch.csv.rejects import Rejects
+from wordfreq_batch.csv.rows import (
+    Row,
+    read_rows,
+)
+from wordfreq_batch.csv.schema import (
+    Layout,
+    Schema,
+)
+from wordfreq_batch.errors import (
+    DataError,
+    StorageError,
+)
+from wordfreq_batch.plans.formats import (
+    RejectedRow,
+    RowFigures,
+)
+from wordfreq_batch.storage.store import (
+    ByteReader,
+    ObjectInfo,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+Progress = Callable[[str], None]
+
+MAX_LATE = 10_000
+"""Rows that only DynamoDB finds invalid; with more of them it must be the wrong table."""
+
+_MEMORY = 64 << 20
+_EVERY = 5.0
+_SAMPLE = 5
+_SAMPLE_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where rows go and how.
+
+    `max_rejects`: more rejected rows than that (a number, or a share of all rows below 1) make the
+    file an error before anything of it is written; None: any number of rejects will do.
+    """
+
+    client: DynamoDBClient
+    table: Table
+    schema: Schema
+    in_flight: int
+    patience: float
+    max_rejects: float | None = None
+    memory: int = _MEMORY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file: its key in `store`, the ETag it must have (empty: any), and its `Filename`."""
+
+    store: Store
+    key: str
+    filename: str
+    etag: str = ""
+
+    @property
+    def uri(self) -> str:
+        """Its URI, for messages."""
+        return self.store.url(self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A loaded file: what was read, the figures, and the ETag of its rejects (empty: not kept)."""
+
+    info: ObjectInfo
+    figures: RowFigures
+    seconds: float
+    rejects_etag: str = ""
+
+
+def load(
+    source: Source,
+    target: Target,
+    *,
+    rejects: tuple[Store, str] | None,
+    progress: Progress,
+    rejected: Callable[[RejectedRow], None] = lambda _: None,
+) -> Loaded:
+    """Load one file. `rejects` is where its rejects object goes; without, `rejected` gets each.
+
+    Raises:
+        DataError: the file as a whole is unusable, or has too many rejects; nothing was written.
+        WordfreqError: it could not be read, or the table not be written; run it again.
+    """
+    started = time.monotonic()
+    with ExitStack() as stack:
+        found = stack.enter_context(Rejects())
+        last = stack.enter_context(LastOfKey(memory=target.memory))
+        run = _Run(source, target, found, last, progress)
+        try:
+            info = run.check()
+        except DataError:
+            if run.checked:  # too many rejects: their reasons are what is needed now
+                _keep(found, rejects, rejected)
+            raise
+        run.write(info)
+        etag = _keep(found, rejects, rejected)
+        seconds = time.monotonic() - started
+        return Loaded(info=info, figures=run.figures(), seconds=seconds, rejects_etag=etag)
+
+
+def _keep(
+    found: Rejects, place: tuple[Store, str] | None, rejected: Callable[[RejectedRow], None]
+) -> str:
+    if place is None:
+        for each in found:
+            rejected(each)
+        return ""
+    store, key = place
+    with store.writer(key) as writer:
+        found.write(writer)
+    return writer.etag
+
+
+class _Run:
+    """Both readings of one file."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        rejects: Rejects,
+        last: LastOfKey,
+        progress: Progress,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._rejects = rejects
+        self._last = last
+        self._progress = progress
+        self._due = time.monotonic() + _EVERY
+        self._read = 0
+        self._sample: list[dict[str, str]] = []
+        self._figures = Figures()
+        self._seconds = 0.0
+        self.checked = False
+
+    def check(self) -> ObjectInfo:
+        """The first reading; nothing is written."""
+        with self._source.store.open(self._source.key, etag=self._source.etag or None) as reader:
+            info = reader.info
+            rows = self._rows(reader)
+            items = self._items(next(rows).fields, info)
+            for row in rows:
+                self._read += 1
+                try:
+                    self._last.add(items.item(row).key)
+                except BadRowError as error:
+                    self._rejects.add(RejectedRow(row.line, str(error), row.text))
+                if not self._read % 1000:
+                    self._tick("checked", self._read)
+        self._last.finish()
+        self.checked = True
+        self._refuse_too_many()
+        return info
+
+    def _rows(self, reader: ByteReader) -> Iterator[Row]:
+        """The rows; the first is the header."""
+        uri = self._source.uri
+        rows = read_rows(reader, name=uri)
+        header = next(rows, None)
+        if header is None:
+            raise DataError(f"{uri} is empty: not even a header is in it; upload it again")
+        if header.reason:
+            raise DataError(f"{uri}: line {header.line}, the header, is no CSV: {header.reason}")
+        yield header
+        yield from rows
+
+    def _items(self, header: list[str], info: ObjectInfo) -> Items:
+        target = self._target
+        layout: Layout = target.schema.layout(header, name=self._source.uri)
+        return Items(
+            target.schema,
+            layout,
+            filename=self._source.filename,
+            last_modified=_iso(info.last_modified),
+            indexed=target.table.indexed,
+        )
+
+    def _refuse_too_many(self) -> None:
+        rejected, limit = len(self._rejects), self._target.max_rejects
+        if rejected and rejected == self._read:
+            raise DataError(
+                f"{self._source.uri}: none of its {self._read:,} rows can be loaded; the first: "
+                + self._first()
+            )
+        if limit is not None and rejected > (limit * self._read if limit < 1 else limit):
+            raise DataError(
+                f"{self._source.uri}: {rejected:,} of {self._read:,} rows can't be loaded, more "
+                f"than allowed, so nothing of it was; the first: {self._first()}"
+            )
+
+    def _first(self) -> str:
+        first = next(iter(self._rejects))
+        return f"line {first.line}: {first.reason}"
+
+    def write(self, info: ObjectInfo) -> None:
+        """The second reading: put every row that is the last of its key."""
+        target = self._target
+        started = time.monotonic()
+        if not self._last.rows:
+            return
+        with (
+            self._source.store.open(self._source.key, etag=info.etag) as reader,
+            Writer[Row](
+                target.client,
+                target.table.name,
+                refused=self._late,
+                in_flight=target.in_flight,
+                patience=target.patience,
+            ) as writer,
+        ):
+            writer.write(
+                self._puts(self._rows(reader), info), tick=lambda done: self._tick("written", done)
+            )
+        self._figures = writer.figures
+        self._seconds = time.monotonic() - started
+
+    def _puts(self, rows: Iterator[Row], info: ObjectInfo) -> Iterator[Put[Row]]:
+        items = self._items(next(rows).fields, info)
+        number = 0
+        for row in rows:
+            try:
+                item = items.item(row)
+            except BadRowError:
+                continue  # it is among the rejects since the first reading
+            if self._last.is_last(number):
+                if len(self._sample) < _SAMPLE:
+                    self._sample.append(
+                        {
+                            name: _short(next(iter(value.values())))
+                            for name, value in item.attributes.items()
+                        }
+                    )
+                yield Put(item, row)
+            number += 1
+
+    def _late(self, row: Row, reason: str) -> None:
+        self._rejects.add_late(RejectedRow(row.line, reason, row.text))
+        if self._rejects.late > MAX_LATE:
+            raise StorageError(
+                f"table {self._target.table.name} refuses one row after the other; the last "
+                f"reason: {reason}. Compare its keys and indexes with the columns' types"
+            )
+
+    def _tick(self, done: str, rows: int) -> None:
+        if time.monotonic() > self._due:
+            self._progress(f"{self._source.uri}: {done} {rows:,} rows")
+            self._due = time.monotonic() + _EVERY
+
+    def figures(self) -> RowFigures:
+        """What became of the rows."""
+        rejects = [
+            RejectedRow(each.line, each.reason, _short(each.text))
+            for each, _ in zip(self._rejects, range(_SAMPLE), strict=False)
+        ]
+        figures = self._figures
+        return RowFigures(
+            read=self._read,
+            written=figures.written,
+            rejected=len(self._rejects),
+            superseded=self._last.superseded,
+            capacity=round(figures.capacity, 3),
+            requests=figures.requests,
+            refused=figures.refused,
+            write_seconds=self._seconds,
+            sample=tuple(self._sample),
+            rejects=tuple(rejects),
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SAMPLE_TEXT else text[:_SAMPLE_TEXT] + "…"
+
+
+def _iso(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the second, as S3 gives it."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

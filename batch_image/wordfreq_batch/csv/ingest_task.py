@@ -1,0 +1,138 @@
+"""One task of a plan of uploads: load its CSVs, each on its own, and leave rejects and receipt.
+
+Called by `wordfreq ingest --plan`, once a container. A file that was loaded already from the same
+bytes into the same table with the same settings is left alone; a file that fails doesn't keep its
+neighbours from being loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wordfreq_batch.csv.ingest import (
+    Progress,
+    Source,
+    Target,
+    load,
+)
+from wordfreq_batch.errors import (
+    NotFoundError,
+    StorageError,
+    WordfreqError,
+)
+from wordfreq_batch.job import JobInfo
+from wordfreq_batch.plans.formats import (
+    ItemReceipt,
+    Receipt,
+)
+from wordfreq_batch.plans.plan import (
+    Item,
+    PlanHead,
+    Task,
+)
+from wordfreq_batch.plans.tasks import (
+    Stage,
+    TaskOutcome,
+    failure,
+    record,
+    run_stage,
+    said,
+)
+from wordfreq_batch.storage.store import (
+    Store,
+    open_store,
+)
+
+STAGE = "ingest"
+
+VERSION_PREFIX = "csv"
+"""Versions of this stage begin so; plans made for the word counter can be loaded as well."""
+
+
+def ingest_task(
+    plan: str, number: int, target: Target, *, job: JobInfo, progress: Progress
+) -> TaskOutcome:
+    """Load the files of task `number` of the plan at the URI `plan`.
+
+    Raises:
+        WordfreqError: the task as a whole could not be done; no receipt is left.
+    """
+    version = target.schema.version(target.table.name)
+
+    def work(head: PlanHead, task: Task, earlier: Receipt | None) -> Sequence[ItemReceipt]:
+        done = {item.name: item for item in earlier.items} if earlier else {}
+        believed = head.counter_version == version
+        return _load_all(head, task, target, done, version, believed=believed, progress=progress)
+
+    stage = Stage(
+        name=STAGE,
+        version=version,
+        work=work,
+        accepts=lambda made_for: not made_for.startswith(VERSION_PREFIX),
+    )
+    return run_stage(plan, number, stage, job=job)
+
+
+def _load_all(
+    head: PlanHead,
+    task: Task,
+    target: Target,
+    earlier: dict[str, ItemReceipt],
+    version: str,
+    *,
+    believed: bool,
+    progress: Progress,
+) -> list[ItemReceipt]:
+    stores = open_store(head.source.uri), open_store(head.destination.uri)
+    receipts = []
+    for item in task.items:
+        if not item.wanted:
+            continue
+        before = earlier.get(item.name)
+        if before is not None and before.error is None and before.etag == item.etag:
+            receipts.append(before)
+        elif believed and item.counted is not None and _unchanged(stores[1], item):
+            etag = item.counted.counts_etag
+            receipts.append(
+                ItemReceipt(
+                    name=item.name, etag=item.etag, size=item.size, counts_etag=etag, reused=True
+                )
+            )
+        else:
+            receipts.append(_load(head, stores, item, target, progress))
+            # After each file: loading is long, and a killed task should not do it all again.
+            try:
+                record(stores[1], receipts[-1:], head, task, version=version)
+            except WordfreqError as error:
+                progress(said(error, task))
+    return receipts
+
+
+def _unchanged(rejects: Store, item: Item) -> bool:
+    assert item.counted is not None
+    try:
+        return rejects.head(item.name).etag == item.counted.counts_etag
+    except NotFoundError:
+        return False
+
+
+def _load(
+    head: PlanHead, stores: tuple[Store, Store], item: Item, target: Target, progress: Progress
+) -> ItemReceipt:
+    prefix = "" if head.source.is_local else head.source.key
+    source = Source(store=stores[0], key=item.name, filename=prefix + item.name, etag=item.etag)
+    try:
+        loaded = load(source, target, rejects=(stores[1], item.name), progress=progress)
+    except OSError as error:
+        return failure(item, StorageError(f"{source.uri}: {error}; is the temporary folder full?"))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
+        return failure(item, error)
+    return ItemReceipt(
+        name=item.name,
+        etag=loaded.info.etag,
+        size=loaded.info.size,
+        counts_etag=loaded.rejects_etag,
+        bytes=loaded.info.size,
+        seconds=loaded.seconds,
+        rows=loaded.figures,
+    )

@@ -1,0 +1,227 @@
+"""A stored CSV as a stream of its rows, each with its line number; what is no row is told apart.
+
+For `csv.ingest`. Python's `csv` reads the rows (RFC 4180: quotes, doubled quotes, line ends
+within quotes); around it are the matters of files that come from anywhere: UTF-8 checked byte for
+byte, line ends of all systems, a quote that is never closed, lines and rows without end. Memory is
+bounded by a few times `LIMIT`, whatever the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wordfreq_batch.errors import DataError
+from wordfreq_batch.text.text import decompressed
+
+LIMIT = 1 << 20
+"""Bytes of one row, quotes and line ends included. An item of DynamoDB is at most 400 KB."""
+
+_READ_AGAIN_LIMIT = 64 << 20
+_KEPT = 4096  # bytes of a line too long to be a row that go to the rejects
+
+_WRONG_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+
+@dataclass(slots=True)
+class Row:
+    """One row: its fields, or the reason why it is none.
+
+    `line` is the number of its first line, from 1, `lines` what stands there, line ends included.
+    Not frozen: millions of them are made.
+    """
+
+    line: int
+    fields: list[str]
+    lines: list[bytes]
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """The row as it stands in the file, without the line end behind it."""
+        return b"".join(self.lines).decode("utf-8", "backslashreplace").rstrip("\r\n")
+
+
+def read_rows(chunks: Iterable[bytes], *, name: str) -> Iterator[Row]:
+    """Yield every row of the file, header included; blank lines are skipped.
+
+    `chunks` are the object's bytes, cut anywhere; `name` is its URI, whose ending `.gz`, `.zst` or
+    `.bz2` says that it is an archive.
+
+    Raises:
+        DataError: the file is not UTF-8, an archive is damaged, or quotes are in such disorder that
+            rows can't be told apart. The message names line and byte.
+    """
+    # The limit of the module is the process's; nothing else here reads CSV.
+    csv.field_size_limit(2 * LIMIT)
+    lines = _Lines(decompressed(chunks, name=name), name)
+    while True:
+        reader = csv.reader(lines, strict=True)
+        try:
+            for fields in reader:
+                taken = lines.taken
+                first = lines.number - len(taken) + 1
+                lines.taken = []
+                if fields:
+                    yield Row(first, fields, taken)
+            return
+        except csv.Error as error:
+            yield lines.rejected(str(error))
+        except _LineTooLong as found:
+            # A long line ends the row before it, if there is one: a quote that wasn't closed.
+            if found.within_row:
+                yield lines.rejected("a quote is opened and not closed")
+            else:
+                yield lines.too_long(found)
+
+
+class _LineTooLong(Exception):  # noqa: N818 - it never leaves this module
+    """The row being read is longer than `LIMIT`; `within_row`: and has several lines."""
+
+    def __init__(self, *, within_row: bool, size: int = 0, beginning: bytes = b"") -> None:
+        self.within_row = within_row
+        self.size = size
+        self.beginning = beginning
+
+
+@dataclass(slots=True)
+class _Cut:
+    """The beginning of a line longer than `LIMIT`, and how long all of it is."""
+
+    beginning: bytes
+    size: int
+
+
+class _Lines:
+    """The lines for `csv.reader`, and those that it took for the present row.
+
+    When a row turns out to be none, only its first line is given up; the others are read again.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], name: str) -> None:
+        self._source = _split(chunks, name)
+        self._again: deque[bytes] = deque()
+        self._cut: _Cut | None = None
+        self._name = name
+        self._offset = 0
+        self._size = 0
+        self._reread = 0
+        self.number = 0
+        self.taken: list[bytes] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._next()
+        if not self.taken:
+            self._size = 0
+        if isinstance(line, _Cut):
+            if self.taken:
+                self._cut = line
+                raise _LineTooLong(within_row=True)
+            self.number += 1
+            self._offset += line.size
+            raise _LineTooLong(within_row=False, size=line.size, beginning=line.beginning)
+        self.number += 1
+        self._offset += len(line)
+        self._size += len(line)
+        self.taken.append(line)
+        if self._size > LIMIT:
+            raise _LineTooLong(within_row=True)
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            where = self._offset - len(line) + error.start
+            raise DataError(
+                f"{self._name} is not UTF-8: line {self.number}, byte {error.start + 1} of the "
+                f"line (offset {where:,} of the file) is 0x{line[error.start]:02X}. Save it as "
+                "UTF-8; nothing of it was loaded"
+            ) from None
+        if "\0" in text:
+            # Python 3.10 refuses it in csv, later ones don't; a NUL is no text anyway.
+            raise csv.Error("it holds a NUL character")
+        return text.removeprefix("\ufeff") if self.number == 1 else text
+
+    def _next(self) -> bytes | _Cut:
+        if self._again:
+            return self._again.popleft()
+        if (cut := self._cut) is not None:
+            self._cut = None
+            return cut
+        return next(self._source)
+
+    def rejected(self, reason: str) -> Row:
+        """Give the first line of the present row up; the others will be read again."""
+        first, *others = self.taken
+        number = self.number - len(others)
+        self.taken = []
+        self.number = number
+        self._offset -= sum(map(len, others))
+        self._again.extendleft(reversed(others))
+        self._reread += sum(map(len, others))
+        if self._reread > _READ_AGAIN_LIMIT:
+            raise DataError(
+                f"{self._name}: quotes are in such disorder around line {number:,} that its rows "
+                "can't be told apart; correct the file. Nothing of it was loaded"
+            )
+        if reason == "unexpected end of data":
+            reason = "a quote is opened and not closed"
+        return Row(number, [], [first], reason)
+
+    def too_long(self, found: _LineTooLong) -> Row:
+        """A line that is longer than any row may be: its beginning, and where all of it is."""
+        reason = (
+            f"the line has {found.size:,} bytes, more than the {LIMIT:,} of a row; this is its "
+            f"beginning, all of it is at offset {self._offset - found.size:,} of the file"
+        )
+        return Row(self.number, [], [found.beginning[:_KEPT]], reason)
+
+
+def _split(chunks: Iterable[bytes], name: str) -> Iterator[bytes | _Cut]:
+    r"""The lines with their ends (\n, \r\n, \r); those longer than `LIMIT` as `_Cut`."""
+    rest, beginning, cut = b"", b"", 0
+    for chunk in _checked(chunks, name):
+        # bytes.splitlines knows just these three line ends (str.splitlines knows more).
+        lines = (rest + chunk).splitlines(keepends=True)
+        # The last one may go on; a "\r" may be half of a line end.
+        rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        for line in lines:
+            if cut or len(line) > LIMIT:
+                yield _Cut(beginning or line[:_KEPT], cut + len(line))
+                beginning, cut = b"", 0
+            else:
+                yield line
+        if len(rest) > LIMIT and not rest.endswith(b"\r"):
+            beginning = beginning or rest[:_KEPT]
+            cut, rest = cut + len(rest), b""
+    if cut or len(rest) > LIMIT:
+        yield _Cut(beginning or rest[:_KEPT], cut + len(rest))
+    elif rest:
+        yield rest
+
+
+def _checked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The chunks, if their beginning doesn't say that they are something else than UTF-8."""
+    head = b""
+    iterator = iter(chunks)
+    for chunk in iterator:
+        head += chunk
+        if len(head) >= 4:  # the longest mark
+            break
+    for mark, encoding in _WRONG_MARKS:
+        if head.startswith(mark):
+            raise DataError(
+                f"{name} is {encoding} (its byte order mark says so); save it as UTF-8. Nothing of "
+                "it was loaded"
+            )
+    yield head
+    yield from iterator

@@ -1,0 +1,1 @@
+"""The stage `merge`: add up the counts and rank the words."""

@@ -1,0 +1,323 @@
+"""What a plan's files add up to: which counts are valid, and reading them into a tally.
+
+For `merge.merge` and `merge.merge_parts`. Of a group of several files their partial is read,
+which is made first where it lacks; of a single file its counts object.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
+
+from wordfreq_batch.counts.counting import SMALL
+from wordfreq_batch.counts.counts import (
+    load_counts,
+    load_partial,
+)
+from wordfreq_batch.counts.partials import (
+    partial_key,
+    remove_superseded,
+    store_partial,
+)
+from wordfreq_batch.errors import (
+    InputError,
+    NotFoundError,
+    StorageError,
+    WordfreqError,
+)
+from wordfreq_batch.plans.formats import (
+    PARTIALS,
+    RESERVED,
+)
+from wordfreq_batch.plans.known import look_up
+from wordfreq_batch.plans.plan import (
+    Counted,
+    Item,
+    Plan,
+)
+from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.storage.store import Store
+from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.words import COUNTER_VERSION
+from wordfreq_batch.together import (
+    Shared,
+    Stop,
+    together,
+)
+
+_EVERY: Final = 5.0  # seconds between two lines of progress
+_NAMED: Final = 10  # missing files that a message names
+
+Progress = Callable[[str], None]
+Job: TypeAlias = "Callable[[Tally, Stop], None]"  # adds some files
+
+
+class Ticker:
+    """Counts files, with a line of progress every few seconds; for several threads."""
+
+    def __init__(self, progress: Progress, total: int | None = None) -> None:
+        self.progress = progress
+        self._of = "" if total is None else f" of {total:,}"
+        self._due = time.monotonic() + _EVERY
+        self._lock = threading.Lock()
+        self.files = 0
+
+    def add(self, files: int) -> None:
+        """Say that so many more files have been read."""
+        with self._lock:
+            self.files += files
+            if time.monotonic() > self._due:
+                self.progress(f"merge: {self.files:,}{self._of} files read")
+                self._due = time.monotonic() + _EVERY
+
+
+def counted_items(plan: Plan, store: Store, progress: Progress) -> Sequence[Item]:
+    """The plan's items, each with the counts that are valid for it.
+
+    Raises:
+        InputError: files have no valid counts, or the plan is for another version of the counter.
+    """
+    if plan.head.counter_version not in ("", COUNTER_VERSION):
+        raise InputError(
+            f"{plan.head.plan.uri} was made for counter {plan.head.counter_version}, this is "
+            f"{COUNTER_VERSION}; plan and count again with this version"
+        )
+    known = look_up(
+        store, plan.items, counter_version=COUNTER_VERSION, progress=progress, warn=progress
+    )
+    items = known.items
+    if any(item.counted is None for item in items):
+        items = _with_receipts(plan, store, items)
+    missing = [item.name for item in items if item.counted is None]
+    if missing:
+        named = ", ".join(map(repr, missing[:_NAMED])) + (", …" if missing[_NAMED:] else "")
+        raise InputError(
+            f"{plan.head.plan.uri}: {len(missing):,} of {len(items):,} files have no valid counts "
+            f"in {store.uri}: {named}; run `wordfreq migrate` for them, then merge again"
+        )
+    return items
+
+
+def _with_receipts(plan: Plan, store: Store, items: Sequence[Item]) -> list[Item]:
+    """Fill in from the tasks' receipts what the ledger, which may be lost, doesn't know."""
+    receipts = read_receipts(plan.head, "migrate", range(len(plan.tasks)))
+    told = {
+        done.name: done
+        for receipt in receipts.values()
+        if receipt.counter_version == COUNTER_VERSION
+        for done in receipt.items
+        if done.error is None
+    }
+    found = list(items)
+    for number, item in enumerate(items):
+        done = told.get(item.name)
+        if item.counted is not None or done is None or item.etag not in ("", done.etag):
+            continue
+        try:
+            stored = store.head(item.name).etag
+        except InputError:
+            continue
+        if stored == done.counts_etag:
+            counted = Counted(done.counts_etag, done.words, done.distinct, done.invalid)
+            found[number] = Item(item.name, item.size, item.etag, counted, item.wanted)
+    return found
+
+
+def partial_keys(plan: Plan, items: Sequence[Item]) -> dict[str, Sequence[Item]]:
+    """The partials that belong to a plan, each with its group; `items` are `counted_items`."""
+    groups = [group for group in _groups(plan, items) if len(group) > 1]
+    return {partial_key(COUNTER_VERSION, _members(group)): group for group in groups}
+
+
+def _groups(plan: Plan, items: Sequence[Item]) -> list[Sequence[Item]]:
+    ends = [*plan.groups[1:], len(items)]
+    # Not strict: an empty plan has no group, but one end.
+    return [items[first:end] for first, end in zip(plan.groups, ends, strict=False) if end > first]
+
+
+def add_groups(
+    tally: Tally, store: Store, plan: Plan, items: Sequence[Item], files: Ticker, *, memory: int
+) -> None:
+    """Add the counts of all files; `memory` (bytes) is what making partials may take as well."""
+    # Of an empty plan there may not even be a destination folder.
+    sizes = {info.key: info.size for info in store.list(PARTIALS)} if items else {}
+    reading = _Reading(store, files)
+    groups = partial_keys(plan, items)
+
+    def jobs(threads: int) -> Iterator[Job]:
+        make = partial(_add_new_partial, reading, memory=memory // threads)
+        for key in groups.keys() - sizes.keys():
+            yield partial(make, key, groups[key])
+        yield from _item_jobs(
+            reading, [group[0] for group in _groups(plan, items) if len(group) == 1]
+        )
+        stored = [key for key in groups if key in sizes]
+        # A merge of a newer plan may have removed one since: then it is made anew.
+        for key, get in reading.small([key for key in stored if sizes[key] <= SMALL]):
+            yield partial(_add_small_partial, reading, make, key, groups[key], get)
+        for key in stored:
+            if sizes[key] > SMALL:
+                yield partial(_add_large_partial, reading, make, key, groups[key])
+
+    _add_jobs(tally, jobs)
+
+
+def tidy(store: Store, plan: Plan, items: Sequence[Item], progress: Progress) -> None:
+    """Delete partials that have been superseded, if the plan speaks for the whole destination."""
+    if not plan.head.listing or not items:
+        return  # a plan of some of the files doesn't know the others' partials
+    try:
+        remove_superseded(store, plan.id, partial_keys(plan, items).keys())
+    except WordfreqError as error:
+        progress(f"merge: old partials could not be removed ({error}); they only take space")
+
+
+def add_all(tally: Tally, store: Store, files: Ticker) -> None:
+    """Add every object below a prefix. The listing is not kept: it may be of millions."""
+    large: list[str] = []
+
+    def small() -> Iterator[str]:
+        for info in store.list():
+            if info.key.endswith("/") or f"/{RESERVED}" in f"/{info.key}":
+                continue
+            if info.size > SMALL:
+                large.append(info.key)
+            else:
+                yield info.key
+
+    _add_jobs(tally, lambda _: _count_jobs(_Reading(store, files), small(), large))
+
+
+def _add_jobs(tally: Tally, jobs: Callable[[int], Iterable[Job]]) -> None:
+    """Do the jobs (made for a number of threads) by all threads that the tally has."""
+
+    def work(tally: Tally, stop: Stop) -> None:
+        for job in stop.checked(shared):
+            job(tally, stop)
+        tally.settle()
+
+    with tally.divided() as tallies:
+        shared = Shared(jobs(len(tallies)))
+        together([partial(work, each) for each in tallies])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Where counts and partials are read from, and who is told."""
+
+    store: Store
+    files: Ticker
+
+    def small(
+        self, keys: Iterable[str], etags: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Small objects, each with what gets its bytes."""
+        store = self.store
+        if store.concurrency == 1:  # whoever wants it, reads it
+            for key in keys:
+                yield key, partial(store.get, key, etag=etags.get(key) if etags else None)
+            return
+        for key, answer in store.get_many(keys, etags=etags):
+            yield key, partial(_known, answer)
+
+
+def _item_jobs(reading: _Reading, items: Sequence[Item]) -> Iterator[Job]:
+    """The counts objects of these items, each as it was when it was found valid."""
+    small = [item.name for item in items if item.size <= SMALL]
+    large = [item.name for item in items if item.size > SMALL]
+    return _count_jobs(reading, small, large, etags=dict(_members(items)))
+
+
+def _count_jobs(
+    reading: _Reading,
+    small: Iterable[str],
+    large: Iterable[str],
+    *,
+    etags: Mapping[str, str] | None = None,
+) -> Iterator[Job]:
+    """Counts objects, small ones many at a time, large ones (looked at last) as streams."""
+    for key, get in reading.small(small, etags):
+        yield partial(_add_small, reading, key, get)
+    for key in large:
+        yield partial(_add_large, reading, key, None if etags is None else etags.get(key))
+
+
+def _add_small(
+    reading: _Reading, key: str, get: Callable[[], bytes], tally: Tally, _: Stop
+) -> None:
+    load_counts(tally, [get()], name=reading.store.url(key))
+    reading.files.add(1)
+
+
+def _add_large(reading: _Reading, key: str, etag: str | None, tally: Tally, stop: Stop) -> None:
+    with reading.store.open(key, etag=etag) as reader:
+        load_counts(tally, stop.checked(reader), name=reading.store.url(key))
+    reading.files.add(1)
+
+
+def _add_small_partial(
+    reading: _Reading,
+    make: Callable[[str, Sequence[Item], Tally, Stop], None],
+    key: str,
+    group: Sequence[Item],
+    get: Callable[[], bytes],
+    tally: Tally,
+    stop: Stop,
+) -> None:
+    try:
+        data = get()
+    except NotFoundError:
+        make(key, group, tally, stop)
+        return
+    load_partial(tally, [data], name=reading.store.url(key))
+    reading.files.add(len(group))
+
+
+def _add_large_partial(
+    reading: _Reading,
+    make: Callable[[str, Sequence[Item], Tally, Stop], None],
+    key: str,
+    group: Sequence[Item],
+    tally: Tally,
+    stop: Stop,
+) -> None:
+    with ExitStack() as stack:
+        try:
+            reader = stack.enter_context(reading.store.open(key))
+        except NotFoundError:  # any later it is an error: half of it may be in the sums
+            make(key, group, tally, stop)
+            return
+        add = tally.adopt if tally.on_disk else partial(load_partial, tally)
+        add(stop.checked(reader), name=reading.store.url(key))
+    reading.files.add(len(group))
+
+
+def _add_new_partial(
+    reading: _Reading, key: str, group: Sequence[Item], tally: Tally, stop: Stop, *, memory: int
+) -> None:
+    """Make the partial that a group lacks, and add what is in it."""
+    with Tally(memory=memory) as made:
+        for job in stop.checked(_item_jobs(_Reading(reading.store, Ticker(lambda _: None)), group)):
+            job(made, stop)
+        try:
+            store_partial(reading.store, key, made)
+        except StorageError as error:
+            told = f"merge: {error} (the next merge takes longer, that is all)"
+            reading.files.progress(told)
+        tally.add_lines(made.by_word())
+    reading.files.add(len(group))
+
+
+def _known(answer: bytes | WordfreqError) -> bytes:
+    if isinstance(answer, WordfreqError):
+        raise answer
+    return answer
+
+
+def _members(group: Iterable[Item]) -> list[tuple[str, str]]:
+    return [(item.name, item.counted.counts_etag) for item in group if item.counted is not None]

@@ -1,0 +1,177 @@
+"""A merge in parts, for very large plans: many containers add up, the last one puts together.
+
+Called by `wordfreq merge --parts N`, with `--part` for one of the N parts and without for the last
+step. A word's hash decides which part it is in. Each part reads all of the plan's counts, keeps its
+own words, and stores them sorted by count below `.wordfreq/merge/<plan id>/` in the destination,
+then a receipt. The last step merges the N objects, checks their sums against the receipts, ranks
+as `merge_plan` does, and removes the parts. Everything can be killed and repeated anywhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from wordfreq_batch.errors import (
+    DataError,
+    InputError,
+)
+from wordfreq_batch.merge.group_sums import (
+    Ticker,
+    add_groups,
+    counted_items,
+    tidy,
+)
+from wordfreq_batch.merge.merge import (
+    MergeOptions,
+    rank,
+)
+from wordfreq_batch.merge.ranking import stop_words
+from wordfreq_batch.merge.totals import (
+    totals_of,
+    usable,
+)
+from wordfreq_batch.plans.formats import (
+    MERGES,
+    ItemReceipt,
+    PlanHead,
+    Ranking,
+    Receipt,
+)
+from wordfreq_batch.plans.plan_store import (
+    load_head,
+    load_plan,
+)
+from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.tables.by_count import read
+from wordfreq_batch.tables.lines import Share
+from wordfreq_batch.tables.runs import (
+    Archive,
+    Merged,
+    Run,
+    append,
+    blocks_of,
+)
+from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.words import COUNTER_VERSION
+
+MOST_PARTS: Final = 64
+"""All of them are read at once in the end."""
+
+_COPIED: Final = 8 << 20  # bytes of a part uploaded at a time
+
+
+def stage_of(parts: int) -> str:
+    """The stage of the parts' receipts; merges in other numbers of parts are other stages."""
+    return f"merge-of-{parts}"
+
+
+def part_receipts(head: PlanHead, parts: int, tasks: Collection[int]) -> dict[int, Receipt]:
+    """The receipts of those of these parts that are done and still there."""
+    store = open_store(head.destination.uri)
+    found = read_receipts(head, stage_of(parts), tasks)
+    stored = {info.key for info in store.list(_folder(head))} if found else set()
+    return {
+        part: receipt
+        for part, receipt in found.items()
+        if receipt.counter_version == COUNTER_VERSION and _key(head, part, parts) in stored
+    }
+
+
+def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceipt:
+    """Add up the words of one part and store them; returns what belongs into the receipt.
+
+    Raises:
+        InputError: files have no valid counts, or the plan is for another version of the counter.
+        DataError: plan, counts or partials are damaged.
+    """
+    plan = load_plan(plan_uri)
+    store = open_store(plan.head.destination.uri)
+    key = _key(plan.head, share.part, share.parts)
+    items = counted_items(plan, store, options.progress)
+    memory = usable(options.memory)
+    files = Ticker(options.progress, len(items))
+    with (
+        Tally(memory=memory * 3 // 4, share=share, threads=options.threads) as tally,
+        tempfile.TemporaryDirectory(prefix="wordfreq-") as folder,
+    ):
+        add_groups(tally, store, plan, items, files, memory=memory // 4)
+        # A run, as its compression lets many be read at once in little memory.
+        run = Run(Path(folder) / "part.zst")
+        run.write(blocks_of(tally.by_count()))
+        with store.writer(key) as writer, run.path.open("rb") as file:
+            while chunk := file.read(_COPIED):
+                writer.write(chunk)
+        if share.part == 0:  # the last step doesn't look at the files
+            tidy(store, plan, items, options.progress)
+        return ItemReceipt(
+            name=key,
+            etag="",
+            size=run.path.stat().st_size,
+            words=tally.total,
+            distinct=tally.distinct,
+        )
+
+
+def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
+    """Rank the words of the plan's files from the parts that were stored.
+
+    Raises:
+        InputError: parts are missing; the message names them.
+        DataError: a part is damaged.
+    """
+    head = load_head(plan_uri)
+    stop_words(options.ranking.stop_words)
+    store = open_store(head.destination.uri)
+    receipts = part_receipts(head, parts, range(parts))
+    if missing := sorted(set(range(parts)) - receipts.keys()):
+        named = ", ".join(map(str, missing))
+        raise InputError(
+            f"{plan_uri}: {len(missing)} of {parts} parts of the merge are missing in "
+            f"{store.url(_folder(head))}: {named}; run `wordfreq merge --parts {parts} --part "
+            "--index N` for each, then this again"
+        )
+    with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
+        texts = []
+        for part in range(parts):
+            key, path = _key(head, part, parts), Path(folder) / f"part-{part}"
+            with store.open(key) as reader:
+                append(path, reader)
+            texts.append(Archive(read(path), name=store.url(key)))
+        with totals_of(Merged(texts, by_count=True)) as totals:
+            told = [item for receipt in receipts.values() for item in receipt.items]
+            expected = (sum(item.words for item in told), sum(item.distinct for item in told))
+            if (totals.words, totals.distinct) != expected:
+                raise DataError(
+                    f"the parts in {store.url(_folder(head))} hold {totals.words:,} words, "
+                    f"{totals.distinct:,} of them different, where their receipts say "
+                    f"{expected[0]:,} and {expected[1]:,}; remove them and merge again"
+                )
+            return rank(
+                totals,
+                options,
+                files=head.total_items,
+                source=store.uri,
+                plan_id=head.id,
+                counter_version=COUNTER_VERSION,
+            )
+
+
+def remove_parts(plan_uri: str, parts: int) -> None:
+    """Delete the parts, which nobody needs once there is a ranking.
+
+    Their receipts stay: without its part, a receipt is taken for none.
+    """
+    head = load_head(plan_uri)
+    open_store(head.destination.uri).delete([_key(head, part, parts) for part in range(parts)])
+
+
+def _folder(head: PlanHead) -> str:
+    return f"{MERGES}{head.id}/"
+
+
+def _key(head: PlanHead, part: int, parts: int) -> str:
+    return f"{_folder(head)}{part:05d}-of-{parts}.zst"

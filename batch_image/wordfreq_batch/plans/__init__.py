@@ -1,0 +1,1 @@
+"""Plans, receipts and what is known of files: the documents the stages share."""

@@ -1,0 +1,388 @@
+"""The documents that container and orchestrator exchange, in one place.
+
+Anybody may import this. The plan is defined in `plans.plan` (and offered here too); here are
+the receipts, the ranking and the rows of the ledger. All are JSON, ASCII only, members in
+PascalCase, unknown members ignored when read.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from wordfreq_batch.errors import DataError
+from wordfreq_batch.plans.plan import (
+    Counted,
+    Item,
+    Location,
+    Plan,
+    PlanHead,
+    Refused,
+    Task,
+    receipt_name,
+)
+
+__all__ = [
+    "LEDGER",
+    "MERGES",
+    "PARTIALS",
+    "RESERVED",
+    "Counted",
+    "CountedFile",
+    "Item",
+    "ItemReceipt",
+    "Location",
+    "Plan",
+    "PlanHead",
+    "RankedWord",
+    "Ranking",
+    "RankingOptions",
+    "Receipt",
+    "Refused",
+    "RejectedRow",
+    "RowFigures",
+    "Task",
+    "receipt_name",
+]
+
+RESERVED = ".wordfreq/"
+"""Below this prefix of a destination lies what isn't counts; no file's result may go there."""
+
+LEDGER = RESERVED + "counted/"
+"""The ledger: one small object a finished task, see `plans.ledger`."""
+
+PARTIALS = RESERVED + "partials/"
+"""The combined counts of whole groups, see `counts.partials`."""
+
+MERGES = RESERVED + "merge/"
+"""Below it, by plan id, the parts of a merge in parts, see `merge.merge_parts`."""
+
+
+_encoded = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
+
+
+class CountedFile(NamedTuple):
+    """One row of the ledger: this file, in this state, was counted with this result.
+
+    As JSON a list in the order of the fields. `counts_etag` is that of the counts object.
+    """
+
+    name: str
+    etag: str
+    size: int
+    counter_version: str
+    counts_etag: str
+    words: int
+    distinct: int
+    invalid: int
+
+    @property
+    def counted(self) -> Counted:
+        """The part that a plan keeps."""
+        return Counted(self.counts_etag, self.words, self.distinct, self.invalid)
+
+    def dumps(self) -> str:
+        """One line, without its end."""
+        row = [self.name, self.etag, self.size, self.counter_version, self.counts_etag]
+        return _encoded([*row, self.words, self.distinct, self.invalid])
+
+    @classmethod
+    def loads(cls, line: str | bytes) -> CountedFile:
+        """The reverse of `dumps`; `ValueError` where it isn't such a row."""
+        name, etag, size, version, counts_etag, words, distinct, invalid = json.loads(line)
+        return cls(
+            name=name,
+            etag=etag,
+            size=size,
+            counter_version=version,
+            counts_etag=counts_etag,
+            words=words,
+            distinct=distinct,
+            invalid=invalid,
+        )
+
+
+class RejectedRow(NamedTuple):
+    """A row of a CSV that was not loaded: the number of its first line, why, and its text."""
+
+    line: int
+    reason: str
+    text: str
+
+
+class RowFigures(NamedTuple):
+    """What became of the rows of one CSV: `read` = `written` + `rejected` + `superseded`.
+
+    A superseded row is one whose key comes again further down in the file. `capacity` is in write
+    capacity units, `refused` counts the puts that had to be repeated, `write_seconds` is the time
+    from the first put to the last. `sample` holds the first items (name and text of each
+    attribute), `rejects` the first rejected rows, their texts shortened.
+    """
+
+    read: int
+    written: int
+    rejected: int
+    superseded: int
+    capacity: float = 0.0
+    requests: int = 0
+    refused: int = 0
+    write_seconds: float = 0.0
+    sample: tuple[dict[str, str], ...] = ()
+    rejects: tuple[RejectedRow, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The object `Rows` of an item's receipt."""
+        return {
+            "Read": self.read,
+            "Written": self.written,
+            "Rejected": self.rejected,
+            "Superseded": self.superseded,
+            "Capacity": self.capacity,
+            "Requests": self.requests,
+            "Refused": self.refused,
+            "WriteSeconds": round(self.write_seconds, 6),
+            "Sample": list(self.sample),
+            "Rejects": [[each.line, each.reason, each.text] for each in self.rejects],
+        }
+
+    @classmethod
+    def from_json(cls, rows: dict[str, Any]) -> RowFigures:
+        """The reverse of `to_json`."""
+        return cls(
+            read=rows["Read"],
+            written=rows["Written"],
+            rejected=rows["Rejected"],
+            superseded=rows["Superseded"],
+            capacity=rows["Capacity"],
+            requests=rows["Requests"],
+            refused=rows["Refused"],
+            write_seconds=rows["WriteSeconds"],
+            sample=tuple(rows["Sample"]),
+            rejects=tuple(RejectedRow(*row) for row in rows["Rejects"]),
+        )
+
+
+class ItemReceipt(NamedTuple):
+    """What became of one file.
+
+    `size` is the object's bytes, `bytes` those of its text (decompressed, as UTF-8); `etag` the
+    source's, `counts_etag` the result's. `reused`: counted earlier, not now. `error` is None
+    unless it failed; then `exit_code` says how, as a container's exit code would, and the figures
+    are 0. `rows` is there when a CSV was loaded; the result is then the object of its rejects.
+    """
+
+    name: str
+    etag: str
+    size: int
+    counts_etag: str = ""
+    bytes: int = 0
+    words: int = 0
+    distinct: int = 0
+    invalid: int = 0
+    seconds: float = 0.0
+    reused: bool = False
+    exit_code: int = 0
+    error: str | None = None
+    rows: RowFigures | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The item's object in `Receipt.dumps`; `Rows` only where there are figures."""
+        rows = {} if self.rows is None else {"Rows": self.rows.to_json()}
+        return rows | {
+            "Name": self.name,
+            "ETag": self.etag,
+            "Size": self.size,
+            "CountsETag": self.counts_etag,
+            "Bytes": self.bytes,
+            "Words": self.words,
+            "Distinct": self.distinct,
+            "Invalid": self.invalid,
+            "Seconds": round(self.seconds, 6),
+            "Reused": self.reused,
+            "ExitCode": self.exit_code,
+            "Error": self.error,
+        }
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> ItemReceipt:
+        """The reverse of `to_json`."""
+        return cls(
+            name=item["Name"],
+            etag=item["ETag"],
+            size=item["Size"],
+            counts_etag=item["CountsETag"],
+            bytes=item["Bytes"],
+            words=item["Words"],
+            distinct=item["Distinct"],
+            invalid=item["Invalid"],
+            seconds=item["Seconds"],
+            reused=item["Reused"],
+            exit_code=item["ExitCode"],
+            error=item["Error"],
+            rows=RowFigures.from_json(item["Rows"]) if "Rows" in item else None,
+        )
+
+
+class Receipt(NamedTuple):
+    """The last act of a task. Without it the task has not succeeded, whatever its exit code.
+
+    `stage` is `migrate`, `merge` or another command's name; `exit_code` the task's own (the
+    worst of its items'); `error` what failed beyond single items. Times are ISO 8601, UTC.
+    `job_id` and `attempt` are AWS Batch's, empty and 0 when run by hand.
+    """
+
+    plan_id: str
+    stage: str
+    task: int
+    exit_code: int
+    counter_version: str
+    started: str
+    finished: str
+    seconds: float
+    job_id: str = ""
+    attempt: int = 0
+    error: str | None = None
+    items: tuple[ItemReceipt, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """Whether running the task again is pointless; after exit code 1 it is not."""
+        return self.exit_code != 1
+
+    @property
+    def failed(self) -> tuple[ItemReceipt, ...]:
+        """The items that have an error."""
+        return tuple(item for item in self.items if item.error is not None)
+
+    def dumps(self) -> bytes:
+        """The receipt as JSON."""
+        document = {
+            "PlanId": self.plan_id,
+            "Stage": self.stage,
+            "Task": self.task,
+            "ExitCode": self.exit_code,
+            "CounterVersion": self.counter_version,
+            "Started": self.started,
+            "Finished": self.finished,
+            "Seconds": round(self.seconds, 6),
+            "JobId": self.job_id,
+            "Attempt": self.attempt,
+            "Error": self.error,
+            "Items": [item.to_json() for item in self.items],
+        }
+        return json.dumps(document).encode()
+
+    @classmethod
+    def loads(cls, text: str | bytes, *, uri: str) -> Receipt:
+        """The reverse of `dumps`; `uri` is where it came from.
+
+        Raises:
+            DataError: it isn't a receipt.
+        """
+        try:
+            document = json.loads(text)
+            return cls(
+                plan_id=document["PlanId"],
+                stage=document["Stage"],
+                task=document["Task"],
+                exit_code=document["ExitCode"],
+                counter_version=document["CounterVersion"],
+                started=document["Started"],
+                finished=document["Finished"],
+                seconds=document["Seconds"],
+                job_id=document["JobId"],
+                attempt=document["Attempt"],
+                error=document["Error"],
+                items=tuple(ItemReceipt.from_json(item) for item in document["Items"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{uri} is no receipt ({error!r}); delete it and run again") from None
+
+
+class RankedWord(NamedTuple):
+    """A word and how often it occurs in all files together."""
+
+    word: str
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
+
+
+class RankingOptions(NamedTuple):
+    """Which words are ranked: at least so long (code points) and so often, and how many of them.
+
+    `stop_words` are ISO 639-1 codes of the languages whose stop words are left out.
+    """
+
+    min_length: int = 3
+    min_count: int = 3
+    top: int = 100
+    stop_words: tuple[str, ...] = ()
+
+
+class Ranking(NamedTuple):
+    """The most used words: count descending, then word; and the totals they are taken from.
+
+    `files`, `words` and `distinct_words` are of all counts, before any option applies. `plan_id`
+    is empty when a folder was ranked and no plan.
+    """
+
+    words: tuple[RankedWord, ...]
+    files: int
+    total_words: int
+    distinct_words: int
+    source: str
+    plan_id: str = ""
+    counter_version: str = ""
+    options: RankingOptions = RankingOptions()
+
+    def dumps(self) -> str:
+        """The ranking as JSON: two blanks of indent and a line end at the end."""
+        options = self.options
+        document = {
+            "Metadata": {
+                "Source": self.source,
+                "PlanId": self.plan_id,
+                "CounterVersion": self.counter_version,
+                "Files": self.files,
+                "Words": self.total_words,
+                "DistinctWords": self.distinct_words,
+                "Options": {
+                    "MinLength": options.min_length,
+                    "MinCount": options.min_count,
+                    "Top": options.top,
+                    "StopWords": list(options.stop_words),
+                },
+            },
+            "Words": [{"Word": ranked.word, "Count": ranked.count} for ranked in self.words],
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def loads(cls, text: str | bytes, *, uri: str) -> Ranking:
+        """The reverse of `dumps`; `uri` is where it came from.
+
+        Raises:
+            DataError: it isn't a ranking.
+        """
+        try:
+            document = json.loads(text)
+            metadata = document["Metadata"]
+            options = metadata["Options"]
+            return cls(
+                words=tuple(RankedWord(row["Word"], row["Count"]) for row in document["Words"]),
+                files=metadata["Files"],
+                total_words=metadata["Words"],
+                distinct_words=metadata["DistinctWords"],
+                source=metadata["Source"],
+                plan_id=metadata["PlanId"],
+                counter_version=metadata["CounterVersion"],
+                options=RankingOptions(
+                    min_length=options["MinLength"],
+                    min_count=options["MinCount"],
+                    top=options["Top"],
+                    stop_words=tuple(options["StopWords"]),
+                ),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{uri} is no ranking ({error!r}); run `wordfreq merge` again"
+            ) from None

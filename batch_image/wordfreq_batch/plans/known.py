@@ -1,0 +1,121 @@
+"""Which files are counted already: the destination's listing and the ledger, put together.
+
+For `plans.planning` (what is left to do) and `merge.merge` (whether all of a plan is done).
+The cost is one listing and a few objects, whatever the number of files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from wordfreq_batch.errors import (
+    NotFoundError,
+    WordfreqError,
+)
+from wordfreq_batch.plans import ledger
+from wordfreq_batch.plans.formats import (
+    LEDGER,
+    RESERVED,
+    CountedFile,
+)
+from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.storage.store import (
+    ObjectInfo,
+    Store,
+)
+
+Progress = Callable[[str], None]
+
+_EVERY = 3.0  # seconds between two lines of progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The items with `counted` filled in; and, for a compaction, the ledger they come from."""
+
+    store: Store
+    items: Sequence[Item]
+    objects: Sequence[ObjectInfo]
+    rows: Sequence[CountedFile]
+    stale: Sequence[str]
+    """Names of results that are there though their file is none of the items."""
+
+
+def look_up(
+    store: Store,
+    items: Sequence[Item],
+    *,
+    counter_version: str,
+    progress: Progress,
+    warn: Progress,
+) -> Known:
+    """Compare `items` with the destination `store`.
+
+    An item is counted if a ledger row has its name, size, ETag (any, where the item has none) and
+    the counter's version, and the destination lists the result with the ETag of that row. What an
+    item brings along in `counted` is not believed.
+
+    Raises:
+        NotFoundError: the destination's bucket doesn't exist. (A folder that doesn't is empty.)
+    """
+    numbers = {item.name: number for number, item in enumerate(items)}
+    results: list[str | None] = [None] * len(items)
+    strangers: dict[str, str] = {}
+    objects: list[ObjectInfo] = []
+    try:
+        for info in ticking(store.list(), store.uri, progress):
+            number = numbers.get(info.key)
+            if number is not None:
+                results[number] = info.etag
+            elif info.key.startswith(LEDGER):
+                objects.append(info)
+            elif not info.key.startswith(RESERVED):
+                strangers[info.key] = info.etag
+    except NotFoundError:
+        if store.uri.startswith("s3:"):
+            raise
+    found = [item if item.counted is None else item._replace(counted=None) for item in items]
+    rows: list[CountedFile] = []
+    stale: set[str] = set()
+    keep = len(objects) > ledger.COMPACT_ABOVE
+    for row in ledger.read(store, objects, warn=warn):
+        number = numbers.get(row.name)
+        if number is None:
+            if strangers.get(row.name) == row.counts_etag:
+                stale.add(row.name)  # its file is gone, or of another source
+                if keep:
+                    rows.append(row)
+            continue
+        item = found[number]
+        if (
+            item.counted is None
+            and row.counts_etag == results[number]
+            and (not item.etag or (row.etag, row.size) == (item.etag, item.size))
+            and row.counter_version == counter_version
+        ):
+            found[number] = item._replace(counted=row.counted)
+            if keep:
+                rows.append(row)
+    return Known(store=store, items=found, objects=objects, rows=rows, stale=sorted(stale))
+
+
+def compact_ledger(known: Known, *, warn: Progress) -> None:
+    """Rewrite the ledger as one object if it has become many."""
+    if len(known.objects) <= ledger.COMPACT_ABOVE:
+        return
+    try:
+        ledger.compact(known.store, known.rows, [info.key for info in known.objects])
+    except WordfreqError as error:
+        warn(f"the ledger could not be compacted ({error}); this costs only time")
+
+
+def ticking(infos: Iterable[ObjectInfo], what: str, progress: Progress) -> Iterator[ObjectInfo]:
+    """Pass a listing on, with a line of progress every few seconds."""
+    due = time.monotonic() + _EVERY
+    for number, info in enumerate(infos, 1):
+        yield info
+        if number % 1000 == 0 and time.monotonic() > due:
+            progress(f"listing {what}: {number:,} objects so far")
+            due = time.monotonic() + _EVERY

@@ -1,0 +1,50 @@
+"""SIGTERM and SIGINT as an exception, with a deadline. For `cli.main` only.
+
+AWS Batch sends SIGTERM and, 30 seconds later, SIGKILL. The exception unwinds the work, so that
+temporary files go and uploads are aborted; a watcher thread ends the process should that take
+longer than `GRACE` seconds, as it does when the main thread waits for a network that is silent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+GRACE = 7.0
+
+
+class Stopped(BaseException):
+    """The process was told to stop. Not an `Exception`: nobody else handles it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+        self.name = signal.Signals(number).name
+
+
+def raise_on_signals() -> None:
+    """Install the handlers and the watcher; call it once, in the main thread."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    # The C-level handler writes here at once, even while the main thread is busy elsewhere.
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reading,), daemon=True, name="wordfreq-stop").start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the tidying
+    raise Stopped(number)
+
+
+def _watch(reading: int) -> None:
+    while True:
+        number = os.read(reading, 1)[0]
+        if number in (signal.SIGTERM, signal.SIGINT):
+            time.sleep(GRACE)
+            os._exit(128 + number)

@@ -1,0 +1,391 @@
+"""An S3 bucket prefix as a `Store`. Opened by `storage.open_store` only.
+
+botocore lists (obstore fails on a listing that holds an odd key) and serves the keys that obstore
+would change; obstore, with a tenth of the CPU, serves all others. Both take their credentials
+from botocore's chain and their endpoint and region from the standard AWS environment. boto3 would
+add nothing but time to start.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timedelta, timezone
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import botocore.exceptions as botocore_errors
+import botocore.session
+import obstore
+from botocore.config import Config
+from botocore.utils import parse_timestamp
+from obstore.store import S3Store as ObstoreS3
+
+from wordfreq_batch.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedNameError,
+    StorageError,
+)
+from wordfreq_batch.storage.s3_errors import translated
+from wordfreq_batch.storage.s3_reader import S3Reader
+from wordfreq_batch.storage.store import (
+    ObjectInfo,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+CHUNK = 4 << 20
+PART = 8 << 20
+MAX_KEY = 1024
+
+# Keys that obstore passes on unchanged (tried one by one); anything else goes by botocore.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)(?:\.{0,2})(?:/|$)")
+
+_T = TypeVar("_T")
+
+
+def unsuitable(key: str) -> str | None:
+    """Say why S3 can't hold `key` (the full one, prefix included), or None where it can.
+
+    Source: S3 user guide, "Naming Amazon S3 objects": UTF-8, at most 1,024 bytes.
+    """
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        return "it is not valid UTF-8"
+    return f"it is longer than {MAX_KEY} bytes" if length > MAX_KEY else None
+
+
+class S3Writer:
+    """An upload: one request for a small object, else multipart. Used through `S3Store.writer`."""
+
+    def __init__(self, client: S3Client, bucket: str, key: str) -> None:
+        self._client = client
+        self._where: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        self._buffer = bytearray()
+        self._upload_id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+        self.etag = ""
+
+    def write(self, data: bytes, /) -> int:
+        """Append `data`; sends a part when enough has come together."""
+        self._buffer += data
+        # Parts grow with the object, so that 10,000 of them hold S3's 5 TB.
+        size = PART << (len(self._parts) // 1000)
+        while len(self._buffer) >= size:
+            self._send(bytes(self._buffer[:size]))
+            del self._buffer[:size]
+        return len(data)
+
+    def _send(self, part: bytes) -> None:
+        if self._upload_id is None:
+            self._upload_id = self._client.create_multipart_upload(**self._where)["UploadId"]
+        number = len(self._parts) + 1
+        answer = self._client.upload_part(
+            **self._where, UploadId=self._upload_id, PartNumber=number, Body=part
+        )
+        self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
+
+    def finish(self) -> None:
+        """Make the object appear."""
+        if self._upload_id is None:
+            answer = self._client.put_object(**self._where, Body=bytes(self._buffer))
+            self.etag = answer["ETag"].strip('"')
+            return
+        if self._buffer:
+            self._send(bytes(self._buffer))
+        done = self._client.complete_multipart_upload(
+            **self._where,
+            UploadId=self._upload_id,
+            MultipartUpload={"Parts": self._parts},  # type: ignore[typeddict-item]
+        )
+        self.etag = done["ETag"].strip('"')
+
+    def abort(self) -> None:
+        """Drop the parts sent so far."""
+        if self._upload_id is not None:
+            self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
+
+
+class S3Store(Store):
+    """The objects of one bucket below one prefix (`''` or ending with `/`)."""
+
+    concurrency = 32
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket = bucket
+        self.prefix = prefix
+        self.uri = f"s3://{bucket}/{prefix}"
+        self._making = threading.RLock()
+
+    @cached_property
+    def _session(self) -> botocore.session.Session:
+        session = botocore.session.get_session()
+        factory = session.get_component("response_parser_factory")
+        factory.set_parser_defaults(timestamp_parser=_timestamp)
+        return session
+
+    # From Python 3.12 on threads that ask at once would each make a client, which is expensive.
+    @property
+    def _client(self) -> S3Client:
+        with self._making:
+            return self._made_client
+
+    @property
+    def _fast(self) -> ObstoreS3:
+        with self._making:
+            return self._made_fast
+
+    @cached_property
+    def _made_client(self) -> S3Client:
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 8},
+            max_pool_connections=64,
+            connect_timeout=10,
+            read_timeout=60,
+        )
+        try:
+            # S3 needs a region to sign; with an endpoint of one's own often none is set.
+            region = self._session.get_config_variable("region") or "us-east-1"
+            client = self._session.create_client("s3", config=config, region_name=region)
+            return cast("S3Client", client)
+        except (botocore_errors.BotoCoreError, ValueError) as error:
+            raise StorageError(f"{self.uri}: {error}; check the AWS environment") from error
+
+    @cached_property
+    def _made_fast(self) -> ObstoreS3:
+        self._credentials()  # obstore would call their absence "access denied"
+        endpoint = self._client.meta.endpoint_url
+        on_aws = re.search(r"\.amazonaws\.com(\.cn)?$", endpoint) is not None
+        config: dict[str, Any] = {
+            # obstore doesn't follow a redirect to the bucket's region, so it must know it.
+            "region": self._bucket_region() if on_aws else self._client.meta.region_name,
+            "virtual_hosted_style_request": on_aws and "." not in self.bucket,
+        }
+        if not on_aws:
+            config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint
+        return ObstoreS3(
+            self.bucket,
+            config=config,  # type: ignore[arg-type]
+            client_options={
+                "allow_http": endpoint.startswith("http://"),
+                "connect_timeout": "10s",
+                "read_timeout": "60s",
+                "timeout": "12h",  # of a whole streamed body; a stall ends by read_timeout
+            },
+            retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=2)},
+            credential_provider=self._credentials,  # type: ignore[arg-type]
+        )
+
+    def _bucket_region(self) -> str:
+        with suppress(botocore_errors.ClientError, KeyError):
+            return self._client.head_bucket(Bucket=self.bucket)["BucketRegion"]
+        return self._client.meta.region_name
+
+    def _credentials(self) -> dict[str, Any]:
+        found = self._session.get_credentials()
+        if found is None:
+            raise botocore_errors.NoCredentialsError
+        frozen = found.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            # botocore renews in time by itself; asked again this often, obstore has the new ones
+            "expires_at": datetime.now(timezone.utc) + timedelta(minutes=5),
+        }
+
+    def _key(self, key: str) -> str:
+        full = self.prefix + key
+        if reason := unsuitable(full):
+            raise RefusedNameError(f"{key!r} can't be a key in {self.uri}: {reason}; rename it")
+        return full
+
+    def _call(self, key: str, action: Callable[[], _T]) -> _T:
+        """Do one request; its failure becomes an error of this package that names the object."""
+        try:
+            return action()
+        except Exception as error:
+            known = translated(error, self.url(key), self.bucket)
+            if known is None:
+                raise
+            raise known from error
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """List all pages by botocore."""
+        after: dict[str, Any] = {"StartAfter": self._key(start_after)} if start_after else {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix), **after
+        )
+        cut = len(self.prefix)
+        iterator = iter(pages)
+        while (page := self._call(prefix, lambda: next(iterator, None))) is not None:
+            for entry in page.get("Contents", []):
+                yield ObjectInfo(
+                    key=entry["Key"][cut:],
+                    size=entry["Size"],
+                    etag=entry["ETag"].strip('"'),
+                    last_modified=entry["LastModified"],
+                )
+
+    def head(self, key: str) -> ObjectInfo:
+        """Ask for the object's metadata."""
+        full = self._key(key)
+        if _UNSAFE.search(full):
+            answer = self._call(key, lambda: self._client.head_object(Bucket=self.bucket, Key=full))
+            size, etag = answer["ContentLength"], answer["ETag"].strip('"')
+            return ObjectInfo(key, size, etag, answer["LastModified"])
+        meta = self._call(key, lambda: obstore.head(self._fast, full))
+        return ObjectInfo(key, meta["size"], _unquoted(meta["e_tag"]), meta["last_modified"])
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        """Fetch the whole object."""
+
+        def whole() -> bytes:
+            full = self._key(key)
+            if _UNSAFE.search(full):
+                return b"".join(self._stream(key, etag=etag, start=0)[1])
+            asked: Any = {"if_match": f'"{etag}"'} if etag else {}
+            return bytes(obstore.get(self._fast, full, options=asked).bytes())
+
+        return self._call(key, whole)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Fetch a part of the object."""
+        full = self._key(key)
+        if length <= 0:
+            return b""
+        try:
+            if _UNSAFE.search(full):
+                return self._call(
+                    key,
+                    lambda: self._client.get_object(
+                        Bucket=self.bucket, Key=full, Range=f"bytes={start}-{start + length - 1}"
+                    )["Body"].read(),
+                )
+            return self._call(
+                key, lambda: bytes(obstore.get_range(self._fast, full, start=start, length=length))
+            )
+        except (NotFoundError, PermissionDeniedError):
+            raise
+        except StorageError:
+            # Servers answer a range from the end on with an error; callers expect nothing there.
+            if start >= self.head(key).size:
+                return b""
+            raise
+
+    def _stream(
+        self, key: str, *, etag: str | None, start: int, end: int | None = None
+    ) -> tuple[ObjectInfo, Iterator[bytes]]:
+        """Start reading at byte `start`, up to `end` or all.
+
+        The size in the info is the whole object's (of no use if `end` is given).
+        """
+        full = self._key(key)
+        if _UNSAFE.search(full):
+            options: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
+            if start or end:
+                options["Range"] = f"bytes={start}-{end - 1 if end else ''}"
+            answer = self._call(
+                key, lambda: self._client.get_object(Bucket=self.bucket, Key=full, **options)
+            )
+            size = start + answer["ContentLength"]
+            info = ObjectInfo(key, size, answer["ETag"].strip('"'), answer["LastModified"])
+            return info, answer["Body"].iter_chunks(CHUNK)
+        asked: dict[str, Any] = {"if_match": f'"{etag}"'} if etag else {}
+        if end:
+            asked["range"] = (start, end)
+        elif start:
+            asked["range"] = {"offset": start}
+        result = self._call(
+            key,
+            lambda: obstore.get(self._fast, full, options=asked),  # type: ignore[arg-type]
+        )
+        meta = result.meta
+        info = ObjectInfo(key, meta["size"], _unquoted(meta["e_tag"]), meta["last_modified"])
+        # A part in one piece, which then isn't copied to be joined.
+        return info, (bytes(chunk) for chunk in result.stream(end - start if end else CHUNK))
+
+    @contextmanager
+    def open(self, key: str, *, etag: str | None = None, ranges: int = 1) -> Iterator[S3Reader]:
+        """Start streaming; the ETag is checked by the server (If-Match), with every request."""
+        info, chunks = self._stream(key, etag=etag, start=0)
+        stream = partial(self._stream, key, etag=info.etag)
+        with closing(S3Reader(self.url(key), info, chunks, stream, ranges)) as reader:
+            del chunks  # the reader lets go of them
+            yield reader
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
+        """Write in one request; `if_absent` is checked by the server (If-None-Match: *)."""
+        full = self._key(key)
+        if _UNSAFE.search(full):
+            condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
+            answer = self._call(
+                key,
+                lambda: self._client.put_object(
+                    Bucket=self.bucket, Key=full, Body=data, **condition
+                ),
+            )
+            return answer["ETag"].strip('"')
+        result = self._call(
+            key,
+            lambda: obstore.put(
+                self._fast,
+                full,
+                data,
+                mode="create" if if_absent else "overwrite",
+                use_multipart=False,
+            ),
+        )
+        return _unquoted(result["e_tag"])
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[S3Writer]:
+        """Upload as a stream; whatever goes wrong, the multipart upload is aborted."""
+        upload = S3Writer(self._client, self.bucket, self._key(key))
+        try:
+            yield upload
+            upload.finish()
+        except BaseException as error:
+            with suppress(botocore_errors.BotoCoreError, botocore_errors.ClientError):
+                upload.abort()
+            known = translated(error, self.url(key), self.bucket)
+            if known is None:
+                raise
+            raise known from error
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete by the thousand."""
+        todo = [self._key(key) for key in keys]
+        for start in range(0, len(todo), 1000):
+            batch: list[Any] = [{"Key": key} for key in todo[start : start + 1000]]
+            answer = self._call(
+                "",
+                lambda batch=batch: self._client.delete_objects(  # type: ignore[misc]
+                    Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
+                ),
+            )
+            for failed in answer.get("Errors", []):
+                raise StorageError(
+                    f"s3://{self.bucket}/{failed.get('Key')}: could not be deleted "
+                    f"({failed.get('Code')}: {failed.get('Message')}); check the permissions"
+                )
+
+
+def _timestamp(value: Any) -> datetime:
+    """A time as `botocore` reads it; but those of listings, one an object, 100 times as fast."""
+    try:
+        if isinstance(value, str) and value.endswith("Z"):
+            return datetime.fromisoformat(value[:-1] + "+00:00")
+    except ValueError:
+        pass
+    return parse_timestamp(value)
+
+
+def _unquoted(etag: str | None) -> str:
+    return (etag or "").strip('"')

@@ -1,0 +1,1 @@
+"""Words and their sums in bounded memory: the kernel, sorted files, merging them."""

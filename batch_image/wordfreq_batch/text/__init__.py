@@ -1,0 +1,1 @@
+"""From the bytes of an object to text, and from text to words."""

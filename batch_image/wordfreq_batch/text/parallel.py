@@ -1,0 +1,158 @@
+"""Counts one large stream by several threads. For `counts.counting`.
+
+The stream is cut at ASCII blanks, where a word can't be (`text.words`, "Pieces"), and each
+thread has a counter of its own; at the end their tables are put together. So the result is that of
+one `WordCounter`, whoever counted which part. The kernel lets go of the interpreter while it
+counts; without the kernel, threads would only take turns.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import Final
+
+from wordfreq_batch.ahead import ended
+from wordfreq_batch.text.words import (
+    Counted,
+    WordCounter,
+)
+
+_Part = tuple[bytes, int, int]  # the bytes of a chunk from the first position to the second
+
+_SEGMENT: Final = 2 << 20  # bytes that a thread gets at a time
+_WORTHWHILE: Final = 1 << 17  # bytes; less than that is kept until there is more
+_WAITING: Final = 2  # segments that a thread has: one it works on, and the next
+_BLANKS: Final = b" \n\r\t\v\f"
+_NEAR: Final = 1 << 12  # bytes; there is nearly always a blank among so many
+
+
+class SplitCounter:
+    """Like `WordCounter`, with several threads. Close it; after that none of them is left."""
+
+    def __init__(self, *, threads: int, memory: int) -> None:
+        self._memory = memory // threads
+        self._most = threads
+        self._workers: list[_Worker] = []
+        self._free: SimpleQueue[_Worker] = SimpleQueue()
+        self._unfinished: _Worker | None = None
+        self._rest = bytearray()  # goes before what comes next
+
+    def feed(self, chunk: bytes) -> None:
+        """Count the next bytes of the stream."""
+        if len(self._rest) + len(chunk) < _WORTHWHILE:
+            self._rest += chunk
+            return
+        for start in range(0, len(chunk), _SEGMENT):
+            end = min(start + _SEGMENT, len(chunk))
+            cut = _behind_last_blank(chunk, start, end)
+            if cut > start:
+                self._send((chunk, start, cut), ends=True)
+                self._rest += chunk[cut:end]
+            elif len(self._rest) + end - start < _SEGMENT:
+                self._rest += chunk[start:end]
+            else:  # a piece without end stays with one thread
+                self._send((chunk, start, end), ends=False)
+
+    def finish(self) -> Counted:
+        """Count what is left and return the result."""
+        self._send((b"", 0, 0), ends=True)
+        self._stop()
+        self._raise_errors()
+        results = [worker.counted for worker in self._workers if worker.counted is not None]
+        results.sort(key=lambda each: each.words, reverse=True)
+        whole = results[0]
+        for each in results[1:]:
+            whole.tally.absorb(each.tally)
+            whole.tally.grow(self._memory)
+        return whole._replace(
+            words=whole.tally.total,
+            distinct=whole.tally.distinct,
+            bytes=sum(each.bytes for each in results),
+            invalid=sum(each.invalid for each in results),
+        )
+
+    def close(self) -> None:
+        """Stop the threads and drop everything that `finish` hasn't returned."""
+        for worker in self._workers:
+            worker.drop = True
+        self._stop()
+        for worker in self._workers:
+            if worker.counted is None:
+                worker.counter.close()
+
+    def _send(self, part: _Part, *, ends: bool) -> None:
+        """Give what waits and `part` to a thread; `ends`: with that the piece at its end ends."""
+        worker = self._next_free()
+        self._raise_errors()
+        rest = bytes(self._rest)
+        self._rest.clear()
+        worker.inbox.put(((rest, 0, len(rest)), part))
+        self._unfinished = None if ends else worker
+
+    def _next_free(self) -> _Worker:
+        """Wait for a thread that has room: the one with the beginning of the piece, if one has."""
+        if len(self._workers) < self._most and self._unfinished is None:
+            worker = _Worker(self._memory, self._free)
+            self._workers.append(worker)
+            worker.start()
+            return worker
+        found = self._free.get()
+        others = []
+        while self._unfinished not in (None, found):
+            others.append(found)
+            found = self._free.get()
+        for each in others:
+            self._free.put(each)
+        return found
+
+    def _raise_errors(self) -> None:
+        for worker in self._workers:
+            if worker.error is not None:
+                raise worker.error
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.inbox.put(None)
+        for worker in self._workers:
+            ended(worker)
+
+
+class _Worker(threading.Thread):
+    """Counts what comes; puts itself into `free` once for each segment that it has room for."""
+
+    def __init__(self, memory: int, free: SimpleQueue[_Worker]) -> None:
+        super().__init__(name="wordfreq-count")
+        self.counter = WordCounter(memory=memory)
+        self.inbox: SimpleQueue[tuple[_Part, ...] | None] = SimpleQueue()
+        self.counted: Counted | None = None
+        self.error: BaseException | None = None
+        self.drop = False
+        self._free = free
+        for _ in range(_WAITING - 1):  # the first segment is on its way
+            free.put(self)
+
+    def run(self) -> None:
+        while (parts := self.inbox.get()) is not None:
+            try:
+                if self.error is None and not self.drop:
+                    for part in parts:
+                        self.counter.feed(*part)
+            except BaseException as error:  # noqa: BLE001 - it is raised by the thread that feeds
+                self.error = error
+            del parts  # the chunk may be large
+            self._free.put(self)
+        try:
+            if self.error is None and not self.drop:
+                self.counted = self.counter.finish()
+        except BaseException as error:  # noqa: BLE001 - the same
+            self.error = error
+
+
+def _behind_last_blank(chunk: bytes, start: int, end: int) -> int:
+    """The position behind the last ASCII blank of a part of the chunk; `start` if there is none."""
+    for begin in (max(start, end - _NEAR), start):
+        cut = 1 + max(chunk.rfind(blank, begin, end) for blank in _BLANKS)
+        if cut:
+            return cut
+    return start

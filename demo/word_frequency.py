@@ -1,0 +1,216 @@
+"""`make demo`: run the job `word_frequency` through the CLI on real text and show the result.
+
+`python -m demo.word_frequency [--source FOLDER|s3://…]`. Without a source it gathers, once, text
+that the installed packages bring: licences, readmes, metadata, documentation, type stubs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_TEXTS = (".md", ".rst", ".txt", ".pyi")
+_NAMED = ("METADATA", "LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS", "README")
+_MOST_FILES = 1000
+_MOST_OF_A_PACKAGE = 40
+_WORDS_SHOWN = 20
+#: Small, so that also little text becomes an array job that uses every processor.
+_PACK = "2MiB"
+
+
+def gather_texts(folder: Path, *, most: int) -> int:
+    """Copy up to `most` text files of installed packages into `folder`; returns how many.
+
+    The same packages give the same files. An existing folder is left as it is: it is the user's
+    to change, so that the next run has something to notice.
+    """
+    if folder.exists():
+        return sum(1 for path in folder.rglob("*") if path.is_file())
+    building = folder.with_name(folder.name + ".new")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    copied = 0
+    for path, name in _texts():
+        target = building / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        copied += 1
+        if copied == most:
+            break
+    building.rename(folder)
+    return copied
+
+
+def _texts() -> Iterator[tuple[Path, str]]:
+    """Text files of installed packages with their names below site-packages, in a fixed order."""
+    roots = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    distributions = sorted(
+        importlib.metadata.distributions(path=sorted(roots)),
+        key=lambda found: str(found.metadata["Name"]).lower(),
+    )
+    for distribution in distributions:
+        found = 0
+        for file in sorted(distribution.files or (), key=str):
+            name = str(file)
+            if name.startswith("..") or not (file.name.startswith(_NAMED) or file.suffix in _TEXTS):
+                continue
+            path = Path(str(file.locate()))
+            if path.is_file():
+                yield path, name
+                found += 1
+            if found == _MOST_OF_A_PACKAGE:
+                break
+
+
+def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
+    """Make the Dagster instance and the sample text; returns the environment for the CLI."""
+    environment = dict(os.environ)
+    make_instance(Path(environment.setdefault("DAGSTER_HOME", str(home / "dagster"))))
+    environment["WORDFREQ_HOME"] = str(home)
+    environment.setdefault("WORDFREQ_PACK", _PACK)
+    if source:
+        environment["WORDFREQ_SOURCE"] = source
+    elif "WORDFREQ_SOURCE" not in environment:
+        there = gather_texts(home / "source", most=files)
+        print(f"source: {home / 'source'} ({there:,} files: texts of the installed packages)")
+    return environment
+
+
+def make_instance(folder: Path) -> None:
+    """Make a Dagster instance for one machine in `folder`, unless there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = Path(__file__).resolve().parents[1] / "infra" / "dagster" / "local.yaml"
+    if not (folder / "dagster.yaml").exists():
+        shutil.copyfile(config, folder / "dagster.yaml")
+
+
+def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequency") -> int:
+    """Run the job through `dg launch`, show its progress, keep everything it prints in `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(Path(sys.executable).with_name("dg")), "launch", "--job", job]
+    print(f"$ dg launch --job {job}        (all its output: {log})", flush=True)
+    started = time.monotonic()
+    with (
+        log.open("w", encoding="utf-8") as kept,
+        subprocess.Popen(
+            command,
+            cwd=Path(__file__).resolve().parents[1],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                kept.write(line)
+                if shown := progress_of(line):
+                    print(f"{time.monotonic() - started:7.1f} s  {shown}", flush=True)
+        except KeyboardInterrupt:
+            # The terminal interrupted `dg` too, which cancels the Batch jobs: wait for that.
+            print("interrupted: waiting for the run to cancel its containers", flush=True)
+            process.wait(timeout=60)
+            raise
+    return process.returncode
+
+
+def progress_of(line: str) -> str | None:
+    """What a person wants to see of one line of Dagster's log: `step: message`, or None."""
+    match = _LOG_LINE.match(line.rstrip("\n"))
+    if not match:
+        return None
+    if match["level"] == "DEBUG":
+        found = _EVENT.search(match["rest"])
+        return f"{found['step']}: {found['event'].lower()[5:]}" if found else None
+    step, separator, message = match["rest"].partition(" - ")
+    return f"{step}: {message}" if separator and step != "None" else match["rest"]
+
+
+_LOG_LINE = re.compile(r"^\S+ \S+ \S+ - dagster - (?P<level>[A-Z]+) - \w+ - \S+ - (?P<rest>.*)$")
+_EVENT = re.compile(r"- (?P<step>\w+) - (?P<event>STEP_(?:START|FAILURE)) - ")
+
+
+def report(environment: dict[str, str], seconds: float) -> None:
+    """Print the ranking, the figures of the run and where everything is."""
+    os.environ.update(environment)
+    import dagster as dg  # late: --help and the first lines of the demo must not wait for it
+
+    from wordfreq_batch.merge.ranking import table
+    from wordfreq_batch.plans.formats import Ranking
+    from wordfreq_batch.storage.store import open_store
+    from wordfreq_batch.tables.engine import description
+    from wordfreq_dagster.settings import load_settings
+
+    settings = load_settings()
+    store = open_store(settings.ranking)
+    ranked = Ranking.loads(store.get("ranking.json"), uri=store.url("ranking.json"))
+    with dg.DagsterInstance.get() as instance:
+        figures = {name: _figures(instance, name) for name in ("plan", "word_counts", "ranking")}
+    counts, ranking = figures["word_counts"], figures["ranking"]
+    print()
+    print(table(ranked.words[:_WORDS_SHOWN]))
+    print(f"""
+files     {ranking["files"]:,} in the source; {counts["files counted"]:,} counted in this run, \
+{counts["files unchanged"]:,} unchanged
+words     {ranking["words"]:,}, of them {ranking["distinct words"]:,} distinct
+time      {seconds:.1f} s in all
+engine    {description()}
+
+source    {settings.source}
+counts    {settings.destination}
+ranking   {settings.ranking}   (ranking.json, totals.parquet)
+instance  {environment["DAGSTER_HOME"]}   (`make ui` opens it)""")
+
+
+def _figures(instance: Any, name: str) -> dict[str, Any]:
+    import dagster as dg
+
+    event = instance.get_latest_materialization_event(dg.AssetKey(name))
+    found = event.asset_materialization if event else None
+    return {key: value.value for key, value in found.metadata.items()} if found else {}
+
+
+def main() -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="Run the job word_frequency on real text, show the ranking."
+    )
+    parser.add_argument("--source", help="a folder or s3://bucket/prefix of your own")
+    parser.add_argument(
+        "--files", type=int, default=_MOST_FILES, help="how many files to gather at most (1000)"
+    )
+    parser.add_argument(
+        "--prepare-only", action="store_true", help="make the instance, run nothing"
+    )
+    options = parser.parse_args()
+    home = Path(os.environ.get("WORDFREQ_HOME") or ".local").absolute()
+    environment = prepare(home, options.source, files=options.files)
+    if options.prepare_only:
+        return 0
+    started = time.monotonic()
+    log = home / "logs" / time.strftime("demo-%Y%m%d-%H%M%S.log")
+    try:
+        code = run_job(environment, log)
+    except KeyboardInterrupt:
+        return 130
+    if code:
+        print(f"\nthe run failed (exit code {code}); its log: {log}", file=sys.stderr)
+        return code
+    report(environment, time.monotonic() - started)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

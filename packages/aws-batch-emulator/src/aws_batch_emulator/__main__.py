@@ -1,0 +1,143 @@
+"""The emulator as a program: `python -m aws_batch_emulator --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from aws_batch_emulator._core.errors import EmulatorError
+from aws_batch_emulator._emulator import EmbeddedBatch
+from aws_batch_emulator._process import serve
+from aws_batch_emulator._runners.base import (
+    Runner,
+    SimulatedRunner,
+)
+from aws_batch_emulator._runners.containers import ContainerRunner
+from aws_batch_emulator._runners.processes import SubprocessRunner
+
+DESCRIPTION = """\
+An AWS Batch for development and tests, with its CloudWatch logs, on one loopback port.
+Jobs run as processes of this machine, as containers, or not at all (simulated).
+"""
+EXAMPLES = """\
+examples:
+  # two images, state kept in a folder
+  python -m aws_batch_emulator --port 8642 --state .local/batch \\
+      --image wordfreq:local="python -m wordfreq_batch" --image shell="sh -c"
+  export AWS_ENDPOINT_URL_BATCH=http://127.0.0.1:8642
+  export AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=http://127.0.0.1:8642
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1
+  aws batch submit-job --job-name hello --job-queue local --job-definition hello
+
+  # health, faults
+  curl http://127.0.0.1:8642/_emulator/health
+  echo '[{"fault": "throttle", "operation": "SubmitJob", "rate": 0.5}]' > faults.json
+  python -m aws_batch_emulator --faults faults.json
+
+It stops cleanly on Ctrl-C and SIGTERM. Jobs running then are lost, as with a lost host.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code: 0 stopped, 1 could not start, 2 wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        images = _images(options.image, options.images)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        state: Path | None = options.state.resolve() if options.state else None
+        emulator = EmbeddedBatch(
+            state=state,
+            runner=_runner(options.runner, images, options.container_argument),
+            vcpus=options.vcpus,
+            memory_mib=options.memory,
+            region=options.region,
+            account_id=options.account_id,
+            port=options.port,
+            events=options.events,
+        )
+        serve(
+            emulator,
+            folder=state,
+            idle_exit_seconds=options.idle_exit,
+            faults_file=options.faults,
+        )
+    except (EmulatorError, OSError) as error:
+        print(f"Batch emulator: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m aws_batch_emulator",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="loopback port (default: the last one, or a free one)")
+    add("--state", type=Path, help="folder for jobs, logs and events (default: nothing is kept)")
+    add(
+        "--image",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="what running an image means, e.g. shell='sh -c'; may be repeated",
+    )
+    add("--images", default="{}", metavar="JSON", help="the same as a JSON object of lists")
+    add(
+        "--runner",
+        choices=("subprocess", "container", "simulated"),
+        default="subprocess",
+        help="how jobs run (default: subprocess; container needs podman or docker)",
+    )
+    add(
+        "--container-argument",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="one more word for `podman create` or `docker create`, e.g. =--read-only",
+    )
+    add("--vcpus", type=float, help="vCPUs in all (default: this machine's)")
+    add("--memory", type=int, metavar="MIB", help="memory in all (default: this machine's)")
+    add("--region", default="us-east-1", help="Region in ARNs (default: us-east-1)")
+    add("--account-id", default="000000000000", help="account in ARNs (default: twelve zeros)")
+    add("--faults", type=Path, metavar="FILE", help="JSON list of faults, read again on change")
+    add("--events", action="store_true", help="write state changes to <state>/events.jsonl")
+    add(
+        "--idle-exit",
+        type=float,
+        metavar="SECONDS",
+        help="leave after so long without requests and unfinished jobs (default: never)",
+    )
+    return parser
+
+
+def _images(pairs: list[str], document: str) -> dict[str, list[str]]:
+    images = json.loads(document)
+    if not isinstance(images, dict) or not all(isinstance(v, list) for v in images.values()):
+        raise ValueError("--images: not a JSON object of lists")
+    for pair in pairs:
+        name, sign, command = pair.partition("=")
+        if not sign or not name or not command:
+            raise ValueError(f"--image {pair}: write it as NAME=COMMAND")
+        images[name] = shlex.split(command)
+    return images
+
+
+def _runner(kind: str, images: dict[str, list[str]], arguments: list[str]) -> Runner:
+    if kind == "container":
+        return ContainerRunner(arguments=arguments)
+    if kind == "simulated":
+        return SimulatedRunner()
+    return SubprocessRunner(images)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

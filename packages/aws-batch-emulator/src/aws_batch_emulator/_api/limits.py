@@ -1,0 +1,230 @@
+"""AWS Batch's limits, and the refusal of what goes beyond them.
+
+Each check raises `ApiError` with AWS's code and status. Texts marked (recorded) are AWS's own, as
+users have reported them; for the others AWS's exact words are not on public record and only code
+and status are true. Sources: AWS Batch API reference (SubmitJob, RegisterJobDefinition, ListJobs,
+...) and service quotas page.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aws_batch_emulator._core.errors import (
+    plain,
+    rejected,
+)
+from aws_batch_emulator._core.model import Document
+
+ARRAY_SIZE: Final = (2, 10_000)
+DESCRIBE_JOBS: Final = 100
+BULK_IDS: Final = 50
+SUBMIT_BYTES: Final = 30 * 1024
+DEFINITION_BYTES: Final = 24 * 1024
+OVERRIDES_CHARACTERS: Final = 8_192
+TAGS: Final = 50
+REASON_CHARACTERS: Final = 1_024
+ATTEMPTS: Final = (1, 10)
+RULES: Final = 5
+PATTERN_CHARACTERS: Final = 512
+DEPENDENCIES: Final = 20
+TIMEOUT_SECONDS: Final = 60
+PRIORITY: Final = (0, 9_999)
+SHARES: Final = 500
+QUEUES: Final = 50
+ENVIRONMENTS: Final = 50
+ENVIRONMENTS_PER_QUEUE: Final = 3
+CONTAINERS: Final = 10
+STATE_LIMIT_SECONDS: Final = (600, 86_400)
+
+OVERRIDES_TOO_LONG: Final = "Container Overrides length must be at most 8192"  # (recorded)
+TOO_MANY_TAGS: Final = (
+    "The total number of combined tags from the job and job definition is over 50"
+)
+
+_JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SHARE = re.compile(r"[A-Za-z0-9]{1,255}\*?")
+_JOB_ID = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(:\d{1,5})?"
+)
+_REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s]*\*?")
+_CODE_PATTERN = re.compile(r"[0-9]*\*?")
+_FARGATE_VCPUS: Final = ("0.25", "0.5", "1", "2", "4", "8", "16", "32")
+
+
+def job_name(name: str) -> None:
+    """1 to 128 letters, digits, `-`, `_`; the first a letter or digit."""
+    if not _JOB_NAME.fullmatch(name):
+        raise rejected("Job name should match valid pattern")  # (recorded)
+
+
+def name(value: str) -> None:
+    """Check the name of a queue, environment, definition or policy."""
+    if not _NAME.fullmatch(value):  # (recorded)
+        raise plain(f"Provided name {value} is not supported pattern[a-zA-Z_0-9-]{{1,128}}")
+
+
+def payload(size: int) -> None:
+    """Check the length of a SubmitJob request in bytes."""
+    if size > SUBMIT_BYTES:  # (recorded)
+        raise rejected(f"Job size must be less than 30 KiB, got {math.ceil(size / 1024)} KiB")
+
+
+def definition_payload(size: int) -> None:
+    """Check the length of a RegisterJobDefinition request in bytes."""
+    if size > DEFINITION_BYTES:
+        got = math.ceil(size / 1024)
+        raise rejected(f"Job Definition size must be less than 24 KiB, got {got} KiB")
+
+
+def array_size(size: int) -> None:
+    """Check the size of an array job."""
+    low, high = ARRAY_SIZE
+    if not low <= size <= high:
+        raise rejected(f"Array size must be between {low} and {high}, got {size}")
+
+
+def dependencies(count: int) -> None:
+    """Check the number of entries in `dependsOn`."""
+    if count > DEPENDENCIES:
+        raise rejected(f"A job can depend upon a maximum of {DEPENDENCIES} jobs, got {count}")
+
+
+def job_id(value: str) -> None:
+    """Check the form of a job id: a UUID, for array children followed by `:<index>`."""
+    if not _JOB_ID.fullmatch(value):
+        raise rejected(f"Invalid job ID: {value}")
+
+
+def described(count: int) -> None:
+    """Check the number of ids of DescribeJobs."""
+    if count > DESCRIBE_JOBS:  # (recorded, with these blanks)
+        raise rejected(f"Maximum number of jobs supported is  {DESCRIBE_JOBS} .")
+
+
+def bulk(count: int) -> None:
+    """Check the number of ids of TerminateJobs and CancelJobs."""
+    if not 1 <= count <= BULK_IDS:
+        raise rejected(f"The number of jobs must be between 1 and {BULK_IDS}, got {count}")
+
+
+def reason(text: str) -> None:
+    """Check the reason of a cancel or terminate."""
+    if not text:
+        raise rejected("Reason must not be empty")
+    if len(text) > REASON_CHARACTERS:
+        raise rejected(f"Reason length must be at most {REASON_CHARACTERS}")
+
+
+def tags(values: Mapping[str, str]) -> None:
+    """At most 50; keys of 1 to 128 characters, values of up to 256; no `aws:` keys."""
+    if len(values) > TAGS:
+        raise rejected(f"Number of tags must be at most {TAGS}, got {len(values)}")
+    for key, value in values.items():
+        if not 1 <= len(key) <= 128:
+            raise rejected(f"Tag key length must be between 1 and 128: {key[:140]}")
+        if len(value) > 256:
+            raise rejected(f"Tag value length must be at most 256 for tag {key}")
+        if key.lower().startswith("aws:"):
+            raise rejected(f"Tag keys can't start with aws: {key}")
+        for text in (key, value):
+            if not all(c.isalnum() or c.isspace() or c in "_.:/=+-@" for c in text):
+                raise rejected(f"Tag {key} has characters that are not allowed: {text}")
+
+
+def timeout(document: Document | None) -> None:
+    """Check `timeout`."""
+    seconds = (document or {}).get("attemptDurationSeconds")
+    if seconds is not None and seconds < TIMEOUT_SECONDS:
+        raise rejected(f"Timeout must be at least {TIMEOUT_SECONDS} seconds, got {seconds}")
+
+
+def retry(document: Document | None) -> None:
+    """Check `retryStrategy`."""
+    if document is None:
+        return
+    attempts = document.get("attempts")
+    if attempts is None:  # (recorded)
+        raise rejected("RetryAttempts must be provided with retry strategy")
+    low, high = ATTEMPTS
+    if not low <= attempts <= high:
+        raise rejected(f"Retry attempts must be between {low} and {high}, got {attempts}")
+    rules: Sequence[Document] = document.get("evaluateOnExit", [])
+    if len(rules) > RULES:
+        raise rejected(f"evaluateOnExit can have at most {RULES} entries, got {len(rules)}")
+    for rule in rules:
+        _rule(rule)
+
+
+def _rule(rule: Document) -> None:
+    if rule["action"].upper() not in ("RETRY", "EXIT"):
+        raise rejected(f"Invalid action {rule['action']} in evaluateOnExit, must be RETRY or EXIT")
+    patterns = {k: rule[k] for k in ("onStatusReason", "onReason", "onExitCode") if k in rule}
+    if not patterns:
+        raise rejected("evaluateOnExit needs one of onStatusReason, onReason and onExitCode")
+    for key, pattern in patterns.items():
+        allowed = _CODE_PATTERN if key == "onExitCode" else _REASON_PATTERN
+        if not pattern or len(pattern) > PATTERN_CHARACTERS or not allowed.fullmatch(pattern):
+            raise rejected(f"Invalid pattern in evaluateOnExit: {key}={pattern[:520]}")
+
+
+def priority(value: int | None) -> None:
+    """Check a scheduling priority."""
+    low, high = PRIORITY
+    if value is not None and not low <= value <= high:
+        raise rejected(f"schedulingPriority must be between {low} and {high}, got {value}")
+
+
+def share_identifier(value: str | None, *, fair_share: bool) -> None:
+    """Required on a fair-share queue, refused elsewhere."""
+    if fair_share and not value:
+        raise plain("shareIdentifier must be specified.")  # (recorded)
+    if value and not fair_share:
+        raise plain("shareIdentifier cannot be specified: the job queue has no fair-share policy.")
+    if value and not _SHARE.fullmatch(value):
+        raise rejected(f"shareIdentifier must be up to 255 alphanumeric characters: {value[:260]}")
+
+
+def environment(entries: Sequence[Document]) -> None:
+    """Refuse variables whose names are reserved for Batch."""
+    for entry in entries:
+        if not entry.get("name"):
+            raise rejected("Environment variable name must not be blank")
+        if entry["name"].startswith("AWS_BATCH"):
+            raise rejected(
+                f"Environment variable names can't start with AWS_BATCH: {entry['name']}"
+            )
+
+
+def command(elements: Sequence[str]) -> None:
+    """Refuse empty elements of a command."""
+    if any(element == "" for element in elements):
+        raise rejected("Command can't contain an empty string")
+
+
+def resources(requirements: Sequence[Document], *, platform: str) -> None:
+    """Check the values of `resourceRequirements`."""
+    for requirement in requirements:
+        kind, value = requirement["type"], requirement["value"]
+        if platform == "FARGATE" and kind == "GPU":
+            raise rejected("GPU is not applicable for Fargate.")
+        if platform == "FARGATE" and kind == "VCPU":
+            if value not in _FARGATE_VCPUS:
+                raise rejected(f"Fargate vCPU requirement {value} is not supported")
+        elif not value.isascii() or not value.isdecimal() or int(value) < 1:
+            raise rejected(f"{kind} requirement must be a positive whole number, got {value}")
+        elif kind == "MEMORY" and int(value) < 4:
+            raise rejected(f"At least 4 MiB of memory are required, got {value}")
+
+
+def overrides_length(overrides: Mapping[str, Any]) -> int:
+    """Return the length in characters that ECS limits to 8,192, JSON formatting included.
+
+    Batch accepts longer ones; the job then fails with `OVERRIDES_TOO_LONG`.
+    """
+    return len(json.dumps(overrides, separators=(",", ":"), ensure_ascii=False))

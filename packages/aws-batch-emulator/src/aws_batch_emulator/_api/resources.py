@@ -1,0 +1,380 @@
+"""Compute environments, job queues, definitions, scheduling policies and their operations.
+
+Everything becomes VALID at once; in AWS environments and queues take some seconds to minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aws_batch_emulator._api import limits
+from aws_batch_emulator._api.describe import Names
+from aws_batch_emulator._api.paging import page
+from aws_batch_emulator._api.scheduling_policies import Policies
+from aws_batch_emulator._api.specs import checked_definition
+from aws_batch_emulator._core.errors import (
+    plain,
+    rejected,
+    unsupported,
+)
+from aws_batch_emulator._core.model import (
+    ComputeEnvironment,
+    Document,
+    JobQueue,
+)
+from aws_batch_emulator._core.store import Store
+
+Operation = Callable[[Document], Document]
+
+
+class Resources:
+    """All named things that jobs refer to, by name. Used under the engine's lock."""
+
+    def __init__(self, *, names: Names, store: Store) -> None:
+        self.environments: dict[str, ComputeEnvironment] = {}
+        self.queues: dict[str, JobQueue] = {}
+        self.definitions: dict[str, list[Document]] = {}
+        """All revisions of each definition, the first at index 0."""
+        self.policies = Policies(names=names, store=store, queues=lambda: [*self.queues.values()])
+        self.changed: Callable[[], None] = lambda: None
+        self.end_jobs: Callable[[str], None] = lambda _: None
+        self._names = names
+        self._store = store
+        for name, document in store.resources("environment"):
+            self.environments[name] = ComputeEnvironment(name=name, document=document)
+        for name, document in store.resources("queue"):
+            self.queues[name] = JobQueue(name=name, document=document)
+        for _, document in store.resources("definition"):
+            self.definitions.setdefault(document["jobDefinitionName"], []).append(document)
+
+    def operations(self) -> dict[str, Operation]:
+        """Return the operations by their AWS names."""
+        return {
+            "CreateComputeEnvironment": self.create_environment,
+            "DescribeComputeEnvironments": self.describe_environments,
+            "UpdateComputeEnvironment": self.update_environment,
+            "DeleteComputeEnvironment": self.delete_environment,
+            "CreateJobQueue": self.create_queue,
+            "DescribeJobQueues": self.describe_queues,
+            "UpdateJobQueue": self.update_queue,
+            "DeleteJobQueue": self.delete_queue,
+            "RegisterJobDefinition": self.register_definition,
+            "DescribeJobDefinitions": self.describe_definitions,
+            "DeregisterJobDefinition": self.deregister_definition,
+            **self.policies.operations(),
+        }
+
+    # Compute environments
+
+    def create_environment(self, request: Document) -> Document:
+        """CreateComputeEnvironment."""
+        name = request["computeEnvironmentName"]
+        limits.name(name)
+        limits.tags(request.get("tags", {}))
+        if name in self.environments:
+            raise plain("Object already exists")
+        if len(self.environments) >= limits.ENVIRONMENTS:
+            raise rejected(f"Compute environment limit of {limits.ENVIRONMENTS} exceeded")
+        if "eksConfiguration" in request:
+            raise unsupported("jobs on Amazon EKS")
+        resources = request.get("computeResources")
+        if request["type"] == "MANAGED":
+            if resources is None:
+                raise rejected(
+                    "computeResources must be provided for a MANAGED compute environment"
+                )
+            _check_compute_resources(resources)
+        document = {
+            **request,
+            "computeEnvironmentArn": self._names.arn("compute-environment", name),
+            "ecsClusterArn": f"arn:aws:ecs:{self._names.region}:{self._names.account_id}:"
+            f"cluster/{name}_Batch",
+            "state": request.get("state", "ENABLED"),
+            "status": "VALID",
+            "statusReason": "ComputeEnvironment Healthy",
+            "containerOrchestrationType": "ECS",
+            "tags": request.get("tags", {}),
+        }
+        self.environments[name] = ComputeEnvironment(name=name, document=document)
+        self._save("environment", name, document)
+        return {
+            "computeEnvironmentName": name,
+            "computeEnvironmentArn": document["computeEnvironmentArn"],
+        }
+
+    def describe_environments(self, request: Document) -> Document:
+        """DescribeComputeEnvironments; unknown names are left out."""
+        documents = _chosen(
+            {n: e.document for n, e in self.environments.items()},
+            request.get("computeEnvironments"),
+        )
+        return page("computeEnvironments", documents, request, most=100)
+
+    def update_environment(self, request: Document) -> Document:
+        """UpdateComputeEnvironment: state, role and the sizes of the compute resources."""
+        environment = self._environment(request["computeEnvironment"])
+        document = environment.document
+        for key in ("state", "serviceRole", "updatePolicy", "unmanagedvCpus", "context"):
+            if key in request:
+                document[key] = request[key]
+        if "computeResources" in request:
+            document["computeResources"] = {
+                **document.get("computeResources", {}),
+                **request["computeResources"],
+            }
+        self._save("environment", environment.name, document)
+        return {
+            "computeEnvironmentName": environment.name,
+            "computeEnvironmentArn": document["computeEnvironmentArn"],
+        }
+
+    def delete_environment(self, request: Document) -> Document:
+        """DeleteComputeEnvironment: only disabled and unused ones."""
+        name = _short(request["computeEnvironment"])
+        environment = self.environments.get(name)
+        if environment is None:
+            return {}
+        if environment.document["state"] != "DISABLED":
+            raise plain("Cannot delete, compute environment must be DISABLED.")
+        for queue in self.queues.values():
+            used = [e["computeEnvironment"] for e in queue.document["computeEnvironmentOrder"]]
+            if environment.document["computeEnvironmentArn"] in used:
+                raise plain("Cannot delete, found existing JobQueue relationship")
+        del self.environments[name]
+        self._store.delete_resource("environment", name)
+        return {}
+
+    def _environment(self, name_or_arn: str) -> ComputeEnvironment:
+        environment = self.environments.get(_short(name_or_arn))
+        if environment is None:
+            raise plain(f"{name_or_arn} does not exist")
+        return environment
+
+    # Queues
+
+    def create_queue(self, request: Document) -> Document:
+        """CreateJobQueue."""
+        name = request["jobQueueName"]
+        limits.name(name)
+        limits.tags(request.get("tags", {}))
+        if name in self.queues:
+            raise plain("Object already exists")
+        if len(self.queues) >= limits.QUEUES:
+            raise rejected(f"Job queue limit of {limits.QUEUES} exceeded")
+        if "serviceEnvironmentOrder" in request:
+            raise unsupported("service environments")
+        policy = request.get("schedulingPolicyArn")
+        if policy is not None:
+            self.policies.by_arn(policy)
+        document: dict[str, Any] = {
+            "jobQueueName": name,
+            "jobQueueArn": self._names.arn("job-queue", name),
+            "state": request.get("state", "ENABLED"),
+            "status": "VALID",
+            "statusReason": "JobQueue Healthy",
+            "priority": request["priority"],
+            "computeEnvironmentOrder": self._order(request.get("computeEnvironmentOrder", [])),
+            "serviceEnvironmentOrder": [],
+            "jobQueueType": "ECS",
+            "tags": request.get("tags", {}),
+            "jobStateTimeLimitActions": _state_limits(request.get("jobStateTimeLimitActions", [])),
+        }
+        if policy is not None:
+            document["schedulingPolicyArn"] = policy
+        self.queues[name] = JobQueue(name=name, document=document)
+        self._save("queue", name, document)
+        return {"jobQueueName": name, "jobQueueArn": document["jobQueueArn"]}
+
+    def describe_queues(self, request: Document) -> Document:
+        """DescribeJobQueues; unknown names are left out."""
+        documents = _chosen(
+            {n: q.document for n, q in self.queues.items()}, request.get("jobQueues")
+        )
+        return page("jobQueues", documents, request, most=100)
+
+    def update_queue(self, request: Document) -> Document:
+        """UpdateJobQueue."""
+        queue = self.queue(request["jobQueue"])
+        document = queue.document
+        if "schedulingPolicyArn" in request:
+            if not queue.fair_share:
+                raise plain("A scheduling policy can't be added to a FIFO job queue.")
+            self.policies.by_arn(request["schedulingPolicyArn"])
+        changes: Document = {
+            key: request[key]
+            for key in ("state", "priority", "schedulingPolicyArn")
+            if key in request
+        }
+        if "computeEnvironmentOrder" in request:
+            changes["computeEnvironmentOrder"] = self._order(request["computeEnvironmentOrder"])
+        if "jobStateTimeLimitActions" in request:
+            changes["jobStateTimeLimitActions"] = _state_limits(request["jobStateTimeLimitActions"])
+        document.update(changes)
+        self._save("queue", queue.name, document)
+        return {"jobQueueName": queue.name, "jobQueueArn": document["jobQueueArn"]}
+
+    def delete_queue(self, request: Document) -> Document:
+        """DeleteJobQueue: only disabled ones; their jobs are ended."""
+        name = _short(request["jobQueue"])
+        queue = self.queues.get(name)
+        if queue is None:
+            return {}
+        if queue.document["state"] != "DISABLED":
+            raise plain("Cannot delete, job queue must be DISABLED.")
+        self.end_jobs(name)
+        del self.queues[name]
+        self._store.delete_resource("queue", name)
+        return {}
+
+    def queue(self, name_or_arn: str) -> JobQueue:
+        """Return a queue by name or ARN; `ApiError` in AWS's words if there is none."""
+        queue = self.queues.get(_short(name_or_arn))
+        if queue is None:
+            raise plain(f"JobQueue {_short(name_or_arn)} not found.")  # (recorded)
+        return queue
+
+    def _order(self, entries: Iterable[Document]) -> list[Document]:
+        order = [
+            {
+                "order": entry["order"],
+                "computeEnvironment": self._environment(entry["computeEnvironment"]).document[
+                    "computeEnvironmentArn"
+                ],
+            }
+            for entry in entries
+        ]
+        if not 1 <= len(order) <= limits.ENVIRONMENTS_PER_QUEUE:
+            most = limits.ENVIRONMENTS_PER_QUEUE
+            raise rejected(f"A job queue needs 1 to {most} compute environments, got {len(order)}")
+        if len({entry["order"] for entry in order}) < len(order):
+            raise rejected("The orders of compute environments must be unique")
+        return order
+
+    # Job definitions
+
+    def register_definition(self, request: Document) -> Document:
+        """RegisterJobDefinition: a new revision."""
+        name = request["jobDefinitionName"]
+        limits.name(name)
+        checked = checked_definition(request)
+        revisions = self.definitions.setdefault(name, [])
+        revision = len(revisions) + 1
+        document = {
+            "jobDefinitionName": name,
+            "jobDefinitionArn": self._names.arn("job-definition", f"{name}:{revision}"),
+            "revision": revision,
+            **checked,
+        }
+        revisions.append(document)
+        self._save("definition", f"{name}:{revision}", document)
+        return {k: document[k] for k in ("jobDefinitionName", "jobDefinitionArn", "revision")}
+
+    def describe_definitions(self, request: Document) -> Document:
+        """DescribeJobDefinitions, newest revision first."""
+        wanted = request.get("jobDefinitions")
+        if wanted is not None:
+            if len(wanted) > 100:
+                raise rejected("Maximum number of job definitions supported is 100.")
+            found = [d for d in map(self._revision, wanted) if d is not None]
+        else:
+            name, status = request.get("jobDefinitionName"), request.get("status")
+            found = [
+                document
+                for key, revisions in sorted(self.definitions.items())
+                for document in reversed(revisions)
+                if name in (None, key) and status in (None, document["status"])
+            ]
+        return page("jobDefinitions", found, request, most=100)
+
+    def deregister_definition(self, request: Document) -> Document:
+        """DeregisterJobDefinition: the revision becomes INACTIVE."""
+        document = self._revision(request["jobDefinition"])
+        if document is not None:
+            document["status"] = "INACTIVE"
+            key = f"{document['jobDefinitionName']}:{document['revision']}"
+            self._save("definition", key, document)
+        return {}
+
+    def definition(self, name_or_arn: str) -> Document:
+        """Return the ACTIVE revision that a job names; without number the latest ACTIVE one."""
+        short = _short(name_or_arn)
+        name, _, revision = short.partition(":")
+        found = [
+            document
+            for document in self.definitions.get(name, [])
+            if document["status"] == "ACTIVE" and revision in ("", str(document["revision"]))
+        ]
+        if not found:  # (recorded)
+            raise plain(f"JobDefinition name {short} does not exist or is not in ACTIVE status")
+        return found[-1]
+
+    def _revision(self, name_or_arn: str) -> Document | None:
+        name, _, revision = _short(name_or_arn).partition(":")
+        for document in self.definitions.get(name, []):
+            if str(document["revision"]) == revision:
+                return document
+        return None
+
+    # Tags
+
+    def tagged(self, arn: str) -> tuple[str, str, Document] | None:
+        """Return (kind, name, document) of the resource with this ARN, None if it is none."""
+        kind, _, name = (
+            arn.partition(":batch:")[2].partition(":")[2].partition(":")[2].partition("/")
+        )
+        found: Document | None = None
+        if kind == "compute-environment" and name in self.environments:
+            found = self.environments[name].document
+        elif kind == "job-queue" and name in self.queues:
+            found = self.queues[name].document
+        elif kind == "job-definition":
+            found = self._revision(name)
+        elif kind == "scheduling-policy":
+            found = self.policies.documents.get(name)
+        kinds = {
+            "compute-environment": "environment",
+            "job-queue": "queue",
+            "job-definition": "definition",
+            "scheduling-policy": "policy",
+        }
+        return None if found is None else (kinds[kind], name, found)
+
+    def save_tags(self, kind: str, name: str, document: Document) -> None:
+        """Write a document whose tags were changed."""
+        self._store.put_resource(kind, name, document)
+
+    def _save(self, kind: str, name: str, document: Document) -> None:
+        self._store.put_resource(kind, name, document)
+        self.changed()
+
+
+def _short(name_or_arn: str) -> str:
+    return name_or_arn.rpartition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn
+
+
+def _chosen(documents: dict[str, Document], wanted: list[str] | None) -> list[Document]:
+    if not wanted:
+        return list(documents.values())
+    return [documents[name] for name in map(_short, wanted) if name in documents]
+
+
+def _state_limits(actions: list[Document]) -> list[Document]:
+    low, high = limits.STATE_LIMIT_SECONDS
+    for action in actions:
+        if not low <= action["maxTimeSeconds"] <= high:
+            raise rejected(f"maxTimeSeconds must be between {low} and {high}")
+        if action["action"] != "CANCEL":
+            raise rejected("The only supported action is CANCEL")
+    return actions
+
+
+def _check_compute_resources(resources: Document) -> None:
+    if resources["maxvCpus"] < 0 or resources.get("minvCpus", 0) > resources["maxvCpus"]:
+        raise rejected("minvCpus must not be greater than maxvCpus")
+    if resources["type"] in ("EC2", "SPOT") and not resources.get("instanceRole"):
+        raise rejected("Instance role is required.")  # (recorded)
+    if not resources.get("subnets"):
+        raise rejected("Subnets are required.")
+    if resources["type"].startswith("FARGATE") and "desiredvCpus" in resources:
+        raise rejected("desiredvCpus is not applicable for Fargate.")  # (recorded)

@@ -1,0 +1,262 @@
+"""From a SubmitJob request and its job definition to a `JobSpec`, and the checks on definitions.
+
+Pure: knows the documents, not the engine. Raises `ApiError` for what Batch refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aws_batch_emulator._api import limits
+from aws_batch_emulator._core.errors import (
+    rejected,
+    unsupported,
+)
+from aws_batch_emulator._core.model import (
+    Dependency,
+    Document,
+    ExitRule,
+    JobSpec,
+)
+
+_REF = re.compile(r"Ref::([A-Za-z0-9_-]+)")
+_CONTAINER_LISTS = (
+    "command",
+    "environment",
+    "mountPoints",
+    "ulimits",
+    "resourceRequirements",
+    "secrets",
+)
+_KEPT = (
+    "parameters",
+    "retryStrategy",
+    "timeout",
+    "tags",
+    "propagateTags",
+    "schedulingPriority",
+)
+
+
+def checked_definition(request: Document) -> Document:
+    """Return a definition's document as DescribeJobDefinitions shows it, less name and number."""
+    if request["type"] != "container" or "nodeProperties" in request:
+        raise unsupported("multi-node parallel jobs")
+    if "eksProperties" in request:
+        raise unsupported("jobs on Amazon EKS")
+    given = [key for key in ("containerProperties", "ecsProperties") if key in request]
+    if len(given) != 1:
+        raise rejected("Exactly one of containerProperties and ecsProperties must be provided.")
+    platform = (request.get("platformCapabilities") or ["EC2"])[0]
+    if platform not in ("EC2", "FARGATE"):
+        raise rejected(f"Invalid platformCapabilities: {platform}")
+    properties: Document
+    if given == ["ecsProperties"]:
+        properties = _checked_task(request["ecsProperties"], platform)
+    else:
+        properties = {
+            "volumes": [],
+            **_checked_container(request["containerProperties"], platform),
+        }
+        if platform == "FARGATE" and not properties.get("executionRoleArn"):
+            raise rejected("EXECUTION_ROLE is required for Fargate jobs.")
+        if platform == "EC2" and "networkConfiguration" in properties:
+            raise rejected("networkConfiguration not applicable for EC2.")  # (recorded)
+    limits.retry(request.get("retryStrategy"))
+    limits.timeout(request.get("timeout"))
+    limits.priority(request.get("schedulingPriority"))
+    limits.tags(request.get("tags", {}))
+    return {
+        "type": "container",
+        "status": "ACTIVE",
+        "parameters": {},
+        "tags": {},
+        **{key: request[key] for key in _KEPT if key in request},
+        given[0]: properties,
+        "platformCapabilities": [platform],
+        "containerOrchestrationType": "ECS",
+    }
+
+
+def _checked_container(container: Document, platform: str) -> Document:
+    if not container.get("image"):
+        raise rejected("Container image is required.")
+    requirements = {r["type"]: r["value"] for r in container.get("resourceRequirements", [])}
+    if "VCPU" not in requirements and not container.get("vcpus"):
+        raise rejected("vCPU is not provided.")  # (recorded)
+    if "MEMORY" not in requirements and not container.get("memory"):
+        raise rejected("Memory is not provided.")
+    limits.resources(container.get("resourceRequirements", []), platform=platform)
+    limits.command(container.get("command", []))
+    limits.environment(container.get("environment", []))
+    return {**{key: [] for key in _CONTAINER_LISTS}, **container}
+
+
+def _checked_task(properties: Document, platform: str) -> Document:
+    tasks = properties["taskProperties"]
+    if len(tasks) != 1:
+        raise rejected(f"ecsProperties needs exactly one entry of taskProperties, got {len(tasks)}")
+    containers = tasks[0]["containers"]
+    if not 1 <= len(containers) <= limits.CONTAINERS:
+        raise rejected(f"A job has 1 to {limits.CONTAINERS} containers, got {len(containers)}")
+    checked = []
+    for number, container in enumerate(containers):
+        named = {"essential": True, **container}
+        if not named.get("name"):
+            if len(containers) > 1:
+                raise rejected(f"Container {number} needs a name")
+            named["name"] = "default"
+        checked.append(_checked_container(named, platform))
+    names = [container["name"] for container in checked]
+    if len(set(names)) < len(names):
+        raise rejected(f"Container names must be unique: {', '.join(names)}")
+    if not any(container["essential"] for container in checked):
+        raise rejected("At least one container must be essential")
+    for place, container in enumerate(checked):
+        for entry in container.get("dependsOn", []):
+            # Only on earlier ones: AWS only demands that there is no circle.
+            if entry.get("containerName") not in names[:place]:
+                raise rejected(
+                    f"Container {container['name']} can only depend on one listed before it, "
+                    f"not on {entry.get('containerName')}"
+                )
+    return {"taskProperties": [{**tasks[0], "containers": checked}]}
+
+
+def job_spec(request: Document, definition: Document, *, number: int, queue: str) -> JobSpec:
+    """Return what a checked SubmitJob request comes to with this definition."""
+    for key, what in (
+        ("nodeOverrides", "multi-node parallel jobs"),
+        ("eksPropertiesOverride", "jobs on Amazon EKS"),
+        ("consumableResourcePropertiesOverride", "consumable resources"),
+    ):
+        if key in request:
+            raise unsupported(what)
+    platform = definition["platformCapabilities"][0]
+    overrides = _overrides(request, ecs="ecsProperties" in definition)
+    for override in overrides.values():
+        limits.command(override.get("command", []))
+        limits.environment(override.get("environment", []))
+        limits.resources(override.get("resourceRequirements", []), platform=platform)
+    parameters = {**definition["parameters"], **request.get("parameters", {})}
+    bases, ecs = _bases(definition)
+    if unknown := set(overrides) - {base.get("name") for base in bases}:
+        raise rejected(f"The job definition has no container {', '.join(map(str, unknown))}")
+    containers = tuple(
+        _container(base, overrides.get(base.get("name"), {}), parameters) for base in bases
+    )
+    retry: Document | None = request.get("retryStrategy") or definition.get("retryStrategy")
+    timeout: Document = request.get("timeout") or definition.get("timeout") or {}
+    tags = dict(request.get("tags", {}))
+    settings: Document = {
+        "propagateTags": definition.get("propagateTags", False),
+        "schedulingPriorityOverride": definition.get("schedulingPriority", 0),
+        **request,
+    }
+    propagate: bool = settings["propagateTags"]
+    failure = None
+    given = request.get("containerOverrides") or request.get("ecsPropertiesOverride") or {}
+    if limits.overrides_length(given) > limits.OVERRIDES_CHARACTERS:
+        failure = limits.OVERRIDES_TOO_LONG
+    elif propagate and len({**definition["tags"], **tags}) > limits.TAGS:
+        failure = limits.TOO_MANY_TAGS
+    amounts = [_resources(container) for container in containers]
+    return JobSpec(
+        id=number,
+        name=request["jobName"],
+        queue=queue,
+        definition_arn=definition["jobDefinitionArn"],
+        containers=containers,
+        ecs=ecs,
+        parameters=parameters,
+        attempts=retry["attempts"] if retry else 1,
+        rules=_rules(retry),
+        retry=retry,
+        timeout_seconds=timeout.get("attemptDurationSeconds"),
+        depends_on=tuple(
+            Dependency(job_id=d.get("jobId"), type=d.get("type"))
+            for d in request.get("dependsOn", ())
+        ),
+        tags=tags,
+        propagate_tags=propagate,
+        share_identifier=request.get("shareIdentifier"),
+        scheduling_priority=settings["schedulingPriorityOverride"],
+        platform=platform,
+        vcpus=sum(vcpus for vcpus, _, _ in amounts),
+        memory_mib=sum(memory for _, memory, _ in amounts),
+        gpus=sum(gpus for _, _, gpus in amounts),
+        start_failure=failure,
+    )
+
+
+def substitute(text: str, parameters: Mapping[str, str]) -> str:
+    """Replace `Ref::name` by the parameter's value; unknown names stay as they are."""
+    return _REF.sub(lambda found: parameters.get(found[1], found[0]), text)
+
+
+def _overrides(request: Document, *, ecs: bool) -> dict[str | None, Document]:
+    """Return the overrides by container name; None names the container of containerProperties."""
+    wrong = "containerOverrides" if ecs else "ecsPropertiesOverride"
+    if wrong in request:
+        raise rejected(f"{wrong} is not applicable to this kind of job definition")
+    if not ecs:
+        return {None: request.get("containerOverrides", {})}
+    tasks = request.get("ecsPropertiesOverride", {}).get("taskProperties", [])
+    return {
+        container.get("name", "default"): container
+        for task in tasks
+        for container in task.get("containers", [])
+    }
+
+
+def _bases(definition: Document) -> tuple[list[Document], Document | None]:
+    """Return the definition's containers, and the properties of an ECS task around them."""
+    if "ecsProperties" not in definition:
+        return [definition["containerProperties"]], None
+    task = definition["ecsProperties"]["taskProperties"][0]
+    return task["containers"], {k: v for k, v in task.items() if k != "containers"}
+
+
+def _container(base: Document, overrides: Document, parameters: Mapping[str, str]) -> Document:
+    container: dict[str, Any] = dict(base)
+    command: list[str] = {"command": [], **base, **overrides}["command"]
+    container["command"] = [substitute(element, parameters) for element in command]
+    merged = {e["name"]: e for e in base.get("environment", [])}
+    merged |= {e["name"]: e for e in overrides.get("environment", [])}
+    container["environment"] = list(merged.values())
+    required = {r["type"]: r for r in base.get("resourceRequirements", [])}
+    required |= {r["type"]: r for r in overrides.get("resourceRequirements", [])}
+    container["resourceRequirements"] = list(required.values())
+    for key in ("vcpus", "memory", "instanceType"):
+        if key in overrides:
+            container[key] = overrides[key]
+    # A definition's old-style value gives way to an override in resourceRequirements.
+    for key, kind in (("vcpus", "VCPU"), ("memory", "MEMORY")):
+        if kind in required:
+            container.pop(key, None)
+    return container
+
+
+def _resources(container: Document) -> tuple[float, int, int]:
+    amounts: Document = {
+        "VCPU": container.get("vcpus", 1),
+        "MEMORY": container.get("memory", 512),
+        "GPU": 0,
+        **{r["type"]: r["value"] for r in container["resourceRequirements"]},
+    }
+    return float(amounts["VCPU"]), int(amounts["MEMORY"]), int(amounts["GPU"])
+
+
+def _rules(retry: Document | None) -> tuple[ExitRule, ...]:
+    documents: list[Document] = (retry or {"evaluateOnExit": []}).get("evaluateOnExit") or []
+    return tuple(
+        ExitRule(
+            action=document["action"],
+            on_status_reason=document.get("onStatusReason"),
+            on_reason=document.get("onReason"),
+            on_exit_code=document.get("onExitCode"),
+        )
+        for document in documents
+    )

@@ -1,0 +1,328 @@
+"""`EmbeddedBatch`: the whole emulator in this process, for tests and as the core of the program."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aws_batch_emulator._api import limits
+from aws_batch_emulator._api.describe import Names
+from aws_batch_emulator._api.jobs import JobsApi
+from aws_batch_emulator._api.logs import LogsApi
+from aws_batch_emulator._api.resources import Resources
+from aws_batch_emulator._core.clock import (
+    Clock,
+    SystemClock,
+    VirtualClock,
+)
+from aws_batch_emulator._core.engine import Engine
+from aws_batch_emulator._core.errors import (
+    ApiError,
+    EmulatorError,
+    unsupported,
+)
+from aws_batch_emulator._core.faults import (
+    Fault,
+    Faults,
+)
+from aws_batch_emulator._core.log_store import LogStore
+from aws_batch_emulator._core.scheduler import (
+    Host,
+    Scheduler,
+)
+from aws_batch_emulator._core.store import Store
+from aws_batch_emulator._events import EventLog
+from aws_batch_emulator._http import wire
+from aws_batch_emulator._http.admin import Admin
+from aws_batch_emulator._http.server import Server
+from aws_batch_emulator._runners.base import (
+    Runner,
+    SimulatedRunner,
+)
+from aws_batch_emulator._runners.processes import SubprocessRunner
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_NAME = "local"
+UNLIMITED_VCPUS = 1_000_000
+
+
+class EmbeddedBatch:
+    """AWS Batch and its CloudWatch logs on a loopback port, as a context manager.
+
+    `state`: folder for jobs and logs, which then survive a restart; None keeps nothing. `clock`: a
+    `VirtualClock` needs a runner that only simulates (the default). `vcpus` and `memory_mib` limit
+    what runs at once (default: this machine's, without limit if simulated). `port` 0 takes a free
+    one.
+
+    A new emulator has one compute environment and one queue, both named `local`. `calls` counts
+    requests by operation, refused ones included; `faults` makes things go wrong; `events` has the
+    state changes.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Path | None = None,
+        clock: Clock | None = None,
+        runner: Runner | None = None,
+        vcpus: float | None = None,
+        memory_mib: int | None = None,
+        region: str = "us-east-1",
+        account_id: str = "000000000000",
+        port: int = 0,
+        events: bool = False,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.runner: Runner = runner or SimulatedRunner()
+        if self.runner.real and isinstance(self.clock, VirtualClock):
+            raise EmulatorError("Processes take real time: a VirtualClock needs a SimulatedRunner.")
+        self.calls: Counter[str] = Counter()
+        self._calls_lock = threading.Lock()
+        self.faults = Faults()
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = state
+        self._vcpus, self._memory_mib = vcpus, memory_mib
+        if self.runner.real:
+            self._vcpus = vcpus or os.cpu_count() or 1
+            self._memory_mib = memory_mib or _machine_memory_mib()
+        self._names = Names(region=region, account_id=account_id)
+        self._port = port
+        self.id = secrets.token_hex(8)
+        """Names this emulator, so that a stale address can't be mistaken for it."""
+        self.admin_token: str | None = None
+        """What changing requests to `/_emulator/` must send; None: anything."""
+        self.shutdown_requested = False
+        self.last_activity = time.monotonic()
+        self._keep_events = events
+        self._preferred_port = 0
+        self._server: Server | None = None
+
+    def __enter__(self) -> EmbeddedBatch:
+        """Start and return the emulator."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the emulator."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The address for AWS_ENDPOINT_URL_BATCH and AWS_ENDPOINT_URL_CLOUDWATCH_LOGS."""
+        if self._server is None:
+            raise EmulatorError("The emulator is not started; use it as a context manager.")
+        return self._server.url
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.url.rpartition(":")[2])
+
+    def start(self) -> None:
+        """Load the state, begin to work and listen."""
+        folder = self._folder
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="batch-emulator-")
+            folder = Path(self._temporary.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._store = Store(folder / "state.sqlite" if self._folder is not None else None)
+        self.logs = LogStore(folder / "logs")
+        self._resources = Resources(names=self._names, store=self._store)
+        scheduler = Scheduler(
+            self._resources.queues,
+            self._resources.environments,
+            Host(
+                vcpus=self._vcpus,
+                memory_mib=self._memory_mib,
+                gpus=0 if self.runner.real else None,
+            ),
+            self._resources.policies.weight,
+        )
+        self.engine = Engine(
+            clock=self.clock,
+            runner=self.runner,
+            scheduler=scheduler,
+            logs=self.logs,
+            faults=self.faults,
+            store=self._store,
+        )
+        self.events = EventLog(
+            engine=self.engine,
+            names=self._names,
+            path=folder / "events.jsonl" if self._keep_events and self._folder else None,
+            keep=self._keep_events,
+        )
+        self._resources.end_jobs = self._end_jobs
+        self._create_defaults()
+        self._restore_images()
+        jobs = self._store.jobs()
+        first = max((job.spec.id for job in jobs), default=0) + 1
+        self.engine.restore(jobs)
+        self._resources.changed = self.engine.capacity_changed
+        self._api = JobsApi(
+            engine=self.engine, resources=self._resources, names=self._names, first_spec=first
+        )
+        self._operations = {
+            **self._resources.operations(),
+            **self._api.operations(),
+            **LogsApi(logs=self.logs, names=self._names).operations(),
+        }
+        self._wire = wire.Wire()
+        self._admin = Admin(self)
+        self.engine.start()
+        self._server = self._listen()
+
+    def add_images(self, images: Mapping[str, Sequence[str]]) -> None:
+        """Make images known to the subprocess runner, also after a restart."""
+        if isinstance(self.runner, SubprocessRunner):
+            self.runner.images = {**self.runner.images, **images}
+            with self.engine.step():
+                for name, argv in images.items():
+                    self._store.put_resource("image", name, {"argv": list(argv)})
+
+    def _restore_images(self) -> None:
+        if isinstance(self.runner, SubprocessRunner):
+            stored = {name: d["argv"] for name, d in self._store.resources("image")}
+            # What is named now counts more than what an earlier process was told.
+            self.add_images({**stored, **self.runner.images})
+
+    def prefer_port(self, port: int) -> None:
+        """Listen on this port if none was asked for and it is free; before `start`."""
+        self._preferred_port = port
+
+    def _listen(self) -> Server:
+        if self._port == 0 and self._preferred_port:
+            try:
+                return Server(self._handle, port=self._preferred_port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        return Server(self._handle, port=self._port)
+
+    def stop(self) -> None:
+        """Stop listening, end running jobs and close the state; they are lost with their host."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self.engine.stop()
+            with self.engine.step():
+                self._store.close()
+            self.events.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def _create_defaults(self) -> None:
+        if self._resources.environments or self._resources.queues:
+            return
+        self._resources.create_environment(
+            {
+                "computeEnvironmentName": DEFAULT_NAME,
+                "type": "MANAGED",
+                "computeResources": {
+                    "type": "EC2",
+                    "minvCpus": 0,
+                    "maxvCpus": int(self._vcpus or UNLIMITED_VCPUS),
+                    "instanceTypes": ["optimal"],
+                    "instanceRole": "ecsInstanceRole",
+                    "subnets": ["subnet-local"],
+                },
+            }
+        )
+        order = [{"order": 1, "computeEnvironment": DEFAULT_NAME}]
+        self._resources.create_queue(
+            {"jobQueueName": DEFAULT_NAME, "priority": 1, "computeEnvironmentOrder": order}
+        )
+
+    def _end_jobs(self, queue: str) -> None:
+        for job in list(self.engine.jobs.values()):
+            if job.spec.queue == queue:
+                self.engine.terminate(job, "JobQueue deleted")
+
+    def _handle(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> wire.Answer | None:
+        """Answer one HTTP request; None: close the connection without an answer."""
+        self.last_activity = time.monotonic()
+        if target.startswith("/_emulator/"):
+            return self._admin.handle(method, target, headers, body)
+        request_id = wire.new_request_id()
+        try:
+            if "AWS4-HMAC-SHA256" not in (headers.get("Authorization") or ""):
+                raise ApiError(
+                    "MissingAuthenticationTokenException",
+                    "Missing Authentication Token",
+                    status=403,
+                )
+            call = self._wire.call(method, target, headers, body)
+            with self._calls_lock:
+                self.calls[call.operation] += 1
+            struck = self.faults.for_call(call.operation)
+            if (answer := self._before(struck)) is not None:
+                raise answer
+            if any(fault.fault == "drop_before" for fault in struck):
+                return None
+            result = self._perform(call)
+            if any(fault.fault == "drop_after" for fault in struck):
+                return None
+            for fault in struck:
+                if fault.fault == "error_after":
+                    raise _server_error(fault)
+            return wire.success(call, result, request_id)
+        except ApiError as error:
+            return wire.failure(error, request_id)
+        except Exception:
+            logger.exception("The Batch emulator failed at %s %s", method, target)
+            text = "The Batch emulator failed; its log has the traceback."
+            return wire.failure(ApiError("ServerException", text, status=500), request_id)
+
+    def _before(self, faults: list[Fault]) -> ApiError | None:
+        for fault in faults:
+            if fault.fault == "slow":
+                self.clock.sleep(fault.seconds)
+            elif fault.fault == "throttle":
+                return ApiError("TooManyRequestsException", "Too Many Requests", status=429)
+            elif fault.fault == "error_before":
+                return _server_error(fault)
+        return None
+
+    def _perform(self, call: wire.Call) -> dict[str, Any]:
+        self.engine.sweep()
+        with self.engine.step():
+            if call.operation == "SubmitJob":
+                return self._api.submit(call.request, size=call.size)
+            if call.operation == "RegisterJobDefinition":
+                limits.definition_payload(call.size)
+            operation = self._operations.get(call.operation)
+            if operation is None:
+                raise unsupported(f"the operation {call.operation}")
+            return operation(call.request)
+
+
+def _server_error(fault: Fault) -> ApiError:
+    return ApiError(
+        "ServerException", fault.message or "Internal server error", status=fault.status
+    )
+
+
+def _machine_memory_mib() -> int:
+    try:
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
+    except (ValueError, OSError, AttributeError):
+        return 8_192

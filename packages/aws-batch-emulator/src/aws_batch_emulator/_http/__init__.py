@@ -1,0 +1,1 @@
+"""The HTTP side: server, wire format, and the pages under `/_emulator`."""

@@ -1,0 +1,107 @@
+"""The emulator's own addresses below `/_emulator/`: health, call counts, faults, events, stop.
+
+`GET health`, `GET|DELETE calls`, `GET|POST|DELETE faults`, `GET events?after=N`, `POST settings`,
+`POST shutdown`; pages for people: `GET jobs`, `jobs/<id>`, `logs?group=…&stream=…`. Changing
+requests need the header `X-Batch-Emulator`, which no web page can send to another site unasked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from aws_batch_emulator._core.faults import Fault
+from aws_batch_emulator._http.pages import Pages
+from aws_batch_emulator._http.wire import Answer
+from aws_batch_emulator._runners.containers import ContainerRunner
+from aws_batch_emulator._runners.processes import SubprocessRunner
+
+if TYPE_CHECKING:
+    from aws_batch_emulator._emulator import EmbeddedBatch
+
+HEADER = "X-Batch-Emulator"
+
+
+class Admin:
+    """Answers to requests about the emulator itself."""
+
+    def __init__(self, emulator: EmbeddedBatch) -> None:
+        self._emulator = emulator
+        self._pages = Pages(emulator)
+
+    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answer one request."""
+        url = urlsplit(target)
+        name = url.path.removeprefix("/_emulator/")
+        given, token = headers.get(HEADER), self._emulator.admin_token
+        if method != "GET" and (given is None or (token is not None and given != token)):
+            message = f"This request needs the header {HEADER} with the token of endpoint.json."
+            return _answer(403, {"message": message})
+        actions: dict[tuple[str, str], Callable[[], Any]] = {
+            ("GET", "health"): self._health,
+            ("GET", "calls"): lambda: dict(self._emulator.calls),
+            ("DELETE", "calls"): self._emulator.calls.clear,
+            ("GET", "faults"): self._emulator.faults.documents,
+            ("DELETE", "faults"): self._emulator.faults.clear,
+            ("POST", "faults"): lambda: self._add_faults(json.loads(body)),
+            ("GET", "events"): lambda: self._events(parse_qs(url.query)),
+            ("POST", "shutdown"): self._shut_down,
+            ("POST", "settings"): lambda: self._change_settings(json.loads(body)),
+        }
+        if method == "GET" and (page := self._pages.page(name, url.query)) is not None:
+            return page
+        action = actions.get((method, name))
+        if action is None:
+            known = ", ".join(f"{m} /_emulator/{n}" for m, n in actions)
+            return _answer(404, {"message": f"No such address; known are {known}."})
+        try:
+            return _answer(200, action())
+        except ValueError as error:
+            return _answer(400, {"message": str(error)})
+
+    def _health(self) -> dict[str, Any]:
+        with self._emulator.engine.step():
+            states = Counter(job.status.value for job in self._emulator.engine.jobs.values())
+        return {
+            "status": "ok",
+            "pid": os.getpid(),
+            "id": self._emulator.id,
+            "jobs": dict(states),
+            "images": self._images(),
+        }
+
+    def _images(self) -> dict[str, list[str]]:
+        runner = self._emulator.runner
+        images = runner.images if isinstance(runner, SubprocessRunner) else {}
+        return {name: list(argv) for name, argv in images.items()}
+
+    def _change_settings(self, document: Any) -> dict[str, list[str]]:
+        """Take over what a further user of a shared emulator brings: images and AWS_* variables."""
+        runner = self._emulator.runner
+        if not isinstance(runner, (SubprocessRunner, ContainerRunner)):
+            raise ValueError("a simulated runner has no settings")
+        if isinstance(runner, SubprocessRunner):
+            self._emulator.add_images(document.get("images", {}))
+        if "environment" in document:
+            runner.set_credentials(document["environment"])
+        return self._images()
+
+    def _shut_down(self) -> None:
+        self._emulator.shutdown_requested = True
+
+    def _add_faults(self, document: Any) -> list[dict[str, Any]]:
+        documents = document if isinstance(document, list) else [document]
+        self._emulator.faults.add(*[Fault.from_document(d) for d in documents])
+        return self._emulator.faults.documents()
+
+    def _events(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        number, events = self._emulator.events.after(int(query.get("after", ["0"])[0]))
+        return {"last": number, "events": events}
+
+
+def _answer(status: int, document: Any) -> Answer:
+    return Answer(status, json.dumps(document).encode(), {"Content-Type": "application/json"})

@@ -1,0 +1,1 @@
+"""How a job runs: as a subprocess, as a container, or simulated."""

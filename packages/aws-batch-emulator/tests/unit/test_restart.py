@@ -1,0 +1,94 @@
+"""State that survives a restart: definitions, queues, jobs in every state, counts, dependencies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from aws_batch_emulator import (
+    EmbeddedBatch,
+    SimulatedJob,
+    SimulatedRun,
+    SimulatedRunner,
+    VirtualClock,
+)
+
+
+def client_for(emulator: EmbeddedBatch) -> Any:
+    return boto3.client(
+        "batch",
+        endpoint_url=emulator.url,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+
+def hour(job: SimulatedJob) -> SimulatedRun:
+    return SimulatedRun(seconds=10 if job.index == 0 else 3_600)
+
+
+def test_a_restarted_emulator_goes_on_and_running_jobs_lost_their_host(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    with EmbeddedBatch(state=tmp_path, clock=clock, runner=SimulatedRunner(hour), vcpus=3) as first:
+        batch = client_for(first)
+        batch.register_job_definition(
+            jobDefinitionName="work",
+            type="container",
+            containerProperties={"image": "i", "vcpus": 1, "memory": 64},
+        )
+        common = {"jobQueue": "local", "jobDefinition": "work"}
+        array = batch.submit_job(
+            jobName="array",
+            arrayProperties={"size": 5},
+            retryStrategy={"attempts": 2},
+            **common,
+        )["jobId"]
+        clock.advance(20)
+        after = batch.submit_job(jobName="after", dependsOn=[{"jobId": array}], **common)["jobId"]
+        clock.advance(1)
+        batch.tag_resource(
+            resourceArn=batch.describe_jobs(jobs=[after])["jobs"][0]["jobArn"], tags={"a": "b"}
+        )
+    with EmbeddedBatch(
+        state=tmp_path, clock=clock, runner=SimulatedRunner(hour), vcpus=3
+    ) as second:
+        batch = client_for(second)
+        clock.advance(1)
+        summary = batch.describe_jobs(jobs=[array])["jobs"][0]["arrayProperties"]["statusSummary"]
+        assert {k: v for k, v in summary.items() if v} == {
+            "SUCCEEDED": 1,
+            "RUNNING": 3,
+            "RUNNABLE": 1,
+        }
+        child = batch.describe_jobs(jobs=[f"{array}:1"])["jobs"][0]
+        assert child["attempts"][0]["statusReason"].startswith("Host EC2 (instance i-")
+        assert "exitCode" not in child["attempts"][0]["container"]
+        clock.advance(3_600)
+        shown = batch.describe_jobs(jobs=[after])["jobs"][0]
+        assert (shown["status"], shown["tags"]) == ("PENDING", {"a": "b"})
+        clock.advance(7_200)
+        statuses = [job["status"] for job in batch.describe_jobs(jobs=[array, after])["jobs"]]
+        assert statuses == ["SUCCEEDED", "SUCCEEDED"]
+        found = batch.describe_job_definitions(jobDefinitionName="work")["jobDefinitions"]
+        assert [d["revision"] for d in found] == [1]
+
+
+def test_a_lost_job_without_retries_fails(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    with EmbeddedBatch(state=tmp_path, clock=clock, runner=SimulatedRunner(hour)) as first:
+        batch = client_for(first)
+        batch.register_job_definition(
+            jobDefinitionName="work",
+            type="container",
+            containerProperties={"image": "i", "vcpus": 1, "memory": 64},
+        )
+        job = batch.submit_job(jobName="n", jobQueue="local", jobDefinition="work")["jobId"]
+        clock.advance(20)
+    with EmbeddedBatch(state=tmp_path, clock=clock, runner=SimulatedRunner(hour)) as second:
+        clock.advance(1)
+        shown = client_for(second).describe_jobs(jobs=[job])["jobs"][0]
+        assert shown["status"] == "FAILED"
+        assert shown["statusReason"].startswith("Host EC2 (instance i-")

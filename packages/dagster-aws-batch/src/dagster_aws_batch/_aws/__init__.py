@@ -1,0 +1,1 @@
+"""How this library speaks with AWS: calls, rates, requests, answers, names, logs; no Dagster."""

@@ -1,0 +1,238 @@
+"""What AWS answers about one finished job, brought into one form: a listing row, a full
+description, or nothing. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagster_aws_batch._aws.console import Console
+from dagster_aws_batch._job import (
+    Attempt,
+    FailureClass,
+    LogRef,
+    TaskResult,
+    TaskState,
+)
+from dagster_aws_batch._run.classify import (
+    Evidence,
+    classify,
+)
+
+__all__ = [
+    "DEFAULT_LOG_GROUP",
+    "Row",
+    "child_index",
+    "environment_of",
+    "from_detail",
+    "from_summary",
+    "to_result",
+]
+
+DEFAULT_LOG_GROUP = "/aws/batch/job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One ended job or array child. Times are epoch seconds. `exit_known`: a success was proven by
+    an exit code.
+    """
+
+    job_id: str
+    succeeded: bool
+    evidence: Evidence = field(default_factory=Evidence)
+    created_at: float | None = None
+    started_at: float | None = None
+    stopped_at: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    exit_known: bool = True
+    failure: FailureClass | None = None
+
+    @property
+    def cause(self) -> FailureClass:
+        """The class of the failure: given, or told from the evidence."""
+        return self.failure or classify(self.evidence)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """From start to stop of the last attempt."""
+        if self.started_at is None or self.stopped_at is None:
+            return None
+        return max(0.0, self.stopped_at - self.started_at)
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """From the job's creation to the start of its (last) attempt."""
+        if self.created_at is None or self.started_at is None:
+            return None
+        return max(0.0, self.started_at - self.created_at)
+
+
+def _seconds(value: Any) -> float | None:
+    return None if not value else float(value) / 1000
+
+
+def child_index(row: Mapping[str, Any]) -> int:
+    """The index of an array child in a listing; -1 for a row that is no child.
+
+    Said by `arrayProperties`, and also by the id: `PARENT:INDEX` (user guide, "Array jobs").
+    """
+    given = row.get("arrayProperties", {}).get("index")
+    if given is not None:
+        return int(given)
+    suffix = row["jobId"].rpartition(":")[2]
+    return int(suffix) if ":" in row["jobId"] and suffix.isdecimal() else -1
+
+
+def from_summary(row: Mapping[str, Any]) -> Row:
+    """A row of ListJobs (array children)."""
+    container = row.get("container") or {}
+    code = container.get("exitCode")
+    succeeded = row["status"] == "SUCCEEDED"
+    return Row(
+        job_id=row["jobId"],
+        succeeded=succeeded,
+        evidence=Evidence(
+            status_reason=row.get("statusReason") or "",
+            container_reason=container.get("reason") or "",
+            exit_code=code,
+            terminated=bool(row.get("isTerminated") or row.get("isCancelled")),
+        ),
+        created_at=_seconds(row.get("createdAt")),
+        started_at=_seconds(row.get("startedAt")),
+        stopped_at=_seconds(row.get("stoppedAt")),
+        exit_known=code == 0,
+    )
+
+
+def from_detail(job: Mapping[str, Any]) -> Row:
+    """A description of DescribeJobs (a plain job, or a child), attempts and all containers
+    included.
+    """
+    containers = _containers(job)
+    codes = [one.get("exitCode") for one in containers if one.get("essential", True)]
+    wrong = [code for code in codes if code not in (0, None)]
+    code = wrong[0] if wrong else (0 if codes and None not in codes else None)
+    reasons = dict.fromkeys(one["reason"] for one in containers if one.get("reason"))
+    return Row(
+        job_id=job["jobId"],
+        succeeded=job["status"] == "SUCCEEDED",
+        evidence=Evidence(
+            status_reason=job.get("statusReason") or "",
+            container_reason="; ".join(reasons),
+            exit_code=code,
+            terminated=bool(job.get("isTerminated") or job.get("isCancelled")),
+        ),
+        created_at=_seconds(job.get("createdAt")),
+        started_at=_seconds(job.get("startedAt")),
+        stopped_at=_seconds(job.get("stoppedAt")),
+        attempts=tuple(_attempt(one, containers) for one in job.get("attempts", [])),
+        exit_known=bool(codes) and all(one == 0 for one in codes),
+    )
+
+
+def _containers(job: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The job's containers: one for a container job, several for ecsProperties (where `container`
+    is empty).
+    """
+    tasks = (job.get("ecsProperties") or {}).get("taskProperties") or []
+    several = [container for task in tasks for container in task.get("containers", [])]
+    if several:
+        return several
+    return [job["container"]] if job.get("container") else []
+
+
+def log_group(container: Mapping[str, Any]) -> str:
+    """The CloudWatch group of a container's log; a definition may change it."""
+    options = (container.get("logConfiguration") or {}).get("options") or {}
+    return str(options.get("awslogs-group") or DEFAULT_LOG_GROUP)
+
+
+def _attempt(attempt: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Attempt:
+    groups = {one.get("name", ""): log_group(one) for one in containers}
+    fallback = log_group(containers[0]) if containers else DEFAULT_LOG_GROUP
+    parts = [
+        container
+        for task in attempt.get("taskProperties") or []
+        for container in task.get("containers", [])
+    ] or [attempt.get("container") or {}]
+    codes = [part["exitCode"] for part in parts if part.get("exitCode") is not None]
+    reasons = dict.fromkeys(part["reason"] for part in parts if part.get("reason"))
+    return Attempt(
+        started_at=_seconds(attempt.get("startedAt")),
+        stopped_at=_seconds(attempt.get("stoppedAt")),
+        exit_code=next((code for code in codes if code), codes[0] if codes else None),
+        reason="; ".join(reasons),
+        status_reason=attempt.get("statusReason") or "",
+        logs=tuple(
+            LogRef(
+                groups.get(part.get("name", ""), fallback),
+                part["logStreamName"],
+                part.get("name", ""),
+            )
+            for part in parts
+            if part.get("logStreamName")
+        ),
+    )
+
+
+def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variables of a described job, overrides included, over all its containers."""
+    found: dict[str, str] = {}
+    for container in _containers(job):
+        for pair in container.get("environment") or []:
+            found[pair["name"]] = pair.get("value", "")
+    return found
+
+
+def resources_of(job: Mapping[str, Any]) -> tuple[float, int, int]:
+    """(vCPUs, MiB, GPUs) of a described job, over all its containers."""
+    totals = {"VCPU": 0.0, "MEMORY": 0.0, "GPU": 0.0}
+    for container in _containers(job):
+        listed = {
+            one["type"]: float(one["value"]) for one in container.get("resourceRequirements") or []
+        }
+        totals["VCPU"] += listed.get("VCPU", float(container.get("vcpus") or 0))
+        totals["MEMORY"] += listed.get("MEMORY", float(container.get("memory") or 0))
+        totals["GPU"] += listed.get("GPU", 0.0)
+    return totals["VCPU"], int(totals["MEMORY"]), int(totals["GPU"])
+
+
+def to_result(
+    task: int, row: Row, *, console: Console, runs: int = 1, note: str = ""
+) -> TaskResult:
+    """The caller's view of a row. A success that no exit code proves is a failure."""
+    evidence = row.evidence
+    good = row.succeeded and row.exit_known and row.failure is None
+    reason = evidence.text
+    failure: FailureClass | None = None
+    if not good:
+        failure = row.cause
+        if row.succeeded and not row.exit_known and row.failure is None:
+            failure = FailureClass.UNKNOWN
+            unproven = (
+                "AWS Batch says SUCCEEDED, but an essential container has no exit code"
+                if evidence.exit_code is None
+                else f"AWS Batch says SUCCEEDED, but a container ended with {evidence.exit_code}"
+            )
+            reason = f"{unproven} ({reason})" if reason else unproven
+        elif not reason and evidence.exit_code is None:
+            reason = "AWS Batch gave neither a reason nor an exit code"
+    logs = [ref for attempt in row.attempts for ref in attempt.logs]
+    return TaskResult(
+        task=task,
+        state=TaskState.SUCCEEDED if good else TaskState.FAILED,
+        failure=failure,
+        reason=reason,
+        exit_code=evidence.exit_code,
+        attempts=row.attempts,
+        job_id=row.job_id,
+        job_url=console.job(row.job_id) if row.job_id else None,
+        log_url=console.log(logs[-1].group, logs[-1].stream) if logs else None,
+        queue_seconds=row.queue_seconds,
+        run_seconds=row.run_seconds,
+        runs=runs,
+        note=note,
+    )

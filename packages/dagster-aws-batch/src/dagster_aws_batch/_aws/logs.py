@@ -1,0 +1,136 @@
+"""The last lines of failed containers, from CloudWatch Logs, at no more than five requests a second
+for the process.
+
+A log that can't be read never hides the failure: every reader gets lines or a note, not an
+exception.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dagster_aws_batch._aws.calls import (
+    Trouble,
+    triage,
+)
+from dagster_aws_batch._aws.clock import Clock
+from dagster_aws_batch._aws.rates import RateBudget
+from dagster_aws_batch._job import (
+    Attempt,
+    LogRef,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
+
+__all__ = ["LogReader"]
+
+LINES = 100
+TRIES = 4
+FOLLOW_PAUSE = 2.0
+
+
+class LogReader:
+    """Reads log tails. Thread-safe; one a process and Region, so that its budget holds."""
+
+    def __init__(
+        self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0
+    ) -> None:
+        self.client = client
+        self._clock = clock
+        self._budget = RateBudget(clock, rate=rate)
+        self.calls: Counter[str] = Counter()
+
+    def tail(self, attempts: Sequence[Attempt], lines: int = LINES) -> tuple[tuple[str, ...], str]:
+        """The last lines of all containers of all attempts, and a note about what could not be
+        read.
+
+        With several streams each gets a heading line.
+        """
+        streams = [
+            (number, ref) for number, attempt in enumerate(attempts, 1) for ref in attempt.logs
+        ]
+        if self.client is None:
+            return (), "no CloudWatch Logs client"
+        if not streams:
+            return (
+                (),
+                "no log stream is known: the container never started, its log driver is not "
+                "awslogs, or AWS no longer knows the job",
+            )
+        found: list[str] = []
+        notes: list[str] = []
+        for number, ref in streams:
+            text, note = self._read(ref.group, ref.stream, lines)
+            if len(streams) > 1 and text:
+                name = f", container {ref.container}" if ref.container else ""
+                found.append(f"--- attempt {number}{name}: {ref.stream}")
+            found.extend(text)
+            if note:
+                notes.append(note)
+        return tuple(found), "; ".join(notes)
+
+    def follow(
+        self, ref: LogRef, ended: Callable[[], bool], *, pause: float = FOLLOW_PAUSE
+    ) -> Iterator[str]:
+        """Yield the lines of one stream as they come, each once, until `ended()` and nothing is
+        left.
+
+        Sleeps at least two seconds where there is nothing new: the quota of reads is the account's.
+        """
+        if self.client is None:
+            return
+        token: str | None = None
+        while True:
+            last_round = ended()
+            request: dict[str, Any] = {"nextToken": token} if token else {}
+            self._budget.take()
+            self.calls["GetLogEvents"] += 1
+            try:
+                answer = self.client.get_log_events(
+                    logGroupName=ref.group,
+                    logStreamName=ref.stream,
+                    startFromHead=True,
+                    **request,
+                )
+            except (ClientError, BotoCoreError) as error:
+                # The stream may not be there yet; a throttle passes.
+                if triage(error) is Trouble.THROTTLED:
+                    self._budget.throttled()
+                if last_round:
+                    return
+                self._clock.sleep(max(FOLLOW_PAUSE, pause))
+                continue
+            self._budget.succeeded()
+            yield from (event.get("message", "").rstrip("\n") for event in answer["events"])
+            token = answer.get("nextForwardToken", token)
+            if answer["events"]:
+                continue
+            if last_round:
+                return
+            self._clock.sleep(max(FOLLOW_PAUSE, pause))
+
+    def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
+        assert self.client is not None
+        for attempt in range(TRIES):
+            self._budget.take()
+            self.calls["GetLogEvents"] += 1
+            try:
+                answer = self.client.get_log_events(
+                    logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
+                )
+            except (ClientError, BotoCoreError) as error:
+                trouble = triage(error)
+                if trouble is Trouble.THROTTLED:
+                    self._budget.throttled()
+                if trouble is Trouble.REJECTED or attempt == TRIES - 1:
+                    return [], f"log {group} {stream} could not be read: {error}"
+                self._clock.sleep(1.0 + attempt)
+                continue
+            self._budget.succeeded()
+            return [event.get("message", "").rstrip("\n") for event in answer["events"]], ""
+        return [], ""

@@ -1,0 +1,150 @@
+"""Deterministic names and clean tags: by them a new process finds what a dead one had started.
+Pure.
+
+A job's name is `<prefix>-<run>-<job>-<stage>-r<round>-<part>`: everything of one run begins alike,
+and
+everything of one stage too, so one ListJobs by name finds either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dagster_aws_batch._errors import InvalidJobError
+from dagster_aws_batch._job import (
+    Job,
+    JobDefinition,
+)
+
+__all__ = ["StageId", "clean_tags", "content_key", "digest", "encode_tag", "run_prefix", "slug"]
+
+MAX_TAGS = 50
+
+
+def digest(*parts: str, length: int = 12) -> str:
+    """Hex digits that depend on every part and on where one ends and the next begins."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:length]
+
+
+def slug(text: str, limit: int = 48) -> str:
+    """Letters, digits, hyphen and underscore only, as the names of AWS Batch allow."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_]+", "-", ascii_text).strip("-")[:limit].strip("-") or "job"
+
+
+def content_key(job: Job, definition: str, total: int) -> str:
+    """Changes with whatever changes what the tasks do: image, command, environment, inputs, number
+    of tasks.
+
+    Resources and retries are left out on purpose: asking for more memory after a failure must still
+    find
+    the tasks that are done. So of a definition only what the container does counts.
+    """
+    if isinstance(job.definition, JobDefinition):
+        shown = job.definition
+        definition = json.dumps(
+            [shown.image, list(shown.command), sorted(shown.environment.items())]
+        )
+    inputs = digest(*job.inputs, length=64) if job.inputs is not None else ""
+    return digest(
+        job.name,
+        definition,
+        json.dumps(list(job.command)),
+        json.dumps(sorted(job.environment.items())),
+        inputs,
+        str(total),
+        length=64,
+    )
+
+
+def run_prefix(prefix: str, run_id: str) -> str:
+    """How the name of every job of one run begins (without the `*` for ListJobs)."""
+    return f"{slug(prefix, 24)}-{digest(run_id)}-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageId:
+    """One call of `run`: unique to a run, a step, the work's content and the n-th such call.
+
+    `run_id` is the run by which work is found again: that of the first attempt when a run is
+    retried from failure.
+    """
+
+    prefix: str
+    run_id: str
+    step: str
+    job_name: str
+    content: str
+    ordinal: int = 0
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits for this stage."""
+        return digest(self.run_id, self.step, self.job_name, self.content, str(self.ordinal))
+
+    @property
+    def stem(self) -> str:
+        """How the names of all its jobs begin."""
+        return f"{run_prefix(self.prefix, self.run_id)}{slug(self.job_name)}-{self.key}-"
+
+    def job(self, round_: int, part: int) -> str:
+        """The name of one job."""
+        return f"{self.stem}r{round_}-{part}"
+
+    def token(self, round_: int, part: int) -> str:
+        """The value of BATCH_SUBMISSION: the same whenever the same submission is repeated."""
+        return digest(self.key, str(round_), str(part), length=16)
+
+
+def round_of(name: str) -> int:
+    """The round in a job's name; -1 for a name that this client did not make."""
+    match = re.search(r"-r(\d+)-\d+$", name)
+    return int(match[1]) if match else -1
+
+
+def encode_tag(text: str, limit: int) -> str:
+    """A tag key or value that AWS accepts. Reversible (`=XX` a byte) unless it had to be shortened.
+
+    AWS allows letters, digits, spaces and `_ . : / = + - @`. A shortened one ends with `=..` and a
+    hash.
+    """
+    out: list[str] = []
+    for char in text:
+        kind = unicodedata.category(char)
+        if char == "=" or not (kind[0] in "LN" or char in " _.:/+-@"):
+            out.extend(f"={byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+        else:
+            out.append(char)
+    encoded = "".join(out)
+    if len(encoded) <= limit:
+        return encoded
+    # A cut must not split an escape.
+    head = re.sub(r"=[0-9A-F]?$", "", encoded[: limit - 15])
+    return f"{head}=..{digest(text)}"
+
+
+def clean_tags(*groups: Mapping[str, str]) -> dict[str, str]:
+    """Join tags (later groups win), made acceptable to AWS. Empty values are dropped.
+
+    Raises InvalidJobError for more than 50: AWS Batch accepts such a job and then fails it.
+    """
+    tags: dict[str, str] = {}
+    for group in groups:
+        for key, value in group.items():
+            if not value:
+                continue
+            name = encode_tag(key, 128)
+            if name.lower().startswith("aws:"):
+                name = encode_tag(f"user/{key}", 128)
+            tags[name] = encode_tag(value, 256)
+    if len(tags) > MAX_TAGS:
+        raise InvalidJobError(
+            f"{len(tags)} tags; AWS Batch allows {MAX_TAGS} in all, propagated ones included. "
+            "Remove some from the job or the resource"
+        )
+    return tags

@@ -1,0 +1,396 @@
+"""The preflight: looks at queue, compute environments, definition, role, log group, share
+identifier and sizes.
+
+Says what is wrong and what to do. It changes nothing, but for one object in the scratch place
+that it writes, reads and deletes. What it may not look at (a permission, a service that is not
+there) is reported as not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dagster_aws_batch._aws.answers import DEFAULT_LOG_GROUP
+from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
+from dagster_aws_batch._errors import BatchError
+from dagster_aws_batch._job import JobDefinition
+from dagster_aws_batch._scratch import Scratch
+
+__all__ = ["Clients", "Finding", "Level", "Wanted", "examine"]
+
+# vCPUs and the memory (MiB) that Fargate offers with them: AWS Batch, "Fargate resource
+# requirements".
+FARGATE_MEMORY: Mapping[float, tuple[int, int, int]] = {
+    0.25: (512, 2048, 512),
+    0.5: (1024, 4096, 1024),
+    1: (2048, 8192, 1024),
+    2: (4096, 16_384, 1024),
+    4: (8192, 30_720, 1024),
+    8: (16_384, 61_440, 4096),
+    16: (32_768, 122_880, 8192),
+}
+
+
+class Level(str, Enum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+    SKIPPED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: what was found, and what to do about it."""
+
+    level: Level
+    about: str
+    text: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """boto3 clients; None: that service is not asked."""
+
+    batch: Any
+    logs: Any = None
+    iam: Any = None
+    ec2: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be run: each part that is given is checked."""
+
+    queue: str
+    definition: str | JobDefinition | None = None
+    vcpus: float | None = None
+    memory_mib: int | None = None
+    gpus: int | None = None
+    share_identifier: str | None = None
+
+
+def examine(clients: Clients, wanted: Wanted, scratch: Scratch | None = None) -> list[Finding]:
+    """Look at everything, in the order in which a job meets it."""
+    queue, findings = _queue(clients, wanted)
+    environments: list[Any] = []
+    if queue is not None:
+        findings += _share(clients, queue, wanted.share_identifier)
+        environments, more = _environments(clients, queue)
+        findings += more
+    definition, more = _definition(clients, wanted.definition)
+    findings += more
+    if definition is not None:
+        findings += _platform(definition, environments)
+        findings += _roles(clients, definition)
+        findings += _logs(clients, definition)
+        findings += _strategy(definition)
+    findings += _size(clients, wanted, definition, environments)
+    findings += _scratch(scratch)
+    return findings
+
+
+def _ask(about: str, request: Callable[[], Any]) -> tuple[Any, list[Finding]]:
+    try:
+        return request(), []
+    except (ClientError, BotoCoreError) as error:
+        return None, [Finding(Level.SKIPPED, about, f"could not be asked: {error}")]
+
+
+def _queue(clients: Clients, wanted: Wanted) -> tuple[Any, list[Finding]]:
+    about = f"queue {wanted.queue}"
+    names = [wanted.queue]
+    answer, findings = _ask(about, lambda: clients.batch.describe_job_queues(jobQueues=names))
+    if answer is None:
+        return None, findings
+    if not answer["jobQueues"]:
+        advice = "Check the name, the Region and the account, or create the queue"
+        return None, [Finding(Level.ERROR, about, "does not exist", advice)]
+    queue = answer["jobQueues"][0]
+    if queue.get("state") != "ENABLED":
+        findings.append(
+            Finding(Level.ERROR, about, "is disabled", "Enable it (UpdateJobQueue state=ENABLED)")
+        )
+    if queue.get("status") != "VALID":
+        why = queue.get("statusReason") or "no reason given"
+        advice = "Wait if it is being updated; else repair what the reason names"
+        findings.append(Finding(Level.ERROR, about, f"is {queue.get('status')}: {why}", advice))
+    return queue, findings or [Finding(Level.OK, about, "is enabled and valid")]
+
+
+def _share(clients: Clients, queue: Any, identifier: str | None) -> list[Finding]:
+    about, policy_arn = "share identifier", queue.get("schedulingPolicyArn")
+    if policy_arn and not identifier:
+        text = f"queue {queue['jobQueueName']} shares by a scheduling policy, and none is given"
+        return [Finding(Level.ERROR, about, text, "Set Job.share_identifier")]
+    if identifier and not policy_arn:
+        name = queue["jobQueueName"]
+        text = f"{identifier!r} is given, but queue {name} has no scheduling policy"
+        return [Finding(Level.ERROR, about, text, "Leave share_identifier out for this queue")]
+    if not policy_arn:
+        return [Finding(Level.OK, about, "none is needed")]
+    answer, findings = _ask(
+        about, lambda: clients.batch.describe_scheduling_policies(arns=[policy_arn])
+    )
+    if answer is None or not answer["schedulingPolicies"]:
+        return findings
+    shares = (answer["schedulingPolicies"][0].get("fairsharePolicy") or {}).get(
+        "shareDistribution"
+    ) or []
+    known = [share["shareIdentifier"] for share in shares]
+    fits = any(
+        identifier == one or (one.endswith("*") and str(identifier).startswith(one[:-1]))
+        for one in known
+    )
+    if known and not fits:
+        text = f"{identifier!r} has no weight in the policy (it has {', '.join(known)})"
+        return [
+            Finding(
+                Level.WARNING, about, text, "It gets the default weight 1.0; add it if not meant"
+            )
+        ]
+    return [Finding(Level.OK, about, f"{identifier!r} suits the queue's policy")]
+
+
+def _environments(clients: Clients, queue: Any) -> tuple[list[Any], list[Finding]]:
+    names = [one["computeEnvironment"] for one in queue.get("computeEnvironmentOrder", [])]
+    if not names:
+        advice = "Attach one (UpdateJobQueue)"
+        return [], [Finding(Level.ERROR, "compute environment", "the queue has none", advice)]
+    answer, findings = _ask(
+        "compute environment",
+        lambda: clients.batch.describe_compute_environments(computeEnvironments=names),
+    )
+    if answer is None:
+        return [], findings
+    for one in answer["computeEnvironments"]:
+        about = f"compute environment {one['computeEnvironmentName']}"
+        if one.get("state") != "ENABLED":
+            findings.append(Finding(Level.ERROR, about, "is disabled", "Enable it"))
+        elif one.get("status") != "VALID":
+            why = one.get("statusReason") or "no reason given"
+            advice = "Repair what the reason names: usually a role, subnet or launch template"
+            findings.append(Finding(Level.ERROR, about, f"is {one.get('status')}: {why}", advice))
+        else:
+            findings.append(Finding(Level.OK, about, "is enabled and valid"))
+    return answer["computeEnvironments"], findings
+
+
+def _definition(
+    clients: Clients, definition: str | JobDefinition | None
+) -> tuple[Any, list[Finding]]:
+    if definition is None:
+        return None, []
+    if isinstance(definition, JobDefinition):
+        from dagster_aws_batch._aws.job_definitions import registration
+
+        try:
+            request = registration(definition)
+        except BatchError as error:
+            return None, [Finding(Level.ERROR, f"definition of {definition.image}", str(error))]
+        return request, [
+            Finding(Level.OK, f"definition {request['jobDefinitionName']}", "fits into a request")
+        ]
+    about = f"definition {definition}"
+    request = (
+        {"jobDefinitions": [definition]}
+        if ":" in definition
+        else {"jobDefinitionName": definition, "status": "ACTIVE"}
+    )
+    answer, findings = _ask(about, lambda: clients.batch.describe_job_definitions(**request))
+    if answer is None:
+        return None, findings
+    active = [one for one in answer["jobDefinitions"] if one.get("status") == "ACTIVE"]
+    if not active:
+        advice = "Register it, or give BatchJobs a JobDefinition and let it do so"
+        return None, [Finding(Level.ERROR, about, "has no active revision", advice)]
+    newest = max(active, key=lambda one: one.get("revision", 0))
+    return newest, [Finding(Level.OK, about, f"is active, revision {newest.get('revision')}")]
+
+
+def _platform(definition: Any, environments: Sequence[Any]) -> list[Finding]:
+    wants = set(definition.get("platformCapabilities") or ["EC2"])
+    kinds = {
+        "FARGATE" if "FARGATE" in (one.get("computeResources") or {}).get("type", "") else "EC2"
+        for one in environments
+    }
+    if kinds and not wants & kinds:
+        text = f"the definition is for {'/'.join(wants)}, the queue runs {'/'.join(kinds)}"
+        return [Finding(Level.ERROR, "platform", text, "Use another queue, or another `platform`")]
+    return [Finding(Level.OK, "platform", "/".join(sorted(wants)))] if kinds else []
+
+
+def _roles(clients: Clients, definition: Any) -> list[Finding]:
+    container = definition.get("containerProperties") or {}
+    fargate = "FARGATE" in (definition.get("platformCapabilities") or [])
+    findings = []
+    if fargate and not container.get("executionRoleArn"):
+        advice = "Give the definition an execution_role_arn that may pull images and write logs"
+        findings.append(Finding(Level.ERROR, "execution role", "Fargate needs one", advice))
+    for field in ("executionRoleArn", "jobRoleArn"):
+        arn = container.get(field)
+        if not arn or clients.iam is None:
+            continue
+        about = f"{field} {arn}"
+        try:
+            role = clients.iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchEntity":
+                findings.append(Finding(Level.ERROR, about, "does not exist", "Create the role"))
+            else:
+                findings.append(Finding(Level.SKIPPED, about, f"could not be asked: {error}"))
+            continue
+        except BotoCoreError as error:
+            findings.append(Finding(Level.SKIPPED, about, f"could not be asked: {error}"))
+            continue
+        trusted = "ecs-tasks.amazonaws.com" in str(role.get("AssumeRolePolicyDocument"))
+        findings.append(
+            Finding(Level.OK, about, "exists and trusts ecs-tasks.amazonaws.com")
+            if trusted
+            else Finding(
+                Level.ERROR,
+                about,
+                "does not trust ecs-tasks.amazonaws.com",
+                "Add that service to the role's trust policy",
+            )
+        )
+    return findings
+
+
+def _logs(clients: Clients, definition: Any) -> list[Finding]:
+    if clients.logs is None:
+        return []
+    container = definition.get("containerProperties") or {}
+    logging = container.get("logConfiguration") or {}
+    if logging.get("logDriver", "awslogs") != "awslogs":
+        text = f"the log driver is {logging['logDriver']}: failures will have no log tail"
+        return [Finding(Level.WARNING, "log group", text, "Use awslogs to see it in Dagster")]
+    options = logging.get("options") or {}
+    group = options.get("awslogs-group") or DEFAULT_LOG_GROUP
+    about = f"log group {group}"
+    answer, findings = _ask(
+        about, lambda: clients.logs.describe_log_groups(logGroupNamePrefix=group)
+    )
+    if answer is None:
+        return findings
+    if any(one["logGroupName"] == group for one in answer["logGroups"]):
+        return [Finding(Level.OK, about, "exists")]
+    if group == DEFAULT_LOG_GROUP:
+        return [Finding(Level.OK, about, "will be made by the first job")]
+    if options.get("awslogs-create-group") == "true":
+        return [Finding(Level.OK, about, "will be made by the first job, as configured")]
+    advice = "Create it, or set awslogs-create-group: without it no container starts"
+    return [Finding(Level.ERROR, about, "does not exist", advice)]
+
+
+def _strategy(definition: Any) -> list[Finding]:
+    strategy = definition.get("retryStrategy") or {}
+    rules = strategy.get("evaluateOnExit") or []
+    if rules and not any(
+        rule.get("action", "").upper() == "EXIT"
+        and "*" in (rule.get("onReason"), rule.get("onStatusReason"), rule.get("onExitCode"))
+        for rule in rules
+    ):
+        text = "its rules have no final EXIT on `*`: AWS Batch repeats whatever no rule matches"
+        return [
+            Finding(Level.WARNING, "retry strategy", text, "BatchJobs overrides it; others do not")
+        ]
+    return []
+
+
+def _size(
+    clients: Clients, wanted: Wanted, definition: Any, environments: Sequence[Any]
+) -> list[Finding]:
+    vcpus, memory = _asked(wanted, definition)
+    if vcpus is None or memory is None or not environments:
+        return []
+    about = f"size {vcpus:g} vCPU, {memory:,} MiB"
+    problems: list[str] = []
+    for one in environments:
+        resources = one.get("computeResources") or {}
+        name = one["computeEnvironmentName"]
+        limit = resources.get("maxvCpus")
+        if limit is not None and vcpus > limit:
+            problems.append(f"{name} allows {limit} vCPUs in all")
+        elif "FARGATE" in resources.get("type", ""):
+            problem = fargate_problem(vcpus, memory)
+            if problem is None:
+                return [Finding(Level.OK, about, f"fits Fargate in {name}")]
+            problems.append(f"{name}: {problem}")
+        else:
+            largest = _largest(clients, resources.get("instanceTypes") or [])
+            if largest is None or (vcpus <= largest[0] and memory <= largest[1]):
+                known = "" if largest else " (by maxvCpus; the instance types were not compared)"
+                return [Finding(Level.OK, about, f"fits {name}{known}")]
+            problems.append(
+                f"the largest instance type of {name} has {largest[0]} vCPUs and {largest[1]:,} MiB"
+            )
+    advice = "Ask for less, or add a larger instance type to a compute environment"
+    return [Finding(Level.ERROR, about, "; ".join(problems), advice)]
+
+
+def _asked(wanted: Wanted, definition: Any) -> tuple[float | None, int | None]:
+    listed = {
+        one["type"]: float(one["value"])
+        for one in ((definition or {}).get("containerProperties") or {}).get(
+            "resourceRequirements", []
+        )
+    }
+    vcpus = wanted.vcpus if wanted.vcpus is not None else listed.get("VCPU")
+    memory = wanted.memory_mib if wanted.memory_mib is not None else listed.get("MEMORY")
+    return vcpus, None if memory is None else int(memory)
+
+
+def fargate_problem(vcpus: float, memory_mib: int) -> str | None:
+    """Why Fargate does not offer this size; None if it does."""
+    if vcpus not in FARGATE_MEMORY:
+        sizes = ", ".join(f"{size:g}" for size in FARGATE_MEMORY)
+        return f"Fargate has no {vcpus:g} vCPUs (it has {sizes})"
+    low, high, step = FARGATE_MEMORY[vcpus]
+    if not low <= memory_mib <= high or (memory_mib - low) % step:
+        return f"with {vcpus:g} vCPUs Fargate has {low:,} to {high:,} MiB in steps of {step:,}"
+    return None
+
+
+def _largest(clients: Clients, types: Sequence[str]) -> tuple[int, int] | None:
+    """(vCPUs, MiB) of the largest of these instance types, if all are single types that EC2
+    describes.
+    """
+    exact = [one for one in types if "." in one]
+    if clients.ec2 is None or not exact or len(exact) < len(types):
+        return None
+    try:
+        answer = clients.ec2.describe_instance_types(InstanceTypes=exact)
+    except (ClientError, BotoCoreError):
+        return None
+    sizes = [
+        (one["VCpuInfo"]["DefaultVCpus"], one["MemoryInfo"]["SizeInMiB"])
+        for one in answer["InstanceTypes"]
+    ]
+    # Some memory of an instance is the agent's and the system's.
+    return max(((cpu, int(mib * 0.94)) for cpu, mib in sizes), default=None)
+
+
+def _scratch(scratch: Scratch | None) -> list[Finding]:
+    if scratch is None:
+        text = (
+            "none is set: inputs and very long task lists (overrides over "
+            f"{MAX_OVERRIDE_CHARACTERS:,} characters) will be refused"
+        )
+        return [Finding(Level.WARNING, "scratch", text, "Set scratch to an S3 prefix or a folder")]
+    try:
+        scratch.put("doctor", b"x")
+        if scratch.get("doctor") != b"x":
+            return [Finding(Level.ERROR, f"scratch {scratch.uri}", "gives back other bytes")]
+        scratch.delete("doctor")
+    except BatchError as error:
+        advice = "Let this user (and the job role) read, write and list there"
+        return [Finding(Level.ERROR, f"scratch {scratch.uri}", str(error), advice)]
+    return [Finding(Level.OK, f"scratch {scratch.uri}", "can be written, read and deleted")]

@@ -1,0 +1,301 @@
+"""What a caller says about a Batch job and what he gets back: plain immutable values, no I/O, no
+Dagster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal, TypeVar
+
+from dagster_aws_batch._errors import (
+    DOCTOR,
+    InvalidJobError,
+)
+
+__all__ = [
+    "Attempt",
+    "FailureClass",
+    "Job",
+    "JobDefinition",
+    "LogRef",
+    "Price",
+    "ReceiptReader",
+    "Retries",
+    "TaskResult",
+    "TaskState",
+]
+
+R = TypeVar("R")
+
+# Which of the asked tasks left a receipt, and the receipt. A task without one has not succeeded.
+# A receipt with an attribute `exit_code` other than 0 says that its task ended, but not well.
+ReceiptReader = Callable[[Collection[int]], Mapping[int, R]]
+
+MIN_TIMEOUT_SECONDS = 60
+MAX_ARRAY = 10_000
+
+
+class FailureClass(str, Enum):
+    """Why a task failed. The raw words of AWS are always kept beside the class."""
+
+    USER_CODE = "user code"
+    OUT_OF_MEMORY = "out of memory"
+    SPOT_EC2 = "EC2 host lost"
+    SPOT_FARGATE = "Fargate Spot interruption"
+    TIMEOUT = "timeout"
+    IMAGE_PULL_AUTH = "image pull not permitted"
+    IMAGE_PULL = "image pull failed"
+    START = "container did not start"
+    AGENT = "container agent or Docker"
+    OVERRIDE_TOO_LONG = "overrides too long"
+    UNSCHEDULABLE = "unschedulable"
+    TERMINATED = "terminated by user"
+    DEPENDENCY = "dependency failed"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+    @property
+    def remedy(self) -> str:
+        """One sentence: what the reader of the error can do about it."""
+        return _REMEDIES[self]
+
+
+_REMEDIES: Mapping[FailureClass, str] = {
+    FailureClass.USER_CODE: (
+        "The container's own program ended with an error: read its log. "
+        "(Exit code 137 is SIGKILL: often too little memory.)"
+    ),
+    FailureClass.OUT_OF_MEMORY: (
+        "Raise memory_mib, or retries.memory_ceiling_mib so that it may grow."
+    ),
+    FailureClass.SPOT_EC2: (
+        "The instance went away. Raise retries.host_loss, or name a retries.fallback_queue "
+        "with on-demand capacity."
+    ),
+    FailureClass.SPOT_FARGATE: (
+        "AWS took the Spot capacity back. Raise retries.host_loss, or name a "
+        "retries.fallback_queue with on-demand capacity."
+    ),
+    FailureClass.TIMEOUT: "Raise timeout_seconds, or give each task less to do.",
+    FailureClass.IMAGE_PULL_AUTH: (
+        "Let the execution role (Fargate) or instance role (EC2) pull the image, "
+        "and check that the repository and tag exist."
+    ),
+    FailureClass.IMAGE_PULL: (
+        "Check the image's name and tag, and that the subnet reaches the registry."
+    ),
+    FailureClass.START: (
+        "Check the execution role, the log group, secrets, volumes and the command of the "
+        f"job definition; `{DOCTOR}` looks at them."
+    ),
+    FailureClass.AGENT: "Run again; if it comes back, look at the ECS agent of the named instance.",
+    FailureClass.OVERRIDE_TOO_LONG: (
+        "Shorten command and environment, or pass the data through Job.inputs or an object in S3."
+    ),
+    FailureClass.UNSCHEDULABLE: (
+        "No compute environment of the queue can hold the job: compare its vCPUs, memory and GPUs "
+        f"with the instance types; `{DOCTOR}` compares them."
+    ),
+    FailureClass.TERMINATED: "Somebody or something ended the job; the reason given is shown.",
+    FailureClass.DEPENDENCY: "A job that this one depends on failed: look at that one first.",
+    FailureClass.LOST: (
+        "AWS Batch no longer knows the job, or it ended without leaving its receipt; "
+        "run it again (finished tasks are not repeated)."
+    ),
+    FailureClass.UNKNOWN: (
+        "AWS gave no reason that is known; the raw words and the log are all there is."
+    ),
+}
+
+
+class TaskState(str, Enum):
+    """How a task ended."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often a task may run again, by the cause of its failure. Each cause has its own count.
+
+    `host_loss` covers lost hosts, agent errors and failing image pulls; the first of them are
+    repeated by AWS Batch itself within the job. Unless it is 0, a container that was killed (exit
+    code 137) without a word about memory runs once more too. `user_code` is 0: an error of the
+    program is not repeated unless asked for. After running out of memory only the tasks concerned
+    run again, with `memory_factor` times the memory up to `memory_ceiling_mib` (default: four times
+    the first).
+    With `fallback_queue`, tasks that lost their host run again there.
+    """
+
+    user_code: int = 0
+    host_loss: int = 3
+    out_of_memory: int = 2
+    memory_factor: float = 2.0
+    memory_ceiling_mib: int | None = None
+    fallback_queue: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1.1 <= self.memory_factor <= 4:
+            raise InvalidJobError(
+                f"retries.memory_factor is {self.memory_factor}; use 1.1 to 4 (1.5 to 2 is usual)"
+            )
+        for name in ("user_code", "host_loss", "out_of_memory"):
+            if not 0 <= getattr(self, name) <= 9:
+                raise InvalidJobError(f"retries.{name} is {getattr(self, name)}; use 0 to 9")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDefinition:
+    """A container as AWS Batch should register it. Equal content gives one definition, ever.
+
+    `container_properties` and `options` are handed through (camelCase, as RegisterJobDefinition
+    takes them) for whatever has no field here: volumes, secrets, linuxParameters, ….
+    """
+
+    image: str
+    name: str = ""
+    vcpus: float = 1
+    memory_mib: int = 2048
+    gpus: int = 0
+    platform: Literal["EC2", "FARGATE"] = "EC2"
+    command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    job_role_arn: str | None = None
+    execution_role_arn: str | None = None
+    log_group: str | None = None
+    assign_public_ip: bool = False
+    container_properties: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One stage of work: the same container for every task, which learns its number from its
+    environment.
+
+    `definition`: the name or ARN of an existing job definition, or a `JobDefinition`.
+    `inputs`: one string a task (any size); they go to the scratch place as one object, and each
+    task reads its own (see docs/batch-client.md). `container`: the name of the container to
+    override in a definition made with ecsProperties. `options`: other fields of SubmitJob,
+    camelCase. Units: MiB, seconds. `timeout_seconds` holds for one attempt; it also bounds what a
+    job can cost that nobody watches any more, so None is a decision.
+    """
+
+    name: str
+    definition: str | JobDefinition
+    command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    vcpus: float | None = None
+    memory_mib: int | None = None
+    gpus: int | None = None
+    timeout_seconds: int | None = 86_400
+    retries: Retries = field(default_factory=Retries)
+    share_identifier: str | None = None
+    scheduling_priority: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[str] | None = None
+    queue: str | None = None
+    container: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidJobError("a job needs a name")
+        if isinstance(self.command, str):
+            raise InvalidJobError(f"job {self.name}: command is a list of words, not one string")
+        if any(word == "" for word in self.command):
+            raise InvalidJobError(
+                f"job {self.name}: the command has an empty word, which AWS Batch refuses; leave "
+                f"it out"
+            )
+        if self.timeout_seconds is not None and self.timeout_seconds < MIN_TIMEOUT_SECONDS:
+            raise InvalidJobError(
+                f"job {self.name}: timeout_seconds is {self.timeout_seconds}; AWS Batch wants 60 "
+                f"or more"
+            )
+        if self.scheduling_priority is not None and not 0 <= self.scheduling_priority <= 9999:
+            raise InvalidJobError(
+                f"job {self.name}: scheduling_priority is {self.scheduling_priority}; use 0 to 9999"
+            )
+        for key in self.environment:
+            if key.startswith("AWS_BATCH") or key in RESERVED_VARIABLES:
+                raise InvalidJobError(
+                    f"job {self.name}: the variable {key} is set by AWS Batch or this client; "
+                    f"rename yours"
+                )
+
+
+RESERVED_VARIABLES = frozenset(
+    {"BATCH_TASKS", "BATCH_TASK_TOTAL", "BATCH_SUBMISSION", "BATCH_INPUTS"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogRef:
+    """One CloudWatch log stream of one container of one attempt."""
+
+    group: str
+    stream: str
+    container: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of a container (or a failed try). Times are epoch seconds as AWS gave them."""
+
+    started_at: float | None = None
+    stopped_at: float | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    status_reason: str = ""
+    logs: tuple[LogRef, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran; 0 if it never did."""
+        if self.started_at is None or self.stopped_at is None:
+            return 0.0
+        return max(0.0, self.stopped_at - self.started_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """The end of one task, with all that is known about it.
+
+    `reason` is the raw text of AWS (status reason and container reason). `runs` counts the Batch
+    jobs this client started for the task. Empty `log_tail`: not fetched (succeeded, or beyond the
+    first ten failures) or not there; `note` says why.
+    """
+
+    task: int
+    state: TaskState
+    failure: FailureClass | None = None
+    reason: str = ""
+    exit_code: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+    log_tail: tuple[str, ...] = ()
+    job_id: str = ""
+    job_url: str | None = None
+    log_url: str | None = None
+    queue_seconds: float | None = None
+    run_seconds: float | None = None
+    runs: int = 1
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the task did its work."""
+        return self.state is TaskState.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What the user pays for an hour of one vCPU, one GiB of memory and one GPU."""
+
+    vcpu_hour: float = 0.0
+    gib_hour: float = 0.0
+    gpu_hour: float = 0.0
+    currency: str = "USD"

@@ -1,0 +1,199 @@
+"""The result of a stage as Dagster shows it: metadata with links, figures and failures, and one
+telling exception.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import dagster as dg
+
+from dagster_aws_batch._aws.console import Console
+from dagster_aws_batch._job import (
+    FailureClass,
+    Price,
+    TaskResult,
+)
+from dagster_aws_batch._run.run import StageResult
+
+__all__ = ["Outcome"]
+
+R = TypeVar("R")
+
+SHOWN_FAILURES = 10
+SHOWN_TAIL = 30
+# No retry of Dagster can change these.
+HOPELESS = frozenset({FailureClass.IMAGE_PULL_AUTH, FailureClass.OVERRIDE_TOO_LONG})
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[R]):
+    """What came of `BatchJobs.run`: one `TaskResult` a task, the receipts, and Dagster's view of
+    them.
+    """
+
+    result: StageResult
+    console: Console
+    price: Price = field(default_factory=Price)
+
+    @property
+    def tasks(self) -> tuple[TaskResult, ...]:
+        """All results; `tasks[i]` is task i."""
+        return self.result.tasks
+
+    @property
+    def receipts(self) -> Mapping[int, R]:
+        """The receipts that the reader found, by task; empty without a reader."""
+        return self.result.receipts
+
+    @cached_property
+    def succeeded(self) -> tuple[TaskResult, ...]:
+        """The tasks that did their work."""
+        return tuple(task for task in self.tasks if task.ok)
+
+    @cached_property
+    def failed(self) -> tuple[TaskResult, ...]:
+        """The tasks that did not."""
+        return tuple(task for task in self.tasks if not task.ok)
+
+    def metadata(self) -> dict[str, Any]:
+        """Metadata for a materialization or a failure; all keys begin with `batch/`."""
+        result, usage = self.result, self.result.usage
+        found: dict[str, Any] = {
+            "batch/tasks": len(self.tasks),
+            "batch/succeeded": len(self.succeeded),
+            "batch/failed": len(self.failed),
+            "batch/seconds": round(result.seconds, 1),
+            "batch/rounds": result.rounds,
+            "batch/api_calls": sum(result.calls.values()),
+        }
+        if result.jobs:
+            first = self.console.job(result.jobs[0].job_id)
+            found["batch/job"] = dg.MetadataValue.url(first) if first else result.jobs[0].job_id
+            found["batch/jobs"] = dg.MetadataValue.md(self._jobs_table())
+            found["batch/queue_seconds_median"] = round(usage.median_queue_seconds, 1)
+            found["batch/queue_seconds_longest"] = round(usage.longest_queue_seconds, 1)
+            found["batch/run_seconds"] = round(usage.run_seconds, 1)
+            found["batch/vcpu_hours"] = round(usage.vcpu_seconds / 3600, 4)
+            found["batch/gib_hours"] = round(usage.gib_seconds / 3600, 4)
+            found["batch/wasted_vcpu_hours"] = round(usage.wasted_vcpu_seconds / 3600, 4)
+        if usage.gpu_seconds:
+            found["batch/gpu_hours"] = round(usage.gpu_seconds / 3600, 4)
+        if self.price != Price():
+            unit = self.price.currency.lower()
+            found[f"batch/cost_estimate_{unit}"] = round(usage.cost(self.price), 4)
+            found[f"batch/cost_wasted_{unit}"] = round(usage.wasted_cost(self.price), 4)
+        if self.failed:
+            found["batch/failures"] = dg.MetadataValue.md(self._failures_table())
+        return found
+
+    def raise_for_failure(self, *, minimum_success: float = 1.0) -> None:
+        """Raise `dagster.Failure` unless at least this share of the tasks succeeded.
+
+        It carries what a person needs: how many failed of what, the raw reasons, exit codes,
+        attempts, log tails, links and what to do.
+        """
+        if not self.failed or len(self.succeeded) >= minimum_success * len(self.tasks):
+            return
+        causes = {task.failure for task in self.failed}
+        raise dg.Failure(
+            description=self.explain(),
+            metadata=self.failure_metadata(),
+            allow_retries=not causes <= HOPELESS,
+        )
+
+    def failure_metadata(self) -> dict[str, Any]:
+        """`metadata()`, and of the first failure class, reason, exit code, job and log, and the log
+        tails of the first failures; for a `dagster.Failure` of one's own.
+        """
+        metadata = self.metadata()
+        if not self.failed:
+            return metadata
+        first = self.failed[0]
+        metadata["batch/failure_class"] = first.failure.value if first.failure else "unknown"
+        metadata["batch/reason"] = first.reason
+        if first.exit_code is not None:
+            metadata["batch/exit_code"] = first.exit_code
+        metadata["batch/failed_job"] = (
+            dg.MetadataValue.url(first.job_url) if first.job_url else first.job_id
+        )
+        if first.log_url:
+            metadata["batch/log"] = dg.MetadataValue.url(first.log_url)
+        for task in self.failed[:SHOWN_FAILURES]:
+            if task.log_tail:
+                text = "\n".join(task.log_tail)
+                metadata[f"batch/log_tail_task_{task.task}"] = dg.MetadataValue.md(
+                    f"```text\n{text.replace('```', '` ` `')}\n```"
+                )
+        return metadata
+
+    def explain(self) -> str:
+        """The failures in words, for a log or an exception."""
+        by_class = Counter(task.failure or FailureClass.UNKNOWN for task in self.failed)
+        causes = ", ".join(
+            f"{number:,} × {cause.value}" for cause, number in by_class.most_common()
+        )
+        lines = [
+            f"{self.result.name}: {len(self.failed):,} of {len(self.tasks):,} task(s) failed on "
+            f"AWS "
+            f"Batch: {causes}."
+        ]
+        lines += [f"{cause.value}: {cause.remedy}" for cause in by_class]
+        for task in self.failed[:SHOWN_FAILURES]:
+            lines.append(_paragraph(task))
+        if len(self.failed) > SHOWN_FAILURES:
+            rest = [str(task.task) for task in self.failed[SHOWN_FAILURES : SHOWN_FAILURES + 50]]
+            more = " …" if len(self.failed) > SHOWN_FAILURES + 50 else ""
+            lines.append(f"also failed: tasks {', '.join(rest)}{more}")
+        return "\n".join(lines)
+
+    def _jobs_table(self) -> str:
+        lines = ["| job | tasks | round | queue | |", "|---|---:|---:|---|---|"]
+        for job in self.result.jobs[:50]:
+            how = "found again" if job.adopted else "submitted"
+            url = self.console.job(job.job_id)
+            link = f"[{job.name}]({url})" if url else f"{job.name} `{job.job_id}`"
+            lines.append(f"| {link} | {job.tasks:,} | {job.round + 1} | {job.queue} | {how} |")
+        return "\n".join(lines)
+
+    def _failures_table(self) -> str:
+        lines = [
+            "| task | class | exit | reason | attempts | job | log |",
+            "|---:|---|---:|---|---:|---|---|",
+        ]
+        for task in self.failed[:100]:
+            code = "" if task.exit_code is None else str(task.exit_code)
+            job = f"[job]({task.job_url})" if task.job_url else task.job_id
+            log = f"[log]({task.log_url})" if task.log_url else ""
+            cause = task.failure.value if task.failure else ""
+            reason = task.reason.replace("|", "\\|").replace("\n", " ")
+            tries = max(task.runs, len(task.attempts))
+            lines.append(f"| {task.task} | {cause} | {code} | {reason} | {tries} | {job} | {log} |")
+        return "\n".join(lines)
+
+
+def _paragraph(task: TaskResult) -> str:
+    code = "no exit code" if task.exit_code is None else f"exit code {task.exit_code}"
+    cause = task.failure.value if task.failure else "unknown"
+    lines = [f"task {task.task}: {cause}, {code}: {task.reason or 'no reason given'}"]
+    for number, attempt in enumerate(task.attempts, 1):
+        reasons = ": ".join(text for text in (attempt.status_reason, attempt.reason) if text)
+        code = "-" if attempt.exit_code is None else str(attempt.exit_code)
+        when = ""
+        if attempt.started_at is not None:
+            start = datetime.fromtimestamp(attempt.started_at, timezone.utc)
+            when = f"{start:%Y-%m-%d %H:%M:%S}Z, {attempt.seconds:.0f} s, "
+        lines.append(f"  attempt {number}: {when}exit {code} {reasons}".rstrip())
+    if task.job_id:
+        lines.append(f"  job: {task.job_url or task.job_id}")
+    if task.log_url:
+        lines.append(f"  log: {task.log_url}")
+    if task.note:
+        lines.append(f"  note: {task.note}")
+    lines += [f"  | {line}" for line in task.log_tail[-SHOWN_TAIL:]]
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""The reaper: ends AWS Batch jobs of Dagster runs that were killed before they could do so
+themselves.
+
+A step that is interrupted ends its jobs; a run worker that dies by SIGKILL or for lack of
+memory cannot. Its run becomes FAILURE all the same, and then this sensor acts.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from dagster_aws_batch._identity import origin_run_id
+from dagster_aws_batch._resource import BatchJobs
+from dagster_aws_batch._run.find import (
+    end_jobs,
+    jobs_of_run,
+)
+
+# No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
+
+__all__ = ["batch_reaper_sensor", "batch_reaper_sensors", "reap"]
+
+ROOT_TAG = "dagster/root_run_id"
+WILL_RETRY_TAG = "dagster/will_retry"
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def reap(instance: dg.DagsterInstance, run: dg.DagsterRun, batch: BatchJobs) -> str:
+    """End the live jobs of an ended run, unless a retry of it goes on with them. Returns what
+    was done.
+    """
+    if run.tags.get(WILL_RETRY_TAG) == "true":
+        return "the run is retried: the retry goes on with its jobs"
+    origin = origin_run_id(instance, run)
+    successor = _successor(instance, run, origin)
+    if successor is not None:
+        return f"run {successor} goes on with its jobs"
+    api = batch.connection().api
+    jobs = jobs_of_run(api, batch.queues(), prefix=batch.name_prefix, origin_run_id=origin)
+    live = [job for job in jobs if job.live]
+    if not live:
+        return "no live AWS Batch job"
+    errors = end_jobs(api, live, f"Dagster run {run.run_id} ended as {run.status.value}")
+    ended = [job.name for job in live if job.job_id not in errors]
+    failed = "".join(f"; could not end {job_id}: {why}" for job_id, why in errors.items())
+    return f"ended {len(ended)} AWS Batch job(s): {', '.join(ended)}{failed}"
+
+
+def _successor(instance: dg.DagsterInstance, run: dg.DagsterRun, origin: str) -> str | None:
+    """An unfinished run that continues this one from failure."""
+    root = run.tags.get(ROOT_TAG, run.run_id)
+    others = instance.get_runs(
+        filters=dg.RunsFilter(tags={ROOT_TAG: root}, statuses=UNFINISHED), limit=100
+    )
+    for other in others:
+        if other.run_id != run.run_id and origin_run_id(instance, other) == origin:
+            return other.run_id
+    return None
+
+
+def batch_reaper_sensor(
+    run_status: dg.DagsterRunStatus,
+    *,
+    batch: BatchJobs | None = None,
+    name: str | None = None,
+    minimum_interval_seconds: int = 30,
+    monitor_all_code_locations: bool = False,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING,
+) -> dg.SensorDefinition:
+    """A sensor that ends the jobs of runs that ended so (FAILURE or CANCELED).
+
+    It uses the resource `batch` of the code location, or the one given here.
+    """
+    options = {
+        "run_status": run_status,
+        "name": name or f"batch_reaper_{run_status.value.lower()}",
+        "description": f"Ends AWS Batch jobs that runs left behind which ended as "
+        f"{run_status.value}.",
+        "minimum_interval_seconds": minimum_interval_seconds,
+        "monitor_all_code_locations": monitor_all_code_locations,
+        "default_status": default_status,
+    }
+    if batch is not None:
+        given = batch
+
+        def with_given(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+            resource = given.process_config_and_initialize()
+            return dg.SkipReason(reap(context.instance, context.dagster_run, resource))
+
+        return dg.run_status_sensor(**options)(with_given)  # type: ignore[arg-type]
+
+    def with_resource(context: dg.RunStatusSensorContext, batch: BatchJobs) -> dg.SkipReason:
+        return dg.SkipReason(reap(context.instance, context.dagster_run, batch))
+
+    return dg.run_status_sensor(**options)(with_resource)  # type: ignore[arg-type]
+
+
+def batch_reaper_sensors(
+    *, batch: BatchJobs | None = None, monitor_all_code_locations: bool = False
+) -> Sequence[dg.SensorDefinition]:
+    """The two sensors that a code location needs: for failed and for cancelled runs."""
+    return [
+        batch_reaper_sensor(
+            status, batch=batch, monitor_all_code_locations=monitor_all_code_locations
+        )
+        for status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    ]

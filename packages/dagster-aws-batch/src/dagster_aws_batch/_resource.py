@@ -1,0 +1,198 @@
+"""`BatchJobs`: the resource by which ops and assets run containers on AWS Batch."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Literal, TypeVar
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from dagster_aws_batch._aws.connect import (
+    Connection,
+    Endpoint,
+    connect,
+)
+from dagster_aws_batch._aws.names import (
+    StageId,
+    content_key,
+)
+from dagster_aws_batch._identity import caller_of
+from dagster_aws_batch._job import (
+    Job,
+    Price,
+)
+from dagster_aws_batch._outcome import Outcome
+from dagster_aws_batch._run.run import run_stage
+from dagster_aws_batch._run.state import Options
+from dagster_aws_batch._scratch import (
+    Scratch,
+    open_scratch,
+)
+
+__all__ = ["BatchJobs"]
+
+R = TypeVar("R")
+
+# How often a step has already asked for the same work: the n-th request is a stage of its own.
+_ordinals: Counter[tuple[str, str, int, str]] = Counter()
+_ordinals_lock = threading.Lock()
+
+
+class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """AWS Batch for Dagster: submit, wait, explain, retry, cancel, and find work again after a
+    crash.
+
+    Examples:
+        ```python
+        @dg.asset
+        def report(context: dg.AssetExecutionContext, batch: BatchJobs) -> dg.MaterializeResult:
+            job = Job(name="report", definition="report:3", command=["report", "--day",
+            "2026-11-21"]) outcome = batch.run(context=context, job=job, tasks=1)
+            outcome.raise_for_failure() return dg.MaterializeResult(metadata=outcome.metadata()) ```
+    """
+
+    queue: str = Field(description="Name or ARN of the job queue.")
+    region: str | None = Field(default=None, description="AWS Region; default: as boto3 finds it.")
+    profile: str | None = Field(default=None, description="Profile of the AWS configuration.")
+    endpoint_url: str | None = Field(
+        default=None, description="Address of AWS Batch, for a VPC endpoint or an emulator."
+    )
+    logs_endpoint_url: str | None = Field(
+        default=None, description="Address of CloudWatch Logs; default: AWS's, or the emulator's."
+    )
+    s3_endpoint_url: str | None = Field(default=None, description="Address of S3 for `scratch`.")
+    console_url: str | None = Field(
+        default=None, description="Where links lead instead of the AWS console."
+    )
+    scratch: str | None = Field(
+        default=None,
+        description="s3://bucket/prefix, or a folder that containers can read, for what does not "
+        "fit "
+        "into a request and for notes of submissions. Give it a lifecycle rule.",
+    )
+    other_queues: list[str] = Field(
+        default_factory=list,
+        description="Further queues that jobs use (Job.queue, fallback_queue): the reaper looks "
+        "there.",
+    )
+    name_prefix: str = Field(default="dagster", description="How the names of all jobs begin.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags for every job.")
+    poll_seconds: float = Field(
+        default=5.0, description="The first and shortest wait between looks."
+    )
+    poll_max_seconds: float = Field(default=30.0, description="The longest wait (twice after 1 h).")
+    blocked_after_seconds: float = Field(
+        default=900.0, description="Report a job that could not start for so long."
+    )
+    blocked_action: Literal["warn", "terminate"] = Field(
+        default="warn", description="Whether to end such a job."
+    )
+    forward_termination: bool = Field(
+        default=True, description="End the jobs when the Dagster step is interrupted or fails."
+    )
+    rates: dict[str, float] = Field(
+        default_factory=dict,
+        description="Calls a second at most: SubmitJob 25, DescribeJobs 10, ListJobs 10, "
+        "TerminateJob 20, GetLogEvents 5.",
+    )
+    price_vcpu_hour: float = Field(default=0.0, description="Your price of one vCPU for an hour.")
+    price_gib_hour: float = Field(default=0.0, description="Your price of one GiB for an hour.")
+    price_gpu_hour: float = Field(default=0.0, description="Your price of one GPU for an hour.")
+    currency: str = Field(default="USD", description="The currency of these prices.")
+
+    _connection: Connection | None = PrivateAttr(default=None)
+
+    def run(
+        self,
+        *,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        job: Job,
+        tasks: int,
+        receipts: Callable[[Collection[int]], Mapping[int, R]] | None = None,
+        while_waiting: Callable[[float], None] | None = None,
+    ) -> Outcome[R]:
+        """Run `tasks` tasks of a job and wait for them; call it from the step's main thread.
+
+        Returns when all have ended, well or badly: look at the outcome, or call its
+        `raise_for_failure()`. `receipts` tells which of the asked tasks left a receipt; with it, a
+        task without one has not succeeded. `while_waiting` is called in this thread after each look
+        at jobs that still go on, with the seconds until the next look, by when it should be back:
+        the place to report tasks that are done already. Any exception, one of these two included,
+        ends the jobs first.
+        """
+        caller = caller_of(context)
+        connection = self.connection()
+        name = job.definition if isinstance(job.definition, str) else ""
+        content = content_key(job, name, tasks)
+        with _ordinals_lock:
+            call = (caller.run_id, caller.step, caller.retry_number, content)
+            ordinal = _ordinals[call]
+            _ordinals[call] += 1
+        result = run_stage(
+            connection,
+            id=StageId(
+                prefix=self.name_prefix,
+                run_id=caller.origin_run_id,
+                step=caller.step,
+                job_name=job.name,
+                content=content,
+                ordinal=ordinal,
+            ),
+            job=job,
+            queue=self.queue,
+            tasks=tasks,
+            tags={**self.tags, **caller.tags},
+            scratch=self.open_scratch(),
+            receipts=receipts,
+            while_waiting=while_waiting,
+            options=self.options(),
+            log=context.log,
+            resumed=caller.resumed,
+        )
+        return Outcome(result, connection.console, self.price())
+
+    def connection(self) -> Connection:
+        """The process's connection to AWS Batch, shared by all resources with the same address."""
+        if self._connection is None:
+            self._connection = connect(
+                Endpoint(
+                    region=self.region,
+                    profile=self.profile,
+                    batch_url=self.endpoint_url,
+                    logs_url=self.logs_endpoint_url,
+                    s3_url=self.s3_endpoint_url,
+                    console_url=self.console_url,
+                    rates=tuple(sorted(self.rates.items())),
+                )
+            )
+        return self._connection
+
+    def open_scratch(self) -> Scratch | None:
+        """The scratch place, if one is set."""
+        return open_scratch(self.scratch, self.connection().s3) if self.scratch else None
+
+    def queues(self) -> tuple[str, ...]:
+        """The queues in which jobs of this resource may be found."""
+        return (self.queue, *self.other_queues)
+
+    def options(self) -> Options:
+        """The engine's options that this resource sets."""
+        return Options(
+            poll_seconds=self.poll_seconds,
+            poll_max_seconds=max(self.poll_seconds, self.poll_max_seconds),
+            blocked_after=self.blocked_after_seconds,
+            blocked_action=self.blocked_action,
+            forward_termination=self.forward_termination,
+        )
+
+    def price(self) -> Price:
+        """The user's prices."""
+        return Price(
+            vcpu_hour=self.price_vcpu_hour,
+            gib_hour=self.price_gib_hour,
+            gpu_hour=self.price_gpu_hour,
+            currency=self.currency,
+        )

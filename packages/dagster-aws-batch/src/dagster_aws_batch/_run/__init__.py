@@ -1,0 +1,1 @@
+"""One call of `BatchJobs.run`, from SubmitJob to the result; for `dagster_aws_batch` only."""

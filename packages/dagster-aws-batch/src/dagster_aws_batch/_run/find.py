@@ -1,0 +1,83 @@
+"""All jobs of one Dagster run, found by name and proven by tag: to list them, or to end them.
+
+For the reaper and the command line; works for runs of any process, also dead ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from dagster_aws_batch._aws.calls import BatchApi
+from dagster_aws_batch._aws.names import run_prefix
+from dagster_aws_batch._run.state import ENDED
+
+__all__ = ["RunJob", "end_jobs", "jobs_of_run", "live_jobs"]
+
+ORIGIN_TAG = "dagster/origin-run-id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJob:
+    """One job of a run. `children`: how many tasks in which state (1 for a plain job)."""
+
+    job_id: str
+    name: str
+    queue: str
+    status: str
+    run_id: str
+    created_at: datetime
+    children: dict[str, int]
+
+    @property
+    def live(self) -> bool:
+        """Whether it can still use resources."""
+        return self.status not in ENDED
+
+
+def jobs_of_run(
+    api: BatchApi, queues: Iterable[str], *, prefix: str, origin_run_id: str
+) -> list[RunJob]:
+    """The jobs whose name and tag say that they belong to this run (or chain of retries)."""
+    found = _by_name(api, queues, f"{run_prefix(prefix, origin_run_id)}*")
+    # The name holds a hash only; before anything is ended its tag must say the same.
+    return [job for job in found if job.run_id in (origin_run_id, "")]
+
+
+def live_jobs(api: BatchApi, queues: Iterable[str], *, prefix: str) -> list[RunJob]:
+    """All live jobs of this client, whatever their run."""
+    return [job for job in _by_name(api, queues, f"{prefix}-*") if job.live]
+
+
+def end_jobs(api: BatchApi, jobs: Iterable[RunJob], reason: str) -> dict[str, str]:
+    """End the live ones among `jobs`. Returns the errors by job id."""
+    return api.terminate([job.job_id for job in jobs if job.live], reason)
+
+
+def _by_name(api: BatchApi, queues: Iterable[str], pattern: str) -> list[RunJob]:
+    found: list[RunJob] = []
+    for queue in dict.fromkeys(queues):
+        rows = api.by_name(queue, pattern, sweep=True)
+        details = api.describe([row["jobId"] for row in rows])
+        for row in rows:
+            detail: Any = details.get(row["jobId"])
+            if detail is None:
+                continue
+            created = datetime.fromtimestamp(row.get("createdAt", 0) / 1000, timezone.utc)
+            summary = (detail.get("arrayProperties") or {}).get("statusSummary") or {
+                detail["status"]: 1
+            }
+            found.append(
+                RunJob(
+                    job_id=row["jobId"],
+                    name=row["jobName"],
+                    queue=queue,
+                    status=detail["status"],
+                    run_id=detail.get("tags", {}).get(ORIGIN_TAG, ""),
+                    created_at=created,
+                    children={state: number for state, number in summary.items() if number},
+                )
+            )
+    return found

@@ -1,0 +1,151 @@
+"""Behaviour 6: whatever ends the wait ends the jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from aws_batch_emulator import SimulatedRun
+from dagster_aws_batch._job import (
+    Job,
+    JobDefinition,
+)
+from dagster_aws_batch._run.state import Options
+
+
+class Interrupt(BaseException):
+    """As Dagster's: no Exception."""
+
+
+class InterruptingClock:
+    """Raises in a sleep, as a signal handler in the main thread would; at each of the given
+    times once.
+    """
+
+    def __init__(self, clock, *moments, error=Interrupt):
+        self.clock, self.error = clock, error
+        self.moments = [clock.now() + moment for moment in moments]
+        self.raised_at = None
+
+    def now(self):
+        return self.clock.now()
+
+    def sleep(self, seconds):
+        if self.moments and self.now() + seconds >= self.moments[0]:
+            self.clock.advance(max(0, self.moments.pop(0) - self.now()))
+            self.raised_at = self.now()
+            raise self.error("stop")
+        self.clock.sleep(seconds)
+
+
+def interrupted(bench, tasks, *moments, error=Interrupt, **options):
+    bench.behaviour = lambda job, task: SimulatedRun(seconds=3600)
+    clock, bench.clock = bench.clock, InterruptingClock(bench.clock, *moments, error=error)
+    try:
+        with pytest.raises(error):
+            bench.run(tasks, **options)
+        return clock.now() - bench.clock.raised_at
+    finally:
+        bench.clock = clock
+
+
+@pytest.mark.parametrize(
+    ("error", "tasks"),
+    [
+        (Interrupt, 1),
+        (Interrupt, 200),
+        (KeyboardInterrupt, 200),
+        (RuntimeError, 200),
+        (GeneratorExit, 200),
+    ],
+)
+def test_any_exception_ends_all_jobs(bench, error, tasks):
+    interrupted(bench, tasks, 100, error=error)
+    submits = bench.aws.calls["SubmitJob"]
+    bench.clock.advance(60)
+    assert bench.live() == []
+    assert submits == 1
+    assert bench.aws.calls["TerminateJobs"] + bench.aws.calls["TerminateJob"] == 1
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8])
+@pytest.mark.parametrize("bench", [500], indirect=True)
+def test_ten_arrays_of_ten_thousand_end_within_30_s_even_when_throttled(bench, rate, record_figure):
+    bench.aws.faults.throttle("Terminate*", rate=rate)
+    bench.aws.faults.throttle("ListJobs", rate=rate)
+    seconds = interrupted(bench, 100_000, 60)
+    assert bench.aws.calls["SubmitJob"] == 10
+    record_figure(
+        f"6 seconds to cancel 10 arrays of 10,000 with {rate:.0%} of calls throttled",
+        round(seconds, 1),
+        f"{bench.aws.calls['TerminateJobs']} TerminateJobs",
+    )
+    assert seconds <= 30
+    bench.aws.faults.clear()
+    bench.clock.advance(60)
+    assert bench.live() == []
+
+
+@pytest.mark.parametrize("bench", [500], indirect=True)
+def test_where_bulk_terminate_is_missing_jobs_are_ended_one_by_one(bench):
+    bench.aws.faults.error("TerminateJobs", after=False, status=404)
+    interrupted(bench, 20_002, 60)
+    bench.clock.advance(60)
+    assert bench.live() == []
+    assert bench.aws.calls["TerminateJob"] == 3
+
+
+def test_a_job_whose_answer_never_came_is_swept_by_name(bench):
+    """The interrupt strikes inside SubmitJob, after AWS created the job, and the listing is
+    late.
+    """
+    bench.aws.faults.late_listing(8)
+    connection = bench.connection()
+    once = connection.api.once
+
+    def dies(operation, budget, request):
+        answer = once(operation, budget, request)
+        if operation == "SubmitJob":
+            raise KeyboardInterrupt
+        return answer
+
+    connection.api.once = dies
+    bench.behaviour = lambda job, task: SimulatedRun(seconds=3600)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(50, connection=connection)
+    bench.clock.advance(60)
+    assert bench.live() == []
+    assert len(bench.jobs()) == 1
+
+
+def test_a_second_interrupt_does_not_stop_the_cleaning(bench):
+    bench.aws.faults.throttle("TerminateJobs", times=4)
+    interrupted(bench, 100, 100, 100.05)
+    bench.clock.advance(60)
+    assert bench.live() == []
+
+
+@pytest.mark.parametrize("bench", [500], indirect=True)
+def test_nothing_is_submitted_after_the_interrupt(bench):
+    """Even in the middle of a stage of many arrays."""
+    bench.aws.faults.throttle("SubmitJob", rate=0.9)
+    interrupted(bench, 50_005, 3)
+    submits = bench.aws.calls["SubmitJob"]
+    bench.clock.advance(120)
+    assert bench.aws.calls["SubmitJob"] == submits
+    assert bench.live() == []
+
+
+def test_jobs_go_on_if_the_user_wants_it(bench):
+    interrupted(bench, 2, 100, options=Options(forward_termination=False))
+    assert len(bench.live()) == 1
+
+
+def test_an_error_of_the_receipt_reader_ends_the_other_jobs(bench):
+    def broken(tasks):
+        raise OSError("no such bucket")
+
+    bench.read_receipts = broken
+    with pytest.raises(OSError, match="no such bucket"):
+        bench.run(5, Job(name="x", definition=JobDefinition(image="t:1")), with_receipts=True)
+    bench.clock.advance(60)
+    assert bench.live() == []

@@ -1,0 +1,155 @@
+"""The preflight: what is wrong is named, with what to do."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dagster_aws_batch.__main__ import main
+from dagster_aws_batch._doctor import (
+    Clients,
+    Level,
+    Wanted,
+    examine,
+    fargate_problem,
+)
+from dagster_aws_batch._job import JobDefinition
+
+FARGATE = JobDefinition(
+    image="tool:1", platform="FARGATE", execution_role_arn="arn:aws:iam::000000000000:role/x"
+)
+
+
+def errors(findings):
+    return {
+        finding.about.split()[0]: finding for finding in findings if finding.level is Level.ERROR
+    }
+
+
+def look(bench, scratch=None, **wanted):
+    wanted.setdefault("queue", "local")
+    return examine(
+        Clients(batch=bench.client(), logs=bench.client("logs")), Wanted(**wanted), scratch
+    )
+
+
+def test_a_good_place_has_no_error(bench, scratch):
+    arn = bench.connection().definitions.arn(JobDefinition(image="tool:1"))
+    findings = look(bench, scratch, definition=arn, vcpus=1, memory_mib=512)
+    assert errors(findings) == {}
+    checked = {finding.about.split()[0] for finding in findings if finding.level is Level.OK}
+    assert {"queue", "share", "compute", "definition", "platform", "size", "scratch"} <= checked
+
+
+def test_a_missing_queue_and_definition(bench):
+    findings = errors(look(bench, queue="nowhere", definition="nothing"))
+    assert "does not exist" in findings["queue"].text
+    assert "no active revision" in findings["definition"].text
+    assert findings["definition"].advice.startswith("Register it")
+
+
+def test_a_disabled_queue(bench):
+    bench.client().update_job_queue(jobQueue="local", state="DISABLED")
+    assert "disabled" in errors(look(bench))["queue"].text
+
+
+def test_share_identifier_missing_or_too_much(bench):
+    client = bench.client()
+    policy = client.create_scheduling_policy(
+        name="fair",
+        fairsharePolicy={"shareDistribution": [{"shareIdentifier": "team*", "weightFactor": 1}]},
+    )["arn"]
+    client.create_job_queue(
+        jobQueueName="fair",
+        priority=1,
+        schedulingPolicyArn=policy,
+        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "local"}],
+    )
+    assert "none is given" in errors(look(bench, queue="fair"))["share"].text
+    assert errors(look(bench, queue="fair", share_identifier="teamA")) == {}
+    assert "no scheduling policy" in errors(look(bench, share_identifier="x"))["share"].text
+    other = look(bench, queue="fair", share_identifier="other")
+    assert any(one.level is Level.WARNING and "no weight" in one.text for one in other)
+
+
+def test_a_definition_of_the_wrong_platform(bench):
+    found = errors(look(bench, definition=FARGATE))
+    assert "the definition is for FARGATE, the queue runs EC2" in found["platform"].text
+
+
+def test_fargate_needs_an_execution_role(bench):
+    found = errors(look(bench, definition=JobDefinition(image="t", platform="FARGATE")))
+    assert "execution_role_arn" in found["execution"].advice
+
+
+@pytest.mark.parametrize("bench", [4], indirect=True)
+def test_a_size_that_no_environment_can_hold(bench):
+    found = errors(look(bench, vcpus=8, memory_mib=512))
+    assert "allows 4 vCPUs in all" in found["size"].text
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "memory", "problem"),
+    [
+        (0.25, 512, None),
+        (1, 2048, None),
+        (1, 2500, "steps of 1,024"),
+        (3, 8192, "no 3 vCPUs"),
+        (16, 122_880, None),
+        (0.25, 4096, "512 to 2,048"),
+    ],
+)
+def test_sizes_of_fargate(vcpus, memory, problem):
+    found = fargate_problem(vcpus, memory)
+    assert found is None if problem is None else problem in found
+
+
+class Services:
+    """IAM, EC2 and Logs as they answer on AWS."""
+
+    def get_role(self, RoleName: str) -> Any:
+        return {"Role": {"AssumeRolePolicyDocument": {"Service": "ec2.amazonaws.com"}}}
+
+    def describe_instance_types(self, InstanceTypes: list[str]) -> Any:
+        size = {"VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}
+        return {"InstanceTypes": [size]}
+
+    def describe_log_groups(self, logGroupNamePrefix: str) -> Any:
+        return {"logGroups": [{"logGroupName": "/mine-not"}]}
+
+
+def test_role_log_group_and_instance_type(bench):
+    client = bench.client()
+    environment = {
+        "computeEnvironmentName": "small",
+        "computeEnvironmentArn": "arn:small",
+        "state": "ENABLED",
+        "status": "VALID",
+        "computeResources": {"type": "EC2", "maxvCpus": 100, "instanceTypes": ["m5.large"]},
+    }
+    queue = client.describe_job_queues(jobQueues=["local"])
+    batch = SimpleNamespace(
+        describe_job_queues=lambda jobQueues: queue,
+        describe_compute_environments=lambda computeEnvironments: {
+            "computeEnvironments": [environment]
+        },
+    )
+    services = Services()
+    clients = Clients(batch=batch, logs=services, iam=services, ec2=services)
+    definition = JobDefinition(
+        image="t", log_group="/mine", job_role_arn="arn:aws:iam::1:role/job", memory_mib=9000
+    )
+    found = errors(examine(clients, Wanted(queue="local", definition=definition)))
+    assert "does not trust ecs-tasks.amazonaws.com" in found["jobRoleArn"].text
+    assert "awslogs-create-group" in found["log"].advice
+    assert "2 vCPUs and 7,700 MiB" in found["size"].text
+
+
+def test_the_command_says_it_in_words_and_by_its_exit_code(bench, capsys, tmp_path):
+    where = ["--endpoint-url", bench.aws.url, "--region", "us-east-1", "--scratch", str(tmp_path)]
+    assert main(["doctor", "--queue", "local", *where]) == 0
+    assert "queue local: is enabled and valid" in capsys.readouterr().out
+    assert main(["doctor", "--queue", "nowhere", *where]) == 1
+    assert "-> Check the name, the Region" in capsys.readouterr().out

@@ -1,0 +1,264 @@
+"""Run workers that are killed or asked to stop, the reaper, and the command line."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import boto3
+import dagster as dg
+import pytest
+
+from aws_batch_emulator import (
+    EmbeddedBatch,
+    SimulatedRun,
+    SimulatedRunner,
+)
+from aws_batch_emulator._core.model import Exit
+from dagster_aws_batch import (
+    BatchJobs,
+    Job,
+    JobDefinition,
+    batch_reaper_sensors,
+)
+from dagster_aws_batch.__main__ import main
+from dagster_aws_batch._aws.names import run_prefix
+from dagster_aws_batch._reaper import reap
+
+CHILDREN = 200
+
+WORKER = textwrap.dedent(
+    """
+    import sys
+    import dagster as dg
+    from dagster_aws_batch import BatchJobs, Job, JobDefinition
+
+    @dg.op
+    def stage(context: dg.OpExecutionContext, batch: BatchJobs) -> int:
+        job = Job(name="count", definition=JobDefinition(image="tool:1"), command=["go"])
+        outcome = batch.run(context=context, job=job, tasks=200)
+        outcome.raise_for_failure()
+        return len(outcome.succeeded)
+
+    @dg.job(
+        executor_def=dg.in_process_executor,
+        resource_defs={"batch": BatchJobs.configure_at_launch()},
+    )
+    def work():
+        stage()
+
+    def config(url):
+        return {"resources": {"batch": {"config": {
+            "queue": "local", "endpoint_url": url, "poll_seconds": 0.1, "region": "us-east-1"}}}}
+
+    if __name__ == "__main__":
+        with dg.DagsterInstance.local_temp(sys.argv[1]) as i:
+            dg.execute_job(dg.reconstructable(work), instance=i, run_config=config(sys.argv[2]))
+    """
+)
+
+
+@pytest.fixture
+def aws():
+    def behave(job):
+        # Long enough to be killed in, except when the test lets the children go on.
+        return SimulatedRun(seconds=gate["seconds"])
+
+    gate = {"seconds": 600}
+    with EmbeddedBatch(runner=SimulatedRunner(behave), vcpus=50) as emulator:
+        emulator.gate = gate
+        yield emulator
+
+
+@pytest.fixture
+def instance(tmp_path):
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as made:
+        yield made
+
+
+@pytest.fixture
+def worker(tmp_path, aws, instance):
+    (tmp_path / "worker_c.py").write_text(WORKER)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "worker_c.py"), str(tmp_path / "home"), aws.url],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def client(aws):
+    return boto3.client(
+        "batch",
+        endpoint_url=aws.url,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+
+
+def live(aws):
+    return [
+        row["jobId"]
+        for status in ("PENDING", "RUNNABLE", "RUNNING")
+        for row in client(aws).list_jobs(jobQueue="local", jobStatus=status)["jobSummaryList"]
+    ]
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.05)
+
+
+def resource(aws):
+    return BatchJobs(queue="local", endpoint_url=aws.url, region="us-east-1", poll_seconds=0.1)
+
+
+def test_sigterm_ends_the_jobs_before_the_process_ends(aws, worker, record_figure):
+    wait_for(lambda: live(aws))
+    start = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+    record_figure("6 seconds from SIGTERM to the end", f"{time.monotonic() - start:.1f}")
+    wait_for(lambda: not live(aws), 5)
+
+
+def test_after_sigkill_the_reaper_ends_the_jobs(aws, worker, instance):
+    wait_for(lambda: live(aws))
+    worker.kill()
+    worker.wait()
+    [run] = instance.get_runs()
+    instance.report_run_failed(run)
+    run = instance.get_run_by_id(run.run_id)
+    assert "ended 1 AWS Batch job(s): dagster-" in reap(instance, run, resource(aws))
+    assert live(aws) == []
+    assert reap(instance, run, resource(aws)) == "no live AWS Batch job"
+
+
+def test_after_sigkill_a_retry_from_failure_goes_on_with_the_jobs(
+    aws, worker, instance, tmp_path, monkeypatch
+):
+    wait_for(lambda: live(aws))
+    worker.kill()
+    worker.wait()
+    [run] = instance.get_runs()
+    instance.report_run_failed(run)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("worker_c")
+    [before] = live(aws)
+    aws.gate["seconds"] = 0.1
+
+    def let_all_end():
+        for task in list(aws.runner._running):
+            aws.runner._end(task, Exit(exit_code=0, status_reason="Essential container ended"))
+
+    timer = threading.Timer(3, let_all_end)
+    timer.start()
+    with dg.execute_job(
+        dg.reconstructable(module.work),
+        instance=instance,
+        run_config=module.config(aws.url),
+        reexecution_options=dg.ReexecutionOptions.from_failure(run.run_id, instance),
+        # Set by the UI and the retry daemon, but not by this Python function.
+        tags={"dagster/is_resume_retry": "true"},
+    ) as result:
+        timer.join()
+        assert result.success
+        assert result.output_for_node("stage") == CHILDREN
+    named = [event.message for event in instance.all_logs(result.run_id) if event.message]
+    assert any("found 1 AWS Batch job(s) of an earlier attempt, 1 of them" in one for one in named)
+    assert live(aws) == []
+    rows = resource(aws).connection().api.by_name("local", "dagster-*")
+    assert [row["jobId"] for row in rows] == [before]
+
+
+def test_the_reaper_leaves_jobs_to_a_retry(aws, instance):
+    @dg.op
+    def nothing():
+        pass
+
+    @dg.job
+    def work():
+        nothing()
+
+    root = instance.create_run_for_job(work, tags={"dagster/will_retry": "true"})
+    assert "goes on" in reap(instance, root, resource(aws))
+    root = instance.create_run_for_job(work)
+    retry = instance.create_run_for_job(
+        work,
+        parent_run_id=root.run_id,
+        root_run_id=root.run_id,
+        tags={
+            "dagster/parent_run_id": root.run_id,
+            "dagster/root_run_id": root.run_id,
+            "dagster/is_resume_retry": "true",
+        },
+    )
+    assert reap(instance, root, resource(aws)) == f"run {retry.run_id} goes on with its jobs"
+
+
+def test_the_reapers_are_sensors_of_a_code_location(aws):
+    definitions = dg.Definitions(sensors=batch_reaper_sensors(), resources={"batch": resource(aws)})
+    dg.Definitions.validate_loadable(definitions)
+    assert {sensor.name for sensor in definitions.sensors} == {
+        "batch_reaper_failure",
+        "batch_reaper_canceled",
+    }
+
+
+def start_jobs(aws, run_id):
+    from dagster_aws_batch._aws.names import StageId
+    from dagster_aws_batch._run.run import run_stage
+    from dagster_aws_batch._run.state import Options
+
+    connection = resource(aws).connection()
+
+    def stop(*args, **kwargs):
+        raise TimeoutError
+
+    look, connection.describer.look = connection.describer.look, stop
+    try:
+        run_stage(
+            connection,
+            id=StageId(prefix="dagster", run_id=run_id, step="s", job_name="j", content="c"),
+            job=Job(name="j", definition=JobDefinition(image="tool:1")),
+            queue="local",
+            tasks=3,
+            tags={"dagster/origin-run-id": run_id},
+            options=Options(forward_termination=False),
+        )
+    except TimeoutError:
+        pass
+    finally:
+        connection.describer.look = look
+
+
+def test_the_command_line_lists_and_kills_one_run_only(aws, capsys):
+    start_jobs(aws, "run-a")
+    start_jobs(aws, "run-b")
+    where = ["--queue", "local", "--endpoint-url", aws.url, "--region", "us-east-1"]
+    assert main(["list", *where]) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 2 and "3 RUNNING" in out
+    assert main(["kill", *where, "--run-id", "run-a"]) == 0
+    assert "1 of 1 live job(s) ended" in capsys.readouterr().out
+    assert main(["list", *where]) == 0
+    out = capsys.readouterr().out
+    assert "run run-b" in out and "run run-a" not in out
+    assert run_prefix("dagster", "run-b") in out
+    assert main(["list", *where, "--run-id", "run-a"]) == 0
+    assert "FAILED" in capsys.readouterr().out
+    assert main(["prune", *where]) == 0
+    assert "in use" in capsys.readouterr().out

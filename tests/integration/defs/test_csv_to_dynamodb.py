@@ -1,0 +1,221 @@
+"""The job `csv_to_dynamodb`, from upload to table, on the embedded AWS Batch and a real API."""
+
+import json
+
+import dagster as dg
+import pytest
+
+from aws_batch_emulator import stop_running
+from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.settings import Settings
+
+SAMPLE = "ProductId,ProductName,ProductDescription\n1,name1,desc1\n2,name2,desc2"
+
+
+class Shop:
+    """A project with a folder of uploads and a table of its own."""
+
+    def __init__(self, home, instance, ministack, *, sort_key="", **settings):
+        self.home = home
+        self.uploads = home / "uploads"
+        self.uploads.mkdir(parents=True)
+        self.instance = instance
+        self.dynamodb = ministack.client("dynamodb")
+        self.table = ministack.name("products")
+        self.dynamodb.create_table(
+            TableName=self.table,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "ProductId", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "ProductId", "AttributeType": "S"}],
+        )
+        self.settings = Settings(
+            home=str(home),
+            **{"csv_table": self.table, "csv_endpoint": ministack.url} | settings,
+        )
+        self.definitions = build_definitions(self.settings)
+
+    def upload(self, name, text):
+        path = self.uploads / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def run(self, **options):
+        job = self.definitions.resolve_job_def("csv_to_dynamodb")
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
+
+    def again(self, key):
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey("csv_rows")],
+            partition_key=key,
+            raise_on_error=False,
+        )
+
+    @property
+    def items(self):
+        found = self.dynamodb.scan(TableName=self.table)["Items"]
+        return {i["ProductId"]["S"]: i["ProductName"]["S"] for i in found}
+
+    @property
+    def partitions(self):
+        return set(self.instance.get_dynamic_partitions("csv_uploads"))
+
+    @property
+    def green(self):
+        return set(self.instance.get_materialized_partitions(dg.AssetKey("csv_rows")))
+
+    def figures(self, partition=None):
+        for record in self.instance.fetch_materializations(
+            dg.AssetKey("csv_rows"), limit=100
+        ).records:
+            made = record.asset_materialization
+            if made.partition == partition:
+                return {
+                    key: [record.data for record in value.records]
+                    if isinstance(value, dg.TableMetadataValue)
+                    else value.value
+                    for key, value in made.metadata.items()
+                }
+        return {}
+
+
+@pytest.fixture
+def aws_keys(ministack, monkeypatch):
+    # The containers' own: the embedded AWS Batch hands its environment on.
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, ministack.environment[name])
+
+
+@pytest.fixture
+def shop(tmp_path, ministack, aws_keys):
+    with dg.instance_for_test() as instance:
+        made = Shop(tmp_path / "home", instance, ministack)
+        yield made
+        stop_running(made.settings.local_folder)
+
+
+def failures(result):
+    return " ".join(
+        event.step_failure_data.error.message + str(event.step_failure_data.user_failure_data)
+        for event in result.get_step_failure_events()
+    )
+
+
+def checks(result):
+    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+
+
+def test_new_replaced_and_removed_uploads(shop):
+    shop.upload("sample.csv", SAMPLE)
+    shop.upload("more/m.CSV", "ProductDescription,ProductId,ProductName\nx,3,name3\n")
+    shop.upload("readme.txt", "no CSV")
+
+    first = shop.run()
+    assert first.success, failures(first)
+    assert shop.items == {"1": "name1", "2": "name2", "3": "name3"}
+    assert shop.partitions == shop.green == {"sample.csv", "more/m.CSV"}
+    assert checks(first) == {"every_row_accounted_for": True, "few_rejects": True}
+    assert shop.figures()["items written"] == 3
+    assert shop.figures()["batch/tasks"] == 2  # an array job of two
+    assert "readme.txt" in shop.figures()["files left out"]
+
+    again = shop.run()
+    assert again.success
+    assert shop.figures()["files loaded"] == 0
+    assert shop.figures()["files unchanged"] == 2
+
+    # replaced: row 1 is other, row 2 is gone from the file
+    shop.upload("sample.csv", "ProductId,ProductName,ProductDescription\n1,new,d\n")
+    assert shop.run().success
+    assert shop.figures()["files loaded"] == 1
+    assert shop.figures()["batch/tasks"] == 1  # a plain job
+    assert shop.items == {"1": "new", "2": "name2", "3": "name3"}
+
+    (shop.uploads / "more" / "m.CSV").unlink()
+    assert shop.run().success
+    assert shop.partitions == {"sample.csv"}
+    assert shop.items == {"1": "new", "2": "name2", "3": "name3"}  # items stay
+    assert not (shop.home / "rejects" / "more" / "m.CSV").exists()
+
+
+def test_a_chosen_upload_is_loaded_again(shop):
+    shop.upload("a.csv", SAMPLE)
+    shop.upload("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
+    assert shop.run().success
+    for key in shop.items:
+        shop.dynamodb.delete_item(TableName=shop.table, Key={"ProductId": {"S": key}})
+    result = shop.again("a.csv")
+    assert result.success, failures(result)
+    assert shop.items == {"1": "name1", "2": "name2"}
+    assert set(checks(result)) == {"every_row_accounted_for", "few_rejects"}
+
+
+def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
+    rows = "".join(f"{n},name,d\n" for n in range(50))
+    shop.upload("good.csv", SAMPLE.split("\n")[0] + "\n" + rows + ",empty key,d\n50,short\n")
+    shop.upload("latin.csv", b"ProductId,ProductName,ProductDescription\n1,M\xfcller,d\n")
+    result = shop.run()
+    assert not result.success
+    assert shop.green == {"good.csv"}
+    assert "latin.csv is not UTF-8: line 2" in failures(result)
+    assert checks(result) == {"every_row_accounted_for": True, "few_rejects": False}
+    figures = shop.figures("good.csv")
+    assert figures["rows read"] == 52
+    assert (figures["items written"], figures["rows rejected"]) == (50, 2)
+    shown = figures["first rejects"]
+    assert [row["line"] for row in shown] == [52, 53]
+    assert "ProductId is empty" in shown[0]["reason"]
+    assert figures["sample of items"][0]["Filename"] == "good.csv"
+    rejects = (shop.home / "rejects" / "good.csv").read_text()
+    assert "50,short" in rejects
+
+    shop.upload("latin.csv", SAMPLE.replace("1,", "100,"))
+    assert shop.run().success
+    assert shop.figures()["files loaded"] == 1
+
+
+def test_a_missing_table_is_named(shop):
+    shop.upload("a.csv", SAMPLE)
+    shop.dynamodb.delete_table(TableName=shop.table)
+    result = shop.run()
+    assert not result.success
+    assert f"table {shop.table} (us-east-1) doesn't exist" in failures(result)
+    assert shop.green == set()
+
+
+def test_other_settings_load_the_same_files_again(shop, ministack):
+    shop.upload("a.csv", SAMPLE + "\n")
+    assert shop.run().success
+    other = shop.settings.model_copy(update={"csv_columns": "ProductId,ProductName,X"})
+    shop.definitions = build_definitions(other)
+    result = shop.run()
+    assert not result.success
+    assert "'X' is missing" in failures(result)
+
+
+def test_observing_tells_of_a_change(shop):
+    shop.upload("a.csv", SAMPLE)
+    job = shop.definitions.resolve_implicit_global_asset_job_def()
+    versions = []
+    for text in (SAMPLE, SAMPLE, SAMPLE + "\n3,c,c"):
+        if versions:
+            shop.upload("b.csv", text) if len(versions) == 2 else None
+        assert job.execute_in_process(
+            instance=shop.instance, asset_selection=[dg.AssetKey("csv_uploads")]
+        ).success
+        event = shop.instance.fetch_observations(dg.AssetKey("csv_uploads"), limit=1).records[0]
+        versions.append(json.dumps(event.event_log_entry.asset_observation.tags))
+    assert versions[0] == versions[1] != versions[2]
+
+
+def test_without_a_table_the_pipeline_says_what_to_set(tmp_path, monkeypatch):
+    for name in ("WORDFREQ_CSV_TABLE", "WORDFREQ_CSV_SOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    definitions = build_definitions(Settings(home=str(tmp_path)))
+    with dg.instance_for_test() as instance:
+        result = definitions.resolve_job_def("csv_to_dynamodb").execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+    assert "WORDFREQ_CSV_TABLE" in failures(result)
+    assert str(tmp_path / "uploads") in failures(result)

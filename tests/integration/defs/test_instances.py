@@ -1,0 +1,190 @@
+"""The instance configurations hold runs; the deployment's with real PostgreSQL, by TLS, and S3."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import tomlkit
+import yaml
+from botocore.validate import ParamValidator
+
+from aws_batch_emulator import stop_running
+from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+INFRA = ROOT / "infra" / "dagster"
+
+
+@dg.asset
+def something():
+    return dg.MaterializeResult(metadata={"files": 1})
+
+
+def load(name, home):
+    home.mkdir()
+    shutil.copyfile(INFRA / name, home / "dagster.yaml")
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def holds_a_run(instance):
+    assert dg.materialize([something], instance=instance).success
+    event = instance.get_latest_materialization_event(dg.AssetKey("something"))
+    return event.asset_materialization.metadata["files"].value == 1
+
+
+def test_local(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with load("local.yaml", tmp_path / "home") as instance:
+        assert holds_a_run(instance)
+        assert not instance.telemetry_enabled
+
+
+@pytest.fixture
+def postgres(tmp_path):
+    """A PostgreSQL server with TLS; it refuses to run as root: there it runs as `postgres`."""
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    if not found:
+        missing = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    programs = sorted(found)[-1].parent
+    data = Path("/tmp") / f"wordfreq-postgres-{os.getpid()}"
+    data.mkdir(mode=0o700)
+    quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    key, certificate = data / "key.pem", data / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, timeout=60, **quiet)
+    user = {}
+    if os.getuid() == 0:
+        for path in (data, key, certificate):
+            shutil.chown(path, "postgres", "postgres")
+        user = {"user": "postgres", "group": "postgres"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    create = [programs / "initdb", "-D", data / "db", "-U", "dagster", "--auth=trust", "--no-sync"]
+    subprocess.run(create, check=True, timeout=120, **quiet, **user)
+    options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
+    options += ["-c", "fsync=off", "-c", "ssl=on"]
+    options += ["-c", f"ssl_key_file={key}", "-c", f"ssl_cert_file={certificate}"]
+    server = subprocess.Popen([programs / "postgres", "-D", data / "db", *options], **quiet, **user)
+    try:
+        end = time.monotonic() + 60
+        while True:
+            ask = [programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "dagster"]
+            if subprocess.run([*ask, "dagster"], timeout=30, **quiet).returncode == 0:
+                break
+            assert server.poll() is None and time.monotonic() < end, "PostgreSQL didn't come up"
+            time.sleep(0.3)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+        shutil.rmtree(data)
+
+
+FAMILY = "wordfreq-dagster-run"
+
+
+@pytest.fixture
+def deployment(tmp_path, monkeypatch, postgres, ministack):
+    """DAGSTER_HOME as the entry point of a container writes it on ECS; the bucket of the logs."""
+    container = {"name": "run", "image": "wordfreq-dagster:1", "memory": 512}
+    ministack.client("ecs").register_task_definition(
+        family=FAMILY, containerDefinitions=[container]
+    )
+    instances, home = tmp_path / "instances", tmp_path / "home"
+    instances.mkdir()
+    home.mkdir()
+    text = (INFRA / "deployment.yaml").read_text()
+    assert text.count("port: 5432") == 1
+    text = text.replace("port: 5432", f"port: {postgres}")
+    (instances / "deployment.yaml").write_text(text)
+    entrypoint = (INFRA / "entrypoint.sh").read_text()
+    assert "/opt/dagster/instances/" in entrypoint
+    bucket = ministack.bucket()
+    variables = {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_INSTANCE": "deployment",
+        "DAGSTER_PG_HOST": "127.0.0.1",
+        "DAGSTER_PG_USERNAME": "dagster",
+        "DAGSTER_PG_PASSWORD": "any",
+        "DAGSTER_PG_DB": "dagster",
+        "DAGSTER_COMPUTE_LOG_BUCKET": bucket,
+        "DAGSTER_RUN_TASK_DEFINITION": FAMILY,
+        "DAGSTER_ECS_CLUSTER": "wordfreq-dagster",
+        "DAGSTER_RUN_SUBNET_1": "subnet-1",
+        "DAGSTER_RUN_SUBNET_2": "subnet-2",
+        "DAGSTER_RUN_SECURITY_GROUP": "sg-1",
+        "DAGSTER_RUN_PUBLIC_IP": "ENABLED",
+        **ministack.environment,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    script = entrypoint.replace("/opt/dagster/instances/", f"{instances}/")
+    subprocess.run(["sh", "-c", script, "entrypoint.sh", "true"], check=True, timeout=60)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance, bucket
+
+
+def test_the_pipeline_runs_on_the_deployments_instance(deployment, tmp_path, ministack):
+    instance, bucket = deployment
+    settings = Settings(home=str(tmp_path / "project"))
+    (tmp_path / "project" / "source").mkdir(parents=True)
+    (tmp_path / "project" / "source" / "a.txt").write_text("word " * 5)
+    try:
+        job = build_definitions(settings).resolve_job_def("word_frequency")
+        ran = job.execute_in_process(instance=instance)
+    finally:
+        stop_running(settings.local_folder)
+    assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+    assert instance.get_run_by_id(ran.run_id).status is dg.DagsterRunStatus.SUCCESS
+    event = instance.get_latest_materialization_event(dg.AssetKey("word_counts"))
+    assert event.asset_materialization.metadata["files counted"].value == 1
+    logs = ministack.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+    assert any(f"compute-logs/storage/{ran.run_id}/" in one["Key"] for one in logs)
+    assert not instance.telemetry_enabled
+
+
+def test_a_run_becomes_a_task_of_the_definition_and_the_network_of_the_deployment(deployment):
+    instance, _ = deployment
+    launcher = instance.run_launcher
+    assert type(launcher).__name__ == "EcsRunLauncher"
+    assert f"/{FAMILY}:" in launcher.task_definition  # found, and it has the container `run`
+    # The words that ECS's RunTask knows, as the launcher sends them.
+    request = {"taskDefinition": launcher.task_definition, **launcher.run_task_kwargs}
+    shape = launcher.ecs.meta.service_model.operation_model("RunTask").input_shape
+    assert not ParamValidator().validate(request, shape).has_errors()
+    network = request["networkConfiguration"]["awsvpcConfiguration"]
+    assert (network["subnets"], network["assignPublicIp"]) == (["subnet-1", "subnet-2"], "ENABLED")
+
+
+@pytest.mark.parametrize("name", ["local.yaml", "deployment.yaml"])
+def test_both_run_one_pipeline_a_source_and_tell_nobody(name):
+    config = yaml.safe_load((INFRA / name).read_text())
+    assert config["telemetry"] == {"enabled": False}
+    limits = config["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert {
+        "key": "wordfreq/source",
+        "value": {"applyLimitPerUniqueValue": True},
+        "limit": 1,
+    } in limits
+    assert config["run_monitoring"]["enabled"]
+    assert "sensor" in config["retention"]
+
+
+def test_workspace_and_pyproject_name_the_same_location():
+    (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    module = entry["python_module"]
+    project = tomlkit.parse((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert module["location_name"] == project["code_location_name"]
+    package = module["module_name"].partition(".")[0]
+    assert package == project["root_module"] == project["defs_module"]
+    assert module["module_name"] == f"{package}.definitions"

@@ -1,0 +1,50 @@
+"""What Dagster's metadata links to on a laptop: pages of the embedded AWS Batch that open."""
+
+import urllib.request
+
+import dagster as dg
+
+from aws_batch_emulator import (
+    ensure_running,
+    stop_running,
+)
+from dagster_aws_batch import (
+    Job,
+    JobDefinition,
+)
+from wordfreq_dagster.defs.platform.batch import EmbeddedBatchJobs
+from wordfreq_dagster.files.stages import (
+    LOCAL_IMAGE,
+    LOCAL_IMAGES,
+)
+
+
+def opened(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_links_of_a_failed_job_open_also_after_a_restart(tmp_path):
+    @dg.asset
+    def counts(context: dg.AssetExecutionContext, batch: EmbeddedBatchJobs) -> None:
+        definition = JobDefinition(image=LOCAL_IMAGE, memory_mib=256)
+        job = Job(name="count", definition=definition, command=["merge"])
+        batch.run(context=context, job=job, tasks=1).raise_for_failure()
+
+    folder = tmp_path / "batch"
+    batch = EmbeddedBatchJobs(
+        queue="local", folder=str(folder), poll_seconds=0.1, poll_max_seconds=0.2
+    )
+    try:
+        result = dg.materialize([counts], resources={"batch": batch}, raise_on_error=False)
+        [failure] = [event for event in result.all_events if event.is_step_failure]
+        metadata = failure.step_failure_data.user_failure_data.metadata
+        job, log = metadata["batch/failed_job"].url, metadata["batch/log"].url
+        assert "count" in opened(job) and "FAILED" in opened(job)
+        assert "wordfreq" in opened(log)
+        stop_running(folder)
+        ensure_running(folder, images=LOCAL_IMAGES)
+        assert "FAILED" in opened(job)
+        assert "wordfreq" in opened(log)
+    finally:
+        stop_running(folder)

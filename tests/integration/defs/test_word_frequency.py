@@ -1,0 +1,324 @@
+"""The job `word_frequency`, from folder to ranking, on the real embedded AWS Batch."""
+
+import collections
+import datetime
+import json
+import re
+
+import dagster as dg
+import pytest
+
+from aws_batch_emulator import stop_running
+from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.settings import Settings
+
+
+class Project:
+    """One project on folders and an instance of its own."""
+
+    def __init__(self, home, instance):
+        self.home = home
+        self.source = home / "source"
+        self.source.mkdir(parents=True)
+        self.instance = instance
+        self.settings = Settings(home=str(home), pack=64 << 10)
+        self.definitions = build_definitions(self.settings)
+
+    def write(self, name, text):
+        path = self.source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def run(self, **options):
+        job = self.definitions.resolve_job_def("word_frequency")
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
+
+    def metadata(self, asset):
+        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        return {key: value.value for key, value in event.asset_materialization.metadata.items()}
+
+    def told(self, result):
+        """The files that a run has reported as counted."""
+        found = self.instance.fetch_materializations(dg.AssetKey("word_counts"), limit=1000).records
+        mine = [each for each in found if each.run_id == result.run_id]
+        return sorted(each.partition_key for each in mine if each.partition_key is not None)
+
+    @property
+    def ranking(self):
+        document = json.loads((self.home / "ranking" / "ranking.json").read_text())
+        return {entry["Word"]: entry["Count"] for entry in document["Words"]}
+
+    @property
+    def partitions(self):
+        return set(self.instance.get_dynamic_partitions("source_files"))
+
+    @property
+    def green(self):
+        return set(self.instance.get_materialized_partitions(dg.AssetKey("word_counts")))
+
+
+@pytest.fixture
+def project(tmp_path):
+    with dg.instance_for_test() as instance:
+        made = Project(tmp_path / "home", instance)
+        yield made
+        stop_running(made.settings.local_folder)
+
+
+def failures(result):
+    return [
+        event.step_failure_data.error.message + str(event.step_failure_data.user_failure_data)
+        for event in result.get_step_failure_events()
+    ]
+
+
+def checks(result):
+    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+
+
+def ascii_words(*texts):
+    """An independent count, right for the plain ASCII sentences of these tests."""
+    return collections.Counter(re.findall(r"[a-z]+", " ".join(texts).lower()))
+
+
+A = "The cat saw the dog. The dog saw the cat; the bird saw both."
+B = "A bird in the hand is worth two in the bush, the saying goes."
+
+
+def test_new_changed_and_removed_files(project):
+    project.write("a.txt", A)
+    project.write("deep/b.txt", B)
+
+    first = project.run()
+    assert first.success, failures(first)
+    assert project.partitions == project.green == {"a.txt", "deep/b.txt"}
+    assert project.metadata("word_counts")["files counted"] == 2
+    expected = {w: n for w, n in ascii_words(A, B).items() if len(w) > 2 and n >= 3}
+    assert project.ranking == expected
+    assert list(project.ranking.items()) == sorted(expected.items(), key=lambda i: (-i[1], i[0]))
+    assert all(checks(first).values()) and len(checks(first)) == 4
+
+    again = project.run()
+    assert again.success
+    assert project.metadata("word_counts")["files counted"] == 0
+    assert project.metadata("word_counts")["files unchanged"] == 2
+
+    project.write("a.txt", A + " Bird, bird, bird, bird!")
+    changed = project.run()
+    assert changed.success
+    assert project.metadata("word_counts")["files counted"] == 1
+    assert project.ranking["bird"] == expected.get("bird", 0) + 4 + (
+        0 if "bird" in expected else ascii_words(A, B)["bird"]
+    )
+
+    (project.source / "a.txt").unlink()
+    removed = project.run()
+    assert removed.success
+    assert project.partitions == {"deep/b.txt"}
+    assert project.ranking == {w: n for w, n in ascii_words(B).items() if len(w) > 2 and n >= 3}
+    assert all(checks(removed).values()), checks(removed)
+    assert not (project.home / "output" / "a.txt").exists()
+
+
+def test_each_partition_carries_its_own_figures(project):
+    project.write("a.txt", A)
+    project.write("b.txt", B)
+    assert project.run().success
+    record = project.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey("word_counts"), asset_partitions=["b.txt"]),
+        limit=1,
+    ).records[0]
+    figures = {k: v.value for k, v in record.asset_materialization.metadata.items()}
+    assert figures["words"] == sum(ascii_words(B).values())
+    assert figures["distinct words"] == len(ascii_words(B))
+    assert figures["bytes"] == len(B)
+    assert record.asset_materialization.tags["dagster/data_version"] == figures["ETag"]
+
+
+def test_an_empty_source_gives_an_empty_ranking(project):
+    result = project.run()
+    assert result.success, failures(result)
+    assert project.ranking == {}
+    assert project.partitions == set()
+
+
+def test_a_missing_source_is_named(project):
+    project.source.rmdir()
+    result = project.run()
+    assert not result.success
+    assert str(project.source) in " ".join(failures(result))
+
+
+def test_a_bad_file_fails_alone_and_is_counted_once_repaired(project):
+    project.write("good.txt", A)
+    project.write("bad.txt.gz", b"this is no gzip file")
+    result = project.run()
+    assert not result.success
+    assert project.green == {"good.txt"}
+    assert "bad.txt.gz" in " ".join(failures(result))
+
+    (project.source / "bad.txt.gz").unlink()
+    project.write("bad.txt", B)
+    assert project.run().success
+    assert project.metadata("word_counts")["files counted"] == 1
+    assert project.green == {"good.txt", "bad.txt"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.txt", "100%.txt", "a+b.txt", "x#y.txt", "ü日本.txt", "[x].txt"]
+)
+def test_odd_names_are_partitions_like_any_other(project, name):
+    project.write(name, A)
+    result = project.run()
+    assert result.success, failures(result)
+    assert project.green == {name}
+
+
+def test_a_name_that_dagster_cannot_carry_is_counted_without_a_partition(project):
+    project.write("a...b.txt", A)
+    project.write("a.txt", A)
+    result = project.run()
+    assert result.success, failures(result)
+    assert project.partitions == {"a.txt"}
+    assert project.ranking["the"] == 2 * ascii_words(A)["the"]
+    assert checks(result)["every_file_usable"] is False
+
+
+def check_again(project):
+    """Evaluate all checks on what is there now, as their button in the UI does."""
+    keys = project.definitions.resolve_asset_graph().asset_check_keys
+    mine = [key for key in keys if key.asset_key.path[0] in ("plan", "word_counts", "ranking")]
+    job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*mine))
+    definitions = dg.Definitions.merge(project.definitions, dg.Definitions(jobs=[job]))
+    return checks(
+        definitions.resolve_job_def("checks").execute_in_process(instance=project.instance)
+    )
+
+
+def test_the_checks_fail_when_they_should(project):
+    for name in ("a.txt", "b.txt"):
+        project.write(name, A)
+    assert project.run().success
+    green = check_again(project)
+    assert len(green) == 4 and all(green.values())
+
+    (project.home / "output" / "b.txt").unlink()
+    broken = {name for name, ok in check_again(project).items() if not ok}
+    assert broken == {"every_planned_file_counted"}
+    assert project.run().success and all(check_again(project).values())
+
+    (project.source / "b.txt").unlink()
+    assert {name for name, ok in check_again(project).items() if not ok} == {"no_stale_counts"}
+    assert project.run().success and all(check_again(project).values())
+
+    ranking = project.home / "ranking" / "ranking.json"
+    document = json.loads(ranking.read_text())
+    document["Metadata"]["Words"] += 1
+    ranking.write_text(json.dumps(document))
+    assert {name for name, ok in check_again(project).items() if not ok} == {"sum_of_counts"}
+
+
+def test_chosen_partitions_are_counted_and_then_ranked_on_their_own(project):
+    for name in ("a.txt", "b.txt", "c.txt"):
+        project.write(name, A)
+    assert project.run().success
+    project.write("b.txt", B)
+    project.write("c.txt", B)
+
+    job = project.definitions.resolve_implicit_global_asset_job_def()
+    one = job.execute_in_process(
+        instance=project.instance,
+        asset_selection=[dg.AssetKey("word_counts")],
+        partition_key="b.txt",
+        raise_on_error=False,
+    )
+    assert one.success, failures(one)
+    assert project.told(one) == ["b.txt"]
+
+    ranked = job.execute_in_process(
+        instance=project.instance, asset_selection=[dg.AssetKey("ranking")], raise_on_error=False
+    )
+    assert ranked.success, failures(ranked)
+    # c.txt has changed and is not counted again yet: it is not in this ranking
+    expected = ascii_words(A, B)
+    assert project.ranking == {w: n for w, n in expected.items() if len(w) > 2 and n >= 3}
+    assert project.metadata("ranking")["files"] == 2
+
+
+def test_a_chosen_file_that_is_gone_fails_by_name(project):
+    project.write("a.txt", A)
+    project.write("b.txt", B)
+    assert project.run().success
+    (project.source / "b.txt").unlink()
+    job = project.definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=project.instance,
+        asset_selection=[dg.AssetKey("word_counts")],
+        tags={
+            "dagster/asset_partition_range_start": "a.txt",
+            "dagster/asset_partition_range_end": "b.txt",
+        },
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert "b.txt" in " ".join(failures(result))
+    assert project.told(result) == ["a.txt"]
+
+
+def test_ranking_options_are_run_config(project):
+    project.write("a.txt", A)
+    result = project.run(
+        run_config={"ops": {"ranking": {"config": {"min_count": 1, "top": 2, "min_length": 1}}}}
+    )
+    assert result.success, failures(result)
+    assert project.ranking == dict(ascii_words(A).most_common(2))
+
+
+def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
+    """Each file is a container of its own here; they can't all run at once."""
+    project.settings = Settings(home=str(project.home), pack=1, local_vcpus=1)
+    project.definitions = build_definitions(project.settings)
+    for number in range(8):
+        project.write(f"{number}.txt", A)
+
+    result = project.run()
+    assert result.success, failures(result)
+
+    assert project.told(result) == [f"{number}.txt" for number in range(8)]
+    events = project.instance.fetch_materializations(dg.AssetKey("word_counts"), limit=100).records
+    first_told = min(event.timestamp for event in events if event.partition_key is not None)
+    receipts = (json.loads(p.read_text()) for p in project.home.rglob("migrate-0*.json"))
+    last_done = max(
+        datetime.datetime.fromisoformat(receipt["Finished"]).timestamp() for receipt in receipts
+    )
+    assert first_told < last_done
+
+
+def test_very_many_words_are_merged_in_parts(project):
+    project.write("a.txt", A)
+    project.write("b.txt", B)
+    whole = project.run()
+    assert whole.success, failures(whole)
+    ranking = project.ranking
+    assert project.metadata("ranking")["merged"] == "whole, by one container"
+    totals = (project.home / "ranking" / "totals.parquet").read_bytes()
+
+    # As if there were so many words that they need three containers.
+    project.definitions = build_definitions(
+        project.settings.model_copy(update={"merge_part_words": 10})
+    )
+    project.write("c.txt", "One more file.")
+    project.write("a.txt", A + " Or two.")
+    parted = project.run()
+    assert parted.success, failures(parted)
+    assert project.metadata("ranking")["merged"].startswith("in 3 parts")
+    assert not list((project.home / "output").rglob("*-of-*.zst"))
+
+    (project.source / "c.txt").unlink()
+    project.write("a.txt", A)
+    again = project.run()
+    assert again.success, failures(again)
+    assert project.metadata("ranking")["merged"].startswith("in 2 parts")
+    assert project.ranking == ranking
+    assert (project.home / "ranking" / "totals.parquet").read_bytes() == totals
+    assert all(checks(again).values())

@@ -1,4 +1,0 @@
-"""When things run: jobs, schedules, sensors and automation conditions.
-
-What runs is the matter of `assets`.
-"""

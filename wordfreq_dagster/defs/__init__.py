@@ -1,0 +1,1 @@
+"""What `definitions` loads: a folder per pipeline, and `platform` for what a deployment chooses."""

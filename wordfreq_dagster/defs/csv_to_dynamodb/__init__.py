@@ -1,0 +1,1 @@
+"""The pipeline that loads every uploaded CSV into DynamoDB."""

@@ -1,0 +1,264 @@
+"""The rows of each uploaded CSV in DynamoDB: one dynamic partition a file, one array job a run."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import dagster as dg
+
+from dagster_aws_batch import BatchJobs
+from dagster_aws_batch._identity import origin_run_id
+from wordfreq_batch.plans.formats import (
+    ItemReceipt,
+    Plan,
+    RowFigures,
+)
+from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import (
+    GROUP,
+    csv_uploads,
+)
+from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvUploads
+from wordfreq_dagster.defs.word_frequency.source_files import OWNERS
+from wordfreq_dagster.files.file_events import (
+    FileEvents,
+    raise_for_failed,
+)
+from wordfreq_dagster.files.file_report import (
+    FileReport,
+    report_files,
+)
+from wordfreq_dagster.files.latest import latest_metadata
+from wordfreq_dagster.files.partitions import (
+    PartitionChanges,
+    chosen_keys,
+    csv_uploads_partitions,
+    sync_partitions,
+    unusable_partition_key,
+)
+from wordfreq_dagster.files.places import (
+    describe_uri,
+    listed_names,
+    listed_reasons,
+)
+from wordfreq_dagster.files.run_plans import plan_of_choice
+from wordfreq_dagster.files.stages import Stages
+
+#: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the uploads that are loaded.
+LISTING = "source listing"
+
+ROWS_ADD_UP = "every_row_accounted_for"
+FEW_REJECTS = "few_rejects"
+
+Event = dg.AssetMaterialization | dg.AssetCheckResult | dg.MaterializeResult[None]
+
+
+@dg.asset(
+    deps=[csv_uploads],
+    partitions_def=csv_uploads_partitions,
+    # Any contiguous set of partitions is one run, and so one array job.
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    # One AssetMaterialization a file, no output: files that are done stay green when others fail.
+    output_required=False,
+    check_specs=[
+        dg.AssetCheckSpec(
+            ROWS_ADD_UP,
+            asset="csv_rows",
+            description="Rows read = items written + rows rejected + rows superseded, per file.",
+        ),
+        dg.AssetCheckSpec(
+            FEW_REJECTS,
+            asset="csv_rows",
+            description="No file has more rejected rows than WORDFREQ_CSV_MAX_REJECTS.",
+        ),
+    ],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"aws", "s3", "dynamodb"},
+    tags={"domain": "products"},
+)
+def csv_rows(
+    context: dg.AssetExecutionContext, batch: BatchJobs, csv: CsvUploads, stages: Stages
+) -> Iterator[Event]:
+    """The rows of each uploaded CSV as items of a DynamoDB table, one partition a file.
+
+    Without a partition, as in the job `csv_to_dynamodb`, every upload is loaded that is new or has
+    other bytes than when it was loaded. With partitions chosen in the UI exactly these are loaded
+    again. One file is one AWS Batch job, several are one array job. Rows that can't be items are in
+    the rejects, each with line number and reason; a file that fails leaves the others alone.
+
+    A removed upload loses its partition and its rejects; its items stay in the table. A replaced
+    one is loaded over the old items of the same keys.
+    """
+    csv.rows_schema()  # says what to set
+    keys = chosen_keys(context)
+    if keys is None:
+        planned, more = _plan_pending(context, csv)
+    else:
+        planned, more = plan_of_choice(context, csv, keys, kind="csv-files"), {}
+    events = FileEvents(
+        context,
+        planned=planned,
+        stage="ingest",
+        places=csv,
+        whole=keys is None,
+        event=lambda item: _event(context.asset_key, item, csv),
+    )
+    outcome = batch.run(
+        context=context,
+        job=stages.ingest(
+            plan=planned.head.plan.uri,
+            table=csv.table,
+            options=csv.options(),
+            environment=csv.environment(),
+        ),
+        tasks=len(planned.tasks),
+        receipts=lambda tasks: csv.read_receipts(planned, "ingest", tasks),
+        while_waiting=events.while_waiting,
+    )
+    report = report_files(planned, outcome, chosen=keys)
+    yield from events.rest(report)
+    yield from _checks(report, csv)
+    metadata = {
+        "plan": planned.head.plan.uri,
+        "table": csv.table,
+        **more,
+        **_totals(report),
+        **outcome.metadata(),
+    }
+    raise_for_failed(report, outcome, done="loaded", metadata=metadata)
+    if keys is None:
+        yield dg.MaterializeResult(metadata={**metadata, LISTING: planned.head.listing})
+
+
+def loaded_listing(instance: dg.DagsterInstance) -> str:
+    """The fingerprint of the uploads that the latest whole run has loaded; `''` if none has."""
+    return str(latest_metadata(instance, csv_rows.key).get(LISTING, ""))
+
+
+def _plan_pending(
+    context: dg.AssetExecutionContext, csv: CsvUploads
+) -> tuple[Plan, dict[str, object]]:
+    """Plan what is new or changed, and make the partitions equal to the uploads."""
+    uri = csv.plan_uri(origin_run_id(context.instance, context.run), kind="csv")
+    planned = csv.read_plan(uri)  # a retry finds the plan, and by it the jobs and receipts
+    if planned is None:
+        planned = csv.look(plan=uri)
+        csv.save_plan(planned)
+    names = [item.name for item in planned.items]
+    unusable = {name: reason for name in names if (reason := unusable_partition_key(name))}
+    changes: PartitionChanges = sync_partitions(
+        context.instance,
+        csv_uploads_partitions,
+        [name for name in names if name not in unusable],
+        forget=csv.remove_results,
+    )
+    context.log.info(
+        f"{len(names):,} CSVs uploaded, {len(planned.pending):,} to load in "
+        f"{len(planned.tasks):,} tasks; partitions: {len(changes.added):,} added, "
+        f"{len(changes.removed):,} removed"
+    )
+    refused = {found.name: found.reason for found in planned.refused}
+    return planned, {
+        "CSVs": len(names),
+        "removed CSVs": listed_names(changes.removed),
+        "files left out": listed_reasons(refused | unusable),
+    }
+
+
+def _figures(report: FileReport) -> list[tuple[str, RowFigures]]:
+    return [(item.name, item.rows) for item in report.done if item.rows is not None]
+
+
+def _totals(report: FileReport) -> dict[str, object]:
+    rows = [figures for _, figures in _figures(report)]
+    return {
+        "files loaded": len(rows),
+        "files unchanged": report.unchanged + len(report.done) - len(rows),
+        "files failed": len(report.failed),
+        "rows read": sum(each.read for each in rows),
+        "items written": sum(each.written for each in rows),
+        "rows rejected": sum(each.rejected for each in rows),
+        "rows superseded": sum(each.superseded for each in rows),
+        "write units": round(sum(each.capacity for each in rows), 1),
+    }
+
+
+def _checks(report: FileReport, csv: CsvUploads) -> Iterator[dg.AssetCheckResult]:
+    """Both checks over the files of this run."""
+    figures = _figures(report)
+    wrong = {
+        name: f"{rows.read:,} rows read, {rows.written:,} written, {rows.rejected:,} rejected, "
+        f"{rows.superseded:,} superseded"
+        for name, rows in figures
+        if rows.read != rows.written + rows.rejected + rows.superseded
+    }
+    yield dg.AssetCheckResult(
+        check_name=ROWS_ADD_UP,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"files": len(figures), "wrong": listed_reasons(wrong)},
+    )
+    many = {
+        name: f"{rows.rejected:,} of {rows.read:,} rows rejected; the first: line "
+        f"{rows.rejects[0].line}: {rows.rejects[0].reason}"
+        for name, rows in figures
+        if csv.too_many(rejected=rows.rejected, read=rows.read) and rows.rejects
+    }
+    yield dg.AssetCheckResult(
+        check_name=FEW_REJECTS,
+        passed=not many,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(many):,} files have more than {csv.max_rejects} rejected rows"
+        if many
+        else None,
+        metadata={"allowed": csv.max_rejects, "files": listed_reasons(many)},
+    )
+
+
+def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvUploads) -> dg.AssetMaterialization:
+    metadata: dict[str, Any] = {
+        "table": csv.table,
+        "upload": describe_uri(f"{csv.source.rstrip('/')}/{item.name}"),
+        "rejects": describe_uri(f"{csv.destination.rstrip('/')}/{item.name}"),
+        "ETag": item.etag,
+        "bytes": item.size,
+        "seconds": round(item.seconds, 3),
+    }
+    if (rows := item.rows) is not None:
+        metadata |= {
+            "dagster/row_count": rows.written,
+            "rows read": rows.read,
+            "items written": rows.written,
+            "rows rejected": rows.rejected,
+            "rows superseded": rows.superseded,
+            "write units": rows.capacity,
+            "requests": rows.requests,
+            "puts repeated": rows.refused,
+            "sample of items": _table([dict(sample) for sample in rows.sample]),
+            "first rejects": _table(
+                [{"line": r.line, "reason": r.reason, "text": r.text} for r in rows.rejects],
+                numbers={"line"},
+            ),
+        }
+    return dg.AssetMaterialization(
+        asset_key=asset_key,
+        partition=item.name,
+        metadata=metadata,
+        tags={"dagster/data_version": item.etag},
+    )
+
+
+def _table(
+    records: list[dict[str, str | int]], *, numbers: Collection[str] = ()
+) -> dg.MetadataValue:
+    """Records as a table; items may differ in their attributes."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    if not names:
+        return dg.MetadataValue.text("none")
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({name: record.get(name, "") for name in names}) for record in records
+        ],
+        schema=dg.TableSchema(
+            columns=[dg.TableColumn(name, "int" if name in numbers else "string") for name in names]
+        ),
+    )

@@ -1,0 +1,46 @@
+"""The uploaded CSVs as an observable asset: its data version is a fingerprint of their listing."""
+
+import dagster as dg
+
+from wordfreq_batch.errors import NotFoundError
+from wordfreq_batch.plans.fingerprint import Fingerprint
+from wordfreq_batch.storage.store import open_store
+from wordfreq_dagster.defs.csv_to_dynamodb.resource import (
+    CsvUploads,
+    no_csv,
+)
+from wordfreq_dagster.files.places import describe_uri
+
+GROUP = "csv_to_dynamodb"
+
+
+@dg.observable_source_asset(
+    name="csv_uploads",
+    group_name=GROUP,
+    tags={"domain": "products"},
+    metadata={"dagster/row_count_unit": "files"},
+    description=(
+        "The CSVs below the uploads' place: an S3 prefix or a local folder.\n\n"
+        "**Observe** lists them. The data version changes exactly when a file is added, removed or "
+        "overwritten with other bytes. Files whose names don't end with `.csv` (or `.csv.gz`, "
+        "`.csv.zst`, `.csv.bz2`) are not loaded."
+    ),
+)
+def csv_uploads(context: dg.OpExecutionContext, csv: CsvUploads) -> dg.ObserveResult:
+    """List the uploads."""
+    try:
+        found = list(open_store(csv.source).list())
+    except NotFoundError as error:
+        raise csv.missing(error) from error
+    uploads = [info for info in found if no_csv(info.key) is None]
+    listing = Fingerprint().plus(uploads)
+    context.log.info(f"{listing.files:,} CSVs, {listing.size:,} bytes below {csv.source}")
+    return dg.ObserveResult(
+        data_version=dg.DataVersion(str(listing)),
+        metadata={
+            "CSVs": listing.files,
+            "bytes": listing.size,
+            "other files": Fingerprint().plus(found).files - listing.files,
+            "uploads": describe_uri(csv.source),
+        },
+    )

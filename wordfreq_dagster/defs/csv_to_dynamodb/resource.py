@@ -1,0 +1,122 @@
+"""The CSV pipeline's places and settings: uploads, rejects, table, columns, keys.
+
+The resource `csv`. It is there also where no table is configured; then using it says what to set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+import dagster as dg
+
+from wordfreq_batch.csv.schema import Schema
+from wordfreq_batch.errors import (
+    NotFoundError,
+    UsageError,
+)
+from wordfreq_batch.plans.formats import Plan
+from wordfreq_batch.plans.planning import build_plan
+from wordfreq_dagster.files.places import Places
+
+#: Endings of the names of CSVs, in any case; other objects below the uploads are left alone.
+ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".csv.bz2")
+
+
+def no_csv(name: str) -> str | None:
+    """Why an upload of this name isn't loaded, or None."""
+    return None if name.lower().endswith(ENDINGS) else "its name doesn't end with .csv"
+
+
+class CsvUploads(Places):
+    """Where CSVs are uploaded, where rejected rows go, and the table for the others.
+
+    Attributes:
+        table: name of the DynamoDB table; `''`: not configured.
+        columns: the columns that a CSV must have, such as `Sku,Price:number`.
+        key: the table's partition key.
+        sort_key: the table's sort key, if it has one.
+        extra_columns: what becomes of other columns: `refuse`, `keep` or `drop`.
+        max_rejects: highest number (`100`) or share (`1%`) of rejected rows that is no alarm.
+        endpoint: of DynamoDB, for the containers; `''`: their own environment says.
+    """
+
+    table: str = ""
+    columns: str
+    key: str
+    sort_key: str = ""
+    extra_columns: Literal["refuse", "keep", "drop"] = "refuse"
+    max_rejects: str = "1%"
+    endpoint: str = ""
+
+    def rows_schema(self) -> Schema:
+        """The columns and keys.
+
+        Raises:
+            dagster.Failure: the settings are missing or contradict each other.
+        """
+        if not self.table:
+            raise dg.Failure(
+                "no table is configured: set WORDFREQ_CSV_TABLE to the name of a DynamoDB table, "
+                "and WORDFREQ_CSV_SOURCE to where CSVs are uploaded "
+                f"(it is {self.source}); docs/csv-to-dynamodb.md lists the other settings",
+                allow_retries=False,
+            )
+        try:
+            return Schema.parse(
+                columns=self.columns,
+                key=self.key,
+                sort_key=self.sort_key,
+                extra=self.extra_columns,
+            )
+        except UsageError as error:
+            raise dg.Failure(
+                f"WORDFREQ_CSV_COLUMNS, _KEY and _SORT_KEY can't be used: {error}",
+                allow_retries=False,
+            ) from error
+
+    def look(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
+        """Compare the uploads with what is loaded; with `only` plan exactly these, loaded or not.
+
+        Raises:
+            dagster.Failure: no table is configured, or the uploads' place doesn't exist.
+        """
+        version = self.rows_schema().version(self.table)
+        try:
+            return build_plan(
+                source=self.source,
+                destination=self.destination,
+                plan=plan or self.plan_uri("look-csv"),
+                pack=self.pack,
+                pending=only is None,
+                only=only,
+                counter_version=version,
+                refuse=no_csv,
+                again=only is not None,
+                compact=True,
+            )
+        except NotFoundError as error:
+            raise self.missing(error) from error
+
+    def missing(self, error: NotFoundError) -> dg.Failure:
+        """The failure that says where uploads are looked for."""
+        return dg.Failure(
+            f"{error}. WORDFREQ_CSV_SOURCE says where CSVs are uploaded: {self.source}",
+            allow_retries=False,
+        )
+
+    def options(self) -> list[str]:
+        """The settings as options of `wordfreq ingest`."""
+        options = ["--columns", self.columns, "--key", self.key]
+        options += ["--extra-columns", self.extra_columns]
+        return options + (["--sort-key", self.sort_key] if self.sort_key else [])
+
+    def environment(self) -> dict[str, str]:
+        """What the containers need to be told."""
+        return {"AWS_ENDPOINT_URL_DYNAMODB": self.endpoint} if self.endpoint else {}
+
+    def too_many(self, *, rejected: int, read: int) -> bool:
+        """Whether so many rejected rows of so many are an alarm."""
+        if self.max_rejects.endswith("%"):
+            return rejected * 100 > float(self.max_rejects[:-1]) * read
+        return rejected > float(self.max_rejects)

@@ -1,0 +1,1 @@
+"""What a deployment chooses: AWS Batch, alerts, the reaper, links to code."""

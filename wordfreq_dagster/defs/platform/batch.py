@@ -1,0 +1,104 @@
+"""Which AWS Batch the stages run on: a queue of AWS, or the embedded one of this machine.
+
+`definitions` asks for the resource; the embedded AWS Batch is started by the first run that needs
+it, shared by all runs of the project, and leaves by itself when it has been idle.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+from pathlib import Path
+
+import boto3
+from pydantic import Field
+
+from aws_batch_emulator import ensure_running
+from dagster_aws_batch import BatchJobs
+from dagster_aws_batch._aws.connect import (
+    Connection,
+    client_config,
+)
+from wordfreq_dagster.files.stages import (
+    LOCAL_IMAGE,
+    LOCAL_IMAGES,
+)
+from wordfreq_dagster.settings import Settings
+
+
+class EmbeddedBatchJobs(BatchJobs):
+    """`BatchJobs` on the embedded AWS Batch whose state is in `folder`."""
+
+    folder: str
+    vcpus: int | None = None
+    runner: str = "subprocess"
+    container_arguments: list[str] = Field(default_factory=list)
+
+    def connection(self) -> Connection:
+        """Start the embedded AWS Batch where it isn't running, and connect to it."""
+        endpoint = ensure_running(
+            Path(self.folder),
+            images=LOCAL_IMAGES,
+            vcpus=self.vcpus,
+            runner=self.runner,
+            container_arguments=self.container_arguments,
+        )
+        with _lock:
+            key = (endpoint.url, os.getpid())
+            if key not in _connections:
+                # It asks for no right; boto3 signs only with some key.
+                session = boto3.Session("embedded", "embedded", region_name="us-east-1")
+                config = client_config()
+                _connections[key] = Connection.over(
+                    session.client("batch", endpoint_url=endpoint.url, config=config),
+                    logs=session.client("logs", endpoint_url=endpoint.url, config=config),
+                    console_url=f"{endpoint.url}/_emulator",
+                )
+            return _connections[key]
+
+
+_connections: dict[tuple[str, int], Connection] = {}
+_lock = threading.Lock()
+
+
+def local_image(settings: Settings) -> str:
+    """The image of the stages in the embedded AWS Batch."""
+    return settings.image if settings.local_runner == "container" else LOCAL_IMAGE
+
+
+def container_arguments(settings: Settings) -> list[str]:
+    """How containers run here: as on AWS, plus what they need to see this machine's folders."""
+    words = ["--read-only", "--tmpfs", "/tmp:mode=1777", "--cap-drop", "ALL"]  # noqa: S108
+    if "://" not in settings.home:
+        # The folders below HOME belong to this user, who must be able to remove the results.
+        words += ["--volume", f"{settings.home}:{settings.home}"]
+        words += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    return [*words, *shlex.split(settings.local_container_arguments)]
+
+
+def batch_jobs(settings: Settings) -> BatchJobs:
+    """The resource `batch` for these settings."""
+    scratch = f"{settings.plans.rstrip('/')}/scratch"
+    if not settings.embedded:
+        return BatchJobs(
+            queue=settings.batch_queue,
+            name_prefix="wordfreq",
+            scratch=scratch,
+            price_vcpu_hour=settings.price_per_vcpu_hour,
+            price_gib_hour=settings.price_per_gb_hour,
+        )
+    return EmbeddedBatchJobs(
+        queue="local",
+        folder=str(settings.local_folder),
+        vcpus=settings.local_vcpus,
+        runner=settings.local_runner,
+        container_arguments=container_arguments(settings),
+        name_prefix="wordfreq",
+        scratch=scratch,
+        # On this machine a look costs nothing, and short jobs should be seen to end at once.
+        poll_seconds=0.2,
+        poll_max_seconds=2.0,
+        price_vcpu_hour=settings.price_per_vcpu_hour,
+        price_gib_hour=settings.price_per_gb_hour,
+    )

@@ -1,0 +1,79 @@
+"""The settings of a deployment, read from the file that `cdk deploy --outputs-file` writes.
+
+`settings` loads it where WORDFREQ_OUTPUTS names it.
+`python -m wordfreq_dagster.defs.platform.outputs FILE`
+prints it as `export WORDFREQ_…=…` lines, for a shell or an env file.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+MARK = "Wordfreq"
+
+
+class OutputsError(ValueError):
+    """The file can't be used; the message names it and the next step."""
+
+
+def output_name(setting: str) -> str:
+    """How the deployment calls the output for a setting: `batch_queue`, `WordfreqBatchQueue`."""
+    return MARK + "".join(part.title() for part in setting.split("_"))
+
+
+def read_outputs(path: Path, settings: Iterable[str]) -> dict[str, str]:
+    """The settings that the file holds, whatever its stacks are called.
+
+    The format: `{"<stack>": {"<output>": "<value>"}}`. Outputs that are no settings are ignored.
+
+    Raises:
+        OutputsError: no such file, not that format, two values for one setting, or no setting.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OutputsError(f"{path} isn't there; `make deploy` writes it") from None
+    except (OSError, ValueError) as error:
+        raise OutputsError(f"{path} can't be read: {error}") from None
+    if not isinstance(document, dict):
+        raise OutputsError(f"{path} holds no outputs of a deployment; `make deploy` writes it")
+    names = {output_name(setting): setting for setting in settings}
+    found: dict[str, str] = {}
+    for outputs in document.values():
+        for name, value in outputs.items() if isinstance(outputs, Mapping) else ():
+            setting = names.get(name)
+            if setting is None:
+                continue
+            if found.setdefault(setting, str(value)) != value:
+                raise OutputsError(f"{path} holds two deployments that differ in {name}; keep one")
+    if not found:
+        raise OutputsError(f"{path} holds no setting of this project; `make deploy` writes it")
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit code."""
+    from wordfreq_dagster.settings import (
+        PREFIX,
+        Settings,
+    )
+
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m wordfreq_dagster.defs.platform.outputs FILE\n")
+        return 2
+    try:
+        found = read_outputs(Path(arguments[0]), Settings.model_fields)
+    except OutputsError as error:
+        sys.stderr.write(f"outputs: error: {error}\n")
+        return 1
+    for setting, value in found.items():
+        sys.stdout.write(f"export {PREFIX}{setting.upper()}={shlex.quote(value)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

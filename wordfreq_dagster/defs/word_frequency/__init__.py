@@ -1,0 +1,1 @@
+"""The pipeline that counts the words of every file and ranks them."""

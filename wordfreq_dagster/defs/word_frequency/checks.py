@@ -1,0 +1,120 @@
+"""Asset checks: the ways in which a green run could still be wrong, each a check that can fail."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from wordfreq_batch.plans.formats import Plan
+from wordfreq_dagster.defs.word_frequency.plan import plan
+from wordfreq_dagster.defs.word_frequency.ranking import ranking
+from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
+from wordfreq_dagster.files.latest import latest_metadata
+from wordfreq_dagster.files.partitions import unusable_partition_key
+from wordfreq_dagster.files.places import (
+    Locations,
+    listed_names,
+    listed_reasons,
+)
+
+
+@dg.asset_check(asset=plan, description="Every file can be counted and carried as a partition.")
+def every_file_usable(
+    context: dg.AssetCheckExecutionContext, locations: Locations
+) -> dg.AssetCheckResult:
+    """Name the files that the destination can't hold or that Dagster's tools can't address."""
+    made = _latest_plan(context, plan, locations) or locations.look()
+    refused = {found.name: found.reason for found in made.refused}
+    unusable = {
+        item.name: reason for item in made.items if (reason := unusable_partition_key(item.name))
+    }
+    named = refused | unusable
+    return dg.AssetCheckResult(
+        passed=not named,
+        severity=dg.AssetCheckSeverity.ERROR if refused else dg.AssetCheckSeverity.WARN,
+        description=f"{len(refused):,} files are not counted, {len(unusable):,} have no partition"
+        if named
+        else None,
+        metadata={"files": listed_reasons(named)},
+    )
+
+
+@dg.multi_asset_check(
+    name="counts_complete",
+    specs=[
+        dg.AssetCheckSpec(
+            "every_planned_file_counted",
+            asset=word_counts,
+            description="Every file of the source has counts made from its present bytes.",
+        ),
+        dg.AssetCheckSpec(
+            "no_stale_counts",
+            asset=word_counts,
+            description="No counts are left of files that are no longer in the source.",
+        ),
+    ],
+)
+def counts_complete(locations: Locations) -> Iterator[dg.AssetCheckResult]:
+    """Compare the source's listing with the counts that are there."""
+    now = locations.look()
+    pending = sorted(now.pending)
+    yield dg.AssetCheckResult(
+        check_name="every_planned_file_counted",
+        asset_key=word_counts.key,
+        passed=not pending,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(pending):,} files are new or changed and not counted"
+        if pending
+        else None,
+        metadata={
+            "files": len(now.items),
+            "not counted": len(pending),
+            "first": listed_names(pending),
+        },
+    )
+    stale = sorted(now.stale)
+    yield dg.AssetCheckResult(
+        check_name="no_stale_counts",
+        asset_key=word_counts.key,
+        passed=not stale,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(stale):,} counts of files that are gone" if stale else None,
+        metadata={"stale": len(stale), "first": listed_names(stale)},
+    )
+
+
+@dg.asset_check(
+    asset=ranking, description="The ranking's total is the sum of the words of all its files."
+)
+def sum_of_counts(
+    context: dg.AssetCheckExecutionContext, locations: Locations
+) -> dg.AssetCheckResult:
+    """Add up what each file's own count says, and compare with what the merge added up."""
+    ranked = locations.read_ranking()
+    merged = _latest_plan(context, ranking, locations)
+    words = _words_of_files(merged or locations.look(), locations)
+    return dg.AssetCheckResult(
+        passed=words == ranked.total_words,
+        metadata={"words of the files": words, "words of the ranking": ranked.total_words},
+    )
+
+
+def _words_of_files(merged: Plan, locations: Locations) -> int:
+    """The words of all files of a plan: known when it was made, or counted by its tasks since."""
+    words = {item.name: item.counted.words for item in merged.items if item.counted}
+    receipts = locations.read_receipts(merged, "migrate", range(len(merged.tasks)))
+    for receipt in receipts.values():
+        for item in receipt.items:
+            if item.error is None:
+                words.setdefault(item.name, item.words)
+    return sum(words.values())
+
+
+def _latest_plan(
+    context: dg.AssetCheckExecutionContext, asset: dg.AssetsDefinition, locations: Locations
+) -> Plan | None:
+    """The plan that the asset's latest materialization names; None if there is none any more.
+
+    So these checks need no listing of their own, which for a large source takes minutes.
+    """
+    uri = latest_metadata(context.instance, asset.key).get("plan")
+    return locations.read_plan(str(uri)) if uri else None

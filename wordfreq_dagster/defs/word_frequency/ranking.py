@@ -1,0 +1,197 @@
+"""The ranking: the most used words of all files."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_aws_batch import BatchJobs
+from dagster_aws_batch._identity import origin_run_id
+from wordfreq_batch.plans.formats import (
+    Plan,
+    Ranking,
+)
+from wordfreq_dagster.defs.word_frequency.source_files import (
+    GROUP,
+    OWNERS,
+)
+from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
+from wordfreq_dagster.files.latest import latest_metadata
+from wordfreq_dagster.files.places import (
+    Locations,
+    describe_uri,
+)
+from wordfreq_dagster.files.run_plans import plan_of_run
+from wordfreq_dagster.files.stages import Stages
+
+_BAR_WIDTH = 40
+_BARS_SHOWN = 30
+
+#: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the source that was ranked.
+LISTING = "source listing"
+
+
+class RankingOptions(dg.Config):
+    """Which words are ranked; set them in the launchpad, by `--config` or by a run's config."""
+
+    min_length: int = Field(default=3, ge=1, description="shortest word, in characters")
+    min_count: int = Field(default=3, ge=1, description="least number of occurrences")
+    top: int = Field(default=100, ge=1, description="how many words")
+    stop_words: list[str] = Field(
+        default=[], description="languages whose stop words are left out, e.g. ['en', 'de']"
+    )
+
+    def arguments(self) -> list[str]:
+        """The options as arguments of `wordfreq merge`."""
+        arguments = ["--min-length", str(self.min_length), "--min-count", str(self.min_count)]
+        arguments += ["--top", str(self.top)]
+        return arguments + (["--stop-words", ",".join(self.stop_words)] if self.stop_words else [])
+
+
+@dg.asset(
+    deps=[word_counts],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"aws", "s3", "parquet"},
+    tags={"domain": "text"},
+)
+def ranking(
+    context: dg.AssetExecutionContext,
+    config: RankingOptions,
+    batch: BatchJobs,
+    locations: Locations,
+    stages: Stages,
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The most used words of all files, with their counts, in a fixed order.
+
+    One container adds up the counts of exactly the files in the source and writes `ranking.json`
+    and all totals as Parquet; where there are very many words, several add up a part each before.
+    Words of equal count are in alphabetical order (by code point), so the same counts always give
+    the same ranking.
+    """
+    planned = plan_of_run(context, locations) or _plan_of_counted(context, locations)
+    plan_uri = planned.head.plan.uri
+    parts = stages.parts_of_merge(_words_to_merge(planned, locations, stages.merge_part_words))
+    how: dict[str, dg.MetadataValue | str] = {"merged": "whole, by one container"}
+    if parts > 1:
+        summed = batch.run(
+            context=context,
+            job=stages.merge_part(plan=plan_uri, parts=parts),
+            tasks=parts,
+            receipts=lambda tasks: locations.read_part_receipts(planned, parts, tasks),
+        )
+        summed.raise_for_failure()
+        how["merged"] = f"in {parts} parts, {summed.result.seconds:,.0f} s, then put together"
+        if jobs := summed.metadata().get("batch/jobs"):
+            how["parts"] = jobs
+    outcome = batch.run(
+        context=context,
+        job=stages.merge(
+            plan=plan_uri, output=locations.ranking, options=config.arguments(), parts=parts
+        ),
+        tasks=1,
+        receipts=lambda tasks: locations.read_receipts(planned, "merge", tasks),
+    )
+    outcome.raise_for_failure()
+    ranked = locations.read_ranking()
+    return dg.MaterializeResult(
+        metadata={
+            "ranking": ranking_table(ranked),
+            "chart": dg.MetadataValue.md(bar_chart([(w.word, w.count) for w in ranked.words])),
+            "dagster/row_count": len(ranked.words),
+            "files": ranked.files,
+            "words": ranked.total_words,
+            "distinct words": ranked.distinct_words,
+            "most used word": ranked.words[0].word if ranked.words else "none",
+            "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
+            "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
+            "plan": planned.head.plan.uri,
+            LISTING: planned.head.listing,
+            **how,
+            **outcome.metadata(),
+        }
+    )
+
+
+def _words_to_merge(planned: Plan, locations: Locations, enough: int) -> int:
+    """How many words the merge has to add up: of each file the different ones, as far as known.
+
+    Files counted in this run are known by their receipts, which are only read where the plan is
+    large enough for more than `enough` words: a word takes two bytes of a file at least.
+    """
+    known = sum(item.counted.distinct for item in planned.items if item.counted is not None)
+    pending = sum(item.size for item in planned.items if item.counted is None)
+    if known + pending // 2 <= enough:
+        return known
+    receipts = locations.read_receipts(planned, "migrate", range(len(planned.tasks)))
+    new = {
+        done.name: done.distinct
+        for receipt in receipts.values()
+        for done in receipt.items
+        if done.error is None
+    }
+    return known + sum(new.get(item.name, 0) for item in planned.items if item.counted is None)
+
+
+def ranked_listing(instance: dg.DagsterInstance) -> str:
+    """The fingerprint of the source that the latest ranking was made from.
+
+    `''` where there is no ranking, or where it leaves out files that weren't counted.
+    """
+    return str(latest_metadata(instance, ranking.key).get(LISTING, ""))
+
+
+def _plan_of_counted(context: dg.AssetExecutionContext, locations: Locations) -> Plan:
+    """A plan of what is counted now, for a ranking that is asked for on its own."""
+    uri = locations.plan_uri(origin_run_id(context.instance, context.run), kind="ranking")
+    if found := locations.read_plan(uri):
+        return found
+    now = locations.look(plan=uri)
+    if now.pending:
+        context.log.warning(
+            f"{len(now.pending):,} files of the source are new or changed and not counted yet; "
+            "they are not in this ranking. The job word_frequency counts them."
+        )
+    counted = now.only_counted()
+    locations.save_plan(counted)
+    return counted
+
+
+def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
+    """The ranking as a table: rank, word, count and share of all words in percent."""
+    total = max(ranked.total_words, 1)
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "rank": place,
+                    "word": entry.word,
+                    "count": entry.count,
+                    "percent": round(100 * entry.count / total, 3),
+                }
+            )
+            for place, entry in enumerate(ranked.words, start=1)
+        ],
+        schema=dg.TableSchema(
+            columns=[
+                dg.TableColumn("rank", "int"),
+                dg.TableColumn("word", "string"),
+                dg.TableColumn("count", "int"),
+                dg.TableColumn("percent", "float", description="share of all words"),
+            ]
+        ),
+    )
+
+
+def bar_chart(words: Sequence[tuple[str, int]]) -> str:
+    """A Markdown block with one bar a word, as long as its count, at most 30 of them."""
+    shown = words[:_BARS_SHOWN]
+    if not shown:
+        return "no word is used often enough"
+    width = max(len(word) for word, _ in shown)
+    most = shown[0][1]
+    lines = [
+        f"{word:<{width}}  {'█' * max(1, round(_BAR_WIDTH * count / most))} {count:,}"
+        for word, count in shown
+    ]
+    return "```\n" + "\n".join(lines) + "\n```"

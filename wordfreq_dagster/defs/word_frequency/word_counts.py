@@ -1,0 +1,131 @@
+"""The counts of each file: one dynamic partition a file, one array job for all of a run."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dagster_aws_batch import BatchJobs
+from wordfreq_batch.plans.formats import (
+    ItemReceipt,
+    Plan,
+)
+from wordfreq_dagster.defs.word_frequency.plan import plan
+from wordfreq_dagster.defs.word_frequency.source_files import (
+    GROUP,
+    OWNERS,
+)
+from wordfreq_dagster.files.file_events import (
+    FileEvents,
+    raise_for_failed,
+)
+from wordfreq_dagster.files.file_report import (
+    FileReport,
+    report_files,
+)
+from wordfreq_dagster.files.partitions import (
+    chosen_keys,
+    source_files_partitions,
+)
+from wordfreq_dagster.files.places import (
+    Locations,
+    describe_uri,
+)
+from wordfreq_dagster.files.run_plans import (
+    plan_of_choice,
+    plan_of_run,
+)
+from wordfreq_dagster.files.stages import Stages
+
+
+@dg.asset(
+    deps=[plan],
+    partitions_def=source_files_partitions,
+    # Any contiguous set of partitions is one run, and so one array job.
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    # One AssetMaterialization a file, no output: files that are done stay green when others fail.
+    output_required=False,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"aws", "s3"},
+    tags={"domain": "text"},
+)
+def word_counts(
+    context: dg.AssetExecutionContext, batch: BatchJobs, locations: Locations, stages: Stages
+) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult]:  # type: ignore[type-arg]
+    """The words of each file with their counts, one object a file, one partition a file.
+
+    In the job `word_frequency` the pending files of the plan are counted: those that are new or
+    have changed. With partitions chosen in the UI exactly these files are counted again. Either
+    way it is one AWS Batch array job; each file is reported with its own figures, and a file that
+    fails doesn't take its neighbours with it.
+    """
+    keys = chosen_keys(context)
+    planned = _plan_for(context, locations, keys)
+    events = FileEvents(
+        context,
+        planned=planned,
+        stage="migrate",
+        places=locations,
+        whole=keys is None,
+        event=lambda item: _materialization(context.asset_key, item, locations),
+    )
+    outcome = batch.run(
+        context=context,
+        job=stages.migrate(plan=planned.head.plan.uri),
+        tasks=len(planned.tasks),
+        receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
+        while_waiting=events.while_waiting,
+    )
+    report = report_files(planned, outcome, chosen=keys)
+    yield from events.rest(report)
+    totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
+    raise_for_failed(report, outcome, done="counted", metadata=totals)
+    if keys is None:
+        # Without partition keys the asset itself is reported too, else `ranking` is skipped.
+        yield dg.MaterializeResult(metadata=totals)
+
+
+def _plan_for(
+    context: dg.AssetExecutionContext, locations: Locations, keys: list[str] | None
+) -> Plan:
+    if keys is None:
+        planned = plan_of_run(context, locations)
+        if planned is None:
+            raise dg.Failure(
+                "this run has no plan: materialize `plan` with it (the job `word_frequency` does), "
+                "or choose the partitions to count",
+                allow_retries=False,
+            )
+        return planned
+    return plan_of_choice(context, locations, keys, kind="files")
+
+
+def _totals(report: FileReport) -> dict[str, int]:
+    return {
+        "files counted": len(report.done),
+        "files unchanged": report.unchanged,
+        "files failed": len(report.failed),
+        "bytes counted": sum(item.bytes for item in report.done),
+        "words counted": sum(item.words for item in report.done),
+        "bytes not UTF-8": sum(item.invalid for item in report.done),
+    }
+
+
+def _materialization(
+    asset_key: dg.AssetKey, item: ItemReceipt, locations: Locations
+) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=asset_key,
+        partition=item.name,
+        metadata={
+            "words": item.words,
+            "distinct words": item.distinct,
+            "bytes": item.bytes,
+            "bytes not UTF-8": item.invalid,
+            "seconds": round(item.seconds, 4),
+            "source": describe_uri(f"{locations.source.rstrip('/')}/{item.name}"),
+            "counts": describe_uri(f"{locations.destination.rstrip('/')}/{item.name}"),
+            "ETag": item.etag,
+        },
+        tags={"dagster/data_version": item.etag},
+    )

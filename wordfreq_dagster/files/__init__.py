@@ -1,0 +1,1 @@
+"""A bucket's files as partitions: places, plans, reports, listing and SQS sensors."""

@@ -1,0 +1,141 @@
+"""Where things lie: source, counts, plans, receipts and ranking, in S3 or in local folders.
+
+Used by assets, checks and sensors. Objects are read and written through `wordfreq_batch.storage`,
+the same code as in the container, so that both sides agree on keys, ETags and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from urllib.parse import quote
+
+import dagster as dg
+
+from wordfreq_batch.errors import NotFoundError
+from wordfreq_batch.merge.merge_parts import part_receipts
+from wordfreq_batch.plans.formats import (
+    Plan,
+    Ranking,
+    Receipt,
+)
+from wordfreq_batch.plans.plan_store import load_plan
+from wordfreq_batch.plans.planning import (
+    build_plan,
+    write_plan,
+)
+from wordfreq_batch.plans.receipts import (
+    listed_receipts,
+    read_receipts,
+)
+from wordfreq_batch.storage.store import open_store
+
+
+class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where files come from and results go, each `s3://bucket/prefix`, `file:///…` or a folder.
+
+    Attributes:
+        source: the files.
+        destination: one result object a file, named like it.
+        plans: plans and, below each plan's id, its receipts.
+        pack: bytes of input that share one container.
+    """
+
+    source: str
+    destination: str
+    plans: str
+    pack: int = 64 << 20
+
+    def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
+        """The plan of one run: deterministic, so that a retry of the run finds it again."""
+        return f"{self.plans.rstrip('/')}/{run_id}-{kind}.json"
+
+    def read_plan(self, uri: str) -> Plan | None:
+        """The plan at `uri`, or None if there is none yet."""
+        try:
+            return load_plan(uri)
+        except NotFoundError:
+            return None
+
+    def look(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
+        """Compare source and counts now, without a container and without writing anything.
+
+        With `only` the tasks are for exactly these files; of those whose counts are valid a task
+        only says so.
+        """
+        return build_plan(
+            source=self.source,
+            destination=self.destination,
+            plan=plan or self.plan_uri("look"),
+            pack=self.pack,
+            pending=only is None,
+            only=only,
+        )
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write `plan` to the place it names."""
+        write_plan(plan)
+
+    def remove_results(self, names: Collection[str]) -> None:
+        """Delete the results of these files; those that aren't there are no error."""
+        if names:
+            open_store(self.destination).delete(names)
+
+    def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
+        """The receipts that the tasks of a stage have left so far, by task number."""
+        return read_receipts(plan.head, stage, tasks)
+
+    def read_new_receipts(
+        self, plan: Plan, stage: str, *, known: Collection[int]
+    ) -> dict[int, Receipt]:
+        """The receipts that are there now and whose tasks aren't among `known`."""
+        tasks = [task for task in listed_receipts(plan.head, stage) if task not in known]
+        return read_receipts(plan.head, stage, tasks)
+
+
+class Locations(Places):
+    """The places of the word count.
+
+    Attributes:
+        ranking: `ranking.json` and `totals.parquet`.
+    """
+
+    ranking: str
+
+    def read_part_receipts(
+        self, plan: Plan, parts: int, tasks: Collection[int]
+    ) -> dict[int, Receipt]:
+        """The receipts of those parts of a merge that are done and still there."""
+        return part_receipts(plan.head, parts, tasks)
+
+    def read_ranking(self) -> Ranking:
+        """The ranking written last."""
+        store = open_store(self.ranking)
+        return Ranking.loads(store.get("ranking.json"), uri=store.url("ranking.json"))
+
+
+_NAMES_SHOWN = 50
+
+
+def listed_names(names: Iterable[str]) -> dg.MetadataValue:
+    """Names as a Markdown list, the first of them where they are many."""
+    return listed_reasons(dict.fromkeys(names, ""))
+
+
+def listed_reasons(reasons: dict[str, str]) -> dg.MetadataValue:
+    """Names with a reason each, as a Markdown list."""
+    lines = [f"- `{name}` {reason}".rstrip() for name, reason in list(reasons.items())]
+    more = len(lines) - _NAMES_SHOWN
+    if more > 0:
+        lines = [*lines[:_NAMES_SHOWN], f"- and {more:,} more"]
+    return dg.MetadataValue.md("\n".join(lines) or "none")
+
+
+def describe_uri(uri: str) -> dg.MetadataValue:
+    """A link to an S3 object or prefix in the AWS console, or the path of a local file."""
+    if not uri.startswith("s3://"):
+        return dg.MetadataValue.path(uri.removeprefix("file://"))
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    kind = "buckets" if not key or key.endswith("/") else "object"
+    return dg.MetadataValue.url(
+        f"https://console.aws.amazon.com/s3/{kind}/{bucket}?prefix={quote(key, safe='/')}"
+    )
