@@ -149,7 +149,7 @@ def report(environment: dict[str, str], seconds: float) -> None:
 
     from wordfreq_batch.merge.ranking import table
     from wordfreq_batch.plans.formats import Ranking
-    from wordfreq_batch.storage.store import open_store
+    from wordfreq_batch.storage.opening import open_store
     from wordfreq_batch.tables.engine import description
     from wordfreq_dagster.settings import load_settings
 

@@ -19,11 +19,8 @@ from unittest import mock
 
 from wordfreq_batch.plans import plan_store, planning
 from wordfreq_batch.storage.local import LocalStore
-from wordfreq_batch.storage.store import (
-    ObjectInfo,
-    Store,
-    open_store,
-)
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import ObjectInfo, Store
 
 
 def entries(number: int) -> Iterator[ObjectInfo]:

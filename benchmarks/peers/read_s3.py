@@ -15,7 +15,7 @@ THREADS = 32
 
 def with_ours(bucket: str, prefix: str) -> int:
     """This project's `Store`, as `wordfreq migrate` uses it."""
-    from wordfreq_batch.storage.store import open_store
+    from wordfreq_batch.storage.opening import open_store
 
     store = open_store(f"s3://{bucket}/{prefix}")
     found = list(store.list())

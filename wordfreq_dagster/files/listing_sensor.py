@@ -11,10 +11,8 @@ from wordfreq_batch.errors import (
     NotFoundError,
     WordfreqError,
 )
-from wordfreq_batch.storage.store import (
-    ObjectInfo,
-    open_store,
-)
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import ObjectInfo
 from wordfreq_dagster.defs.word_frequency.jobs import (
     SOURCE_TAG,
     WORD_FREQUENCY,

@@ -27,7 +27,7 @@ from wordfreq_batch.plans.receipts import (
     listed_receipts,
     read_receipts,
 )
-from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.storage.opening import open_store
 
 
 class Places(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -168,11 +168,8 @@ def _load_one(options: argparse.Namespace, schema: Schema) -> int:
         Source,
         load,
     )
-    from wordfreq_batch.storage.store import (
-        open_object,
-        open_store,
-        split_uri,
-    )
+    from wordfreq_batch.storage.opening import open_object, open_store
+    from wordfreq_batch.storage.store import split_uri
 
     store, key = open_object(options.source)
     local = store.uri.startswith("file:")

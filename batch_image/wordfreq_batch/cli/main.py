@@ -225,7 +225,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _names(uri: str) -> list[str]:
-    from wordfreq_batch.storage.store import open_object
+    from wordfreq_batch.storage.opening import open_object
 
     store, key = open_object(uri)
     try:

@@ -13,14 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from queue import SimpleQueue
 from typing import Final, NamedTuple
 
-from wordfreq_batch.ahead import (
-    ahead,
-    ended,
-)
 from wordfreq_batch.counts.counts import write_counts
 from wordfreq_batch.errors import StorageError
 from wordfreq_batch.plans.formats import ItemReceipt
@@ -40,6 +36,7 @@ from wordfreq_batch.text.words import (
     Counted,
     WordCounter,
 )
+from wordfreq_batch.together import Crew, GivenUpError, ahead
 
 SMALL: Final = 1 << 20
 """Objects up to this many bytes are fetched whole, several at once."""
@@ -51,7 +48,6 @@ _LARGE: Final = 16 << 20  # bytes; larger files are counted by all threads toget
 _FETCHED: Final = 64 << 20  # bytes of files that wait for a table
 _RANGES: Final = 6  # of a large object on their way
 _ONE_REQUEST: Final = 8 << 20  # bytes of counts that are stored by one put
-_PATIENCE: Final = 3.0  # seconds to wait for threads when all is lost anyway
 
 
 class Stores(NamedTuple):
@@ -98,11 +94,9 @@ class _Work:
         self._lock = threading.Lock()
         self._in_a_row = 0
         self._todo: deque[Item] = deque()
-        self._tables: SimpleQueue[_Table] = SimpleQueue()
+        self._free: SimpleQueue[_CountingTable] = SimpleQueue()
         self._room = _Room(_FETCHED)
-        self._threads: list[threading.Thread] = []
-        self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._stopped = False
+        self._crew = Crew()
         self.too_large: list[Item] = []
         """Files that turned out to be large when they were opened."""
 
@@ -111,51 +105,29 @@ class _Work:
     ) -> None:
         """Count these files, each by one thread, `tables` of them at a time."""
         self._todo.extend(items)
-        made = [_Table(self._memory, total, own=number > 0) for number in range(tables)]
+        made = [_CountingTable(self._memory, total, own=number > 0) for number in range(tables)]
+        for table in made:
+            self._free.put(table)
         try:
-            for table in made:
-                self._tables.put(table)
-            if workers == 1:
-                self._count_todo()  # here: nothing is gained by another thread
-            elif workers:
-                self._in_threads(workers)
+            with self._crew as crew:
+                if workers == 1:
+                    self._count_todo()  # here: nothing is gained by another thread
+                else:
+                    for _ in range(workers):
+                        crew.start(self._count_todo)
+                    crew.wait()
             for table in made[1:]:
                 if total is not None and table.total is not None:
                     total.absorb(table.total)
                     total.grow(self._memory)
-        except BaseException:
-            self._stopped = True
-            raise
         finally:
-            if self._all_ended():
-                for table in made:
-                    table.close()
-
-    def _in_threads(self, number: int) -> None:
-        def run() -> None:
-            try:
-                self._count_todo()
-            except BaseException as error:  # noqa: BLE001 - it is raised below
-                self._ended.put(error)
-            else:
-                self._ended.put(None)
-
-        for _ in range(number):
-            thread = threading.Thread(target=run, name="wordfreq-files")
-            self._threads.append(thread)
-            thread.start()
-        for _ in range(number):
-            if (error := self._ended.get()) is not None:
-                raise error
-
-    def _all_ended(self) -> bool:
-        """Wait for the threads; false if there is one that doesn't end."""
-        # When stopped, one at a silent network isn't worth waiting for (`wordfreq_batch.stopping`).
-        deadline = time.monotonic() + _PATIENCE if self._stopped else None
-        return not [thread for thread in self._threads if not ended(thread, deadline)]
+            if self._crew.ended:
+                with ExitStack() as stack:  # all of them, whatever goes wrong with one
+                    for table in made:
+                        stack.callback(table.close)
 
     def _count_todo(self) -> None:
-        while not self._stopped:
+        while not self._crew.stop.wanted:
             try:
                 item = self._todo.popleft()
             except IndexError:
@@ -197,12 +169,12 @@ class _Work:
             if self._in_a_row >= GIVE_UP_AFTER:
                 raise StorageError("not tried: the storage failed too often")
             count(item)
-        except _StoppedError:
+        except GivenUpError:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
             with self._lock:
                 self._in_a_row = self._in_a_row + 1 if isinstance(error, StorageError) else 0
-                if not self._stopped:
+                if not self._crew.stop.wanted:
                     self._done(failure(item, error))
 
     def _count_small(self, item: Item) -> None:
@@ -217,25 +189,30 @@ class _Work:
             with self._room.taken(info.size) if far else nullcontext():
                 chunks: Iterable[bytes] = [b"".join(reader)] if far else reader
                 text = Utf8Text(chunks, name=source.url(item.name))
-                table = self._tables.get()
-                try:
+                with self._free_table() as table:
                     counted = self._counted(text, table.counter)
                     first, rest = _text_of(counted)
                     etag = self._stored(item.name, first, rest) if rest is not None else ""
                     if table.total is not None:
                         table.total.absorb(counted.tally)
-                finally:
-                    table.counter.reset()
-                    self._tables.put(table)
         if not etag:
             etag = self._stored(item.name, first, None)
         self._succeeded(_receipt(item, info, counted, started, etag))
 
+    @contextmanager
+    def _free_table(self) -> Iterator[_CountingTable]:
+        table = self._free.get()
+        try:
+            # Before its use: should it fail, then that is this file's, and the table is given back.
+            table.counter.reset()
+            yield table
+        finally:
+            self._free.put(table)
+
     def _counted(self, text: Utf8Text, counter: WordCounter) -> Counted:
         for chunk in text:
             for start in range(0, len(chunk), SMALL):
-                if self._stopped:
-                    raise _StoppedError
+                self._crew.stop.check()
                 counter.feed(chunk, start, min(start + SMALL, len(chunk)))
         counted = counter.finish()
         return counted._replace(invalid=counted.invalid + text.invalid) if text.invalid else counted
@@ -253,15 +230,11 @@ class _Work:
     def _succeeded(self, receipt: ItemReceipt) -> None:
         with self._lock:
             self._in_a_row = 0
-            if not self._stopped:
+            if not self._crew.stop.wanted:
                 self._done(receipt)
 
 
-class _StoppedError(Exception):
-    """The work is given up; nobody wants to know of this file any more."""
-
-
-class _Table:
+class _CountingTable:
     """What one thread at a time counts with: a counter used again and again, and sums."""
 
     def __init__(self, memory: int, total: Tally | None, *, own: bool) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from wordfreq_batch.tables.lines import (
-    Item,
+    WordCount,
     bad_line,
     parse,
     whole_lines,
@@ -28,12 +28,12 @@ _LINES: Final = 1 << 13  # written at a time
 _BLOCK: Final = 1 << 18  # bytes; the same
 
 
-def write_counts(by_count: Iterable[Item]) -> Iterator[bytes]:
+def write_counts(by_count: Iterable[WordCount]) -> Iterator[bytes]:
     """Yield the bytes of a counts object; the items come as `Tally.by_count` gives them."""
     return _written(by_count, ":")
 
 
-def write_partial(by_word: Iterable[Item]) -> Iterator[bytes]:
+def write_partial(by_word: Iterable[WordCount]) -> Iterator[bytes]:
     """Yield the bytes of a partial; the items come as `Tally.by_word` gives them."""
     import zstandard
 
@@ -43,7 +43,7 @@ def write_partial(by_word: Iterable[Item]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def read_counts(chunks: Iterable[bytes], *, name: str) -> Iterator[Item]:
+def read_counts(chunks: Iterable[bytes], *, name: str) -> Iterator[WordCount]:
     """Yield the words and counts of a counts object, in its order.
 
     Raises:
@@ -67,12 +67,21 @@ def load_counts(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
 
 
 def load_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
-    """Add a partial to `tally`; `Tally.adopt` does so as well.
+    """Add a partial to `tally`; `adopt_partial` does so as well.
 
     Raises:
         DataError: it is damaged; the message has `name` (the URI) and, for a line, its number.
     """
     _load(tally, decompressed(chunks, name=name, suffix=".zst"), name, b"\t")
+
+
+def adopt_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
+    """The same, past the table: for a tally of which there is more than memory holds.
+
+    Raises:
+        DataError: as `load_partial`.
+    """
+    tally.adopt(decompressed(chunks, name=name, suffix=".zst"), name=name)
 
 
 def _load(tally: Tally, chunks: Iterable[bytes], name: str, separator: bytes) -> None:
@@ -88,7 +97,7 @@ def _check(block: bytes, good: int, name: str, before: int, separator: bytes) ->
         raise bad_line(name, number, block[good:].partition(b"\n")[0], separator)
 
 
-def _written(items: Iterable[Item], separator: str) -> Iterator[bytes]:
+def _written(items: Iterable[WordCount], separator: str) -> Iterator[bytes]:
     if lines_of := getattr(items, "lines", None):  # an `engine.Cursor`: text many words at a time
         while block := lines_of(separator.encode(), _BLOCK):
             yield block

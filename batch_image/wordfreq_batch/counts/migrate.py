@@ -45,7 +45,7 @@ from wordfreq_batch.plans.tasks import (
     run_stage,
     said,
 )
-from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import COUNTER_VERSION
 

@@ -38,10 +38,8 @@ from wordfreq_batch.plans.tasks import (
     run_stage,
     said,
 )
-from wordfreq_batch.storage.store import (
-    Store,
-    open_store,
-)
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import Store
 
 STAGE = "ingest"
 

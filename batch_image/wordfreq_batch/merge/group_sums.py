@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from wordfreq_batch.counts.counting import SMALL
 from wordfreq_batch.counts.counts import (
+    adopt_partial,
     load_counts,
     load_partial,
 )
@@ -292,8 +293,8 @@ def _add_large_partial(
         except NotFoundError:  # any later it is an error: half of it may be in the sums
             make(key, group, tally, stop)
             return
-        add = tally.adopt if tally.on_disk else partial(load_partial, tally)
-        add(stop.checked(reader), name=reading.store.url(key))
+        add = adopt_partial if tally.on_disk else load_partial
+        add(tally, stop.checked(reader), name=reading.store.url(key))
     reading.files.add(len(group))
 
 

@@ -35,10 +35,8 @@ from wordfreq_batch.plans.formats import (
     RankingOptions,
 )
 from wordfreq_batch.plans.plan_store import load_plan
-from wordfreq_batch.storage.store import (
-    Store,
-    open_store,
-)
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import COUNTER_VERSION
 

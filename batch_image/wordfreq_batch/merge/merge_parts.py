@@ -45,17 +45,18 @@ from wordfreq_batch.plans.plan_store import (
     load_plan,
 )
 from wordfreq_batch.plans.receipts import read_receipts
-from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.by_count import read
 from wordfreq_batch.tables.lines import Share
 from wordfreq_batch.tables.runs import (
-    Archive,
+    LineStream,
     Merged,
-    Run,
+    SortedFile,
     append,
     blocks_of,
 )
 from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.text import decompressed
 from wordfreq_batch.text.words import COUNTER_VERSION
 
 MOST_PARTS: Final = 64
@@ -100,7 +101,7 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
     ):
         add_groups(tally, store, plan, items, files, memory=memory // 4)
         # A run, as its compression lets many be read at once in little memory.
-        run = Run(Path(folder) / "part.zst")
+        run = SortedFile(Path(folder) / "part.zst")
         run.write(blocks_of(tally.by_count()))
         with store.writer(key) as writer, run.path.open("rb") as file:
             while chunk := file.read(_COPIED):
@@ -140,7 +141,9 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
             key, path = _key(head, part, parts), Path(folder) / f"part-{part}"
             with store.open(key) as reader:
                 append(path, reader)
-            texts.append(Archive(read(path), name=store.url(key)))
+            name = store.url(key)
+            lines = decompressed(read(path), name=name, suffix=".zst")
+            texts.append(LineStream(lines, name=name))
         with totals_of(Merged(texts, by_count=True)) as totals:
             told = [item for receipt in receipts.values() for item in receipt.items]
             expected = (sum(item.words for item in told), sum(item.distinct for item in told))

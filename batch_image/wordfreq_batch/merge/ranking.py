@@ -15,14 +15,14 @@ from wordfreq_batch.plans.formats import (
     RankedWord,
     RankingOptions,
 )
-from wordfreq_batch.tables.lines import Item
+from wordfreq_batch.tables.lines import WordCount
 
 _WIDEST: Final = 64  # columns of a word in the table; longer ones are cut
 # Controls of text direction would turn the table's own lines around on a terminal.
 _DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def ranked(by_count: Iterable[Item], options: RankingOptions) -> tuple[RankedWord, ...]:
+def ranked(by_count: Iterable[WordCount], options: RankingOptions) -> tuple[RankedWord, ...]:
     """Select the words to show from all words in ranking order (`Tally.by_count`).
 
     A word's length is its number of code points.

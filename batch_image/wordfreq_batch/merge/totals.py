@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from wordfreq_batch.errors import StorageError
-from wordfreq_batch.tables.by_count import Lines
-from wordfreq_batch.tables.lines import Item
+from wordfreq_batch.tables.by_count import LineFile
+from wordfreq_batch.tables.lines import WordCount
 from wordfreq_batch.tables.runs import (
     Merged,
     append,
@@ -45,9 +45,9 @@ class Totals:
     """The sum of all counts."""
     distinct: int
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[WordCount]:
         """Yield the words in their order."""
-        return Lines(self.spool)
+        return LineFile(self.spool)
 
     def write_parquet(self, path: Path, *, memory: int, threads: int = 1) -> None:
         """Write the columns `word` (string) and `count` (64-bit integer), in order.

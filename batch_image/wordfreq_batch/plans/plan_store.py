@@ -22,10 +22,7 @@ from wordfreq_batch.plans.plan import (
     task_dumps,
     task_loads,
 )
-from wordfreq_batch.storage.store import (
-    open_object,
-    open_store,
-)
+from wordfreq_batch.storage.opening import open_object, open_store
 
 HEAD_BYTES = 32 * 1024
 """The head of a plan is shorter than that: three locations of up to 1,024 bytes each, escaped."""

@@ -22,7 +22,7 @@ from wordfreq_batch.plans.formats import (
 )
 from wordfreq_batch.plans.plan import PlanHead
 from wordfreq_batch.plans.plan_store import load_head
-from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.storage.opening import open_store
 
 
 def read_receipt(head: PlanHead, stage: str, task: int) -> Receipt | None:

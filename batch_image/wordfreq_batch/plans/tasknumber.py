@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from wordfreq_batch.errors import UsageError
-from wordfreq_batch.storage.store import open_object
+from wordfreq_batch.storage.opening import open_object
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 TASKS = "BATCH_TASKS"

@@ -1,4 +1,4 @@
-"""An S3 bucket prefix as a `Store`. Opened by `storage.open_store` only.
+"""An S3 bucket prefix as a `Store`. Opened by `storage.opening` only.
 
 botocore lists (obstore fails on a listing that holds an odd key) and serves the keys that obstore
 would change; obstore, with a tenth of the CPU, serves all others. Both take their credentials

@@ -219,33 +219,3 @@ def join_uri(container: str, key: str) -> str:
     if container == LOCAL_BUCKET:
         return LOCAL_BUCKET + quote_from_bytes(os.fsencode(key), safe="/~+,=@:!$&'()*;")
     return container + key
-
-
-def open_store(uri: str) -> Store:
-    """Open the bucket prefix or folder that `uri` names; nothing is read or created yet.
-
-    A prefix is taken on a `/` boundary: `s3://b/docs` is the same store as `s3://b/docs/`.
-    """
-    container, key = split_uri(uri)
-    if key and not key.endswith("/"):
-        key += "/"
-    if container == LOCAL_BUCKET:
-        from wordfreq_batch.storage.local import LocalStore
-
-        return LocalStore("/" + key)
-    from wordfreq_batch.storage.s3 import S3Store
-
-    return S3Store(container.removeprefix("s3://").rstrip("/"), key)
-
-
-def open_object(uri: str) -> tuple[Store, str]:
-    """Open the container of one object: the store of its folder, and its key therein.
-
-    Raises:
-        UsageError: `uri` names a container or ends with `/`, so no object.
-    """
-    container, key = split_uri(uri)
-    folder, slash, name = key.rpartition("/")
-    if not name:
-        raise UsageError(f"{uri}: names a folder where an object is needed; add the object's name")
-    return open_store(join_uri(container, folder + slash)), name

@@ -28,8 +28,8 @@ from wordfreq_batch.tables.runs import (
     Folder,
     LineCursor,
     Merged,
-    Run,
     Slice,
+    SortedFile,
     append,
     blocks_of,
 )
@@ -45,7 +45,7 @@ _SORTING_NATIVE: Final = 9
 _SORTING: Final = 48
 
 
-class Lines(LineCursor):
+class LineFile(LineCursor):
     """Reads a file of lines `word TAB count LF`."""
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +64,9 @@ def read(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def sort_runs(runs: Sequence[Run], path: Path, folder: Folder, *, memory: int, threads: int) -> int:
+def sort_runs(
+    runs: Sequence[SortedFile], path: Path, folder: Folder, *, memory: int, threads: int
+) -> int:
     """Write the words to a file by count, highest first, then by word, equal words added up.
 
     Returns how many there are.
@@ -86,7 +88,7 @@ def sort_runs(runs: Sequence[Run], path: Path, folder: Folder, *, memory: int, t
     return sum(merged.distinct for merged in merges)
 
 
-def _bounds(runs: Sequence[Run], parts: int) -> list[bytes]:
+def _bounds(runs: Sequence[SortedFile], parts: int) -> list[bytes]:
     """Words between which there are about as many lines of the runs in each of so many parts."""
     words = sorted(chain.from_iterable(run.words for run in runs))
     found = {words[len(words) * part // parts] for part in range(1, parts)} if words else ()

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
-    Item = tuple[str, int]
+    from wordfreq_batch.tables.lines import WordCount
 
     class Cursor(Protocol):
         """Iterates the sorted items of a table, or yields the same as text."""
 
-        def __iter__(self) -> Iterator[Item]:
+        def __iter__(self) -> Iterator[WordCount]:
             """Itself."""
 
-        def __next__(self) -> Item:
+        def __next__(self) -> WordCount:
             """The next word and its count."""
 
         def lines(self, separator: bytes, size: int, /) -> bytes:
             """The next words as lines `word separator count LF`, about `size` bytes or all."""
 
-    class Table(Protocol):
+    class WordTable(Protocol):
         """Counts by word: `tables.tally.DictTable`, or the same in C."""
 
         @property
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         def __len__(self) -> int:
             """Number of different words."""
 
-        def add(self, items: Iterator[Item], /) -> bool:
+        def add(self, items: Iterator[WordCount], /) -> bool:
             """Add items until the memory is used up; false if there may be more of them."""
 
         def load(self, text: bytes, start: int, separator: bytes, part: int, parts: int, /) -> int:
@@ -144,7 +144,7 @@ def kernel() -> ModuleType | None:
     return found
 
 
-def new_scanner(table: Table) -> Scanner | None:
+def new_scanner(table: WordTable) -> Scanner | None:
     """Return a scanner of the kernel for a table of the kernel, or None if there is no kernel."""
     found = kernel()
     if found is None or not isinstance(table, found.Table):

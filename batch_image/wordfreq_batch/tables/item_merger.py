@@ -6,21 +6,19 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import chain, compress, islice, pairwise
 from operator import lt, neg
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.tables.lines import (
     MOST_COUNTED,
-    Item,
     Share,
+    Text,
+    WordCount,
     bad_line,
     parse,
     too_many,
     whole_lines,
 )
-
-if TYPE_CHECKING:
-    from wordfreq_batch.tables.runs import Text
 
 
 class ItemMerger:
@@ -69,7 +67,7 @@ def _batches(heads: list[_Head]) -> Iterator[list[_Head]]:
         heads = [head for head in heads if head.end < len(head.keys) or head.load()]
 
 
-def _added_up(heads: list[_Head]) -> Iterator[Item]:
+def _added_up(heads: list[_Head]) -> Iterator[WordCount]:
     """Merge heads that are sorted by word, adding up the counts of equal words."""
     for batch in _batches(heads):
         sums: dict[str, int] = {}
@@ -80,7 +78,7 @@ def _added_up(heads: list[_Head]) -> Iterator[Item]:
             yield word, sums[word]
 
 
-def _ranked(heads: list[_Head]) -> Iterator[Item]:
+def _ranked(heads: list[_Head]) -> Iterator[WordCount]:
     """Merge heads that are sorted by count, then by word."""
     for batch in _batches(heads):
         # The sort finds the heads' own order, and merges.
@@ -140,7 +138,7 @@ class _Head:
         """Take the items up to `bound`, inclusive."""
         self.start, self.end = self.end, bisect_right(self.keys, bound, self.end)
 
-    def taken(self) -> Iterator[Item]:
+    def taken(self) -> Iterator[WordCount]:
         """The items taken, of a text that is sorted by word."""
         taken = slice(self.start, self.end)
         return zip(self.keys[taken], self._counts[taken], strict=True)

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final
+from typing import Final, Protocol
 from zlib import crc32
 
 from wordfreq_batch.errors import DataError
 
-Item = tuple[str, int]
+WordCount = tuple[str, int]
 
 MOST_COUNTED: Final = 10**18 - 1
 """So that a sum, too, is a line of at most 18 digits, and fits into signed 64 bits."""
@@ -43,6 +43,17 @@ class Share:
 
 
 ALL: Final = Share(0, 1)
+
+
+class Text(Protocol):
+    """Sorted lines `word TAB count LF`; `name` is what messages call them."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+
+    def read(self) -> Iterator[bytes]:
+        """Yield the text, cut anywhere."""
 
 
 def parse(text: bytes, separator: bytes) -> tuple[list[str], list[int], int]:
@@ -143,7 +154,7 @@ def _line_by_line(text: bytes, separator: bytes) -> tuple[list[str], list[int], 
     return words, counts, min(good, len(text))
 
 
-def _item(line: bytes, separator: bytes) -> Item | None:
+def _item(line: bytes, separator: bytes) -> WordCount | None:
     try:
         word, _, count = line.decode().rpartition(separator.decode())
     except UnicodeDecodeError:

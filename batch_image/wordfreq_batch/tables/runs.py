@@ -11,7 +11,7 @@ import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import zstandard
 
@@ -22,12 +22,12 @@ from wordfreq_batch.errors import (
 from wordfreq_batch.tables import engine
 from wordfreq_batch.tables.lines import (
     ALL,
-    Item,
     Share,
+    Text,
+    WordCount,
     bad_line,
     parse,
 )
-from wordfreq_batch.text.text import decompressed
 
 BLOCK: Final = 1 << 17
 """Bytes of lines handed on at a time, and compressed together."""
@@ -41,18 +41,7 @@ _LEAST_RUNS: Final = 8
 _PARAMETERS: Final = zstandard.ZstdCompressionParameters.from_level(1, write_checksum=1)
 
 
-class Text(Protocol):
-    """Sorted lines `word TAB count LF`; `name` is what messages call them."""
-
-    @property
-    def name(self) -> str:
-        """What it is."""
-
-    def read(self) -> Iterator[bytes]:
-        """Yield the text, cut anywhere."""
-
-
-class Run:
+class SortedFile:
     """A file of sorted lines, compressed some at a time: zstd frames of whole lines."""
 
     def __init__(self, path: Path) -> None:
@@ -102,7 +91,7 @@ class Run:
 class Slice:
     """The words of a run from `start` up to `end`."""
 
-    def __init__(self, run: Run, start: bytes, end: bytes | None) -> None:
+    def __init__(self, run: SortedFile, start: bytes, end: bytes | None) -> None:
         self.name = run.name
         self._run, self._start, self._end = run, start, end
 
@@ -111,8 +100,8 @@ class Slice:
         return self._run.read(self._start, self._end)
 
 
-class Archive:
-    """Sorted lines as they were stored: the chunks of a zstd archive."""
+class LineStream:
+    """Sorted lines that come from elsewhere, once, cut anywhere; `name` is for messages."""
 
     def __init__(self, chunks: Iterable[bytes], *, name: str) -> None:
         self.name = name
@@ -120,7 +109,7 @@ class Archive:
 
     def read(self) -> Iterator[bytes]:
         """Yield the lines, once."""
-        return (text for text in decompressed(self._chunks, name=self.name, suffix=".zst") if text)
+        return filter(None, self._chunks)  # to the kernel nothing means the end
 
 
 def append(path: Path, chunks: Iterable[bytes]) -> None:
@@ -160,21 +149,21 @@ class LineCursor:
     """An `engine.Cursor` of which only `lines` has to be made."""
 
     def __init__(self) -> None:
-        self._items: Iterator[Item] | None = None
+        self._items: Iterator[WordCount] | None = None
 
     def lines(self, separator: bytes, size: int, /) -> bytes:
         """The next words as lines `word separator count LF`, about `size` bytes or all."""
         raise NotImplementedError
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[WordCount]:
         return self
 
-    def __next__(self) -> Item:
+    def __next__(self) -> WordCount:
         if self._items is None:
             self._items = self._parsed()
         return next(self._items)
 
-    def _parsed(self) -> Iterator[Item]:
+    def _parsed(self) -> Iterator[WordCount]:
         for block in blocks_of(self):
             words, counts, _ = parse(block, b"\t")
             yield from zip(words, counts, strict=True)
@@ -257,14 +246,16 @@ class Folder:
             self._folders.append(made)
         return Path(self._folders[0].name)
 
-    def run(self, blocks: Iterable[bytes]) -> Run:
+    def run(self, blocks: Iterable[bytes]) -> SortedFile:
         """Store sorted lines, cut behind line ends, as a new run."""
         self._made += 1
-        run = Run(self.path / f"run-{self._made:06d}")
+        run = SortedFile(self.path / f"run-{self._made:06d}")
         run.write(blocks)
         return run
 
-    def fewer(self, runs: Sequence[Run], memory: int, *, by_count: bool = False) -> list[Run]:
+    def fewer(
+        self, runs: Sequence[SortedFile], memory: int, *, by_count: bool = False
+    ) -> list[SortedFile]:
         """Merge some runs if they are too many to be read at once in that memory."""
         each = RUN_BYTES if engine.kernel() else _ITEMS_BYTES
         most = min(max(memory // each, _LEAST_RUNS), _MOST_RUNS)

@@ -20,23 +20,23 @@ from typing import Final
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.tables import engine
 from wordfreq_batch.tables.by_count import (
-    Lines,
+    LineFile,
     sort_runs,
 )
 from wordfreq_batch.tables.lines import (
     ALL,
     MOST_COUNTED,
-    Item,
     Share,
+    WordCount,
     parse,
     too_many,
 )
 from wordfreq_batch.tables.runs import (
-    Archive,
     Folder,
     LineCursor,
+    LineStream,
     Merged,
-    Run,
+    SortedFile,
     append,
     blocks_of,
 )
@@ -65,10 +65,10 @@ class Tally:
         if self._threads > 1:
             self._held = self._memory // self._threads - _READING
         kernel = engine.kernel()
-        self.table: engine.Table = (kernel.Table if kernel else DictTable)(self._held)
+        self.table: engine.WordTable = (kernel.Table if kernel else DictTable)(self._held)
         """The words in memory. Whoever adds to it directly calls `make_room` in between."""
         self._spilled = 0
-        self._runs: list[Run] = []
+        self._runs: list[SortedFile] = []
         self._distinct: int | None = None  # of all, if that is known though there are runs
         self._folder = Folder()
 
@@ -79,7 +79,7 @@ class Tally:
         # Not the table: when all is given up, a thread that hasn't ended yet may be at it.
         self._folder.close()
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, items: Iterable[WordCount]) -> None:
         """Add counts to words; a word may come again and again."""
         if isinstance(items, LineCursor):
             self.add_lines(items)
@@ -110,12 +110,12 @@ class Tally:
             self.load(block, b"\t")
 
     def adopt(self, chunks: Iterable[bytes], *, name: str) -> None:
-        """Add a stored partial, past the table: its words are in order, as those on disk are.
+        """Add lines whose words are in order, as those on disk are, past the table.
 
         Raises:
-            DataError: it is damaged, or not in order; the message has its name and the line.
+            DataError: a line is damaged, or not in order; the message has its name and the line.
         """
-        merged = Merged([Archive(chunks, name=name)], share=self._share)
+        merged = Merged([LineStream(chunks, name=name)], share=self._share)
         self._runs.append(self._folder.run(blocks_of(merged)))
         self._spilled += merged.total
         self._distinct = None
@@ -197,7 +197,7 @@ class Tally:
         path = self._folder.path / "sorted"
         path.unlink(missing_ok=True)
         self.write_by_count(path)
-        return Lines(path)
+        return LineFile(path)
 
     def write_by_count(self, path: Path) -> None:
         """Write lines `word TAB count LF` in that order to a new file."""
@@ -236,7 +236,7 @@ class Tally:
 
 
 class DictTable:
-    """The words in memory, where there is no kernel: a `tables.engine.Table`."""
+    """The words in memory, where there is no kernel: a `tables.engine.WordTable`."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
@@ -252,12 +252,12 @@ class DictTable:
         """Whether the memory is used up."""
         return self._size > self._memory
 
-    def add(self, items: Iterator[Item], /) -> bool:
+    def add(self, items: Iterator[WordCount], /) -> bool:
         """Add items until the memory is used up; false if there may be more of them."""
         self._put(items, self._memory)
         return not self.full
 
-    def _put(self, items: Iterable[Item], limit: float) -> None:
+    def _put(self, items: Iterable[WordCount], limit: float) -> None:
         counts, total, size = self._counts, 0, self._size
         for word, count in items:
             total += count
@@ -310,13 +310,13 @@ class DictTable:
 class DictCursor:
     """Iterates sorted items, or yields the same as text."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[WordCount]) -> None:
         self._items = iter(items)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[WordCount]:
         return self._items
 
-    def __next__(self) -> Item:
+    def __next__(self) -> WordCount:
         return next(self._items)
 
     def lines(self, separator: bytes, size: int, /) -> bytes:

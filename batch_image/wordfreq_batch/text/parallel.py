@@ -8,15 +8,14 @@ counts; without the kernel, threads would only take turns.
 
 from __future__ import annotations
 
-import threading
 from queue import SimpleQueue
 from typing import Final
 
-from wordfreq_batch.ahead import ended
 from wordfreq_batch.text.words import (
     Counted,
     WordCounter,
 )
+from wordfreq_batch.together import Crew, Stop
 
 _Part = tuple[bytes, int, int]  # the bytes of a chunk from the first position to the second
 
@@ -33,6 +32,7 @@ class SplitCounter:
     def __init__(self, *, threads: int, memory: int) -> None:
         self._memory = memory // threads
         self._most = threads
+        self._crew = Crew()
         self._workers: list[_Worker] = []
         self._free: SimpleQueue[_Worker] = SimpleQueue()
         self._unfinished: _Worker | None = None
@@ -57,8 +57,8 @@ class SplitCounter:
     def finish(self) -> Counted:
         """Count what is left and return the result."""
         self._send((b"", 0, 0), ends=True)
-        self._stop()
-        self._raise_errors()
+        self._no_more()
+        self._crew.wait()
         results = [worker.counted for worker in self._workers if worker.counted is not None]
         results.sort(key=lambda each: each.words, reverse=True)
         whole = results[0]
@@ -74,17 +74,17 @@ class SplitCounter:
 
     def close(self) -> None:
         """Stop the threads and drop everything that `finish` hasn't returned."""
-        for worker in self._workers:
-            worker.drop = True
-        self._stop()
+        with self._crew:
+            self._crew.stop.wanted = True
+            self._no_more()
         for worker in self._workers:
             if worker.counted is None:
-                worker.counter.close()
+                worker.drop()
 
     def _send(self, part: _Part, *, ends: bool) -> None:
         """Give what waits and `part` to a thread; `ends`: with that the piece at its end ends."""
         worker = self._next_free()
-        self._raise_errors()
+        self._crew.check()
         rest = bytes(self._rest)
         self._rest.clear()
         worker.inbox.put(((rest, 0, len(rest)), part))
@@ -93,9 +93,10 @@ class SplitCounter:
     def _next_free(self) -> _Worker:
         """Wait for a thread that has room: the one with the beginning of the piece, if one has."""
         if len(self._workers) < self._most and self._unfinished is None:
-            worker = _Worker(self._memory, self._free)
+            worker = _Worker(self._memory, self._free, self._crew.stop)
             self._workers.append(worker)
-            worker.start()
+            # The last time so that whoever waits for room sees what went wrong.
+            self._crew.start(worker.run, then=worker.has_room)
             return worker
         found = self._free.get()
         others = []
@@ -106,47 +107,41 @@ class SplitCounter:
             self._free.put(each)
         return found
 
-    def _raise_errors(self) -> None:
-        for worker in self._workers:
-            if worker.error is not None:
-                raise worker.error
-
-    def _stop(self) -> None:
+    def _no_more(self) -> None:
         for worker in self._workers:
             worker.inbox.put(None)
-        for worker in self._workers:
-            ended(worker)
 
 
-class _Worker(threading.Thread):
+class _Worker:
     """Counts what comes; puts itself into `free` once for each segment that it has room for."""
 
-    def __init__(self, memory: int, free: SimpleQueue[_Worker]) -> None:
-        super().__init__(name="wordfreq-count")
-        self.counter = WordCounter(memory=memory)
+    def __init__(self, memory: int, free: SimpleQueue[_Worker], stop: Stop) -> None:
         self.inbox: SimpleQueue[tuple[_Part, ...] | None] = SimpleQueue()
         self.counted: Counted | None = None
-        self.error: BaseException | None = None
-        self.drop = False
+        self._counter = WordCounter(memory=memory)
         self._free = free
+        self._stop = stop
         for _ in range(_WAITING - 1):  # the first segment is on its way
-            free.put(self)
+            self.has_room()
+
+    def has_room(self) -> None:
+        """Say that there is room for one segment more."""
+        self._free.put(self)
 
     def run(self) -> None:
+        """Count until there is nothing more to come."""
         while (parts := self.inbox.get()) is not None:
-            try:
-                if self.error is None and not self.drop:
-                    for part in parts:
-                        self.counter.feed(*part)
-            except BaseException as error:  # noqa: BLE001 - it is raised by the thread that feeds
-                self.error = error
+            for part in parts:
+                self._stop.check()
+                self._counter.feed(*part)
             del parts  # the chunk may be large
-            self._free.put(self)
-        try:
-            if self.error is None and not self.drop:
-                self.counted = self.counter.finish()
-        except BaseException as error:  # noqa: BLE001 - the same
-            self.error = error
+            self.has_room()
+        self._stop.check()
+        self.counted = self._counter.finish()
+
+    def drop(self) -> None:
+        """Drop what was counted."""
+        self._counter.close()
 
 
 def _behind_last_blank(chunk: bytes, start: int, end: int) -> int:

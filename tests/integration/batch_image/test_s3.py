@@ -16,10 +16,8 @@ from wordfreq_batch.errors import (
     RefusedNameError,
     StorageError,
 )
-from wordfreq_batch.storage.store import (
-    Store,
-    open_store,
-)
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import Store
 
 FILES = {
     "a.txt": b"The cat and the hat. The cat sat!",

@@ -16,7 +16,7 @@ from wordfreq_batch.counts.migrate import run_task
 from wordfreq_batch.errors import ChangedError
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.storage import s3_reader
-from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.storage.opening import open_store
 
 LARGE = 17 << 20  # bytes; files from 16 MiB on are counted by all threads together
 

@@ -16,11 +16,8 @@ from wordfreq_batch.plans.planning import (
     build_plan,
     write_plan,
 )
-from wordfreq_batch.storage.store import (
-    ObjectInfo,
-    open_store,
-    split_uri,
-)
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import ObjectInfo, split_uri
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from wordfreq_batch.counts.counts import (
+    adopt_partial,
     load_partial,
     write_partial,
 )
@@ -119,7 +120,7 @@ def test_partials_can_be_adopted_as_they_are(
         tally.add(parts[0].items())
         for number, part in enumerate(parts[1:]):
             data = partial_of(part)
-            tally.adopt([data[:100], data[100:]], name=f"p{number}")
+            adopt_partial(tally, [data[:100], data[100:]], name=f"p{number}")
         assert list(tally.by_word()) == sorted(expected.items())
         assert (tally.total, tally.distinct) == (expected.total(), len(expected))
         assert list(tally.by_count()) == in_order(expected)
@@ -143,9 +144,9 @@ GOOD = {f"w{n:05}": n + 1 for n in range(20_000)}
 @pytest.mark.usefixtures("either_engine", "temporary")
 def test_a_damaged_partial_that_was_adopted_is_named(damaged: bytes, message: str) -> None:
     with Tally(memory=0) as tally:
-        tally.adopt([partial_of(GOOD)], name="good")
+        adopt_partial(tally, [partial_of(GOOD)], name="good")
         with pytest.raises(DataError, match=message):
-            tally.adopt([damaged], name="p")
+            adopt_partial(tally, [damaged], name="p")
 
 
 @pytest.mark.usefixtures("either_engine", "temporary")
@@ -153,7 +154,7 @@ def test_a_sum_beyond_what_can_be_stored_is_refused_on_disk_as_well() -> None:
     most = zstandard.compress(b"a\t%d\n" % (10**18 - 1))
     with Tally(memory=0) as tally:
         for _ in range(10):
-            tally.adopt([most], name="p")
+            adopt_partial(tally, [most], name="p")
         with pytest.raises(DataError, match="add up to more than"):
             list(tally.by_word())
         with pytest.raises(DataError, match="add up to more than"):
@@ -168,7 +169,7 @@ def test_shares_of_the_words_make_up_the_whole(on_disk: bool) -> None:
     for part in range(3):
         with Tally(memory=0 if on_disk else 1 << 24, share=Share(part, 3)) as tally:
             if on_disk:
-                tally.adopt([data], name="p")
+                adopt_partial(tally, [data], name="p")
                 load_partial(tally, [data], name="p")
             else:
                 load_partial(tally, [data, data], name="p")
@@ -217,7 +218,7 @@ def test_the_temporary_files_go_when_something_fails(temporary: Path) -> None:
         tally.add(numbers(2, 5000))
         assert tally.on_disk
         most = partial_of({"a": 10**18 - 1})
-        tally.adopt([most], name="p")
+        adopt_partial(tally, [most], name="p")
         with pytest.raises(DataError, match="add up to more than"), totals_of(tally):
             pass
     assert not list(temporary.iterdir())

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from wordfreq_batch.counts.counts import adopt_partial
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.tables import tally as tally_module
-from wordfreq_batch.tables.by_count import Lines
-from wordfreq_batch.tables.runs import Run
+from wordfreq_batch.tables.by_count import LineFile
+from wordfreq_batch.tables.runs import SortedFile
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.together import (
     GivenUpError,
@@ -73,7 +74,7 @@ def test_sums_by_threads_are_those_of_one(
         assert tally.on_disk == (size > 50)
         path = temporary / "by-count"
         tally.write_by_count(path)
-        assert list(Lines(path)) == in_order
+        assert list(LineFile(path)) == in_order
         assert list(tally.by_count()) == in_order
         lines = tally.by_count()
         text = b"".join(iter(lambda: lines.lines(b":", 1000), b""))
@@ -89,13 +90,15 @@ def test_threads_together_add_up_no_more_than_can_be_stored(temporary: Path) -> 
     with Tally(memory=300_000, threads=3) as tally:
         for most in ("a", "z"):
             tally.add(words)
-            tally.adopt([_partial(temporary, f"{most}\t{10**18 - 1}\n".encode())], name="p")
+            adopt_partial(
+                tally, [_partial(temporary, f"{most}\t{10**18 - 1}\n".encode())], name="p"
+            )
         with pytest.raises(DataError, match="add up to more than"):
             tally.by_count()
 
 
 def _partial(folder: Path, lines: bytes) -> bytes:
-    run = Run(folder / "partial")
+    run = SortedFile(folder / "partial")
     run.write([lines])
     data = run.path.read_bytes()
     run.remove()
@@ -106,7 +109,7 @@ def _partial(folder: Path, lines: bytes) -> bytes:
 def test_a_run_can_be_read_from_any_word_to_any_other(tmp_path: Path, size: int) -> None:
     words = sorted({str(n * n) for n in range(size)} | {"0é"})
     lines = [f"{word}\t1\n".encode() for word in words]
-    run = Run(tmp_path / "run")
+    run = SortedFile(tmp_path / "run")
     run.write(b"".join(lines[start : start + 64]) for start in range(0, len(lines), 64))
     assert b"".join(run.read()) == b"".join(lines)
     chance = random.Random(size)

@@ -17,12 +17,8 @@ from wordfreq_batch.errors import (
     RefusedNameError,
     UsageError,
 )
-from wordfreq_batch.storage.store import (
-    join_uri,
-    open_object,
-    open_store,
-    split_uri,
-)
+from wordfreq_batch.storage.opening import open_object, open_store
+from wordfreq_batch.storage.store import join_uri, split_uri
 
 
 @pytest.mark.parametrize(

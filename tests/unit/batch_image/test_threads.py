@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordfreq_batch.ahead import ahead
 from wordfreq_batch.tables import engine
 from wordfreq_batch.text import parallel
 from wordfreq_batch.text.parallel import SplitCounter
@@ -24,6 +23,7 @@ from wordfreq_batch.text.words import (
     Counted,
     WordCounter,
 )
+from wordfreq_batch.together import ahead
 
 HARD = (
     "It's “don’t”, U.S. 3.14 a_b __ x: a:b\r\nΟΔΥΣΣΕΥΣ ΑΣ·Α É E\u0301 İI\tצה\"ל\fहिन्दी\vภาษาไทย "

@@ -4,7 +4,7 @@ import hashlib
 
 import dagster as dg
 
-from wordfreq_batch.storage.store import open_store
+from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.files.places import (
     Locations,
     describe_uri,
