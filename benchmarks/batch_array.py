@@ -29,16 +29,16 @@ from dagster_aws_batch._aws.connect import (
     client_config,
 )
 from dagster_aws_batch._aws.names import (
-    StageId,
+    ExecutionId,
     content_key,
 )
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 from dagster_aws_batch._run.run import (
-    StageResult,
-    run_stage,
+    ExecutionResult,
+    execute,
 )
 from dagster_aws_batch._run.state import Options
 
@@ -51,16 +51,16 @@ def peak_mib(pid: int) -> float:
     raise SystemExit(f"process {pid} has no VmHWM")
 
 
-def run(url: str, tasks: int) -> StageResult:
+def run(url: str, tasks: int) -> ExecutionResult:
     """One array job, with the polling of the project's own local runs."""
     session = boto3.Session("local", "local", region_name="us-east-1")
     batch = session.client("batch", endpoint_url=url, config=client_config())
     logs = session.client("logs", endpoint_url=url, config=client_config())
-    definition = JobDefinition(image="trivial", name="trivial", vcpus=1, memory_mib=16)
+    definition = BatchJobDefinition(image="trivial", name="trivial", vcpus=1, memory_mib=16)
     job = Job(name="trivial", definition=definition, command=[])
-    return run_stage(
+    return execute(
         Connection.over(batch, logs=logs),
-        id=StageId(
+        id=ExecutionId(
             prefix="benchmark",
             run_id="run-1",
             step="step",

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from dagster_aws_batch._identity import origin_run_id
+from dagster_aws_batch import origin_run_id
 from wordfreq_batch.plans.formats import Plan
 from wordfreq_dagster.files.places import Places
 

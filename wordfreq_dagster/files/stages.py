@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dagster_aws_batch import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 
 #: What `wordfreq merge --parts` takes at most.
@@ -97,7 +97,7 @@ class Stages(dg.ConfigurableResource):  # type: ignore[type-arg]
             name=f"wordfreq-{stage}",
             command=command,
             environment=environment or {},
-            definition=definition or JobDefinition(image=self.image, vcpus=1, memory_mib=2048),
+            definition=definition or BatchJobDefinition(image=self.image, vcpus=1, memory_mib=2048),
             timeout_seconds=self.timeout_seconds,
             share_identifier=self.share_identifier or None,
             scheduling_priority=self.scheduling_priority,

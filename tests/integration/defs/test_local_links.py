@@ -10,7 +10,7 @@ from aws_batch_emulator import (
 )
 from dagster_aws_batch import (
     Job,
-    JobDefinition,
+    BatchJobDefinition,
 )
 from wordfreq_dagster.defs.platform.batch import EmbeddedBatchJobs
 from wordfreq_dagster.files.stages import (
@@ -27,7 +27,7 @@ def opened(url):
 def test_the_links_of_a_failed_job_open_also_after_a_restart(tmp_path):
     @dg.asset
     def counts(context: dg.AssetExecutionContext, batch: EmbeddedBatchJobs) -> None:
-        definition = JobDefinition(image=LOCAL_IMAGE, memory_mib=256)
+        definition = BatchJobDefinition(image=LOCAL_IMAGE, memory_mib=256)
         job = Job(name="count", definition=definition, command=["merge"])
         batch.run(context=context, job=job, tasks=1).raise_for_failure()
 

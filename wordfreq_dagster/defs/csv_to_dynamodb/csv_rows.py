@@ -5,8 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_aws_batch import BatchJobs
-from dagster_aws_batch._identity import origin_run_id
+from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.formats import (
     ItemReceipt,
     Plan,

@@ -15,11 +15,7 @@ import boto3
 from pydantic import Field
 
 from aws_batch_emulator import ensure_running
-from dagster_aws_batch import BatchJobs
-from dagster_aws_batch._aws.connect import (
-    Connection,
-    client_config,
-)
+from dagster_aws_batch import BatchJobs, Connection, client_config
 from wordfreq_dagster.files.stages import (
     LOCAL_IMAGE,
     LOCAL_IMAGES,

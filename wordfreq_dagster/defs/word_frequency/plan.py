@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from dagster_aws_batch import BatchJobs
-from dagster_aws_batch._identity import origin_run_id
+from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.formats import Plan
 from wordfreq_dagster.defs.word_frequency.source_files import (
     GROUP,

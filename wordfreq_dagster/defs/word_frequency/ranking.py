@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from dagster_aws_batch import BatchJobs
-from dagster_aws_batch._identity import origin_run_id
+from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.formats import (
     Plan,
     Ranking,
@@ -81,7 +80,7 @@ def ranking(
             receipts=lambda tasks: locations.read_part_receipts(planned, parts, tasks),
         )
         summed.raise_for_failure()
-        how["merged"] = f"in {parts} parts, {summed.result.seconds:,.0f} s, then put together"
+        how["merged"] = f"in {parts} parts, {summed.seconds:,.0f} s, then put together"
         if jobs := summed.metadata().get("batch/jobs"):
             how["parts"] = jobs
     outcome = batch.run(

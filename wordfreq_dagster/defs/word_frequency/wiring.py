@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from dagster_aws_batch._reaper import batch_reaper_sensors
+from dagster_aws_batch import batch_reaper_sensors
 from wordfreq_dagster.defs.platform.alerts import (
     Channels,
     failure_sensor,

@@ -1,14 +1,16 @@
-"""AWS Batch for Dagster: run containers as one job or as arrays of many, and know what became of
-each.
+"""AWS Batch for Dagster: run containers as one job or as arrays, and know what became of each.
 
-`BatchJobs` is the resource that assets and ops use; `Job` and `JobDefinition` say what to run.
-Knows nothing of the
-project around it and imports only boto3, Dagster and the standard library.
+`BatchJobs` is the resource that assets and ops use; `Job` and `BatchJobDefinition` say what to run.
+All that is public is here; imports only boto3, Dagster and the standard library.
 """
 
+from types import FunctionType
+
+from dagster_aws_batch._aws.connect import Connection, client_config
 from dagster_aws_batch._errors import (
     BatchError,
     BatchUnavailableError,
+    CallRefusedError,
     InvalidJobError,
     PayloadTooLargeError,
     ScratchError,
@@ -17,9 +19,10 @@ from dagster_aws_batch._errors import (
 from dagster_aws_batch._identity import origin_run_id
 from dagster_aws_batch._job import (
     Attempt,
+    BatchJobDefinition,
     FailureClass,
     Job,
-    JobDefinition,
+    JobInfo,
     LogRef,
     Price,
     ReceiptReader,
@@ -28,27 +31,25 @@ from dagster_aws_batch._job import (
     TaskState,
 )
 from dagster_aws_batch._outcome import Outcome
-from dagster_aws_batch._pipes import (
-    PipesBatchClient,
-    PipesBatchInvocation,
-)
-from dagster_aws_batch._reaper import (
-    batch_reaper_sensor,
-    batch_reaper_sensors,
-)
+from dagster_aws_batch._pipes import PipesBatchClient, PipesBatchInvocation
+from dagster_aws_batch._reaper import batch_reaper_sensor, batch_reaper_sensors, reap
 from dagster_aws_batch._resource import BatchJobs
+from dagster_aws_batch._run.usage import Usage
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Attempt",
     "BatchError",
+    "BatchJobDefinition",
     "BatchJobs",
     "BatchUnavailableError",
+    "CallRefusedError",
+    "Connection",
     "FailureClass",
     "InvalidJobError",
     "Job",
-    "JobDefinition",
+    "JobInfo",
     "LogRef",
     "Outcome",
     "PayloadTooLargeError",
@@ -61,7 +62,15 @@ __all__ = [
     "SubmitRejectedError",
     "TaskResult",
     "TaskState",
+    "Usage",
     "batch_reaper_sensor",
     "batch_reaper_sensors",
+    "client_config",
     "origin_run_id",
+    "reap",
 ]
+
+# Users meet these names in tracebacks and help texts: they are shown as what they are imported by.
+for _public in [globals()[_name] for _name in __all__]:
+    if isinstance(_public, (type, FunctionType)):
+        _public.__module__ = __name__

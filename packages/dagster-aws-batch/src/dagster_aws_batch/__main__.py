@@ -1,6 +1,4 @@
-"""The command line of the Batch client: `doctor`, `list`, `kill` and `prune`. For people, and
-for CI.
-"""
+"""The command line of the Batch client: `doctor`, `list`, `kill` and `prune`; for people and CI."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ from dagster_aws_batch._doctor import (
     examine,
 )
 from dagster_aws_batch._errors import BatchError
+from dagster_aws_batch._job import JobInfo
 from dagster_aws_batch._run.find import (
-    RunJob,
     end_jobs,
     jobs_of_run,
     live_jobs,
@@ -50,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--region", help="AWS Region (default: as boto3 finds it)")
     common.add_argument("--profile", help="profile of the AWS configuration")
     common.add_argument("--endpoint-url", help="address of AWS Batch (an emulator, a VPC endpoint)")
-    common.add_argument("--name-prefix", default="dagster", help="how the jobs' names begin")
+    named = argparse.ArgumentParser(add_help=False, parents=[common])
+    named.add_argument("--name-prefix", default="dagster", help="how the jobs' names begin")
 
     doctor = commands.add_parser(
         "doctor", parents=[common], help="look whether a job would run, and say what to repair"
@@ -63,18 +62,19 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=run_doctor)
 
     listing = commands.add_parser(
-        "list", parents=[common], help="show the jobs of a run, or all live ones"
+        "list", parents=[named], help="show the jobs of a run, or all live ones"
     )
     listing.add_argument("--run-id", help="Dagster run (of a chain of retries: the first)")
     listing.set_defaults(run=run_list)
 
-    kill = commands.add_parser("kill", parents=[common], help="end all jobs of a run")
+    kill = commands.add_parser("kill", parents=[named], help="end all jobs of a run")
     kill.add_argument("--run-id", required=True, help="Dagster run (of a chain: the first)")
     kill.set_defaults(run=run_kill)
 
     cut = commands.add_parser(
         "prune", parents=[common], help="deregister this client's definitions that no live job uses"
     )
+    cut.add_argument("--name-prefix", default="", help="how the definitions' names begin")
     cut.add_argument("--apply", action="store_true", help="do it; otherwise only show")
     cut.set_defaults(run=run_prune)
     return parser
@@ -97,7 +97,7 @@ def _connection(options: argparse.Namespace) -> Connection:
 
 
 def run_doctor(options: argparse.Namespace) -> int:
-    """Print every finding; 1 if there is an error among them."""
+    """Print every finding; 1 if there is an error among them, or the queue could not be seen."""
     connection = _connection(options)
     batch = connection.api.client
     iam = ec2 = None
@@ -116,19 +116,20 @@ def run_doctor(options: argparse.Namespace) -> int:
         )
         clients = Clients(batch=batch, logs=connection.logs.client, iam=iam, ec2=ec2)
         for finding in examine(clients, wanted, scratch):
-            bad = bad or finding.level is Level.ERROR
+            unseen = finding.level is Level.SKIPPED and finding.about.startswith("queue ")
+            bad = bad or finding.level is Level.ERROR or unseen
             advice = f"\n         -> {finding.advice}" if finding.advice else ""
             _say(f"{MARKS[finding.level]}  {finding.about}: {finding.text}{advice}")
     return 1 if bad else 0
 
 
 def run_list(options: argparse.Namespace) -> int:
-    """One line a job."""
+    """One line per job."""
     for job in _jobs(options):
         children = ", ".join(f"{number:,} {state}" for state, number in job.children.items())
         _say(
-            f"{job.created_at:%Y-%m-%d %H:%M:%S}Z  {job.status:<9}  {job.job_id}  {job.name}  "
-            f"run {job.run_id or '?'}  {children}"
+            f"{job.created_at:%Y-%m-%d %H:%M:%S}Z  {job.status:<9}  {job.job_id}  {job.name}  run "
+            f"{job.run_id or '?'}  {children}"
         )
     return 0
 
@@ -147,7 +148,7 @@ def run_kill(options: argparse.Namespace) -> int:
 def run_prune(options: argparse.Namespace) -> int:
     """Show or deregister."""
     api = _connection(options).api
-    done = prune(api, options.queue, apply=options.apply)
+    done = prune(api, options.queue, name_prefix=options.name_prefix, apply=options.apply)
     for arn in done.in_use:
         _say(f"in use      {arn}")
     for arn in done.removed:
@@ -155,7 +156,7 @@ def run_prune(options: argparse.Namespace) -> int:
     return 0
 
 
-def _jobs(options: argparse.Namespace) -> list[RunJob]:
+def _jobs(options: argparse.Namespace) -> list[JobInfo]:
     api = _connection(options).api
     if options.run_id:
         return jobs_of_run(

@@ -1,14 +1,13 @@
-"""The preflight: looks at queue, compute environments, definition, role, log group, share
-identifier and sizes.
+"""The preflight: whether a job would run, and what to repair; for the command `doctor`.
 
-Says what is wrong and what to do. It changes nothing, but for one object in the scratch place
-that it writes, reads and deletes. What it may not look at (a permission, a service that is not
-there) is reported as not checked.
+Looks at queue, compute environments, definition, role, log group, share identifier and sizes. It
+changes nothing, but for one object in the scratch place that it writes, reads and deletes. What it
+may not look at (a permission, a service that is not there) is reported as not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,24 +15,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import DEFAULT_LOG_GROUP
+from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
-from dagster_aws_batch._job import JobDefinition
+from dagster_aws_batch._job import BatchJobDefinition
 from dagster_aws_batch._scratch import Scratch
 
 __all__ = ["Clients", "Finding", "Level", "Wanted", "examine"]
-
-# vCPUs and the memory (MiB) that Fargate offers with them: AWS Batch, "Fargate resource
-# requirements".
-FARGATE_MEMORY: Mapping[float, tuple[int, int, int]] = {
-    0.25: (512, 2048, 512),
-    0.5: (1024, 4096, 1024),
-    1: (2048, 8192, 1024),
-    2: (4096, 16_384, 1024),
-    4: (8192, 30_720, 1024),
-    8: (16_384, 61_440, 4096),
-    16: (32_768, 122_880, 8192),
-}
 
 
 class Level(str, Enum):
@@ -70,7 +58,7 @@ class Wanted:
     """What is to be run: each part that is given is checked."""
 
     queue: str
-    definition: str | JobDefinition | None = None
+    definition: str | BatchJobDefinition | None = None
     vcpus: float | None = None
     memory_mib: int | None = None
     gpus: int | None = None
@@ -184,11 +172,11 @@ def _environments(clients: Clients, queue: Any) -> tuple[list[Any], list[Finding
 
 
 def _definition(
-    clients: Clients, definition: str | JobDefinition | None
+    clients: Clients, definition: str | BatchJobDefinition | None
 ) -> tuple[Any, list[Finding]]:
     if definition is None:
         return None, []
-    if isinstance(definition, JobDefinition):
+    if isinstance(definition, BatchJobDefinition):
         from dagster_aws_batch._aws.job_definitions import registration
 
         try:
@@ -209,7 +197,7 @@ def _definition(
         return None, findings
     active = [one for one in answer["jobDefinitions"] if one.get("status") == "ACTIVE"]
     if not active:
-        advice = "Register it, or give BatchJobs a JobDefinition and let it do so"
+        advice = "Register it, or give BatchJobs a BatchJobDefinition and let it do so"
         return None, [Finding(Level.ERROR, about, "has no active revision", advice)]
     newest = max(active, key=lambda one: one.get("revision", 0))
     return newest, [Finding(Level.OK, about, f"is active, revision {newest.get('revision')}")]
@@ -348,20 +336,10 @@ def _asked(wanted: Wanted, definition: Any) -> tuple[float | None, int | None]:
     return vcpus, None if memory is None else int(memory)
 
 
-def fargate_problem(vcpus: float, memory_mib: int) -> str | None:
-    """Why Fargate does not offer this size; None if it does."""
-    if vcpus not in FARGATE_MEMORY:
-        sizes = ", ".join(f"{size:g}" for size in FARGATE_MEMORY)
-        return f"Fargate has no {vcpus:g} vCPUs (it has {sizes})"
-    low, high, step = FARGATE_MEMORY[vcpus]
-    if not low <= memory_mib <= high or (memory_mib - low) % step:
-        return f"with {vcpus:g} vCPUs Fargate has {low:,} to {high:,} MiB in steps of {step:,}"
-    return None
-
-
 def _largest(clients: Clients, types: Sequence[str]) -> tuple[int, int] | None:
-    """(vCPUs, MiB) of the largest of these instance types, if all are single types that EC2
-    describes.
+    """The largest of these instance types, as (vCPUs, MiB).
+
+    None unless all are single types that EC2 describes.
     """
     exact = [one for one in types if "." in one]
     if clients.ec2 is None or not exact or len(exact) < len(types):

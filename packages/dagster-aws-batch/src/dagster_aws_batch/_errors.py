@@ -1,16 +1,16 @@
-"""Errors of the Batch client: each names the object it is about and the next step for its
-reader.
+"""Errors of the Batch client; any module of it may raise them.
+
+Each names the object it is about and the next step for its reader.
 """
 
-from __future__ import annotations
-
 # How a user starts the preflight; named in several errors.
-DOCTOR = f"python -m {__package__} doctor"
+DOCTOR = "python -m dagster_aws_batch doctor"
 
 __all__ = [
     "DOCTOR",
     "BatchError",
     "BatchUnavailableError",
+    "CallRefusedError",
     "InvalidJobError",
     "PayloadTooLargeError",
     "ScratchError",
@@ -19,7 +19,23 @@ __all__ = [
 
 
 class BatchError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+        job: Name of the job it is about, or "".
+        queue: Name or ARN of the job queue, or "".
+        operation: AWS's name of the call that failed, such as "SubmitJob", or "".
+        code: AWS's error code, such as "AccessDeniedException", or "".
+    """
+
+    def __init__(
+        self, message: str, *, job: str = "", queue: str = "", operation: str = "", code: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.job = job
+        self.queue = queue
+        self.operation = operation
+        self.code = code
 
 
 class InvalidJobError(BatchError):
@@ -34,8 +50,12 @@ class ScratchError(BatchError):
     """The scratch place is missing, or can't be read or written."""
 
 
-class SubmitRejectedError(BatchError):
-    """AWS Batch answered SubmitJob or RegisterJobDefinition with a client error: nothing exists."""
+class CallRefusedError(BatchError):
+    """AWS Batch refused a call for what it says: a repeat would be refused too."""
+
+
+class SubmitRejectedError(CallRefusedError):
+    """AWS Batch refused SubmitJob or RegisterJobDefinition: nothing exists."""
 
 
 class BatchUnavailableError(BatchError):

@@ -1,29 +1,32 @@
-"""Who asks: from a Dagster context to the run, step and partitions that name and tag the jobs of
-AWS Batch.
+"""Who calls: from a Dagster context to the run, step and partitions that name and tag the jobs.
 
 Public Dagster API only, but for `context.op_handle` and `context.run`, which are documented by use
-and not marked
-`@public`; both are read in this one module.
+and not marked `@public`; both are read in this one module.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
-__all__ = ["Caller", "caller_of", "origin_run_id"]
+__all__ = ["Caller", "caller_of", "ordinal_of", "origin_run_id"]
 
 RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
 PARENT_TAG = "dagster/parent_run_id"
 MAX_CHAIN = 100
+# Callers whose counts are kept: many more than a process serves at once.
+MAX_CALLERS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A step of a run. `origin_run_id`: the first run of a chain of retries from failure (or the
-    run itself).
+    """A step of a run.
+
+    `origin_run_id`: the first run of a chain of retries from failure (or the run itself).
     """
 
     run_id: str
@@ -36,6 +39,22 @@ class Caller:
     def resumed(self) -> bool:
         """Whether an earlier attempt may have left jobs."""
         return self.retry_number > 0 or self.origin_run_id != self.run_id
+
+
+# How often a caller has asked for the same work: the n-th request is one of its own.
+_requests: dict[tuple[str, str, int], Counter[str]] = {}
+_lock = threading.Lock()
+
+
+def ordinal_of(caller: Caller, content: str) -> int:
+    """How often this attempt of the step has asked for this content before."""
+    key = (caller.run_id, caller.step, caller.retry_number)
+    with _lock:
+        counts = _requests.setdefault(key, Counter())
+        counts[content] += 1
+        while len(_requests) > MAX_CALLERS:
+            del _requests[next(iter(_requests))]
+        return counts[content] - 1
 
 
 def origin_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

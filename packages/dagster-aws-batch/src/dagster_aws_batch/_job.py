@@ -1,11 +1,11 @@
-"""What a caller says about a Batch job and what he gets back: plain immutable values, no I/O, no
-Dagster.
-"""
+"""What a caller says about a Batch job and what he gets back.
 
-from __future__ import annotations
+Plain immutable values, no I/O, no Dagster.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
@@ -16,9 +16,10 @@ from dagster_aws_batch._errors import (
 
 __all__ = [
     "Attempt",
+    "BatchJobDefinition",
     "FailureClass",
     "Job",
-    "JobDefinition",
+    "JobInfo",
     "LogRef",
     "Price",
     "ReceiptReader",
@@ -34,6 +35,7 @@ R = TypeVar("R")
 ReceiptReader = Callable[[Collection[int]], Mapping[int, R]]
 
 MIN_TIMEOUT_SECONDS = 60
+DEFAULT_TIMEOUT_SECONDS = 86_400
 MAX_ARRAY = 10_000
 
 
@@ -64,15 +66,15 @@ class FailureClass(str, Enum):
 
 _REMEDIES: Mapping[FailureClass, str] = {
     FailureClass.USER_CODE: (
-        "The container's own program ended with an error: read its log. "
-        "(Exit code 137 is SIGKILL: often too little memory.)"
+        "The container's own program ended with an error: read its log. (Exit code 137 is "
+        "SIGKILL: often too little memory.)"
     ),
     FailureClass.OUT_OF_MEMORY: (
         "Raise memory_mib, or retries.memory_ceiling_mib so that it may grow."
     ),
     FailureClass.SPOT_EC2: (
-        "The instance went away. Raise retries.host_loss, or name a retries.fallback_queue "
-        "with on-demand capacity."
+        "The instance went away. Raise retries.host_loss, or name a retries.fallback_queue with "
+        "on-demand capacity."
     ),
     FailureClass.SPOT_FARGATE: (
         "AWS took the Spot capacity back. Raise retries.host_loss, or name a "
@@ -80,15 +82,15 @@ _REMEDIES: Mapping[FailureClass, str] = {
     ),
     FailureClass.TIMEOUT: "Raise timeout_seconds, or give each task less to do.",
     FailureClass.IMAGE_PULL_AUTH: (
-        "Let the execution role (Fargate) or instance role (EC2) pull the image, "
-        "and check that the repository and tag exist."
+        "Let the execution role (Fargate) or instance role (EC2) pull the image, and check that "
+        "the repository and tag exist."
     ),
     FailureClass.IMAGE_PULL: (
         "Check the image's name and tag, and that the subnet reaches the registry."
     ),
     FailureClass.START: (
-        "Check the execution role, the log group, secrets, volumes and the command of the "
-        f"job definition; `{DOCTOR}` looks at them."
+        "Check the execution role, the log group, secrets, volumes and the command of the job "
+        f"definition; `{DOCTOR}` looks at them."
     ),
     FailureClass.AGENT: "Run again; if it comes back, look at the ECS agent of the named instance.",
     FailureClass.OVERRIDE_TOO_LONG: (
@@ -101,8 +103,8 @@ _REMEDIES: Mapping[FailureClass, str] = {
     FailureClass.TERMINATED: "Somebody or something ended the job; the reason given is shown.",
     FailureClass.DEPENDENCY: "A job that this one depends on failed: look at that one first.",
     FailureClass.LOST: (
-        "AWS Batch no longer knows the job, or it ended without leaving its receipt; "
-        "run it again (finished tasks are not repeated)."
+        "AWS Batch no longer knows the job, or it ended without leaving its receipt; run it again "
+        "(finished tasks are not repeated)."
     ),
     FailureClass.UNKNOWN: (
         "AWS gave no reason that is known; the raw words and the log are all there is."
@@ -126,8 +128,7 @@ class Retries:
     code 137) without a word about memory runs once more too. `user_code` is 0: an error of the
     program is not repeated unless asked for. After running out of memory only the tasks concerned
     run again, with `memory_factor` times the memory up to `memory_ceiling_mib` (default: four times
-    the first).
-    With `fallback_queue`, tasks that lost their host run again there.
+    the first). With `fallback_queue`, tasks that lost their host run again there.
     """
 
     user_code: int = 0
@@ -148,7 +149,7 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobDefinition:
+class BatchJobDefinition:
     """A container as AWS Batch should register it. Equal content gives one definition, ever.
 
     `container_properties` and `options` are handed through (camelCase, as RegisterJobDefinition
@@ -173,26 +174,27 @@ class JobDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One stage of work: the same container for every task, which learns its number from its
-    environment.
+    """One execution of work.
 
-    `definition`: the name or ARN of an existing job definition, or a `JobDefinition`.
-    `inputs`: one string a task (any size); they go to the scratch place as one object, and each
-    task reads its own (see docs/batch-client.md). `container`: the name of the container to
+    The same container for every task, which learns its number from its environment.
+
+    `definition`: the name or ARN of an existing job definition, or a `BatchJobDefinition`.
+    `inputs`: one string per task (any size); they go to the scratch place as one object, and each
+    task reads its own (see docs/guide.md). `container`: the name of the container to
     override in a definition made with ecsProperties. `options`: other fields of SubmitJob,
     camelCase. Units: MiB, seconds. `timeout_seconds` holds for one attempt; it also bounds what a
     job can cost that nobody watches any more, so None is a decision.
     """
 
     name: str
-    definition: str | JobDefinition
+    definition: str | BatchJobDefinition
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     vcpus: float | None = None
     memory_mib: int | None = None
     gpus: int | None = None
-    timeout_seconds: int | None = 86_400
-    retries: Retries = field(default_factory=Retries)
+    timeout_seconds: int | Literal["default"] | None = "default"
+    retries: Retries | None = None
     share_identifier: str | None = None
     scheduling_priority: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -209,23 +211,41 @@ class Job:
         if any(word == "" for word in self.command):
             raise InvalidJobError(
                 f"job {self.name}: the command has an empty word, which AWS Batch refuses; leave "
-                f"it out"
+                "it out"
             )
-        if self.timeout_seconds is not None and self.timeout_seconds < MIN_TIMEOUT_SECONDS:
+        timeout = self.timeout_seconds
+        if isinstance(timeout, int) and timeout < MIN_TIMEOUT_SECONDS:
             raise InvalidJobError(
                 f"job {self.name}: timeout_seconds is {self.timeout_seconds}; AWS Batch wants 60 "
-                f"or more"
+                "or more"
             )
         if self.scheduling_priority is not None and not 0 <= self.scheduling_priority <= 9999:
             raise InvalidJobError(
                 f"job {self.name}: scheduling_priority is {self.scheduling_priority}; use 0 to 9999"
             )
+        wrong = [word for word in self.command if not isinstance(word, str)]
+        if wrong:
+            raise InvalidJobError(
+                f"job {self.name}: the command has a word of type {type(wrong[0]).__name__}; use "
+                "strings"
+            )
+        _check_environment(f"job {self.name}", self.environment)
         for key in self.environment:
             if key.startswith("AWS_BATCH") or key in RESERVED_VARIABLES:
                 raise InvalidJobError(
                     f"job {self.name}: the variable {key} is set by AWS Batch or this client; "
-                    f"rename yours"
+                    "rename yours"
                 )
+
+
+def _check_environment(owner: str, environment: Mapping[str, str]) -> None:
+    """Values must be strings; one of another type is named without its content."""
+    for key, value in environment.items():
+        if not isinstance(value, str) or type(value).__name__ == "EnvVar":
+            raise InvalidJobError(
+                f"{owner}: the value of variable {key} is of type {type(value).__name__}; use a "
+                "string (of a dg.EnvVar: its get_value())"
+            )
 
 
 RESERVED_VARIABLES = frozenset(
@@ -289,6 +309,42 @@ class TaskResult:
     def ok(self) -> bool:
         """Whether the task did its work."""
         return self.state is TaskState.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobInfo:
+    """One job in AWS Batch: a plain job, or an array with all its children.
+
+    Attributes:
+        job_id: AWS's id.
+        name: Its name, by which it is found again.
+        queue: The queue it was submitted to.
+        status: AWS's state when it was last seen; "" if it never was.
+        tasks: How many tasks it carries.
+        children: How many of them were in which state.
+        round: 0 for the first submission of its tasks, then 1, 2, ….
+        resumed: Whether an earlier attempt of the run had submitted it.
+        run_id: The Dagster run that its tags name; "" if not read.
+        created_at: When it was made; None if not read.
+        kept: Whether it is meant to outlive its run (`forward_termination=False`).
+    """
+
+    job_id: str
+    name: str
+    queue: str
+    status: str
+    tasks: int
+    children: Mapping[str, int]
+    round: int = 0
+    resumed: bool = False
+    run_id: str = ""
+    created_at: datetime | None = None
+    kept: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether it can still use resources."""
+        return self.status not in ("SUCCEEDED", "FAILED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,7 @@
-"""The result of a stage as Dagster shows it: metadata with links, figures and failures, and one
-telling exception.
-"""
-
-from __future__ import annotations
+"""What `BatchJobs.run` gives back: results, figures, metadata for Dagster, and one exception."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -16,10 +11,12 @@ import dagster as dg
 from dagster_aws_batch._aws.console import Console
 from dagster_aws_batch._job import (
     FailureClass,
+    JobInfo,
     Price,
     TaskResult,
 )
-from dagster_aws_batch._run.run import StageResult
+from dagster_aws_batch._run.run import ExecutionResult
+from dagster_aws_batch._run.usage import Usage
 
 __all__ = ["Outcome"]
 
@@ -27,29 +24,47 @@ R = TypeVar("R")
 
 SHOWN_FAILURES = 10
 SHOWN_TAIL = 30
+# An event of Dagster that is too large is refused or can't be shown: what a failure holds is
+# bounded, all in all to less than 256 kB in description and metadata; the rest is in the log.
+SHOWN_LINE = 400
+SHOWN_REASON = 1_000
+TAIL_CHARACTERS = 6_000
 # No retry of Dagster can change these.
 HOPELESS = frozenset({FailureClass.IMAGE_PULL_AUTH, FailureClass.OVERRIDE_TOO_LONG})
 
 
-@dataclass(frozen=True)
 class Outcome(Generic[R]):
-    """What came of `BatchJobs.run`: one `TaskResult` a task, the receipts, and Dagster's view of
-    them.
-    """
+    """What came of `BatchJobs.run`: one `TaskResult` per task, the receipts, and Dagster's view."""
 
-    result: StageResult
-    console: Console
-    price: Price = field(default_factory=Price)
+    def __init__(self, result: ExecutionResult, console: Console, price: Price | None = None):
+        self._result = result
+        self._console = console
+        self.price = price or Price()
+
+    @property
+    def jobs(self) -> tuple[JobInfo, ...]:
+        """The AWS Batch jobs that carried the tasks, also those of an earlier attempt."""
+        return self._result.jobs
+
+    @property
+    def seconds(self) -> float:
+        """How long the call took."""
+        return self._result.seconds
+
+    @property
+    def usage(self) -> Usage:
+        """Seconds, vCPU-hours and waste, from AWS's times."""
+        return self._result.usage
 
     @property
     def tasks(self) -> tuple[TaskResult, ...]:
         """All results; `tasks[i]` is task i."""
-        return self.result.tasks
+        return self._result.tasks
 
     @property
     def receipts(self) -> Mapping[int, R]:
         """The receipts that the reader found, by task; empty without a reader."""
-        return self.result.receipts
+        return self._result.receipts
 
     @cached_property
     def succeeded(self) -> tuple[TaskResult, ...]:
@@ -63,7 +78,7 @@ class Outcome(Generic[R]):
 
     def metadata(self) -> dict[str, Any]:
         """Metadata for a materialization or a failure; all keys begin with `batch/`."""
-        result, usage = self.result, self.result.usage
+        result, usage = self._result, self.usage
         found: dict[str, Any] = {
             "batch/tasks": len(self.tasks),
             "batch/succeeded": len(self.succeeded),
@@ -73,7 +88,7 @@ class Outcome(Generic[R]):
             "batch/api_calls": sum(result.calls.values()),
         }
         if result.jobs:
-            first = self.console.job(result.jobs[0].job_id)
+            first = self._console.job(result.jobs[0].job_id)
             found["batch/job"] = dg.MetadataValue.url(first) if first else result.jobs[0].job_id
             found["batch/jobs"] = dg.MetadataValue.md(self._jobs_table())
             found["batch/queue_seconds_median"] = round(usage.median_queue_seconds, 1)
@@ -108,15 +123,17 @@ class Outcome(Generic[R]):
         )
 
     def failure_metadata(self) -> dict[str, Any]:
-        """`metadata()`, and of the first failure class, reason, exit code, job and log, and the log
-        tails of the first failures; for a `dagster.Failure` of one's own.
+        """The metadata of a failure, for a `dagster.Failure` of one's own.
+
+        `metadata()`, and of the first failure class, reason, exit code, job and log, and the log
+        tails of the first failures, bounded in size.
         """
         metadata = self.metadata()
         if not self.failed:
             return metadata
         first = self.failed[0]
         metadata["batch/failure_class"] = first.failure.value if first.failure else "unknown"
-        metadata["batch/reason"] = first.reason
+        metadata["batch/reason"] = _shorter(first.reason, SHOWN_REASON)
         if first.exit_code is not None:
             metadata["batch/exit_code"] = first.exit_code
         metadata["batch/failed_job"] = (
@@ -126,7 +143,7 @@ class Outcome(Generic[R]):
             metadata["batch/log"] = dg.MetadataValue.url(first.log_url)
         for task in self.failed[:SHOWN_FAILURES]:
             if task.log_tail:
-                text = "\n".join(task.log_tail)
+                text = _bounded(task.log_tail)
                 metadata[f"batch/log_tail_task_{task.task}"] = dg.MetadataValue.md(
                     f"```text\n{text.replace('```', '` ` `')}\n```"
                 )
@@ -139,9 +156,8 @@ class Outcome(Generic[R]):
             f"{number:,} × {cause.value}" for cause, number in by_class.most_common()
         )
         lines = [
-            f"{self.result.name}: {len(self.failed):,} of {len(self.tasks):,} task(s) failed on "
-            f"AWS "
-            f"Batch: {causes}."
+            f"{self._result.name}: {len(self.failed):,} of {len(self.tasks):,} task(s) failed on "
+            f"AWS Batch: {causes}."
         ]
         lines += [f"{cause.value}: {cause.remedy}" for cause in by_class]
         for task in self.failed[:SHOWN_FAILURES]:
@@ -154,9 +170,9 @@ class Outcome(Generic[R]):
 
     def _jobs_table(self) -> str:
         lines = ["| job | tasks | round | queue | |", "|---|---:|---:|---|---|"]
-        for job in self.result.jobs[:50]:
-            how = "found again" if job.adopted else "submitted"
-            url = self.console.job(job.job_id)
+        for job in self._result.jobs[:50]:
+            how = "found again" if job.resumed else "submitted"
+            url = self._console.job(job.job_id)
             link = f"[{job.name}]({url})" if url else f"{job.name} `{job.job_id}`"
             lines.append(f"| {link} | {job.tasks:,} | {job.round + 1} | {job.queue} | {how} |")
         return "\n".join(lines)
@@ -171,7 +187,7 @@ class Outcome(Generic[R]):
             job = f"[job]({task.job_url})" if task.job_url else task.job_id
             log = f"[log]({task.log_url})" if task.log_url else ""
             cause = task.failure.value if task.failure else ""
-            reason = task.reason.replace("|", "\\|").replace("\n", " ")
+            reason = _shorter(task.reason, 200).replace("|", "\\|").replace("\n", " ")
             tries = max(task.runs, len(task.attempts))
             lines.append(f"| {task.task} | {cause} | {code} | {reason} | {tries} | {job} | {log} |")
         return "\n".join(lines)
@@ -180,9 +196,11 @@ class Outcome(Generic[R]):
 def _paragraph(task: TaskResult) -> str:
     code = "no exit code" if task.exit_code is None else f"exit code {task.exit_code}"
     cause = task.failure.value if task.failure else "unknown"
-    lines = [f"task {task.task}: {cause}, {code}: {task.reason or 'no reason given'}"]
+    reason = _shorter(task.reason, SHOWN_REASON) or "no reason given"
+    lines = [f"task {task.task}: {cause}, {code}: {reason}"]
     for number, attempt in enumerate(task.attempts, 1):
         reasons = ": ".join(text for text in (attempt.status_reason, attempt.reason) if text)
+        reasons = _shorter(reasons, SHOWN_REASON)
         code = "-" if attempt.exit_code is None else str(attempt.exit_code)
         when = ""
         if attempt.started_at is not None:
@@ -195,5 +213,24 @@ def _paragraph(task: TaskResult) -> str:
         lines.append(f"  log: {task.log_url}")
     if task.note:
         lines.append(f"  note: {task.note}")
-    lines += [f"  | {line}" for line in task.log_tail[-SHOWN_TAIL:]]
+    tail = _bounded(task.log_tail[-SHOWN_TAIL:])
+    lines += [f"  | {line}" for line in tail.split("\n") if tail]
     return "\n".join(lines)
+
+
+def _shorter(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _bounded(lines: Sequence[str]) -> str:
+    """The last lines of a log, each and all of them bounded."""
+    kept: list[str] = []
+    size = 0
+    for line in reversed(lines):
+        short = _shorter(line, SHOWN_LINE)
+        size += len(short) + 1
+        if size > TAIL_CHARACTERS:
+            kept.append("… (more in the log)")
+            break
+        kept.append(short)
+    return "\n".join(reversed(kept))

@@ -1,14 +1,12 @@
 """`PipesBatchClient`: a container that speaks Dagster Pipes, as one AWS Batch job.
 
-Thin: the engine under `BatchJobs` submits, waits, explains and cancels; here only the two ends
-of the Pipes session are made, in the scratch place (S3, or a folder that the container can
-reach). Both are removed when the session ends, however it ends.
+Thin: the engine under `BatchJobs` submits, waits, explains and cancels; here only the two ends of
+the Pipes session are made, in the scratch place (S3, or a folder that the container can reach).
+Both are removed when the session ends, however it ends.
 
 Beta API of Dagster used: none; `PipesBlobStoreMessageReader`, `PipesMessageReader`,
 `PipesContextInjector`, `PipesMessageHandler` and `open_pipes_session` are public.
 """
-
-from __future__ import annotations
 
 import json
 import secrets
@@ -22,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 
-from dagster_aws_batch._aws.names import digest
+from dagster_aws_batch._aws.names import content_key, digest
 from dagster_aws_batch._errors import ScratchError
-from dagster_aws_batch._identity import caller_of
+from dagster_aws_batch._identity import caller_of, ordinal_of
 from dagster_aws_batch._job import (
     Job,
     Retries,
@@ -41,8 +39,9 @@ ONCE = Retries(user_code=0, host_loss=0, out_of_memory=0)
 
 
 class PipesBatchInvocation(dg.PipesClientCompletedInvocation):
-    """The results of the container. What it did not report is not materialized, unless asked
-    for.
+    """The results of the container.
+
+    What it did not report is not materialized, unless asked for.
     """
 
     def get_results(
@@ -76,18 +75,19 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
         job: Job,
         extras: Mapping[str, Any] | None = None,
     ) -> PipesBatchInvocation:
-        """Run the job to its end. Raises `dagster.Failure`, with all that is known, if it failed.
+        """Run the job to its end.
+
+        Raises `dagster.Failure`, with all that is known, if it failed.
 
         The job given is not changed; its retries are not used (give the asset a RetryPolicy).
         """
         scratch = self.batch.open_scratch()
         if scratch is None:
             raise ScratchError(
-                "a Pipes session needs a scratch place: set BatchJobs.scratch to an S3 prefix, "
-                "or to "
-                "a folder that the container can read and write"
+                "a Pipes session needs a scratch place: set BatchJobs.scratch to an S3 prefix, or "
+                "to a folder that the container can read and write"
             )
-        place = _place(scratch, context, job)
+        place = _place(scratch, context, job, extras or {})
         reader = self._reader(scratch, place)
         try:
             with dg.open_pipes_session(
@@ -125,15 +125,23 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
 
 
 def _place(
-    scratch: Scratch, context: dg.AssetExecutionContext | dg.OpExecutionContext, job: Job
+    scratch: Scratch,
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    job: Job,
+    extras: Mapping[str, Any],
 ) -> str:
     """Where this session's objects lie.
 
     A session that ended well or badly is cleaned away, and the next one gets a new place. One whose
-    process was killed is found again by the next process, with its messages and its job.
+    process was killed is found again by the next process, with its messages and its job: by all
+    that its result depends on, and how often this step has asked for just that.
     """
     caller = caller_of(context)
-    home = f"pipes/{digest(caller.origin_run_id, caller.step, job.name, length=16)}"
+    asked = json.dumps(extras, sort_keys=True, default=str)
+    name = job.definition if isinstance(job.definition, str) else ""
+    content = digest("pipes", content_key(job, name, 1), asked, length=64)
+    ordinal = ordinal_of(caller, content)
+    home = f"pipes/{digest(caller.origin_run_id, caller.step, content, str(ordinal), length=16)}"
     left = sorted({name.split("/")[2] for name in scratch.names(f"{home}/")})
     if left:
         return f"{home}/{left[0]}"
@@ -164,9 +172,7 @@ class _ContextInjector(dg.PipesContextInjector):
 
 
 class _S3MessageReader(dg.PipesBlobStoreMessageReader):
-    """Reads the chunks that `PipesS3MessageWriter` writes, from their own prefix of the scratch
-    place.
-    """
+    """Reads the chunks that `PipesS3MessageWriter` writes, from their own prefix."""
 
     def __init__(
         self, scratch: Scratch, place: str, *, interval: float, include_stdio: bool
@@ -200,15 +206,15 @@ class _S3MessageReader(dg.PipesBlobStoreMessageReader):
     def no_messages_debug_text(self) -> str:
         return (
             f"Looked for messages at {self._scratch.uri}/{self._place}/messages. The container "
-            f"must "
-            "give PipesS3ContextLoader and PipesS3MessageWriter to open_dagster_pipes()."
-            f"{self._trouble}"
+            "must give PipesS3ContextLoader and PipesS3MessageWriter to "
+            f"open_dagster_pipes().{self._trouble}"
         )
 
 
 class _FileMessageReader(dg.PipesMessageReader):
-    """Follows the file that Pipes' default writer appends to; from its beginning, also after a
-    restart.
+    """Follows the file that Pipes' default writer appends to.
+
+    From its beginning, also after a restart.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""The reaper: ends AWS Batch jobs of Dagster runs that were killed before they could do so
-themselves.
+"""The reaper: ends AWS Batch jobs of Dagster runs that were killed before they could do so.
 
-A step that is interrupted ends its jobs; a run worker that dies by SIGKILL or for lack of
-memory cannot. Its run becomes FAILURE all the same, and then this sensor acts.
+A step that is interrupted ends its jobs; a run worker that dies by SIGKILL or for lack of memory
+cannot. Once its run is FAILURE or CANCELED (Dagster's run monitoring, or a person, makes it so),
+this sensor acts.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from dagster_aws_batch._run.find import (
     end_jobs,
     jobs_of_run,
 )
+from dagster_aws_batch._run.unresolved import end_unresolved
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
@@ -32,8 +33,18 @@ UNFINISHED = [
 
 
 def reap(instance: dg.DagsterInstance, run: dg.DagsterRun, batch: BatchJobs) -> str:
-    """End the live jobs of an ended run, unless a retry of it goes on with them. Returns what
-    was done.
+    """End the live jobs of an ended run, unless a retry of it goes on with them.
+
+    Jobs submitted with `forward_termination=False` are left; submissions whose answer was lost are
+    ended when they have appeared.
+
+    Args:
+        instance: Where the runs are.
+        run: The run that ended.
+        batch: The resource whose queues are searched.
+
+    Returns:
+        What was done, for people.
     """
     if run.tags.get(WILL_RETRY_TAG) == "true":
         return "the run is retried: the retry goes on with its jobs"
@@ -43,9 +54,13 @@ def reap(instance: dg.DagsterInstance, run: dg.DagsterRun, batch: BatchJobs) -> 
         return f"run {successor} goes on with its jobs"
     api = batch.connection().api
     jobs = jobs_of_run(api, batch.queues(), prefix=batch.name_prefix, origin_run_id=origin)
-    live = [job for job in jobs if job.live]
+    late = end_unresolved(api, scratch) if (scratch := batch.open_scratch()) else []
+    kept = [job.name for job in jobs if job.live and job.kept]
+    live = [job for job in jobs if job.live and not job.kept]
     if not live:
-        return "no live AWS Batch job"
+        more = f"; {len(kept)} go on, as configured" if kept else ""
+        more += f"; ended {len(late)} that appeared late" if late else ""
+        return f"no live AWS Batch job{more}"
     errors = end_jobs(api, live, f"Dagster run {run.run_id} ended as {run.status.value}")
     ended = [job.name for job in live if job.job_id not in errors]
     failed = "".join(f"; could not end {job_id}: {why}" for job_id, why in errors.items())
@@ -73,9 +88,15 @@ def batch_reaper_sensor(
     monitor_all_code_locations: bool = False,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING,
 ) -> dg.SensorDefinition:
-    """A sensor that ends the jobs of runs that ended so (FAILURE or CANCELED).
+    """A sensor that ends the jobs of runs that ended in one state.
 
-    It uses the resource `batch` of the code location, or the one given here.
+    Args:
+        run_status: FAILURE or CANCELED.
+        batch: The resource to use; default: the one named `batch` in the code location.
+        name: Of the sensor; default: `batch_reaper_` and the state.
+        minimum_interval_seconds: Between two evaluations.
+        monitor_all_code_locations: Whether to act on runs of other code locations too.
+        default_status: Whether it runs without being switched on.
     """
     options = {
         "run_status": run_status,
@@ -104,7 +125,12 @@ def batch_reaper_sensor(
 def batch_reaper_sensors(
     *, batch: BatchJobs | None = None, monitor_all_code_locations: bool = False
 ) -> Sequence[dg.SensorDefinition]:
-    """The two sensors that a code location needs: for failed and for cancelled runs."""
+    """The two sensors that a code location needs: for failed and for cancelled runs.
+
+    Args:
+        batch: The resource to use; default: the one named `batch` in the code location.
+        monitor_all_code_locations: Whether to act on runs of other code locations too.
+    """
     return [
         batch_reaper_sensor(
             status, batch=batch, monitor_all_code_locations=monitor_all_code_locations

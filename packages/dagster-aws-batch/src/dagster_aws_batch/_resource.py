@@ -1,9 +1,5 @@
 """`BatchJobs`: the resource by which ops and assets run containers on AWS Batch."""
 
-from __future__ import annotations
-
-import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Literal, TypeVar
 
@@ -16,16 +12,17 @@ from dagster_aws_batch._aws.connect import (
     connect,
 )
 from dagster_aws_batch._aws.names import (
-    StageId,
+    ExecutionId,
     content_key,
 )
-from dagster_aws_batch._identity import caller_of
+from dagster_aws_batch._identity import caller_of, ordinal_of
+from dagster_aws_batch._interrupts import ensure_interrupts
 from dagster_aws_batch._job import (
     Job,
     Price,
 )
 from dagster_aws_batch._outcome import Outcome
-from dagster_aws_batch._run.run import run_stage
+from dagster_aws_batch._run.run import execute
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._scratch import (
     Scratch,
@@ -36,22 +33,24 @@ __all__ = ["BatchJobs"]
 
 R = TypeVar("R")
 
-# How often a step has already asked for the same work: the n-th request is a stage of its own.
-_ordinals: Counter[tuple[str, str, int, str]] = Counter()
-_ordinals_lock = threading.Lock()
-
 
 class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """AWS Batch for Dagster: submit, wait, explain, retry, cancel, and find work again after a
-    crash.
+    """AWS Batch for Dagster: submit, wait, explain, retry, cancel, and resume after a crash.
 
     Examples:
         ```python
+        import dagster as dg
+        from dagster_aws_batch import BatchJobs, Job
+
         @dg.asset
         def report(context: dg.AssetExecutionContext, batch: BatchJobs) -> dg.MaterializeResult:
-            job = Job(name="report", definition="report:3", command=["report", "--day",
-            "2026-11-21"]) outcome = batch.run(context=context, job=job, tasks=1)
-            outcome.raise_for_failure() return dg.MaterializeResult(metadata=outcome.metadata()) ```
+            job = Job(name="report", definition="report:3", command=["report", "2026-11-21"])
+            outcome = batch.run(context=context, job=job, tasks=1)
+            outcome.raise_for_failure()
+            return dg.MaterializeResult(metadata=outcome.metadata())
+
+        defs = dg.Definitions(assets=[report], resources={"batch": BatchJobs(queue="my-queue")})
+        ```
     """
 
     queue: str = Field(description="Name or ARN of the job queue.")
@@ -70,8 +69,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     scratch: str | None = Field(
         default=None,
         description="s3://bucket/prefix, or a folder that containers can read, for what does not "
-        "fit "
-        "into a request and for notes of submissions. Give it a lifecycle rule.",
+        "fit into a request and for notes of submissions. Give it a lifecycle rule.",
     )
     other_queues: list[str] = Field(
         default_factory=list,
@@ -114,32 +112,44 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         receipts: Callable[[Collection[int]], Mapping[int, R]] | None = None,
         while_waiting: Callable[[float], None] | None = None,
     ) -> Outcome[R]:
-        """Run `tasks` tasks of a job and wait for them; call it from the step's main thread.
+        """Run a job's tasks and wait until all have ended, well or badly.
 
-        Returns when all have ended, well or badly: look at the outcome, or call its
-        `raise_for_failure()`. `receipts` tells which of the asked tasks left a receipt; with it, a
-        task without one has not succeeded. `while_waiting` is called in this thread after each look
-        at jobs that still go on, with the seconds until the next look, by when it should be back:
-        the place to report tasks that are done already. Any exception, one of these two included,
-        ends the jobs first.
+        Call it from the step's main thread: Dagster raises its interrupts there. Any exception ends
+        the jobs first, unless AWS Batch can't be reached; then a retry goes on with them.
+
+        Args:
+            context: Of the asset or op: it names and tags the jobs.
+            job: What to run.
+            tasks: How many tasks; 0 calls nothing.
+            receipts: Tells which of the asked tasks left a receipt; with it, a task without one has
+                not succeeded.
+            while_waiting: Called in this thread after each poll of jobs that still go on, with the
+                seconds until the next poll, by when it should be back: the place to report tasks
+                that are done already.
+
+        Returns:
+            One result per task; look at it, or call its `raise_for_failure()`.
+
+        Raises:
+            InvalidJobError: The job or an option is not possible; nothing was called.
+            SubmitRejectedError: AWS Batch refused it; nothing was submitted.
+            BatchUnavailableError: AWS Batch could not be reached to submit.
+            ScratchError: The scratch place is needed and missing, or can't be used.
         """
+        ensure_interrupts(context.log)
         caller = caller_of(context)
         connection = self.connection()
         name = job.definition if isinstance(job.definition, str) else ""
         content = content_key(job, name, tasks)
-        with _ordinals_lock:
-            call = (caller.run_id, caller.step, caller.retry_number, content)
-            ordinal = _ordinals[call]
-            _ordinals[call] += 1
-        result = run_stage(
+        result = execute(
             connection,
-            id=StageId(
+            id=ExecutionId(
                 prefix=self.name_prefix,
                 run_id=caller.origin_run_id,
                 step=caller.step,
                 job_name=job.name,
                 content=content,
-                ordinal=ordinal,
+                ordinal=ordinal_of(caller, content),
             ),
             job=job,
             queue=self.queue,

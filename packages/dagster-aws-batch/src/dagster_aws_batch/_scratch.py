@@ -1,5 +1,6 @@
-"""The scratch place: a prefix in S3 or a local folder for what does not fit into a SubmitJob
-request. Small objects only.
+"""The scratch place.
+
+A prefix in S3 or a local folder for what does not fit into a SubmitJob request. Small objects only.
 
 What is kept there: a note of each submission, written before it (so that a new process knows what
 to look for), long task lists and inputs. Nothing is deleted here: give the prefix a lifecycle rule
@@ -10,9 +11,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote, urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._errors import ScratchError
 
@@ -85,13 +90,15 @@ class LocalScratch:
 
     def delete(self, name: str) -> None:
         """Unlink `<root>/<name>`."""
-        (self._root / name).unlink(missing_ok=True)
+        path = self._root / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ScratchError(f"can't delete scratch file {path}: {error}") from error
 
 
 class S3Scratch:
-    """A prefix of a bucket, by boto3 with its usual retries (all these requests may be
-    repeated).
-    """
+    """A prefix of a bucket, by boto3 with its usual retries: all these requests may be repeated."""
 
     def __init__(self, client: S3Client, bucket: str, prefix: str) -> None:
         self._client = client
@@ -104,49 +111,50 @@ class S3Scratch:
 
     def put(self, name: str, data: bytes) -> str:
         """PutObject."""
-        self._call("write", name, "put_object", Bucket=self._bucket, Key=self._key(name), Body=data)
+        with self._errors("write", name):
+            self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=data)
         return f"{self.uri}/{name}"
 
     def get(self, name: str) -> bytes | None:
         """GetObject."""
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
-            return answer["Body"].read()
-        except self._client.exceptions.NoSuchKey:
-            return None
-        except Exception as error:
-            raise ScratchError(f"can't read scratch object {self.uri}/{name}: {error}") from error
+        with self._errors("read", name):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
+                return answer["Body"].read()
+            except self._client.exceptions.NoSuchKey:
+                return None
 
     def names(self, prefix: str) -> list[str]:
         """ListObjectsV2, all pages."""
-        found: list[str] = []
         cut = len(self._prefix) + 1 if self._prefix else 0
-        try:
-            for page in self._client.get_paginator("list_objects_v2").paginate(
+        with self._errors("list", prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(prefix)
-            ):
-                found.extend(item["Key"][cut:] for item in page.get("Contents", []))
-        except Exception as error:
-            raise ScratchError(f"can't list scratch prefix {self.uri}/{prefix}: {error}") from error
-        return found
+            )
+            return [item["Key"][cut:] for page in pages for item in page.get("Contents", [])]
 
     def delete(self, name: str) -> None:
         """DeleteObject."""
-        self._call("delete", name, "delete_object", Bucket=self._bucket, Key=self._key(name))
+        with self._errors("delete", name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
-    def _call(self, verb: str, name: str, method: str, **request: Any) -> None:
+    @contextmanager
+    def _errors(self, verb: str, name: str) -> Iterator[None]:
         try:
-            getattr(self._client, method)(**request)
-        except Exception as error:
+            yield
+        except (BotoCoreError, ClientError, OSError) as error:
             raise ScratchError(f"can't {verb} scratch object {self.uri}/{name}: {error}") from error
 
 
 def open_scratch(uri: str, s3: S3Client | None = None) -> Scratch:
-    """`s3://bucket/prefix`, `file:///folder` or a plain path. Raises ScratchError for anything
-    else.
+    """`s3://bucket/prefix`, `file:///folder` or a plain path.
+
+    Raises ScratchError for anything else.
     """
     parts = urlsplit(uri)
     if parts.scheme == "s3":
+        if not parts.netloc or parts.query or parts.fragment or "?" in uri or "#" in uri:
+            raise ScratchError(f"scratch is {uri!r}; use s3://bucket/prefix, without ? and #")
         if s3 is None:
             import boto3
 

@@ -26,17 +26,17 @@ from dagster_aws_batch._aws.connect import (
     client_config,
 )
 from dagster_aws_batch._aws.names import (
-    StageId,
+    ExecutionId,
     content_key,
+    parse_ranges,
 )
-from dagster_aws_batch._aws.ranges import parse_ranges
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 from dagster_aws_batch._run.run import (
-    StageResult,
-    run_stage,
+    ExecutionResult,
+    execute,
 )
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._scratch import (
@@ -44,7 +44,7 @@ from dagster_aws_batch._scratch import (
     Scratch,
 )
 
-DEFINITION = JobDefinition(image="tool:1", name="tool", vcpus=1, memory_mib=1024)
+DEFINITION = BatchJobDefinition(image="tool:1", name="tool", vcpus=1, memory_mib=1024)
 
 
 @dataclass
@@ -80,8 +80,8 @@ class Bench:
         options.setdefault("seed", 1)
         return Connection.over(self.client(), logs=self.client("logs"), clock=self.clock, **options)
 
-    def stage(self, job: Job, tasks: int, *, run_id: str = "run-1") -> StageId:
-        return StageId(
+    def stage(self, job: Job, tasks: int, *, run_id: str = "run-1") -> ExecutionId:
+        return ExecutionId(
             prefix="dagster",
             run_id=run_id,
             step="step",
@@ -102,9 +102,9 @@ class Bench:
         resumed: bool = False,
         log: logging.Logger | None = None,
         while_waiting: Callable[[float], None] | None = None,
-    ) -> StageResult:
+    ) -> ExecutionResult:
         job = job or Job(name="count", definition=DEFINITION, command=["count"])
-        return run_stage(
+        return execute(
             connection or self.connection(),
             id=self.stage(job, tasks, run_id=run_id),
             job=job,
@@ -216,7 +216,7 @@ def figures() -> Iterator[list[tuple[str, ...]]]:
 
 @pytest.fixture
 def record_figure(figures: list[tuple[str, ...]]) -> Callable[..., None]:
-    """Note a measured figure of a behaviour, for docs/batch-behaviours.md."""
+    """Note a measured figure of a behaviour, for docs/behaviours.md."""
 
     def note(what: str, *values: Any) -> None:
         figures.append((what, *(str(value) for value in values)))

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 
 import pytest
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._job import (
-    Job,
-    JobDefinition,
-)
 
 
 def test_ten_thousand_tasks_of_one_hour_cost_at_most_300_calls(bench, record_figure):
@@ -41,67 +36,6 @@ def test_a_stage_of_ten_minutes_costs_at_most_008_calls_a_second(
     total = sum(count for name, count in bench.aws.calls.items() if name != "GetLogEvents")
     record_figure(f"1 calls/s, {tasks} tasks of 10 min", total, total / result.seconds)
     assert total / result.seconds <= 0.08
-
-
-class SharedVirtualClock:
-    """Lets several threads sleep on one virtual clock: time moves when all of them sleep."""
-
-    def __init__(self, clock, threads):
-        self._clock, self._threads = clock, threads
-        self._until = {}
-        self._condition = threading.Condition()
-
-    def now(self):
-        return self._clock.now()
-
-    def sleep(self, seconds):
-        if seconds <= 0:
-            return
-        me = threading.get_ident()
-        with self._condition:
-            self._until[me] = until = self.now() + seconds
-            while self.now() < until:
-                # A thread may also wait for a lock: then time moves after a moment of quiet.
-                everybody = len(self._until) >= self._threads
-                if everybody or not self._condition.wait(0.02):
-                    earliest = min(self._until.values())
-                    if earliest > self.now():
-                        self._clock.advance(earliest - self.now())
-                    self._condition.notify_all()
-                    if self.now() < until:
-                        self._condition.wait(0.02)
-            del self._until[me]
-
-    def leave(self):
-        with self._condition:
-            self._threads -= 1
-
-
-def test_fifty_stages_that_poll_at_once_make_one_describe_call_a_cycle(bench, record_figure):
-    bench.behaviour = lambda job, task: SimulatedRun(seconds=1800)
-    bench.clock, virtual = SharedVirtualClock(bench.clock, 50), bench.clock
-    connection = bench.connection()
-    results = []
-
-    def stage(number):
-        job = Job(name=f"stage{number}", definition=JobDefinition(image="tool:1"))
-        results.append(bench.run(10, job, connection=connection))
-        bench.clock.leave()
-
-    threads = [threading.Thread(target=stage, args=(number,)) for number in range(50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    bench.clock = virtual
-    assert len(results) == 50
-    assert all(task.ok for result in results for task in result.tasks)
-    describes = bench.aws.calls["DescribeJobs"]
-    # One stage alone makes about 80 looks in half an hour.
-    record_figure("1 describes, 50 stages of 30 min at once", dict(bench.aws.calls), describes)
-    assert describes <= 100
-    assert bench.aws.calls["SubmitJob"] == 50
-    assert bench.aws.calls["DescribeJobDefinitions"] + bench.aws.calls["RegisterJobDefinition"] == 2
 
 
 @pytest.mark.parametrize("seconds", [3, 20, 130, 1000, 3500, 20_000])

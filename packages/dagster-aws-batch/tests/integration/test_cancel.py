@@ -6,8 +6,8 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 from dagster_aws_batch._run.state import Options
 
@@ -102,8 +102,8 @@ def test_a_job_whose_answer_never_came_is_swept_by_name(bench):
     connection = bench.connection()
     once = connection.api.once
 
-    def dies(operation, budget, request):
-        answer = once(operation, budget, request)
+    def dies(operation, **request):
+        answer = once(operation, **request)
         if operation == "SubmitJob":
             raise KeyboardInterrupt
         return answer
@@ -146,6 +146,6 @@ def test_an_error_of_the_receipt_reader_ends_the_other_jobs(bench):
 
     bench.read_receipts = broken
     with pytest.raises(OSError, match="no such bucket"):
-        bench.run(5, Job(name="x", definition=JobDefinition(image="t:1")), with_receipts=True)
+        bench.run(5, Job(name="x", definition=BatchJobDefinition(image="t:1")), with_receipts=True)
     bench.clock.advance(60)
     assert bench.live() == []

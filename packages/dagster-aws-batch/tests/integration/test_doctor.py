@@ -15,9 +15,9 @@ from dagster_aws_batch._doctor import (
     examine,
     fargate_problem,
 )
-from dagster_aws_batch._job import JobDefinition
+from dagster_aws_batch._job import BatchJobDefinition
 
-FARGATE = JobDefinition(
+FARGATE = BatchJobDefinition(
     image="tool:1", platform="FARGATE", execution_role_arn="arn:aws:iam::000000000000:role/x"
 )
 
@@ -36,7 +36,7 @@ def look(bench, scratch=None, **wanted):
 
 
 def test_a_good_place_has_no_error(bench, scratch):
-    arn = bench.connection().definitions.arn(JobDefinition(image="tool:1"))
+    arn = bench.connection().definitions.arn(BatchJobDefinition(image="tool:1"))
     findings = look(bench, scratch, definition=arn, vcpus=1, memory_mib=512)
     assert errors(findings) == {}
     checked = {finding.about.split()[0] for finding in findings if finding.level is Level.OK}
@@ -80,7 +80,7 @@ def test_a_definition_of_the_wrong_platform(bench):
 
 
 def test_fargate_needs_an_execution_role(bench):
-    found = errors(look(bench, definition=JobDefinition(image="t", platform="FARGATE")))
+    found = errors(look(bench, definition=BatchJobDefinition(image="t", platform="FARGATE")))
     assert "execution_role_arn" in found["execution"].advice
 
 
@@ -138,7 +138,7 @@ def test_role_log_group_and_instance_type(bench):
     )
     services = Services()
     clients = Clients(batch=batch, logs=services, iam=services, ec2=services)
-    definition = JobDefinition(
+    definition = BatchJobDefinition(
         image="t", log_group="/mine", job_role_arn="arn:aws:iam::1:role/job", memory_mib=9000
     )
     found = errors(examine(clients, Wanted(queue="local", definition=definition)))

@@ -9,9 +9,9 @@ import pytest
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._aws.requests import retry_strategy
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     FailureClass,
     Job,
-    JobDefinition,
     Retries,
 )
 from dagster_aws_batch._outcome import Outcome
@@ -22,7 +22,7 @@ NEVER = Retries(host_loss=0, out_of_memory=0)
 
 def job(**fields):
     fields.setdefault("retries", NEVER)
-    fields.setdefault("definition", JobDefinition(image="tool:1", memory_mib=1000))
+    fields.setdefault("definition", BatchJobDefinition(image="tool:1", memory_mib=1000))
     return Job(name="count", **fields)
 
 
@@ -145,7 +145,7 @@ def test_unschedulable(bench, record_figure):
 
 def test_dependency(bench, record_figure):
     bench.behaviour = fails(exit_code=1)
-    arn = bench.connection().definitions.arn(JobDefinition(image="first:1"))
+    arn = bench.connection().definitions.arn(BatchJobDefinition(image="first:1"))
     first = bench.client().submit_job(
         jobName="first",
         jobQueue="local",
@@ -405,7 +405,7 @@ def test_memory_for_fargate_grows_in_its_steps(bench):
         priority=1,
         computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "fargate"}],
     )
-    definition = JobDefinition(
+    definition = BatchJobDefinition(
         image="t:1",
         platform="FARGATE",
         memory_mib=3072,

@@ -1,6 +1,6 @@
 """Behaviour 10 as a reader of the Dagster UI meets it: the STEP_FAILURE event of a run per class.
 
-docs/batch-failures.md is what these runs say; `BATCH_FAILURES=docs/batch-failures.md pytest` on
+docs/failures.md is what these runs say; `BATCH_FAILURES=docs/failures.md pytest` on
 this file writes it again.
 """
 
@@ -20,15 +20,15 @@ from aws_batch_emulator import (
     SimulatedRun,
 )
 from dagster_aws_batch import (
+    BatchJobDefinition,
     BatchJobs,
     FailureClass,
     Job,
-    JobDefinition,
 )
 from dagster_aws_batch._aws.connect import Connection
 
-DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "batch-failures.md"
-DEFINITION = JobDefinition(image="registry.example/count:1", name="count", memory_mib=1024)
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "failures.md"
+DEFINITION = BatchJobDefinition(image="registry.example/count:1", name="count", memory_mib=1024)
 LOG = ["counting 3 files", "Traceback (most recent call last):", "ValueError: not a number: 'x'"]
 SHOWN = ("failure_class", "reason", "exit_code", "failed_job", "log")
 
@@ -77,7 +77,7 @@ def somebody_ends_it(bench: Any, patch: pytest.MonkeyPatch) -> Mapping[str, Any]
 
 
 def a_dependency_that_fails(bench: Any, patch: pytest.MonkeyPatch) -> Mapping[str, Any]:
-    arn = bench.connection().definitions.arn(JobDefinition(image="first:1", name="first"))
+    arn = bench.connection().definitions.arn(BatchJobDefinition(image="first:1", name="first"))
     first = bench.client().submit_job(
         jobName="first",
         jobQueue="local",
@@ -237,8 +237,8 @@ def test_the_event_of_a_failed_step_tells_all(
     rendered[failure] = section(failure, text.partition(": ")[2], metadata, bench.aws.url)
     if "BATCH_FAILURES" not in os.environ:
         assert rendered[failure] in DOCUMENT.read_text(encoding="utf-8"), (
-            "docs/batch-failures.md says something else: write it again with "
-            "BATCH_FAILURES=docs/batch-failures.md and this file's tests"
+            "docs/failures.md says something else: write it again with "
+            "BATCH_FAILURES=docs/failures.md and this file's tests"
         )
 
 
@@ -267,14 +267,14 @@ def section(failure: FailureClass, text: str, metadata: Mapping[str, Any], url: 
 
 
 def document(found: Mapping[FailureClass, str]) -> str:
-    """The whole of docs/batch-failures.md."""
+    """The whole of docs/failures.md."""
     head = """\
 # The fifteen classes of failure as Dagster shows them
 
 What the failed step of a run says: the text of its error, and the metadata with the links (the last
 100 log lines are there, too). Made by an asset of one job on the embedded AWS Batch for each class:
 
-    BATCH_FAILURES=docs/batch-failures.md pytest packages/dagster-aws-batch -k failures_in_dagster
+    BATCH_FAILURES=docs/failures.md pytest -k failures_in_dagster
 
 Without the variable the test fails if this page is out of date. Ids and times are examples. Here
 the links lead to the pages of the embedded AWS Batch, on AWS to its consoles.

@@ -9,9 +9,9 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     FailureClass,
     Job,
-    JobDefinition,
     Retries,
 )
 from dagster_aws_batch._run.state import Options
@@ -21,7 +21,7 @@ NO_RETRIES = Retries(host_loss=0)
 
 def job(**fields):
     fields.setdefault("retries", NO_RETRIES)
-    return Job(name="count", definition=JobDefinition(image="tool:1"), **fields)
+    return Job(name="count", definition=BatchJobDefinition(image="tool:1"), **fields)
 
 
 def hidden(bench, connection, moments):
@@ -107,14 +107,14 @@ def test_a_blocked_job_is_reported_with_its_reason_and_goes_on(bench, tasks, cap
 def _until(bench, seconds):
     """A connection whose owner loses patience."""
     connection = bench.connection()
-    look, start = connection.describer.look, bench.clock.now()
+    describe, start = connection.api.describe, bench.clock.now()
 
-    def impatient(*args, **kwargs):
+    def impatient(ids):
         if bench.clock.now() - start > seconds:
             raise TimeoutError
-        return look(*args, **kwargs)
+        return describe(ids)
 
-    connection.describer.look = impatient
+    connection.api.describe = impatient
     return connection
 
 

@@ -34,16 +34,16 @@ from dagster_aws_batch._aws.connect import (
     client_config,
 )
 from dagster_aws_batch._aws.names import (
-    StageId,
+    ExecutionId,
     content_key,
 )
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 from dagster_aws_batch._run.run import (
-    StageResult,
-    run_stage,
+    ExecutionResult,
+    execute,
 )
 from dagster_aws_batch._run.state import Options
 
@@ -95,16 +95,16 @@ class Place:
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.batch.describe_jobs(jobs=[job_id])["jobs"][0])
 
-    def run(self, tasks: int, **options: Any) -> StageResult:
+    def run(self, tasks: int, **options: Any) -> ExecutionResult:
         """The project's own client, as `BatchJobs.run` uses it."""
         job = Job(
             name=f"count-{next(self._numbers)}",
-            definition=JobDefinition(image="tool:1", name="tool", memory_mib=1024),
+            definition=BatchJobDefinition(image="tool:1", name="tool", memory_mib=1024),
             command=["count"],
         )
-        return run_stage(
+        return execute(
             Connection.over(self.batch, logs=client_of(self.url, "logs")),
-            id=StageId(
+            id=ExecutionId(
                 prefix="dagster",
                 run_id="run-1",
                 step="step",

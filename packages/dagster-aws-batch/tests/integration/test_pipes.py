@@ -13,9 +13,9 @@ from aws_batch_emulator import (
     SubprocessRunner,
 )
 from dagster_aws_batch import (
+    BatchJobDefinition,
     BatchJobs,
     Job,
-    JobDefinition,
     PipesBatchClient,
     ScratchError,
 )
@@ -89,7 +89,7 @@ def run(place, tmp_path):
             environment = {"ON_S3": endpoint} if endpoint else {}
             job = Job(
                 name="pipes",
-                definition=JobDefinition(image="pipes:1"),
+                definition=BatchJobDefinition(image="pipes:1"),
                 command=[what],
                 environment=environment,
             )

@@ -20,9 +20,9 @@ from aws_batch_emulator import (
 )
 from aws_batch_emulator._core.model import Exit
 from dagster_aws_batch import (
+    BatchJobDefinition,
     BatchJobs,
     Job,
-    JobDefinition,
     batch_reaper_sensors,
 )
 from dagster_aws_batch.__main__ import main
@@ -35,11 +35,11 @@ WORKER = textwrap.dedent(
     """
     import sys
     import dagster as dg
-    from dagster_aws_batch import BatchJobs, Job, JobDefinition
+    from dagster_aws_batch import BatchJobs, Job, BatchJobDefinition
 
     @dg.op
     def stage(context: dg.OpExecutionContext, batch: BatchJobs) -> int:
-        job = Job(name="count", definition=JobDefinition(image="tool:1"), command=["go"])
+        job = Job(name="count", definition=BatchJobDefinition(image="tool:1"), command=["go"])
         outcome = batch.run(context=context, job=job, tasks=200)
         outcome.raise_for_failure()
         return len(outcome.succeeded)
@@ -219,8 +219,8 @@ def test_the_reapers_are_sensors_of_a_code_location(aws):
 
 
 def start_jobs(aws, run_id):
-    from dagster_aws_batch._aws.names import StageId
-    from dagster_aws_batch._run.run import run_stage
+    from dagster_aws_batch._aws.names import ExecutionId
+    from dagster_aws_batch._run.run import execute
     from dagster_aws_batch._run.state import Options
 
     connection = resource(aws).connection()
@@ -228,12 +228,12 @@ def start_jobs(aws, run_id):
     def stop(*args, **kwargs):
         raise TimeoutError
 
-    look, connection.describer.look = connection.describer.look, stop
+    describe, connection.api.describe = connection.api.describe, stop
     try:
-        run_stage(
+        execute(
             connection,
-            id=StageId(prefix="dagster", run_id=run_id, step="s", job_name="j", content="c"),
-            job=Job(name="j", definition=JobDefinition(image="tool:1")),
+            id=ExecutionId(prefix="dagster", run_id=run_id, step="s", job_name="j", content="c"),
+            job=Job(name="j", definition=BatchJobDefinition(image="tool:1")),
             queue="local",
             tasks=3,
             tags={"dagster/origin-run-id": run_id},
@@ -242,7 +242,7 @@ def start_jobs(aws, run_id):
     except TimeoutError:
         pass
     finally:
-        connection.describer.look = look
+        connection.api.describe = describe
 
 
 def test_the_command_line_lists_and_kills_one_run_only(aws, capsys):

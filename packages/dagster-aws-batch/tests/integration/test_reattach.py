@@ -8,8 +8,8 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
     Retries,
 )
 from dagster_aws_batch._run.state import Options
@@ -30,10 +30,10 @@ def mortal(bench, dies_at):
     once = connection.api.once
     calls = 0
 
-    def counted(operation, budget, request):
+    def counted(operation, **request):
         nonlocal calls
         calls += 1
-        answer = once(operation, budget, request)
+        answer = once(operation, **request)
         if calls == dies_at:
             raise Killed
         return answer
@@ -45,7 +45,7 @@ def mortal(bench, dies_at):
 def job(**fields):
     return Job(
         name="count",
-        definition=JobDefinition(image="tool:1"),
+        definition=BatchJobDefinition(image="tool:1"),
         retries=Retries(user_code=1),
         **fields,
     )
@@ -113,8 +113,8 @@ def test_killed_right_after_submit_with_a_late_listing(bench, scratch, with_scra
     connection = bench.connection()
     once = connection.api.once
 
-    def dies(operation, budget, request):
-        answer = once(operation, budget, request)
+    def dies(operation, **request):
+        answer = once(operation, **request)
         if operation == "SubmitJob":
             raise Killed
         return answer
@@ -151,18 +151,22 @@ def test_ten_thousand_children_are_found_again_within_22_calls(bench, when, reco
     before = sum(bench.aws.calls.values())
     second = bench.connection()
     picture = {}
-    look, submit = second.describer.look, second.api.once
+    describe, submit = second.api.describe, second.api.once
+    described = []
 
-    def looked(*args, **kwargs):
-        picture.setdefault("calls", sum(bench.aws.calls.values()) - before)
-        return look(*args, **kwargs)
+    def polled(ids):
+        # The first description belongs to the finding, the second to the wait.
+        if described:
+            picture.setdefault("calls", sum(bench.aws.calls.values()) - before)
+        described.append(ids)
+        return describe(ids)
 
-    def submitted(operation, budget, request):
+    def submitted(operation, **request):
         if operation == "SubmitJob":
             picture.setdefault("calls", sum(bench.aws.calls.values()) - before)
-        return submit(operation, budget, request)
+        return submit(operation, **request)
 
-    second.describer.look, second.api.once = looked, submitted
+    second.api.describe, second.api.once = polled, submitted
     result = bench.run(10_000, job(), resumed=True, connection=second)
     record_figure(f"7 calls to find 10,000 children again, {when}", picture["calls"], 22)
     assert picture["calls"] <= 12 + 10
@@ -171,7 +175,7 @@ def test_ten_thousand_children_are_found_again_within_22_calls(bench, when, reco
     expected = [10_000, 5] if when == "running" else [10_000, 5, 5]
     assert [found.tasks for found in result.jobs] == expected
     assert sum(not task.ok for task in result.tasks) == 5
-    assert result.jobs[0].adopted
+    assert result.jobs[0].resumed
 
 
 def test_receipts_tell_what_is_done_when_aws_has_forgotten_the_jobs(bench):
@@ -187,13 +191,13 @@ def test_a_task_list_in_the_scratch_place_is_read_again(bench, scratch):
     """Every second task of 6,000 is done: the list of the rest is too long for a request."""
     bench.receipts = {task: SimpleNamespace(exit_code=0) for task in range(0, 6000, 2)}
     connection = bench.connection()
-    look = connection.describer.look
+    describe = connection.api.describe
 
-    def dies(*args, **kwargs):
-        look(*args, **kwargs)
+    def dies(ids):
+        describe(ids)
         raise Killed
 
-    connection.describer.look = dies
+    connection.api.describe = dies
     with pytest.raises(Killed):
         bench.run(
             6000, job(), with_receipts=True, options=DEAD, connection=connection, scratch=scratch

@@ -10,13 +10,13 @@ from aws_batch_emulator import (
 )
 from dagster_aws_batch import (
     BatchError,
+    BatchJobDefinition,
     BatchJobs,
     FailureClass,
     Job,
-    JobDefinition,
 )
 
-DEFINITION = JobDefinition(image="tool:1", name="tool", memory_mib=512)
+DEFINITION = BatchJobDefinition(image="tool:1", name="tool", memory_mib=512)
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,7 @@ def test_a_retry_of_the_op_goes_on_with_what_is_done(aws):
     assert work.execute_in_process(resources={"batch": resource(aws)}).success
     assert aws.calls["SubmitJob"] == 1
     assert [task.ok for task in outcomes[1].tasks] == [True] * 4
-    assert outcomes[1].result.jobs[0].adopted
+    assert outcomes[1].jobs[0].resumed
 
 
 def test_the_same_job_asked_for_twice_runs_twice(aws):

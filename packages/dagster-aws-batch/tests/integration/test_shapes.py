@@ -17,14 +17,14 @@ from dagster_aws_batch._errors import (
     SubmitRejectedError,
 )
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
     LogRef,
     Price,
     Retries,
 )
 
-DEFINITION = JobDefinition(image="tool:1", vcpus=2, memory_mib=4096)
+DEFINITION = BatchJobDefinition(image="tool:1", vcpus=2, memory_mib=4096)
 
 
 def job(**fields):
@@ -118,7 +118,7 @@ def test_what_cannot_be_moved_is_refused_before_the_call(bench, fields, named):
 
 
 def test_a_definition_over_24_kib_is_refused_before_the_call(bench):
-    big = JobDefinition(image="t:1", environment={"LONG": "x" * 25_000})
+    big = BatchJobDefinition(image="t:1", environment={"LONG": "x" * 25_000})
     with pytest.raises(PayloadTooLargeError, match="24,576"):
         bench.run(1, job(definition=big))
     assert bench.aws.calls["RegisterJobDefinition"] == 0
@@ -148,8 +148,8 @@ def test_an_existing_definition_is_used_without_a_look_up(bench):
 def test_prune_leaves_what_is_in_use_and_what_others_made(bench):
     connection = bench.connection()
     bench.behaviour = lambda child, task: SimulatedRun(seconds=1000)
-    used = connection.definitions.arn(JobDefinition(image="used:1"))
-    old = connection.definitions.arn(JobDefinition(image="old:1"))
+    used = connection.definitions.arn(BatchJobDefinition(image="used:1"))
+    old = connection.definitions.arn(BatchJobDefinition(image="old:1"))
     bench.client().register_job_definition(
         jobDefinitionName="foreign",
         type="container",

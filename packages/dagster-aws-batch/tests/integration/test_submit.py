@@ -8,8 +8,8 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._aws.calls import (
-    Trouble,
-    triage,
+    CallError,
+    classify_call,
 )
 from dagster_aws_batch._aws.connect import client_config
 from dagster_aws_batch._errors import (
@@ -17,22 +17,23 @@ from dagster_aws_batch._errors import (
     SubmitRejectedError,
 )
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
     Retries,
 )
 
 
 def plain(number):
-    return Job(name=f"job{number}", definition=JobDefinition(image="tool:1"))
+    return Job(name=f"job{number}", definition=BatchJobDefinition(image="tool:1"))
 
 
 def test_submissions_keep_to_25_a_second(bench, record_figure):
     connection = bench.connection()
+    arn = connection.definitions.arn(BatchJobDefinition(image="tool:1"))
     times = []
     for number in range(100):
-        request = {"jobName": f"j{number}", "jobQueue": "local", "jobDefinition": "x"}
-        connection.api.once("SubmitJob", "SubmitJob", lambda request=request: request)
+        request = {"jobName": f"j{number}", "jobQueue": "local", "jobDefinition": arn}
+        connection.api.once("SubmitJob", **request)
         times.append(bench.clock.now())
     rate = (len(times) - 1) / (times[-1] - times[0])
     record_figure("3 submissions a second at most", round(rate, 1), 25)
@@ -82,10 +83,10 @@ def test_the_sdk_does_not_repeat_submit_job_by_itself(bench):
     bench.aws.faults.error("SubmitJob", after=False, times=1, status=503)
     client = bench.client()
     connection = bench.connection()
-    arn = connection.definitions.arn(JobDefinition(image="tool:1"))
+    arn = connection.definitions.arn(BatchJobDefinition(image="tool:1"))
     with pytest.raises(client.exceptions.ServerException) as caught:
         client.submit_job(jobName="x", jobQueue="local", jobDefinition=arn)
-    assert triage(caught.value) is Trouble.UNCERTAIN
+    assert classify_call(caught.value) is CallError.UNCERTAIN
     assert bench.aws.calls["SubmitJob"] == 1
     assert client_config().retries == {"total_max_attempts": 1, "mode": "standard"}
 
@@ -150,7 +151,9 @@ def test_retries_do_not_go_into_one_another(bench):
         return SimulatedRun(seconds=1, exit_code=1 if len(seen) == 1 else 0)
 
     bench.behaviour = fails_once
-    job = Job(name="count", definition=JobDefinition(image="t:1"), retries=Retries(user_code=1))
+    job = Job(
+        name="count", definition=BatchJobDefinition(image="t:1"), retries=Retries(user_code=1)
+    )
     result = bench.run(1, job, with_receipts=True)
     assert result.tasks[0].ok
     assert len(set(seen)) == 2

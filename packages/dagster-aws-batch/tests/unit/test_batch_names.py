@@ -10,23 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagster_aws_batch._aws.names import (
-    StageId,
+    ExecutionId,
+    balanced,
     clean_tags,
     content_key,
     encode_tag,
+    format_ranges,
+    parse_ranges,
     round_of,
     run_prefix,
     slug,
 )
-from dagster_aws_batch._aws.ranges import (
-    balanced,
-    format_ranges,
-    parse_ranges,
-)
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 
 
@@ -39,7 +37,7 @@ def stage(**fields):
         "content": "c",
         **fields,
     }
-    return StageId(**fields)
+    return ExecutionId(**fields)
 
 
 def decode_tag(text):
@@ -91,17 +89,17 @@ def test_names_carry_run_stage_and_round():
 
 def test_the_content_is_what_the_tasks_do_not_what_they_may_use():
     def key(total=3, **fields):
-        fields.setdefault("definition", JobDefinition(image="a:1"))
+        fields.setdefault("definition", BatchJobDefinition(image="a:1"))
         return content_key(Job(name="j", **fields), "", total)
 
     assert key() == key(memory_mib=99, vcpus=7, timeout_seconds=100)
-    assert key() == key(definition=JobDefinition(image="a:1", memory_mib=9000))
+    assert key() == key(definition=BatchJobDefinition(image="a:1", memory_mib=9000))
     different = [
         key(total=4),
         key(command=["x"]),
         key(environment={"A": "1"}),
         key(inputs=["a", "b", "c"]),
-        key(definition=JobDefinition(image="a:2")),
+        key(definition=BatchJobDefinition(image="a:2")),
     ]
     assert len({key(), *different}) == 6
 

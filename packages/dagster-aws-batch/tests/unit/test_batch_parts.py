@@ -14,8 +14,8 @@ from dagster_aws_batch._aws.answers import (
 )
 from dagster_aws_batch._aws.connect import is_aws
 from dagster_aws_batch._aws.console import Console
-from dagster_aws_batch._aws.poller import poll_interval
 from dagster_aws_batch._aws.rates import (
+    SUBMITTING,
     Backoff,
     RateBudget,
 )
@@ -30,9 +30,10 @@ from dagster_aws_batch._job import (
     TaskState,
 )
 from dagster_aws_batch._run.retry import (
-    Again,
-    RetryBook,
+    RetryBudget,
+    RetryPlan,
 )
+from dagster_aws_batch._run.watch import poll_interval
 from dagster_aws_batch._scratch import open_scratch
 
 CONSOLE = Console("us-east-1")
@@ -65,7 +66,7 @@ def test_a_budget_spaces_calls_and_lets_a_few_go_at_once():
 def test_a_backoff_gives_up_after_tries_and_seconds_both():
     for seed in range(50):
         clock = Clock()
-        backoff = Backoff(clock, random.Random(seed))
+        backoff = Backoff(clock, random.Random(seed), SUBMITTING)
         while not backoff.give_up():
             backoff.wait()
         assert backoff.count >= 10
@@ -78,16 +79,16 @@ def test_waits_grow_with_the_age_of_the_stage():
 
 
 def test_each_cause_has_its_own_count():
-    book = RetryBook(Retries(user_code=1, host_loss=2, out_of_memory=1), 1000)
+    book = RetryBudget(Retries(user_code=1, host_loss=2, out_of_memory=1), 1000)
 
     def again(failure):
-        return book.again(0, failure, memory_mib=None, queue="q")
+        return book.plan(0, failure, memory_mib=None, queue="q")
 
-    assert again(FailureClass.SPOT_EC2) == again(FailureClass.AGENT) == Again(None, "q")
+    assert again(FailureClass.SPOT_EC2) == again(FailureClass.AGENT) == RetryPlan(None, "q")
     assert again(FailureClass.SPOT_EC2) is None
-    assert again(FailureClass.USER_CODE) == Again(None, "q")
+    assert again(FailureClass.USER_CODE) == RetryPlan(None, "q")
     assert again(FailureClass.USER_CODE) is None
-    assert again(FailureClass.OUT_OF_MEMORY) == Again(2000, "q")
+    assert again(FailureClass.OUT_OF_MEMORY) == RetryPlan(2000, "q")
     assert again(FailureClass.OUT_OF_MEMORY) is None
     never = set(FailureClass) - {
         FailureClass.SPOT_EC2,
@@ -98,16 +99,16 @@ def test_each_cause_has_its_own_count():
         FailureClass.OUT_OF_MEMORY,
         FailureClass.LOST,
     }
-    fresh = RetryBook(Retries(user_code=9, host_loss=9, out_of_memory=9), 1000)
+    fresh = RetryBudget(Retries(user_code=9, host_loss=9, out_of_memory=9), 1000)
     for failure in never:
-        assert fresh.again(1, failure, memory_mib=1000, queue="q") is None
+        assert fresh.plan(1, failure, memory_mib=1000, queue="q") is None
 
 
 def test_memory_grows_up_to_its_ceiling_and_then_not_at_all():
-    book = RetryBook(Retries(out_of_memory=9, memory_factor=1.5), 1000)
+    book = RetryBudget(Retries(out_of_memory=9, memory_factor=1.5), 1000)
     memory = 1000
     grown = []
-    while (again := book.again(0, FailureClass.OUT_OF_MEMORY, memory_mib=memory, queue=None)) and (
+    while (again := book.plan(0, FailureClass.OUT_OF_MEMORY, memory_mib=memory, queue=None)) and (
         again.memory_mib
     ):
         memory = again.memory_mib

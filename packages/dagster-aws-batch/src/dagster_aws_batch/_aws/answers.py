@@ -1,9 +1,11 @@
-"""What AWS answers about one finished job, brought into one form: a listing row, a full
-description, or nothing. Pure.
+"""What AWS answers about one finished job, brought into one form.
+
+A listing row, a full description, or nothing. Pure.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,28 +18,128 @@ from dagster_aws_batch._job import (
     TaskResult,
     TaskState,
 )
-from dagster_aws_batch._run.classify import (
-    Evidence,
-    classify,
-)
 
 __all__ = [
     "DEFAULT_LOG_GROUP",
-    "Row",
+    "ENDED",
+    "LIVE",
+    "EndedJob",
+    "Evidence",
     "child_index",
+    "classify",
     "environment_of",
     "from_detail",
     "from_summary",
+    "is_live",
     "to_result",
 ]
 
 DEFAULT_LOG_GROUP = "/aws/batch/job"
+# The states of a job, as AWS names them.
+WAITING = ("SUBMITTED", "PENDING", "RUNNABLE")
+LIVE = (*WAITING, "STARTING", "RUNNING")
+ENDED = frozenset({"SUCCEEDED", "FAILED"})
+
+
+def is_live(row: Mapping[str, Any]) -> bool:
+    """Whether a job of a listing can still use resources and has not been asked to end."""
+    return row.get("status") not in ENDED and not row.get("isTerminated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One ended job or array child. Times are epoch seconds. `exit_known`: a success was proven by
-    an exit code.
+class Evidence:
+    """What AWS said about a failed job.
+
+    The job's reason, its container's, the exit code, the terminate flag.
+    """
+
+    status_reason: str = ""
+    container_reason: str = ""
+    exit_code: int | None = None
+    terminated: bool = False
+
+    @property
+    def text(self) -> str:
+        """Both reasons, each once, for people."""
+        parts = [part.strip() for part in (self.status_reason, self.container_reason)]
+        return ": ".join(dict.fromkeys(part for part in parts if part))
+
+
+_PULL_AUTH = re.compile(
+    r"access denied|denied:|unauthorized|not authorized|no basic auth|authentication required"
+    r"|AccessDenied|forbidden|\b40[13]\b|may require .docker login|authorization",
+    re.IGNORECASE,
+)
+
+# In this order: the first that matches decides. Each pattern is searched in both reasons.
+_RULES: tuple[tuple[re.Pattern[str], FailureClass], ...] = (
+    (re.compile(r"Container Overrides length", re.I), FailureClass.OVERRIDE_TOO_LONG),
+    (re.compile(r"MISCONFIGURATION:|CAPACITY:"), FailureClass.UNSCHEDULABLE),
+    (re.compile(r"OutOfMemory", re.I), FailureClass.OUT_OF_MEMORY),
+    (re.compile(r"Job attempt duration exceeded timeout", re.I), FailureClass.TIMEOUT),
+    (re.compile(r"^Host EC2", re.M), FailureClass.SPOT_EC2),
+    (
+        re.compile(r"Your Spot Task was interrupted|SpotInterruption", re.I),
+        FailureClass.SPOT_FARGATE,
+    ),
+    (re.compile(r"CannotPull|ImagePullBackOff|ErrImagePull"), FailureClass.IMAGE_PULL),
+    (
+        re.compile(
+            r"CannotInspectContainer|DockerTimeout|DockerStateError|^AGENT\b|ECS agent"
+            r"|CannotStopContainer|TaskFailedToStart: AGENT",
+            re.M,
+        ),
+        FailureClass.AGENT,
+    ),
+    (
+        re.compile(
+            r"CannotStartContainer|CannotCreateContainer|CannotCreateVolume|ResourceInitialization"
+            r"|unable to assume (?:the )?role|ContainerRuntime",
+            re.I,
+        ),
+        FailureClass.START,
+    ),
+    (re.compile(r"Dependent Job|\bdependency\b.*\bfailed\b", re.I), FailureClass.DEPENDENCY),
+)
+
+
+def classify(evidence: Evidence) -> FailureClass:
+    """Name the cause of a failure.
+
+    Never guesses from an exit code alone what a reason does not say.
+    """
+    reasons = f"{evidence.status_reason}\n{evidence.container_reason}"
+    # A job that was ended on purpose must not run again, whatever happened to its host in the
+    # meantime.
+    # Two things are known for certain before anybody can have ended it, so they win.
+    for pattern, failure in _RULES[:2]:
+        if pattern.search(reasons):
+            return failure
+    if evidence.terminated:
+        return FailureClass.TERMINATED
+    for pattern, failure in _RULES[2:]:
+        if pattern.search(reasons):
+            return _refine(failure, reasons)
+    if evidence.exit_code is not None and evidence.exit_code != 0:
+        return FailureClass.USER_CODE
+    if evidence.exit_code is None and "Task failed to start" in reasons:
+        return FailureClass.START
+    return FailureClass.UNKNOWN
+
+
+def _refine(failure: FailureClass, reasons: str) -> FailureClass:
+    if failure is FailureClass.IMAGE_PULL and _PULL_AUTH.search(reasons):
+        return FailureClass.IMAGE_PULL_AUTH
+    if failure is FailureClass.START and "registry auth" in reasons and "AccessDenied" in reasons:
+        return FailureClass.IMAGE_PULL_AUTH
+    return failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedJob:
+    """One ended job or array child.
+
+    Times are epoch seconds. `exit_known`: a success was proven by an exit code.
     """
 
     job_id: str
@@ -86,12 +188,12 @@ def child_index(row: Mapping[str, Any]) -> int:
     return int(suffix) if ":" in row["jobId"] and suffix.isdecimal() else -1
 
 
-def from_summary(row: Mapping[str, Any]) -> Row:
+def from_summary(row: Mapping[str, Any]) -> EndedJob:
     """A row of ListJobs (array children)."""
     container = row.get("container") or {}
     code = container.get("exitCode")
     succeeded = row["status"] == "SUCCEEDED"
-    return Row(
+    return EndedJob(
         job_id=row["jobId"],
         succeeded=succeeded,
         evidence=Evidence(
@@ -107,16 +209,14 @@ def from_summary(row: Mapping[str, Any]) -> Row:
     )
 
 
-def from_detail(job: Mapping[str, Any]) -> Row:
-    """A description of DescribeJobs (a plain job, or a child), attempts and all containers
-    included.
-    """
+def from_detail(job: Mapping[str, Any]) -> EndedJob:
+    """A description of DescribeJobs: a plain job or a child, attempts and containers included."""
     containers = _containers(job)
     codes = [one.get("exitCode") for one in containers if one.get("essential", True)]
     wrong = [code for code in codes if code not in (0, None)]
     code = wrong[0] if wrong else (0 if codes and None not in codes else None)
     reasons = dict.fromkeys(one["reason"] for one in containers if one.get("reason"))
-    return Row(
+    return EndedJob(
         job_id=job["jobId"],
         succeeded=job["status"] == "SUCCEEDED",
         evidence=Evidence(
@@ -134,8 +234,9 @@ def from_detail(job: Mapping[str, Any]) -> Row:
 
 
 def _containers(job: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The job's containers: one for a container job, several for ecsProperties (where `container`
-    is empty).
+    """The job's containers.
+
+    One for a container job, several for ecsProperties (where `container` is empty).
     """
     tasks = (job.get("ecsProperties") or {}).get("taskProperties") or []
     several = [container for task in tasks for container in task.get("containers", [])]
@@ -201,7 +302,7 @@ def resources_of(job: Mapping[str, Any]) -> tuple[float, int, int]:
 
 
 def to_result(
-    task: int, row: Row, *, console: Console, runs: int = 1, note: str = ""
+    task: int, row: EndedJob, *, console: Console, runs: int = 1, note: str = ""
 ) -> TaskResult:
     """The caller's view of a row. A success that no exit code proves is a failure."""
     evidence = row.evidence

@@ -1,36 +1,33 @@
-"""The AWS Batch API with manners: a rate budget for each call, patient retries where a repeat is
-harmless, and a count.
+"""The AWS Batch API as this client calls it, for every module that talks to AWS Batch.
 
-The boto3 client given here must have the SDK's own retries off (`connect.py` makes it so): a blind
-repeat of SubmitJob can create a second job, and repeats below the rate budget would break it.
+A rate budget per call, repeats where they are harmless, and a count. The boto3 client given here
+must have the SDK's own retries off (`connect.py` makes it so): a blind repeat of SubmitJob can
+create a second job, and repeats below the rate budget would break it.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-)
+from botocore import exceptions as botocore_errors
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.clock import Clock
-from dagster_aws_batch._aws.rates import (
-    Backoff,
-    RateBudget,
-)
+from dagster_aws_batch._aws.rates import SUBMITTING, Backoff, Patience, RateBudget
 from dagster_aws_batch._errors import (
+    DOCTOR,
     BatchError,
     BatchUnavailableError,
+    CallRefusedError,
+    InvalidJobError,
 )
 
 if TYPE_CHECKING:
@@ -38,14 +35,13 @@ if TYPE_CHECKING:
     from types_boto3_batch.literals import JobStatusType
     from types_boto3_batch.type_defs import JobDetailTypeDef, JobSummaryTypeDef
 
-__all__ = ["BatchApi", "Trouble", "triage"]
-
-T = TypeVar("T")
+__all__ = ["BatchApi", "CallError", "classify_call", "error_code"]
 
 DESCRIBE_LIMIT = 100
 TERMINATE_LIMIT = 50
 PAGE = 1000
 PAGE_FILTERED = 100
+RENEW_EVERY = 5.0
 
 _THROTTLE_CODES = frozenset(
     {
@@ -58,30 +54,92 @@ _THROTTLE_CODES = frozenset(
         "SlowDown",
     }
 )
+# "Common errors" of AWS's API references, those of STS, and what signing and clocks bring.
+_CREDENTIAL_CODES = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "OptInRequired",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnauthorizedException",
+        "UnrecognizedClientException",
+    }
+)
+# What botocore finds wrong with the request itself, before it is sent.
+_INVALID = (
+    botocore_errors.ParamValidationError,
+    botocore_errors.MissingParametersError,
+    botocore_errors.ValidationError,
+)
+_UNSENT = (
+    botocore_errors.ConnectTimeoutError,
+    botocore_errors.EndpointConnectionError,
+    botocore_errors.ProxyConnectionError,
+    botocore_errors.SSLError,
+)
 
 
-class Trouble(Enum):
+class CallError(Enum):
     """What an exception of a call means for a repeat of it."""
 
     THROTTLED = "refused for its rate: nothing was done"
     UNSENT = "never reached AWS: nothing was done"
+    UNAUTHENTICATED = "not let in: nothing was done"
     UNCERTAIN = "may have been done"
-    REJECTED = "refused for what it says: a repeat is refused too"
+    REFUSED = "refused for what it says: a repeat is refused too"
 
 
-def triage(error: Exception) -> Trouble:
-    """Sort a botocore exception."""
+_ADVICE: Mapping[CallError, str] = {
+    CallError.THROTTLED: "Lower the request rates of whatever else uses this account",
+    CallError.UNSENT: "Check network, DNS, proxy and the endpoint's address",
+    CallError.UNAUTHENTICATED: "Renew the credentials (they are read again at each try), and "
+    "check this machine's clock",
+    CallError.UNCERTAIN: "Check the network and the AWS Health Dashboard",
+    CallError.REFUSED: f"Check permissions and names; `{DOCTOR}` looks at them",
+}
+
+
+def error_code(error: Exception) -> str:
+    """AWS's error code, or the name of botocore's exception."""
     if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return type(error).__name__
+
+
+def classify_call(error: Exception, operation: str = "") -> CallError:
+    """Sort an exception of botocore. `operation`: the call in which it was raised."""
+    if isinstance(error, ClientError):
+        code = error_code(error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        # Another service's refusal, in the middle of a call, is one of the credentials' source.
+        foreign = bool(operation) and error.operation_name != operation
         if status == 429 or code in _THROTTLE_CODES:
-            return Trouble.THROTTLED
-        return Trouble.UNCERTAIN if status >= 500 else Trouble.REJECTED
-    if isinstance(error, (ConnectTimeoutError, EndpointConnectionError)):
-        return Trouble.UNSENT
-    if isinstance(error, HTTPClientError):
-        return Trouble.UNCERTAIN
-    return Trouble.REJECTED
+            return CallError.THROTTLED
+        if foreign or status == 401 or code in _CREDENTIAL_CODES:
+            return CallError.UNAUTHENTICATED
+        return CallError.UNCERTAIN if status >= 500 else CallError.REFUSED
+    if isinstance(error, _INVALID):
+        return CallError.REFUSED
+    if isinstance(error, _UNSENT):
+        return CallError.UNSENT
+    if isinstance(error, botocore_errors.HTTPClientError):
+        return CallError.UNCERTAIN
+    names = {one.__name__ for one in type(error).__mro__}
+    if names & {"NoAuthTokenError"} or any("Credential" in one or "SSO" in one for one in names):
+        return CallError.UNAUTHENTICATED
+    return CallError.UNCERTAIN
 
 
 # Calls a second. DescribeJobs and ListJobs have no published quota; users report about 50 shared.
@@ -90,15 +148,34 @@ DEFAULT_RATES: Mapping[str, tuple[float, int]] = {
     "DescribeJobs": (10.0, 5),
     "ListJobs": (10.0, 10),
     "TerminateJob": (20.0, 10),
-    # The sweep after a cancel must not queue behind the polling of other stages.
+    # The sweep after a cancel must not queue behind the polling of other executions.
     "ListJobs/sweep": (10.0, 10),
     "Definitions": (2.0, 4),
 }
+_BUDGETS: Mapping[str, str] = {
+    "TerminateJobs": "TerminateJob",
+    "DescribeJobDefinitions": "Definitions",
+    "RegisterJobDefinition": "Definitions",
+    "DeregisterJobDefinition": "Definitions",
+}
+
+
+def checked_rates(rates: Mapping[str, float]) -> dict[str, float]:
+    """The rates a user may set, by AWS operation. Raises InvalidJobError for any other."""
+    known = {"GetLogEvents", *DEFAULT_RATES} - {"ListJobs/sweep"}
+    for name, rate in rates.items():
+        if name not in known:
+            raise InvalidJobError(f"rates has {name!r}; known are {', '.join(sorted(known))}")
+        if not rate > 0:
+            raise InvalidJobError(f"rates[{name!r}] is {rate}; use a number above 0")
+    return dict(rates)
 
 
 class BatchApi:
-    """One AWS Batch endpoint as this process uses it. Thread-safe. `calls` counts requests by
-    operation.
+    """One AWS Batch endpoint as this process uses it. Thread-safe.
+
+    `calls` counts requests by operation. `renew` makes a new boto3 client: called when credentials
+    or the way to AWS failed, because the old client may keep what is not valid any more.
     """
 
     def __init__(
@@ -109,119 +186,158 @@ class BatchApi:
         rng: random.Random | None = None,
         rates: Mapping[str, float] | None = None,
         logger: logging.Logger | None = None,
+        renew: Callable[[], BatchClient] | None = None,
     ) -> None:
-        self.client = client
+        self._clients: list[BatchClient] = [client]
         self.clock = clock
         self.rng = rng or random.Random()  # noqa: S311  (jitter, no secret)
         self.log = logger or logging.getLogger(__name__)
         self.calls: Counter[str] = Counter()
+        self.patience = SUBMITTING
         self._count_lock = threading.Lock()
-        chosen = dict(rates or {})
+        chosen = checked_rates(rates or {})
         self._budgets = {
             name: RateBudget(clock, rate=chosen.get(name, rate), burst=burst)
             for name, (rate, burst) in DEFAULT_RATES.items()
         }
         self._bulk_terminate = hasattr(client, "terminate_jobs")
+        self._renew_client = renew
+        self._renewed_at = [float("-inf")]
+
+    @property
+    def client(self) -> BatchClient:
+        """The boto3 client in use."""
+        return self._clients[-1]
+
+    def with_patience(self, patience: Patience) -> BatchApi:
+        """The same endpoint, budgets and counts; its calls are repeated as `patience` says."""
+        view = copy.copy(self)
+        view.patience = patience
+        return view
 
     # -- one request ---------------------------------------------------------------------------
 
-    def once(self, operation: str, budget: str, request: Callable[[], T]) -> T:
+    def once(self, operation: str, *, budget: str | None = None, **request: Any) -> Any:
         """Make one request within its budget. The exception of botocore comes through as it is."""
-        limiter = self._budgets[budget]
-        limiter.take()
+        limiter = self._budgets[budget or _BUDGETS.get(operation, operation)]
+        limiter.take(until=self.patience.deadline)
         with self._count_lock:
             self.calls[operation] += 1
         try:
-            answer = request()
-        except ClientError as error:
-            if triage(error) is Trouble.THROTTLED:
+            answer = getattr(self.client, xform_name(operation))(**request)
+        except (ClientError, BotoCoreError) as error:
+            kind = classify_call(error, operation)
+            if kind is CallError.THROTTLED:
                 limiter.throttled()
+            elif kind in (CallError.UNAUTHENTICATED, CallError.UNSENT):
+                self._renew()
             raise
         limiter.succeeded()
         return answer
 
-    def backoff(self, *, hurry: bool = False) -> Backoff:
-        """The waits for one call: at least ten tries over two minutes; in a hurry, shorter
-        pauses.
-        """
-        if hurry:
-            return Backoff(self.clock, self.rng, tries=10, seconds=25.0, base=0.1, cap=2.0)
-        return Backoff(self.clock, self.rng)
+    def _renew(self) -> None:
+        if self._renew_client is None:
+            return
+        with self._count_lock:
+            if self.clock.now() - self._renewed_at[0] < RENEW_EVERY:
+                return
+            self._renewed_at[0] = self.clock.now()
+        try:
+            self._clients[-1] = self._renew_client()
+        except (ClientError, BotoCoreError, OSError, BatchError) as error:
+            # The old client stays; the call that failed tells why.
+            self.log.info("no new client for AWS Batch: %s", error)
 
-    def patiently(
-        self, operation: str, budget: str, request: Callable[[], T], *, hurry: bool = False
-    ) -> T:
-        """Make a request that may be repeated without harm until it is answered, or give up."""
-        backoff = self.backoff(hurry=hurry)
+    def backoff(self) -> Backoff:
+        """The waits for one call, as its patience says."""
+        return Backoff(self.clock, self.rng, self.patience)
+
+    def with_retries(self, operation: str, *, budget: str | None = None, **request: Any) -> Any:
+        """Make a request that may be repeated without harm until it is answered, or give up.
+
+        Raises:
+            CallRefusedError: AWS refused it for what it says, or for want of a permission.
+            BatchUnavailableError: It was unanswered for as long as the patience reaches.
+        """
+        backoff = self.backoff()
         while True:
             try:
-                return self.once(operation, budget, request)
+                answer = self.once(operation, budget=budget, **request)
             except (ClientError, BotoCoreError) as error:
-                if triage(error) is Trouble.REJECTED:
-                    raise
+                kind = classify_call(error, operation)
+                details = {"operation": operation, "code": error_code(error)}
+                queue = str(request.get("jobQueue", ""))
+                where = f" for queue {queue}" if queue else ""
+                if kind is CallError.REFUSED and not self.patience.refusals:
+                    raise CallRefusedError(
+                        f"AWS Batch refused {operation}{where}: {error}. {_ADVICE[kind]}",
+                        queue=queue,
+                        **details,
+                    ) from error
                 if backoff.give_up():
                     raise BatchUnavailableError(
-                        f"{operation} was refused or unanswered {backoff.count} times, last: "
-                        f"{error}. "
-                        "Lower the request rates of whatever else uses this account, or try later"
+                        f"{operation}{where} failed {backoff.count} times, last: {error}. "
+                        f"{_ADVICE[kind]}",
+                        queue=queue,
+                        **details,
                     ) from error
+                backoff.failed(
+                    f"{operation} fails: {error}. The jobs go on; it is tried again. "
+                    f"{_ADVICE[kind]}"
+                )
                 backoff.wait()
+            else:
+                backoff.answered(operation)
+                return answer
 
     # -- reading -------------------------------------------------------------------------------
 
     def describe(self, job_ids: Sequence[str]) -> dict[str, JobDetailTypeDef]:
-        """Describe jobs by id, 100 a call. Ids that AWS no longer knows are absent from the
-        answer.
-        """
+        """Describe jobs by id, 100 a call. Ids that AWS no longer knows are absent."""
         found: dict[str, JobDetailTypeDef] = {}
         for start in range(0, len(job_ids), DESCRIBE_LIMIT):
             chunk = list(job_ids[start : start + DESCRIBE_LIMIT])
-
-            def ask(ids: list[str] = chunk) -> list[JobDetailTypeDef]:
-                return self.client.describe_jobs(jobs=ids)["jobs"]
-
-            for job in self.patiently("DescribeJobs", "DescribeJobs", ask):
+            for job in self.with_retries("DescribeJobs", jobs=chunk)["jobs"]:
                 found[job["jobId"]] = job
         return found
 
-    def _pages(
-        self, request: dict[str, Any], *, budget: str = "ListJobs", hurry: bool = False
-    ) -> Iterator[JobSummaryTypeDef]:
-        token: str | None = None
+    def pages(
+        self, operation: str, key: str, *, budget: str | None = None, **request: Any
+    ) -> Iterator[Any]:
+        """The items under `key` of all pages of a listing."""
         while True:
-            page = {**request, "nextToken": token} if token else request
-
-            def ask(page: dict[str, Any] = page) -> Any:
-                return self.client.list_jobs(**page)
-
-            answer = self.patiently("ListJobs", budget, ask, hurry=hurry)
-            yield from cast("list[JobSummaryTypeDef]", answer["jobSummaryList"])
-            token = answer.get("nextToken")
-            if not token:
+            answer = self.with_retries(operation, budget=budget, **request)
+            yield from answer[key]
+            if not answer.get("nextToken"):
                 return
+            request["nextToken"] = answer["nextToken"]
 
     def by_name(self, queue: str, pattern: str, *, sweep: bool = False) -> list[JobSummaryTypeDef]:
-        """All jobs of a queue with a name (or a name's beginning and `*`), whatever their state,
-        oldest first.
+        """All jobs of a queue with a name (or a name's beginning and `*`), in any state.
 
-        May lag behind SubmitJob.
+        Oldest first. May lag behind SubmitJob.
         """
-        request = {
-            "jobQueue": queue,
-            "filters": [{"name": "JOB_NAME", "values": [pattern]}],
-            "maxResults": PAGE_FILTERED,
-        }
-        budget = "ListJobs/sweep" if sweep else "ListJobs"
-        rows = list(self._pages(request, budget=budget, hurry=sweep))
+        rows = self.pages(
+            "ListJobs",
+            "jobSummaryList",
+            budget="ListJobs/sweep" if sweep else "ListJobs",
+            jobQueue=queue,
+            filters=[{"name": "JOB_NAME", "values": [pattern]}],
+            maxResults=PAGE_FILTERED,
+        )
         return sorted(rows, key=lambda row: (row.get("createdAt", 0), row["jobId"]))
 
     def children(self, parent_id: str, status: JobStatusType) -> Iterator[JobSummaryTypeDef]:
         """The children of an array in one state, 1,000 a call."""
-        return self._pages({"arrayJobId": parent_id, "jobStatus": status, "maxResults": PAGE})
+        return self.pages(
+            "ListJobs", "jobSummaryList", arrayJobId=parent_id, jobStatus=status, maxResults=PAGE
+        )
 
     def in_queue(self, queue: str, status: JobStatusType) -> Iterator[JobSummaryTypeDef]:
         """The jobs of a queue in one state, 1,000 a call."""
-        return self._pages({"jobQueue": queue, "jobStatus": status, "maxResults": PAGE})
+        return self.pages(
+            "ListJobs", "jobSummaryList", jobQueue=queue, jobStatus=status, maxResults=PAGE
+        )
 
     # -- ending --------------------------------------------------------------------------------
 
@@ -235,13 +351,9 @@ class BatchApi:
         ids = list(job_ids)
         while ids and self._bulk_terminate:
             chunk = ids[:TERMINATE_LIMIT]
-
-            def bulk(chunk: list[str] = chunk) -> Any:
-                return cast(Any, self.client).terminate_jobs(jobs=chunk, reason=reason)
-
             try:
-                answer = self.patiently("TerminateJobs", "TerminateJob", bulk, hurry=True)
-            except ClientError as error:
+                answer = self.with_retries("TerminateJobs", jobs=chunk, reason=reason)
+            except CallRefusedError as error:
                 # Older endpoints don't know the operation; anything else would also fail singly and
                 # say so.
                 self.log.info("no bulk TerminateJobs here (%s): ending jobs one by one", error)
@@ -251,12 +363,8 @@ class BatchApi:
                 errors[wrong["job"]] = f"{wrong.get('code')}: {wrong.get('message')}"
             ids = ids[TERMINATE_LIMIT:]
         for job_id in ids:
-
-            def single(job_id: str = job_id) -> Any:
-                return self.client.terminate_job(jobId=job_id, reason=reason)
-
             try:
-                self.patiently("TerminateJob", "TerminateJob", single, hurry=True)
-            except (ClientError, BatchError) as error:
+                self.with_retries("TerminateJob", jobId=job_id, reason=reason)
+            except BatchError as error:
                 errors[job_id] = str(error)
         return errors

@@ -1,5 +1,6 @@
-"""Time as the engine sees it, so that tests can run hours in milliseconds. Used by every module
-that waits.
+"""Time as the engine sees it, so that tests can run hours in milliseconds.
+
+Used by every module that waits.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait in the calling thread (in the main thread a signal handler may end it by
-        raising).
-        """
+        """Wait in the calling thread; in the main one a signal handler may end it by raising."""
         if seconds > 0:
             time.sleep(seconds)

@@ -1,5 +1,6 @@
-"""One connection a process, Region and endpoint: clients without blind retries, rate budgets, the
-shared snapshot.
+"""One connection per process and endpoint: clients without blind retries, and rate budgets.
+
+The resource makes one; a project with clients of its own builds it by `Connection.over`.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,15 +16,14 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-from dagster_aws_batch._aws.calls import BatchApi
+from dagster_aws_batch._aws.calls import BatchApi, checked_rates
 from dagster_aws_batch._aws.clock import (
     Clock,
     SystemClock,
 )
-from dagster_aws_batch._aws.console import Console
+from dagster_aws_batch._aws.console import Console, is_aws
 from dagster_aws_batch._aws.job_definitions import Definitions
 from dagster_aws_batch._aws.logs import LogReader
-from dagster_aws_batch._aws.poller import Describer
 from dagster_aws_batch._errors import BatchError
 
 if TYPE_CHECKING:
@@ -35,8 +35,12 @@ __all__ = ["Connection", "Endpoint", "client_config", "connect"]
 
 
 def client_config(*, read_timeout: float = 30.0) -> Config:
-    """The boto3 configuration for Batch and Logs: no retries by the SDK, they are made in
-    `api.py`.
+    """The boto3 configuration for clients of AWS Batch and CloudWatch Logs given to `Connection`.
+
+    Without retries by the SDK: this library makes them, where a repeat is harmless.
+
+    Args:
+        read_timeout: Seconds to wait for an answer.
     """
     return Config(
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -49,18 +53,25 @@ def client_config(*, read_timeout: float = 30.0) -> Config:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """All that a stage needs to talk to one AWS Batch endpoint. Shared by the stages of a
-    process.
-    """
+    """All that is needed to talk to one AWS Batch endpoint; shared by what runs in a process."""
 
     api: BatchApi
     clock: Clock
-    describer: Describer
     definitions: Definitions
     logs: LogReader
     console: Console
     rng: random.Random
     s3: S3Client | None = None
+    profile: str | None = None
+
+    @property
+    def address_options(self) -> str:
+        """The options by which the command line reaches the same AWS Batch."""
+        meta = self.api.client.meta
+        text = f" --region {meta.region_name}"
+        if not self.console.aws:
+            text += f" --endpoint-url {meta.endpoint_url}"
+        return text + (f" --profile {self.profile}" if self.profile else "")
 
     @classmethod
     def over(
@@ -71,18 +82,35 @@ class Connection:
         s3: S3Client | None = None,
         clock: Clock | None = None,
         rates: Mapping[str, float] | None = None,
-        log_rate: float = 5.0,
         console_url: str | None = None,
         seed: int | None = None,
+        renew: Callable[[], BatchClient] | None = None,
+        profile: str | None = None,
     ) -> Connection:
-        """Build one over clients made by the caller (give them `client_config()`)."""
+        """Build one over clients made by the caller (give them `client_config()`).
+
+        Args:
+            batch: The boto3 client of AWS Batch.
+            logs: The boto3 client of CloudWatch Logs; without one, failures have no log tail.
+            s3: The boto3 client of S3, for a scratch place there.
+            clock: Another clock than the machine's, for tests.
+            rates: Calls a second at most, by AWS operation.
+            console_url: Where links lead instead of the AWS console.
+            seed: Of the jitter of pauses, for tests.
+            renew: Makes a new client of AWS Batch: called when credentials or the way there failed.
+            profile: Name of the AWS profile behind the clients, for the commands in messages.
+
+        Raises:
+            InvalidJobError: A rate has an unknown name or is not above 0.
+        """
         clock = clock or SystemClock()
         rng = random.Random(seed)  # noqa: S311  (jitter, no secret)
-        api = BatchApi(batch, clock=clock, rng=rng, rates=rates)
+        chosen = checked_rates(rates or {})
+        log_rate = chosen.pop("GetLogEvents", 5.0)
+        api = BatchApi(batch, clock=clock, rng=rng, rates=chosen, renew=renew)
         return cls(
             api=api,
             clock=clock,
-            describer=Describer(api, clock, rng),
             definitions=Definitions(api),
             logs=LogReader(logs, clock=clock, rate=log_rate),
             console=Console(
@@ -92,13 +120,8 @@ class Connection:
             ),
             rng=rng,
             s3=s3,
+            profile=profile,
         )
-
-
-def is_aws(endpoint: str) -> bool:
-    """Whether an endpoint belongs to AWS itself (a VPC endpoint included)."""
-    host = urlsplit(endpoint).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +137,31 @@ class Endpoint:
     rates: tuple[tuple[str, float], ...] = ()
 
 
-_connections: dict[tuple[Endpoint, int], Connection] = {}
+# What boto3 reads from the environment: a process that changes it wants another connection.
+_ENVIRONMENT = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_BATCH",
+    "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
+
+_connections: dict[tuple[object, ...], Connection] = {}
 _lock = threading.Lock()
 
 
 def connect(endpoint: Endpoint) -> Connection:
-    """The process's connection to this endpoint; made at the first call. A forked process makes its
-    own.
+    """The process's connection to this endpoint; made at the first call.
+
+    A forked process and a changed environment get their own.
     """
-    key = (endpoint, os.getpid())
+    key = (endpoint, os.getpid(), *(os.environ.get(name) for name in _ENVIRONMENT))
     with _lock:
         if key not in _connections:
             _connections[key] = _connect(endpoint)
@@ -130,6 +169,25 @@ def connect(endpoint: Endpoint) -> Connection:
 
 
 def _connect(endpoint: Endpoint) -> Connection:
+    batch, logs, s3 = _clients(endpoint)
+
+    def renew() -> BatchClient:
+        batch, connection.logs.client, _ = _clients(endpoint)
+        return batch
+
+    connection = Connection.over(
+        batch,
+        logs=logs,
+        s3=s3,
+        rates=dict(endpoint.rates),
+        console_url=endpoint.console_url,
+        renew=renew,
+        profile=endpoint.profile,
+    )
+    return connection
+
+
+def _clients(endpoint: Endpoint) -> tuple[BatchClient, CloudWatchLogsClient, S3Client]:
     session = boto3.Session(profile_name=endpoint.profile, region_name=_region(endpoint))
     url = endpoint.batch_url
     url = url or os.environ.get("AWS_ENDPOINT_URL_BATCH") or os.environ.get("AWS_ENDPOINT_URL")
@@ -149,21 +207,11 @@ def _connect(endpoint: Endpoint) -> Connection:
         # An emulator of AWS Batch keeps the logs of its jobs itself.
         logs_url = batch.meta.endpoint_url
     logs = session.client("logs", endpoint_url=logs_url, config=client_config(), **keys)
-    rates: dict[str, Any] = dict(endpoint.rates)
-    return Connection.over(
-        batch,
-        logs=logs,
-        s3=session.client("s3", endpoint_url=endpoint.s3_url),
-        log_rate=rates.pop("GetLogEvents", 5.0),
-        rates=rates,
-        console_url=endpoint.console_url,
-    )
+    return batch, logs, session.client("s3", endpoint_url=endpoint.s3_url)
 
 
 def _region(endpoint: Endpoint) -> str:
-    """boto3 reads AWS_DEFAULT_REGION and profiles; AWS_REGION, as AWS's other SDKs do, is read
-    too.
-    """
+    """As boto3 finds it, and by AWS_REGION, which AWS's other SDKs read too."""
     if endpoint.region:
         return endpoint.region
     known: str | None = boto3.Session(profile_name=endpoint.profile).region_name

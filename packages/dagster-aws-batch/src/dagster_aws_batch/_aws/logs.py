@@ -1,5 +1,4 @@
-"""The last lines of failed containers, from CloudWatch Logs, at no more than five requests a second
-for the process.
+"""The logs of containers, from CloudWatch Logs, within a rate budget of the process.
 
 A log that can't be read never hides the failure: every reader gets lines or a note, not an
 exception.
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.calls import (
-    Trouble,
-    triage,
+    CallError,
+    classify_call,
 )
 from dagster_aws_batch._aws.clock import Clock
 from dagster_aws_batch._aws.rates import RateBudget
@@ -46,8 +45,7 @@ class LogReader:
         self.calls: Counter[str] = Counter()
 
     def tail(self, attempts: Sequence[Attempt], lines: int = LINES) -> tuple[tuple[str, ...], str]:
-        """The last lines of all containers of all attempts, and a note about what could not be
-        read.
+        """The last lines of all containers of all attempts, and a note about what was not read.
 
         With several streams each gets a heading line.
         """
@@ -77,8 +75,7 @@ class LogReader:
     def follow(
         self, ref: LogRef, ended: Callable[[], bool], *, pause: float = FOLLOW_PAUSE
     ) -> Iterator[str]:
-        """Yield the lines of one stream as they come, each once, until `ended()` and nothing is
-        left.
+        """Yield the lines of one stream as they come, until `ended()` and nothing is left.
 
         Sleeps at least two seconds where there is nothing new: the quota of reads is the account's.
         """
@@ -99,7 +96,7 @@ class LogReader:
                 )
             except (ClientError, BotoCoreError) as error:
                 # The stream may not be there yet; a throttle passes.
-                if triage(error) is Trouble.THROTTLED:
+                if classify_call(error) is CallError.THROTTLED:
                     self._budget.throttled()
                 if last_round:
                     return
@@ -124,10 +121,10 @@ class LogReader:
                     logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
                 )
             except (ClientError, BotoCoreError) as error:
-                trouble = triage(error)
-                if trouble is Trouble.THROTTLED:
+                trouble = classify_call(error)
+                if trouble is CallError.THROTTLED:
                     self._budget.throttled()
-                if trouble is Trouble.REJECTED or attempt == TRIES - 1:
+                if trouble is CallError.REFUSED or attempt == TRIES - 1:
                     return [], f"log {group} {stream} could not be read: {error}"
                 self._clock.sleep(1.0 + attempt)
                 continue

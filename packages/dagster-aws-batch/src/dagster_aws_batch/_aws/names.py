@@ -1,9 +1,9 @@
 """Deterministic names and clean tags: by them a new process finds what a dead one had started.
+
 Pure.
 
-A job's name is `<prefix>-<run>-<job>-<stage>-r<round>-<part>`: everything of one run begins alike,
-and
-everything of one stage too, so one ListJobs by name finds either.
+A job's name is `<prefix>-<run>-<job>-<execution>-r<round>-<part>`: everything of one run begins
+alike, and everything of one execution too, so one ListJobs by name finds either.
 """
 
 from __future__ import annotations
@@ -12,16 +12,28 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import (
+    BatchJobDefinition,
     Job,
-    JobDefinition,
 )
 
-__all__ = ["StageId", "clean_tags", "content_key", "digest", "encode_tag", "run_prefix", "slug"]
+__all__ = [
+    "ExecutionId",
+    "balanced",
+    "clean_tags",
+    "content_key",
+    "digest",
+    "encode_tag",
+    "format_ranges",
+    "parse_ranges",
+    "round_of",
+    "run_prefix",
+    "slug",
+]
 
 MAX_TAGS = 50
 
@@ -38,14 +50,14 @@ def slug(text: str, limit: int = 48) -> str:
 
 
 def content_key(job: Job, definition: str, total: int) -> str:
-    """Changes with whatever changes what the tasks do: image, command, environment, inputs, number
-    of tasks.
+    """Changes with whatever changes what the tasks do.
+
+    Image, command, environment, inputs, number of tasks.
 
     Resources and retries are left out on purpose: asking for more memory after a failure must still
-    find
-    the tasks that are done. So of a definition only what the container does counts.
+    find the tasks that are done. So of a definition only what the container does counts.
     """
-    if isinstance(job.definition, JobDefinition):
+    if isinstance(job.definition, BatchJobDefinition):
         shown = job.definition
         definition = json.dumps(
             [shown.image, list(shown.command), sorted(shown.environment.items())]
@@ -68,7 +80,7 @@ def run_prefix(prefix: str, run_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageId:
+class ExecutionId:
     """One call of `run`: unique to a run, a step, the work's content and the n-th such call.
 
     `run_id` is the run by which work is found again: that of the first attempt when a run is
@@ -84,7 +96,7 @@ class StageId:
 
     @property
     def key(self) -> str:
-        """Twelve hex digits for this stage."""
+        """Twelve hex digits for this execution."""
         return digest(self.run_id, self.step, self.job_name, self.content, str(self.ordinal))
 
     @property
@@ -108,7 +120,9 @@ def round_of(name: str) -> int:
 
 
 def encode_tag(text: str, limit: int) -> str:
-    """A tag key or value that AWS accepts. Reversible (`=XX` a byte) unless it had to be shortened.
+    """A tag key or value that AWS accepts.
+
+    Reversible (`=XX` a byte) unless it had to be shortened.
 
     AWS allows letters, digits, spaces and `_ . : / = + - @`. A shortened one ends with `=..` and a
     hash.
@@ -148,3 +162,55 @@ def clean_tags(*groups: Mapping[str, str]) -> dict[str, str]:
             "Remove some from the job or the resource"
         )
     return tags
+
+
+_PART = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+def format_ranges(tasks: Iterable[int]) -> str:
+    """Write ascending task numbers as `3,7-9,12`; two neighbours become a range as well."""
+    parts: list[str] = []
+    start = end = -1
+    for task in tasks:
+        if task == end + 1 and start >= 0:
+            end = task
+            continue
+        if start >= 0:
+            parts.append(str(start) if start == end else f"{start}-{end}")
+        start = end = task
+    if start >= 0:
+        parts.append(str(start) if start == end else f"{start}-{end}")
+    return ",".join(parts)
+
+
+def parse_ranges(text: str) -> tuple[int, ...]:
+    """Read what `format_ranges` wrote. Raises InvalidJobError on anything else."""
+    tasks: list[int] = []
+    for part in text.split(",") if text else []:
+        match = _PART.fullmatch(part.strip())
+        if match is None:
+            raise InvalidJobError(
+                f"not a list of task numbers: {text[:80]!r} (wanted like 3,7-9,12)"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise InvalidJobError(f"a range runs backwards in {text[:80]!r}")
+        tasks.extend(range(first, last + 1))
+    return tuple(tasks)
+
+
+def balanced(tasks: Sequence[int], limit: int) -> list[tuple[int, ...]]:
+    """Cut `tasks` into as few parts of at most `limit` as possible, sizes differing by at most one.
+
+    10,001 tasks become 5,001 and 5,000: never a full array and a rest of one.
+    """
+    if not tasks:
+        return []
+    parts = -(-len(tasks) // limit)
+    small, larger = divmod(len(tasks), parts)
+    cut, result = 0, []
+    for number in range(parts):
+        size = small + (1 if number < larger else 0)
+        result.append(tuple(tasks[cut : cut + size]))
+        cut += size
+    return result

@@ -1,18 +1,23 @@
-"""How fast each AWS API may be called by this process, and how long to wait after a refusal.
+"""How fast each AWS API may be called by this process, and how long a failed call is repeated.
 
-One `RateBudget` an API, shared by every stage of the process. AWS allows 50 SubmitJob calls a
-second for an account
-and Region; half of that is the default here, because others live in the account too.
+One `RateBudget` per API, shared by everything in the process. AWS allows 50 SubmitJob calls a
+second for an account and Region; half of that is the default here, because others live in the
+account too.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from dagster_aws_batch._aws.clock import Clock
 
-__all__ = ["Backoff", "RateBudget"]
+__all__ = ["SUBMITTING", "Backoff", "Patience", "RateBudget", "cancelling", "watching"]
+
+REPORT_AFTER = 30.0
+REPORT_EVERY = 900.0
 
 
 class RateBudget:
@@ -31,15 +36,16 @@ class RateBudget:
         self._next = float("-inf")
         self._good = 0
 
-    def take(self) -> None:
-        """Wait for this call's turn. The turn is booked before the wait, so threads queue in
-        order.
+    def take(self, *, until: float = float("inf")) -> None:
+        """Wait for this call's turn, but not longer than `until`, a time of the clock.
+
+        The turn is booked before the wait, so threads queue in order.
         """
         with self._lock:
             now = self._clock.now()
             spacing = 1 / self.rate
             self._next = max(self._next, now - (self._burst - 1) * spacing)
-            wait = self._next - now
+            wait = min(self._next, until) - now
             self._next += spacing
         if wait > 0:
             self._clock.sleep(wait)
@@ -59,37 +65,74 @@ class RateBudget:
                 self.rate = min(self.limit, self.rate * 1.1)
 
 
-class Backoff:
-    """Waits between tries of one call: full jitter, and a number of tries and a time, both at least
-    to be reached.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long one failing call is repeated. Seconds.
 
-    `give_up()` is true only after `tries` tries AND `seconds` since the first.
+    It ends after `tries` tries AND `seconds` since the first, or at `deadline` (a time of the
+    clock). `refusals`: whether a refused call is repeated too. `report` is called with a text once
+    a call has failed for half a minute, then every 15 minutes, and when it is answered again.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        rng: random.Random,
-        *,
-        tries: int = 10,
-        seconds: float = 120.0,
-        base: float = 0.5,
-        cap: float = 30.0,
-    ) -> None:
-        self._clock, self._rng = clock, rng
-        self._tries, self._seconds = tries, seconds
-        self._base, self._cap = base, cap
+    tries: int = 10
+    seconds: float = 120.0
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    deadline: float = float("inf")
+    refusals: bool = False
+    report: Callable[[str], None] | None = None
+
+
+#: For a call that begins something: it may be given up, for nothing runs yet.
+SUBMITTING = Patience()
+
+
+def watching(report: Callable[[str], None]) -> Patience:
+    """For a look at jobs that run: a failed look says nothing about them, so it goes on."""
+    return Patience(seconds=float("inf"), longest_pause=60.0, refusals=True, report=report)
+
+
+def cancelling(deadline: float) -> Patience:
+    """For calls that end jobs: short pauses, up to a time of the clock."""
+    return Patience(
+        tries=1_000_000, first_pause=0.1, longest_pause=2.0, deadline=deadline, seconds=0.0
+    )
+
+
+class Backoff:
+    """The waits between the tries of one call: full jitter, growing, within its patience."""
+
+    def __init__(self, clock: Clock, rng: random.Random, patience: Patience) -> None:
+        self._clock, self._rng, self._patience = clock, rng, patience
         self._start = clock.now()
+        self._reported: float | None = None
         self.count = 0
 
     def give_up(self) -> bool:
         """Whether the caller has tried often and long enough; counts the try that just failed."""
         self.count += 1
-        return self.count >= self._tries and self._clock.now() - self._start >= self._seconds
+        now, patience = self._clock.now(), self._patience
+        if now >= patience.deadline:
+            return True
+        return self.count >= patience.tries and now - self._start >= patience.seconds
+
+    def failed(self, text: str) -> None:
+        """Report a failure that lasts."""
+        elapsed = self._clock.now() - self._start
+        due = REPORT_AFTER if self._reported is None else self._reported + REPORT_EVERY
+        if self._patience.report is not None and elapsed >= due:
+            self._reported = elapsed
+            self._patience.report(f"{text} (for {elapsed / 60:.1f} min)")
+
+    def answered(self, operation: str) -> None:
+        """Report that a failure which was reported is over."""
+        if self._reported is not None and self._patience.report is not None:
+            minutes = (self._clock.now() - self._start) / 60
+            self._patience.report(f"{operation} is answered again after {minutes:.1f} min")
 
     def wait(self) -> None:
-        """Sleep a random part of the growing pause, so that many processes don't come back
-        together.
-        """
-        ceiling = min(self._cap, self._base * 2 ** min(self.count, 16))
-        self._clock.sleep(self._rng.uniform(0, ceiling))
+        """Sleep a random part of the growing pause: many processes must not come back together."""
+        patience = self._patience
+        ceiling = min(patience.longest_pause, patience.first_pause * 2 ** min(self.count, 16))
+        pause = self._rng.uniform(0, ceiling)
+        self._clock.sleep(max(0.0, min(pause, patience.deadline - self._clock.now())))

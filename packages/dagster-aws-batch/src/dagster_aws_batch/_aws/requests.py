@@ -1,5 +1,6 @@
-"""From a job and its task numbers to one SubmitJob request that is sure to fit. Pure but for the
-scratch place.
+"""From a job and its task numbers to one SubmitJob request that is sure to fit.
+
+Pure but for the scratch place.
 
 Two limits of AWS: a request of 30 KiB is refused; container overrides over 8,192 characters are
 *accepted* and the
@@ -10,21 +11,23 @@ itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dagster_aws_batch._aws.ranges import format_ranges
+from dagster_aws_batch._aws.names import format_ranges
 from dagster_aws_batch._errors import (
+    InvalidJobError,
     PayloadTooLargeError,
     ScratchError,
 )
 from dagster_aws_batch._job import (
+    DEFAULT_TIMEOUT_SECONDS,
     Job,
     Retries,
 )
 from dagster_aws_batch._scratch import Scratch
 
-__all__ = ["INPUT_OFFSET_WIDTH", "encode_inputs", "retry_strategy", "submit_request"]
+__all__ = ["INPUT_OFFSET_WIDTH", "encode_inputs", "merged", "retry_strategy", "submit_request"]
 
 MAX_OVERRIDE_CHARACTERS = 7_500
 MAX_REQUEST_BYTES = 28 * 1024
@@ -46,6 +49,51 @@ def retry_strategy(retries: Retries) -> dict[str, Any]:
             {"onReason": "*", "action": "EXIT"},
         ],
     }
+
+
+def merged(
+    what: str,
+    ours: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    reserved: Collection[str] = (),
+) -> dict[str, Any]:
+    """Join what the client sets with a user's further fields, which may add but never replace.
+
+    Mappings are joined, lists appended, equal values accepted.
+
+    Raises:
+        InvalidJobError: A field is set by the client, with another value.
+    """
+    result = dict(ours)
+    for key, value in given.items():
+        known = result.get(key)
+        if key in reserved or (key in result and type(known) is not type(value)):
+            raise InvalidJobError(f"{what}: {key} is set by this client; use the field it has")
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            result[key] = merged(f"{what}.{key}", known, value)
+        elif isinstance(value, list) and isinstance(known, list):
+            result[key] = _joined(f"{what}.{key}", known, value)
+        elif key in result and known != value:
+            raise InvalidJobError(
+                f"{what}: {key} is set by this client to {known!r}; use the field it has"
+            )
+        else:
+            result[key] = value
+    return result
+
+
+def _joined(what: str, ours: list[Any], given: list[Any]) -> list[Any]:
+    """Both lists; of named or typed entries (variables, resources) none may be there twice."""
+
+    def label(entry: Any) -> Any:
+        return entry.get("name", entry.get("type")) if isinstance(entry, Mapping) else None
+
+    known = {label(entry) for entry in ours} - {None}
+    for entry in given:
+        if label(entry) in known and entry not in ours:
+            raise InvalidJobError(f"{what}: {label(entry)} is set by this client")
+    return [*ours, *(entry for entry in given if entry not in ours)]
 
 
 def encode_inputs(inputs: Sequence[str]) -> bytes:
@@ -82,8 +130,7 @@ def submit_request(
     """Build the request for `tasks` (one: a plain job; more: an array), within both limits.
 
     Raises PayloadTooLargeError, naming what is too long, or ScratchError where a place is needed
-    and
-    none is set.
+    and none is set.
     """
     variables = {
         **job.environment,
@@ -101,9 +148,8 @@ def submit_request(
         if scratch is None:
             raise ScratchError(
                 f"job {job.name}: the list of its {len(tasks):,} tasks has {len(listed):,} "
-                f"characters, too "
-                "many for SubmitJob. Set scratch (an S3 prefix or a folder that the containers "
-                "can read)"
+                "characters, too many for SubmitJob. Set scratch (an S3 prefix or a folder that "
+                "the containers can read)"
             )
         # Named by the submission's token: a repeated submission writes the same object again.
         uri = scratch.put(f"{name}/tasks-{token}", listed.encode())
@@ -141,7 +187,6 @@ def _assemble(
         "jobName": name,
         "jobQueue": queue,
         "jobDefinition": definition,
-        "retryStrategy": retry_strategy(job.retries),
         "propagateTags": True,
         "tags": dict(tags),
     }
@@ -153,14 +198,26 @@ def _assemble(
         request["containerOverrides"] = overrides
     if len(tasks) > 1:
         request["arrayProperties"] = {"size": len(tasks)}
-    if job.timeout_seconds is not None:
-        request["timeout"] = {"attemptDurationSeconds": job.timeout_seconds}
+    # A definition given by name keeps its own retries and timeout unless the job says otherwise.
+    named = isinstance(job.definition, str)
+    if job.retries is not None or not named:
+        request["retryStrategy"] = retry_strategy(job.retries or Retries())
+    timeout = job.timeout_seconds
+    if timeout == "default":
+        timeout = None if named else DEFAULT_TIMEOUT_SECONDS
+    if timeout is not None:
+        request["timeout"] = {"attemptDurationSeconds": timeout}
     if job.share_identifier:
         request["shareIdentifier"] = job.share_identifier
     if job.scheduling_priority is not None:
         request["schedulingPriorityOverride"] = job.scheduling_priority
-    request.update(job.options)
-    return request
+    return merged(
+        f"job {job.name}: options",
+        request,
+        job.options,
+        # Left to their fields: the client finds jobs, tasks and memory again by them.
+        reserved=("jobName", "jobQueue", "jobDefinition", "arrayProperties"),
+    )
 
 
 def _overrides_of(request: Mapping[str, Any]) -> Any:
@@ -185,8 +242,8 @@ def _complaint(job: Job, request: Mapping[str, Any], variables: Mapping[str, str
     parts["tags"] = _size(request.get("tags", {}))
     biggest, size = max(parts.items(), key=lambda part: part[1])
     return (
-        f"job {job.name}: overrides of {_size(_overrides_of(request)):,} characters "
-        f"(limit here {MAX_OVERRIDE_CHARACTERS:,}) in a request of {_size(request):,} bytes (limit "
-        f"{MAX_REQUEST_BYTES:,}); the largest part is the {biggest} with {size:,}. "
-        "Pass long data through Job.inputs or as an object in S3"
+        f"job {job.name}: overrides of {_size(_overrides_of(request)):,} characters (limit here "
+        f"{MAX_OVERRIDE_CHARACTERS:,}) in a request of {_size(request):,} bytes (limit "
+        f"{MAX_REQUEST_BYTES:,}); the largest part is the {biggest} with {size:,}. Pass long data "
+        "through Job.inputs or as an object in S3"
     )

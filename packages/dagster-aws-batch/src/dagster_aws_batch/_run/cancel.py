@@ -1,88 +1,104 @@
-"""Ending everything a stage has started: no more submissions, bulk terminate, then a sweep by name
-until nothing is left.
+"""Ending everything an execution has started, for whatever reason its wait ends early.
+
+No more submissions, bulk terminate, then a sweep by name until nothing is left.
 """
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from dagster_aws_batch._errors import BatchError
-from dagster_aws_batch._run.state import (
-    ENDED,
-    Stage,
-)
+from dagster_aws_batch._aws.answers import is_live
+from dagster_aws_batch._aws.calls import BatchApi
+from dagster_aws_batch._aws.rates import cancelling
+from dagster_aws_batch._errors import BatchError, BatchUnavailableError, ScratchError
+from dagster_aws_batch._run.state import Execution
+from dagster_aws_batch._run.unresolved import note_unresolved
 
 __all__ = ["cancel"]
 
-# A job whose SubmitJob was under way when the interrupt came may be listed late: look at least so
-# long.
+# A job whose SubmitJob was under way when the interrupt came may be listed late: look for it at
+# least so long.
 IN_DOUBT_SECONDS = 15.0
 PAUSE = 1.0
 
 
-def cancel(stage: Stage, why: str) -> None:
-    """End the stage's jobs within `options.cancel_seconds`; never raises an error of AWS.
+def cancel(execution: Execution, why: str) -> None:
+    """End the execution's jobs within `options.cancel_seconds`; never raises an error of AWS.
 
     A second interrupt during this work (an impatient user, a supervisor) is held back once, so that
     the work is still done, and then raised.
     """
-    stage.closed = True
-    deadline = stage.connection.clock.now() + stage.options.cancel_seconds
+    execution.closed = True
+    deadline = execution.connection.clock.now() + execution.options.cancel_seconds
     asked: set[str] = set()
     try:
-        _cancel(stage, why, deadline, asked)
+        _cancel(execution, why, deadline, asked)
     except BaseException:
-        _cancel(stage, why, deadline, asked)
+        _cancel(execution, why, deadline, asked)
         raise
 
 
-def _cancel(stage: Stage, why: str, deadline: float, asked: set[str]) -> None:
-    clock, api = stage.connection.clock, stage.connection.api
+def _cancel(execution: Execution, why: str, deadline: float, asked: set[str]) -> None:
+    clock = execution.connection.clock
+    api = execution.api.with_patience(cancelling(deadline))
     started = clock.now()
-    doubtful = bool(stage.submitting) or any(unit.unsure for unit in stage.active)
-    known = [unit.job_id for unit in stage.active if unit.job_id and unit.job_id not in asked]
+    unclear = execution.unclear
+    known = [one.job_id for one in execution.active if one.job_id and one.job_id not in asked]
+    errors: dict[str, str] = {}
+    problem: Exception | None = None
     clean = False
-    troubles: dict[str, str] = {}
     while not clean:
         try:
             if known:
-                troubles = api.terminate(known, why)
-                asked.update(job_id for job_id in known if job_id not in troubles)
-            known = _left(stage, asked)
-        except (ClientError, BotoCoreError, BatchError) as error:
-            stage.log.warning(f"{stage.job.name}: cancel goes on after: {error}")
+                errors = api.terminate(known, why)
+                asked.update(job_id for job_id in known if job_id not in errors)
+            known = _left(execution, api, asked)
+        except BatchError as error:
+            if problem is None:
+                execution.log.warning(f"{execution.job.name}: ending its jobs goes on: {error}")
+            problem = error
+            if not isinstance(error, BatchUnavailableError):
+                break
         else:
-            clean = not known and (not doubtful or clock.now() - started >= IN_DOUBT_SECONDS)
+            clean = not known and (not unclear or clock.now() - started >= IN_DOUBT_SECONDS)
         if clean or clock.now() >= deadline:
             break
-        if not known:
-            clock.sleep(PAUSE)
-    for unit in stage.active:
-        stage.connection.describer.leave([unit.job_id])
+        if not known or errors or problem:
+            clock.sleep(min(PAUSE, max(0.0, deadline - clock.now())))
+    _note(execution, unclear)
     if clean:
-        stage.log.info(f"{stage.job.name}: ended {len(asked)} AWS Batch job(s); none is left")
-    else:
-        stage.log.error(
-            f"{stage.job.name}: after {stage.options.cancel_seconds:.0f} s these AWS Batch jobs "
-            f"could not be "
-            f"ended: {', '.join(known) or 'not known'} {troubles or ''}. Run: "
-            f"python -m {__package__} kill --name-prefix {stage.id.prefix} --queue {stage.queue} "
-            f"--run-id "
-            f"{stage.id.run_id}"
+        execution.log.info(
+            f"{execution.job.name}: ended {len(asked)} AWS Batch job(s); none is left"
         )
+        return
+    identity = execution.id
+    execution.log.error(
+        f"{execution.job.name}: after {clock.now() - started:.0f} s it is not certain that all AWS "
+        f"Batch jobs have ended: {', '.join(known) or 'they could not be listed'} "
+        f"{errors or problem or ''}. Run: python -m dagster_aws_batch kill --name-prefix "
+        f"{identity.prefix} --queue {execution.queue} --run-id "
+        f"{identity.run_id}{execution.connection.address_options}"
+    )
 
 
-def _left(stage: Stage, asked: set[str]) -> list[str]:
-    """Jobs of this stage, by name, that still live and were not asked to end."""
-    rows = [
-        row
-        for queue in stage.queues
-        for row in stage.connection.api.by_name(queue, f"{stage.id.stem}*", sweep=True)
-    ]
+def _note(execution: Execution, unclear: list[tuple[str, str]]) -> None:
+    """A job may be listed after this process has ended: leave word for the next one."""
+    for name, queue in unclear:
+        text = f"{execution.job.name}: job {name} may still appear in queue {queue}"
+        if execution.scratch is None:
+            execution.log.warning(f"{text}; without a scratch place only the reaper may find it")
+            continue
+        try:
+            note_unresolved(execution.scratch, name, queue)
+        except ScratchError as error:
+            execution.log.warning(f"{text}, and that could not be noted: {error}")
+        else:
+            execution.log.warning(f"{text}: noted, the next run or the reaper ends it")
+
+
+def _left(execution: Execution, api: BatchApi, asked: set[str]) -> list[str]:
+    """Jobs of this execution, by name, that still live and were not asked to end."""
     return [
         row["jobId"]
-        for row in rows
-        if row.get("status") not in ENDED
-        and not row.get("isTerminated")
-        and row["jobId"] not in asked
+        for queue in execution.queues
+        for row in api.by_name(queue, f"{execution.id.stem}*", sweep=True)
+        if is_live(row) and row["jobId"] not in asked
     ]

@@ -6,58 +6,41 @@ For the reaper and the command line; works for runs of any process, also dead on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from dagster_aws_batch._aws.calls import BatchApi
-from dagster_aws_batch._aws.names import run_prefix
-from dagster_aws_batch._run.state import ENDED
+from dagster_aws_batch._aws.names import round_of, run_prefix
+from dagster_aws_batch._job import JobInfo
 
-__all__ = ["RunJob", "end_jobs", "jobs_of_run", "live_jobs"]
+__all__ = ["KEEP_TAG", "end_jobs", "jobs_of_run", "live_jobs"]
 
 ORIGIN_TAG = "dagster/origin-run-id"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunJob:
-    """One job of a run. `children`: how many tasks in which state (1 for a plain job)."""
-
-    job_id: str
-    name: str
-    queue: str
-    status: str
-    run_id: str
-    created_at: datetime
-    children: dict[str, int]
-
-    @property
-    def live(self) -> bool:
-        """Whether it can still use resources."""
-        return self.status not in ENDED
+#: On jobs that are meant to outlive their run (`forward_termination=False`).
+KEEP_TAG = "dagster/keep-running"
 
 
 def jobs_of_run(
     api: BatchApi, queues: Iterable[str], *, prefix: str, origin_run_id: str
-) -> list[RunJob]:
+) -> list[JobInfo]:
     """The jobs whose name and tag say that they belong to this run (or chain of retries)."""
     found = _by_name(api, queues, f"{run_prefix(prefix, origin_run_id)}*")
     # The name holds a hash only; before anything is ended its tag must say the same.
     return [job for job in found if job.run_id in (origin_run_id, "")]
 
 
-def live_jobs(api: BatchApi, queues: Iterable[str], *, prefix: str) -> list[RunJob]:
+def live_jobs(api: BatchApi, queues: Iterable[str], *, prefix: str) -> list[JobInfo]:
     """All live jobs of this client, whatever their run."""
     return [job for job in _by_name(api, queues, f"{prefix}-*") if job.live]
 
 
-def end_jobs(api: BatchApi, jobs: Iterable[RunJob], reason: str) -> dict[str, str]:
+def end_jobs(api: BatchApi, jobs: Iterable[JobInfo], reason: str) -> dict[str, str]:
     """End the live ones among `jobs`. Returns the errors by job id."""
     return api.terminate([job.job_id for job in jobs if job.live], reason)
 
 
-def _by_name(api: BatchApi, queues: Iterable[str], pattern: str) -> list[RunJob]:
-    found: list[RunJob] = []
+def _by_name(api: BatchApi, queues: Iterable[str], pattern: str) -> list[JobInfo]:
+    found: list[JobInfo] = []
     for queue in dict.fromkeys(queues):
         rows = api.by_name(queue, pattern, sweep=True)
         details = api.describe([row["jobId"] for row in rows])
@@ -65,19 +48,22 @@ def _by_name(api: BatchApi, queues: Iterable[str], pattern: str) -> list[RunJob]
             detail: Any = details.get(row["jobId"])
             if detail is None:
                 continue
-            created = datetime.fromtimestamp(row.get("createdAt", 0) / 1000, timezone.utc)
-            summary = (detail.get("arrayProperties") or {}).get("statusSummary") or {
+            tags = detail.get("tags", {})
+            children = (detail.get("arrayProperties") or {}).get("statusSummary") or {
                 detail["status"]: 1
             }
             found.append(
-                RunJob(
+                JobInfo(
                     job_id=row["jobId"],
                     name=row["jobName"],
                     queue=queue,
                     status=detail["status"],
-                    run_id=detail.get("tags", {}).get(ORIGIN_TAG, ""),
-                    created_at=created,
-                    children={state: number for state, number in summary.items() if number},
+                    tasks=(detail.get("arrayProperties") or {}).get("size", 1),
+                    children={state: number for state, number in children.items() if number},
+                    round=max(0, round_of(row["jobName"])),
+                    run_id=tags.get(ORIGIN_TAG, ""),
+                    created_at=datetime.fromtimestamp(row.get("createdAt", 0) / 1000, timezone.utc),
+                    kept=tags.get(KEEP_TAG) == "true",
                 )
             )
     return found

@@ -1,10 +1,12 @@
-"""Which failed tasks run again, and with what: a count for each cause, so that a lost host never
-uses up a user's retry.
+"""Which failed tasks run again, and with what. Pure.
+
+There is a count for each cause, so that a lost host never uses up a user's retry.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dagster_aws_batch._job import (
@@ -12,7 +14,7 @@ from dagster_aws_batch._job import (
     Retries,
 )
 
-__all__ = ["Again", "RetryBook"]
+__all__ = ["RetryBudget", "RetryPlan"]
 
 HOST = frozenset(
     {
@@ -24,32 +26,36 @@ HOST = frozenset(
 )
 SPOT = frozenset({FailureClass.SPOT_EC2, FailureClass.SPOT_FARGATE})
 KILLED = 137
-"""SIGKILL. Without a word about memory: a host short of it for all, or somebody's `kill -9`."""
+"""SIGKILL. Without a word of AWS about memory: a host short of it, or somebody's `kill -9`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryPlan:
     """How a task is to run again. None: as the job says."""
 
     memory_mib: int | None
     queue: str | None
 
 
-class RetryBook:
-    """The retries of one stage. `first_memory_mib` is what the job started with, if known.
+class RetryBudget:
+    """The retries of one execution. `first_memory_mib` is what the job started with, if known.
 
-    `memory_step`: memory is only to be had in multiples of this (Fargate: 1024).
+    `sizes`: from the wanted memory (MiB) to the one to ask for, or None where there is no more.
     """
 
     def __init__(
-        self, retries: Retries, first_memory_mib: int | None, *, memory_step: int = 1
+        self,
+        retries: Retries,
+        first_memory_mib: int | None,
+        *,
+        sizes: Callable[[int], int | None] = lambda memory: memory,
     ) -> None:
         self._retries = retries
-        self._step = memory_step
+        self.sizes = sizes
         self.first_memory_mib = first_memory_mib
         self._used: Counter[tuple[int, str]] = Counter()
 
-    def again(
+    def plan(
         self,
         task: int,
         failure: FailureClass,
@@ -57,31 +63,29 @@ class RetryBook:
         memory_mib: int | None,
         queue: str | None,
         exit_code: int | None = None,
-    ) -> Again | None:
-        """How to repeat a task that failed so when it had this memory and queue; None: not at
-        all.
-        """
+    ) -> RetryPlan | None:
+        """How to repeat a task that failed so with this memory and queue; None: not at all."""
         if failure is FailureClass.OUT_OF_MEMORY:
             more = self._more(memory_mib or self.first_memory_mib)
             if more is None or not self._use(task, "memory", self._retries.out_of_memory):
                 return None
-            return Again(more, queue)
+            return RetryPlan(more, queue)
         if failure in HOST:
             if not self._use(task, "host", self._retries.host_loss):
                 return None
             elsewhere = self._retries.fallback_queue if failure in SPOT else None
-            return Again(memory_mib, elsewhere or queue)
+            return RetryPlan(memory_mib, elsewhere or queue)
         if failure is FailureClass.LOST:
             # Once only: a container that never leaves its receipt must not run for ever.
             if not self._use(task, "lost", min(1, self._retries.host_loss)):
                 return None
-            return Again(memory_mib, queue)
+            return RetryPlan(memory_mib, queue)
         # No program ends so by itself. Once, as it was: only AWS's word asks for more memory.
         killed = failure is FailureClass.USER_CODE and exit_code == KILLED
         if killed and self._use(task, "killed", min(1, self._retries.host_loss)):
-            return Again(memory_mib, queue)
+            return RetryPlan(memory_mib, queue)
         if failure is FailureClass.USER_CODE and self._use(task, "user", self._retries.user_code):
-            return Again(memory_mib, queue)
+            return RetryPlan(memory_mib, queue)
         return None
 
     def _use(self, task: int, cause: str, allowed: int) -> bool:
@@ -95,6 +99,5 @@ class RetryBook:
             return None
         first = self.first_memory_mib or memory_mib
         ceiling = self._retries.memory_ceiling_mib or first * 4
-        more = int(memory_mib * self._retries.memory_factor)
-        more = min(ceiling, -(-more // self._step) * self._step)
-        return more if more > memory_mib else None
+        more = self.sizes(min(ceiling, int(memory_mib * self._retries.memory_factor)))
+        return more if more is not None and memory_mib < more <= ceiling else None

@@ -1,6 +1,6 @@
-"""One stage of work on AWS Batch from submit to result, without Dagster: the heart of this package.
+"""One execution on AWS Batch from submission to result, without Dagster.
 
-`run_stage` is all a caller needs; `resource.py` gives it a Dagster face.
+`execute` is all a caller needs; `BatchJobs` gives it a Dagster face.
 """
 
 from __future__ import annotations
@@ -11,49 +11,39 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from dagster_aws_batch._aws.connect import Connection
-from dagster_aws_batch._aws.names import (
-    StageId,
-    clean_tags,
+from dagster_aws_batch._aws.names import ExecutionId, clean_tags
+from dagster_aws_batch._errors import (
+    DOCTOR,
+    BatchError,
+    BatchUnavailableError,
+    CallRefusedError,
+    InvalidJobError,
+    SubmitRejectedError,
 )
-from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import (
-    FailureClass,
-    Job,
-    TaskResult,
-    TaskState,
-)
+from dagster_aws_batch._job import FailureClass, Job, JobInfo, TaskResult, TaskState
 from dagster_aws_batch._run.cancel import cancel
-from dagster_aws_batch._run.resume import (
-    attach,
-    seen,
-)
-from dagster_aws_batch._run.retry import (
-    Again,
-    RetryBook,
-)
-from dagster_aws_batch._run.settle import (
-    add_evidence,
-    settle,
-    settle_receipts,
-)
-from dagster_aws_batch._run.state import (
-    JobSeen,
-    Logger,
-    Options,
-    Stage,
-)
+from dagster_aws_batch._run.find import KEEP_TAG
+from dagster_aws_batch._run.resume import resume
+from dagster_aws_batch._run.retry import RetryBudget, RetryPlan
+from dagster_aws_batch._run.settle import add_evidence, settle, settle_receipts
+from dagster_aws_batch._run.state import Execution, Logger, Options
 from dagster_aws_batch._run.submit import submit_round
+from dagster_aws_batch._run.unresolved import end_unresolved
 from dagster_aws_batch._run.usage import Usage
 from dagster_aws_batch._run.watch import wait
 from dagster_aws_batch._scratch import Scratch
 
-__all__ = ["StageResult", "run_stage"]
+__all__ = ["ExecutionResult", "execute"]
+
+LONGEST_RETRY_PAUSE = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageResult:
-    """What became of a stage: one result a task (in order), the jobs, the receipts, what it used.
+class ExecutionResult:
+    """What became of an execution: one result per task (in order), jobs, receipts, what it used.
 
     `calls` counts the requests to AWS Batch and Logs made meanwhile by this process, by operation.
     """
@@ -61,17 +51,17 @@ class StageResult:
     name: str
     tasks: tuple[TaskResult, ...]
     receipts: Mapping[int, Any]
-    jobs: tuple[JobSeen, ...]
+    jobs: tuple[JobInfo, ...]
     usage: Usage
     seconds: float
     calls: Mapping[str, int]
     rounds: int
 
 
-def run_stage(
+def execute(
     connection: Connection,
     *,
-    id: StageId,
+    id: ExecutionId,
     job: Job,
     queue: str,
     tasks: int,
@@ -82,25 +72,27 @@ def run_stage(
     options: Options | None = None,
     log: Logger | None = None,
     resumed: bool = False,
-) -> StageResult:
+) -> ExecutionResult:
     """Run tasks 0 … `tasks`-1 and return when all have ended. With 0 tasks nothing is called.
 
-    Any exception, an interrupt of the main thread included, ends all jobs of the stage before it
-    goes on
-    (unless `options.forward_termination` is off). A failed task is no exception: see the result.
-    `while_waiting` is called after each look at jobs that go on, with the seconds until the next.
-    `resumed`: this stage was begun by an earlier process.
+    Any exception, an interrupt of the main thread included, ends all jobs of the execution before
+    it goes on (unless `options.forward_termination` is off, or AWS Batch can't be reached: then
+    they are left to a retry). A failed task is no exception: see the result. `while_waiting` is
+    called after each poll of jobs that go on, with the seconds until the next. `resumed`: this
+    execution was begun by an earlier process.
     """
     if tasks < 0:
-        raise InvalidJobError(f"job {job.name}: tasks is {tasks}; use 0 or more")
-    stage = Stage(
+        raise InvalidJobError(f"job {job.name}: tasks is {tasks}; use 0 or more", job=job.name)
+    options = options or Options()
+    kept = {} if options.forward_termination else {KEEP_TAG: "true"}
+    execution = Execution(
         connection=connection,
         id=id,
         job=job,
         queue=job.queue or queue,
         total=tasks,
-        tags=clean_tags(tags or {}, job.tags),
-        options=options or Options(),
+        tags=clean_tags(tags or {}, job.tags, kept),
+        options=options,
         log=log or logging.getLogger(__name__),
         scratch=scratch,
         receipts_of=receipts,
@@ -111,73 +103,95 @@ def run_stage(
     started, before = clock.now(), _calls(connection)
     if tasks:
         try:
-            _run(stage)
+            _run(execution)
         except BaseException as error:
-            _end(stage, error)
+            _end(execution, error)
             raise
-    return StageResult(
+    return ExecutionResult(
         name=job.name,
-        tasks=tuple(stage.results[task] for task in range(tasks)),
-        receipts=dict(stage.receipts),
-        jobs=seen(stage),
-        usage=stage.usage,
+        tasks=tuple(execution.results[task] for task in range(tasks)),
+        receipts=dict(execution.receipts),
+        jobs=tuple(submitted.info() for submitted in execution.jobs),
+        usage=execution.usage,
         seconds=clock.now() - started,
         calls=dict(_calls(connection) - before),
-        rounds=max((unit.round for unit in stage.units), default=-1) + 1,
+        rounds=max((submitted.round for submitted in execution.jobs), default=-1) + 1,
     )
 
 
-def _run(stage: Stage) -> None:
-    book = _book(stage)
-    pending, how = _begin(stage)
+def _run(execution: Execution) -> None:
+    budget = _budget(execution)
+    pending, plans = _begin(execution)
+    rounds = 0
     while True:
-        submit_round(stage, pending, how)
-        if not stage.active:
+        submit_round(execution, pending, plans)
+        if not execution.active:
             break
-        waiting = stage.active
-        wait(stage)
-        how = {}
-        for unit in waiting:
-            how.update(settle(stage, unit, book))
+        waiting = execution.active
+        wait(execution)
+        plans = {}
+        for submitted in waiting:
+            plans.update(settle(execution, submitted, budget))
         # A task may have been carried by two jobs, of which one has done it.
-        how = {task: again for task, again in how.items() if not stage.results[task].ok}
-        pending = sorted(how)
+        plans = {task: plan for task, plan in plans.items() if not execution.results[task].ok}
+        pending = sorted(plans)
         if pending:
-            _say_again(stage, pending)
-    for task in range(stage.total):
-        stage.results.setdefault(task, _never_run(task))
-    add_evidence(stage)
+            rounds += 1
+            _pause(execution, pending, rounds)
+    for task in range(execution.total):
+        execution.results.setdefault(task, _never_run(task))
+    add_evidence(execution)
 
 
-def _begin(stage: Stage) -> tuple[list[int], dict[int, Again]]:
-    """Take over what an earlier attempt left, and return the tasks that are still to be
-    submitted.
-    """
+def _begin(execution: Execution) -> tuple[list[int], dict[int, RetryPlan]]:
+    """Take over what an earlier attempt left, and return the tasks that are to be submitted."""
+    if execution.scratch is not None:
+        end_unresolved(execution.api, execution.scratch, stem=execution.id.stem)
     # Failures of an earlier attempt run again: whoever started this attempt asked for it. So they
     # don't count against the retries of this one, but what they teach about memory is kept.
-    earlier = _book(stage)
-    how: dict[int, Again] = {}
-    for unit in attach(stage):
-        how.update(settle(stage, unit, earlier))
-    carried = {task for unit in stage.active for task in unit.tasks}
+    earlier = _budget(execution)
+    plans: dict[int, RetryPlan] = {}
+    try:
+        ended = resume(execution)
+    except CallRefusedError as error:
+        if execution.jobs:
+            raise
+        raise SubmitRejectedError(
+            f"job {execution.job.name} was not submitted: {error}",
+            job=execution.job.name,
+            queue=execution.queue,
+            operation=error.operation,
+            code=error.code,
+        ) from error
+    for submitted in ended:
+        plans.update(settle(execution, submitted, earlier))
+    carried = {task for submitted in execution.active for task in submitted.tasks}
     open_ = [
         task
-        for task in range(stage.total)
-        if task not in carried and not (task in stage.results and stage.results[task].ok)
+        for task in range(execution.total)
+        if task not in carried and not (task in execution.results and execution.results[task].ok)
     ]
-    return settle_receipts(stage, open_), how
+    return settle_receipts(execution, open_), plans
 
 
-def _book(stage: Stage) -> RetryBook:
-    return RetryBook(stage.job.retries, stage.first_memory_mib, memory_step=stage.memory_step)
+def _budget(execution: Execution) -> RetryBudget:
+    return RetryBudget(execution.retries, execution.first_memory_mib)
 
 
-def _say_again(stage: Stage, pending: list[int]) -> None:
+def _pause(execution: Execution, pending: list[int], rounds: int) -> None:
+    """Say what runs again, and give what is broken time: longer with each round."""
     causes = Counter(
-        failure.value for task in pending if (failure := stage.results[task].failure) is not None
+        failure for task in pending if (failure := execution.results[task].failure) is not None
     )
-    text = ", ".join(f"{number:,} × {cause}" for cause, number in causes.most_common())
-    stage.log.warning(f"{stage.job.name}: {len(pending):,} task(s) run again: {text}")
+    seconds = min(LONGEST_RETRY_PAUSE, execution.options.retry_pause * 2 ** (rounds - 1))
+    if set(causes) <= {FailureClass.OUT_OF_MEMORY}:
+        seconds = 0.0
+    text = ", ".join(f"{number:,} × {cause.value}" for cause, number in causes.most_common())
+    execution.log.warning(
+        f"{execution.job.name}: {len(pending):,} task(s) run "
+        f"again{f' in {seconds:.0f} s' if seconds else ''}: {text}"
+    )
+    execution.connection.clock.sleep(seconds)
 
 
 def _never_run(task: int) -> TaskResult:
@@ -190,14 +204,34 @@ def _never_run(task: int) -> TaskResult:
     )
 
 
-def _end(stage: Stage, error: BaseException) -> None:
-    name = type(error).__name__
-    if not stage.options.forward_termination:
-        stage.log.warning(f"{stage.job.name}: {name}; its AWS Batch jobs go on, as configured")
-        stage.connection.describer.leave([unit.job_id for unit in stage.active])
+def _end(execution: Execution, error: BaseException) -> None:
+    name, log = type(error).__name__, execution.log
+    nothing = not execution.jobs and execution.submitting is None
+    if nothing and isinstance(error, BatchError):
+        # Nothing was submitted; what an earlier attempt left can't be seen, or is none of ours.
         return
-    stage.log.warning(f"{stage.job.name}: {name}: ending its AWS Batch jobs")
-    cancel(stage, f"orchestrator stopped waiting: {name}: {error}")
+    if not execution.options.forward_termination:
+        log.warning(f"{execution.job.name}: {name}; its AWS Batch jobs go on, as configured")
+        return
+    if isinstance(error, BatchUnavailableError) and not _answers(execution):
+        log.error(
+            f"{execution.job.name}: AWS Batch can't be reached, so its jobs are left as they are: "
+            f"a retry of this run goes on with them, else the reaper ends them. `{DOCTOR}` looks "
+            "at the connection"
+        )
+        return
+    log.warning(f"{execution.job.name}: {name}: ending its AWS Batch jobs")
+    # The type only: the text of a user's exception may hold what AWS should not keep.
+    cancel(execution, f"orchestrator stopped waiting: {name}")
+
+
+def _answers(execution: Execution) -> bool:
+    """Whether AWS Batch can be seen at this moment."""
+    try:
+        execution.api.once("DescribeJobs", jobs=[one.job_id for one in execution.jobs[:1]])
+    except (ClientError, BotoCoreError):
+        return False
+    return True
 
 
 def _calls(connection: Connection) -> Counter[str]:

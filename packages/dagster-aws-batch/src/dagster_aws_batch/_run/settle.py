@@ -1,9 +1,7 @@
-"""From an ended job to one result a task: AWS's rows and the receipts of the containers,
-reconciled.
+"""From an ended job to one result per task: AWS's answers and the containers' receipts together.
 
 The receipt decides where there is one to be had: a job without it has not succeeded, whatever AWS
-says, and a
-task that left it is done although its host was lost a moment later.
+says, and a task that left it is done although its host was lost a moment later.
 """
 
 from __future__ import annotations
@@ -13,27 +11,29 @@ from dataclasses import replace
 from typing import Any
 
 from dagster_aws_batch._aws.answers import (
-    Row,
+    EndedJob,
+    Evidence,
     child_index,
     from_detail,
     from_summary,
     resources_of,
     to_result,
 )
+from dagster_aws_batch._aws.fargate import fargate_memory
+from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import (
     FailureClass,
     TaskResult,
     TaskState,
 )
-from dagster_aws_batch._run.classify import Evidence
 from dagster_aws_batch._run.retry import (
     HOST,
-    Again,
-    RetryBook,
+    RetryBudget,
+    RetryPlan,
 )
 from dagster_aws_batch._run.state import (
-    Stage,
-    Unit,
+    Execution,
+    SubmittedJob,
 )
 
 __all__ = ["add_evidence", "settle", "settle_receipts"]
@@ -45,56 +45,59 @@ LIST_TRIES = 3
 _AFTER_THE_WORK = HOST | {FailureClass.LOST, FailureClass.UNKNOWN, FailureClass.START}
 
 
-def settle(stage: Stage, unit: Unit, book: RetryBook) -> dict[int, Again]:
+def settle(
+    execution: Execution, submitted: SubmittedJob, budget: RetryBudget
+) -> dict[int, RetryPlan]:
     """Record the results of an ended job. Returns the tasks that should run again, and how."""
-    rows = _rows(stage, unit)
-    receipts = read_receipts(stage, unit.tasks)
-    resources = resources_of(unit.detail) if unit.detail else (0.0, 0, 0)
-    if book.first_memory_mib is None and resources[1]:
-        book.first_memory_mib = resources[1]
-    again: dict[int, Again] = {}
-    for task in unit.tasks:
-        result = _judge(stage, task, rows[task], receipts)
+    rows = _ended_jobs(execution, submitted)
+    receipts = read_receipts(execution, submitted.tasks)
+    resources = resources_of(submitted.detail) if submitted.detail else (0.0, 0, 0)
+    if budget.first_memory_mib is None and resources[1]:
+        budget.first_memory_mib = resources[1]
+    if submitted.detail and "FARGATE" in submitted.detail.get("platformCapabilities", []):
+        vcpus = resources[0]
+        budget.sizes = lambda memory: fargate_memory(vcpus, memory)
+    plans: dict[int, RetryPlan] = {}
+    for task in submitted.tasks:
+        result = _result_of(execution, task, rows[task], receipts)
         row = rows[task]
-        stage.usage.add(row.run_seconds or 0.0, resources, wasted=not result.ok)
-        stage.usage.add_attempts(row.attempts, resources)
+        execution.usage.add(row.run_seconds or 0.0, resources, wasted=not result.ok)
+        execution.usage.add_attempts(row.attempts, resources)
         if row.queue_seconds is not None:
-            stage.usage.queue_seconds.append(row.queue_seconds)
-        known = stage.results.get(task)
+            execution.usage.queue_seconds.append(row.queue_seconds)
+        known = execution.results.get(task)
         if known is None or not known.ok:
-            stage.results[task] = result
-        if result.failure is None or _said_no(receipts.get(task)):
+            execution.results[task] = result
+        if result.failure is None or _reports_failure(receipts.get(task)):
             continue
-        how = book.again(
+        plan = budget.plan(
             task,
             result.failure,
-            memory_mib=unit.memory_mib,
-            queue=unit.queue,
+            memory_mib=submitted.memory_mib,
+            queue=submitted.queue,
             exit_code=result.exit_code,
         )
-        if how is not None:
-            again[task] = how
-    return again
+        if plan is not None:
+            plans[task] = plan
+    return plans
 
 
-def read_receipts(stage: Stage, tasks: Collection[int]) -> Mapping[int, Any]:
+def read_receipts(execution: Execution, tasks: Collection[int]) -> Mapping[int, Any]:
     """Ask the caller's reader which of the tasks left a receipt; nothing without a reader."""
-    if stage.receipts_of is None or not tasks:
+    if execution.receipts_of is None or not tasks:
         return {}
-    found = dict(stage.receipts_of(tasks))
-    stage.receipts.update(found)
+    found = dict(execution.receipts_of(tasks))
+    execution.receipts.update(found)
     return found
 
 
-def settle_receipts(stage: Stage, tasks: Sequence[int]) -> list[int]:
-    """Tasks done by an earlier life of this stage whose jobs AWS has forgotten. Returns what is
-    left to do.
-    """
-    found = read_receipts(stage, tasks)
+def settle_receipts(execution: Execution, tasks: Sequence[int]) -> list[int]:
+    """Take tasks with a good receipt of an earlier attempt for done. Returns what is left."""
+    found = read_receipts(execution, tasks)
     left = []
     for task in tasks:
-        if task in found and not _said_no(found[task]):
-            stage.results[task] = TaskResult(
+        if task in found and not _reports_failure(found[task]):
+            execution.results[task] = TaskResult(
                 task=task,
                 state=TaskState.SUCCEEDED,
                 runs=0,
@@ -105,14 +108,16 @@ def settle_receipts(stage: Stage, tasks: Sequence[int]) -> list[int]:
     return left
 
 
-def _said_no(receipt: Any) -> bool:
+def _reports_failure(receipt: Any) -> bool:
     return receipt is not None and getattr(receipt, "exit_code", 0) != 0
 
 
-def _judge(stage: Stage, task: int, row: Row, receipts: Mapping[int, Any]) -> TaskResult:
-    console, runs = stage.connection.console, stage.runs.get(task, 1)
+def _result_of(
+    execution: Execution, task: int, row: EndedJob, receipts: Mapping[int, Any]
+) -> TaskResult:
+    console, runs = execution.connection.console, execution.runs.get(task, 1)
     result = to_result(task, row, console=console, runs=runs)
-    if stage.receipts_of is None:
+    if execution.receipts_of is None:
         return result
     receipt = receipts.get(task)
     if receipt is None:
@@ -125,7 +130,7 @@ def _judge(stage: Stage, task: int, row: Row, receipts: Mapping[int, Any]) -> Ta
             failure=FailureClass.LOST,
             reason=f"AWS Batch says SUCCEEDED, but the task left no receipt{said}",
         )
-    if _said_no(receipt):
+    if _reports_failure(receipt):
         return replace(
             result,
             state=TaskState.FAILED,
@@ -144,78 +149,78 @@ def _judge(stage: Stage, task: int, row: Row, receipts: Mapping[int, Any]) -> Ta
     return result
 
 
-def _rows(stage: Stage, unit: Unit) -> dict[int, Row]:
-    """One row a task, whatever happens: what AWS no longer tells becomes a row of class LOST."""
-    found: dict[int, Row] = {}
-    if unit.detail is not None and not unit.lost:
-        if unit.is_array:
-            found = _children(stage, unit)
+def _ended_jobs(execution: Execution, submitted: SubmittedJob) -> dict[int, EndedJob]:
+    """One answer per task: where AWS no longer gives one, it is of class LOST."""
+    found: dict[int, EndedJob] = {}
+    if submitted.detail is not None and not submitted.lost:
+        if submitted.is_array:
+            found = _children(execution, submitted)
         else:
-            found = {unit.tasks[0]: from_detail(unit.detail)}
-    found = {task: _blocked(unit, row) for task, row in found.items()}
-    for task in unit.tasks:
+            found = {submitted.tasks[0]: from_detail(submitted.detail)}
+    found = {task: _blocked(submitted, row) for task, row in found.items()}
+    for task in submitted.tasks:
         if task not in found:
-            found[task] = _untold(unit)
+            found[task] = _unanswered(submitted)
     return found
 
 
-def _blocked(unit: Unit, row: Row) -> Row:
-    if not unit.blocked_reason or row.succeeded or row.started_at is not None:
+def _blocked(submitted: SubmittedJob, row: EndedJob) -> EndedJob:
+    if not submitted.blocked_reason or row.succeeded or row.started_at is not None:
         return row
-    evidence = replace(row.evidence, status_reason=unit.blocked_reason)
+    evidence = replace(row.evidence, status_reason=submitted.blocked_reason)
     return replace(row, evidence=evidence, failure=FailureClass.UNSCHEDULABLE)
 
 
-def _untold(unit: Unit) -> Row:
-    """A task about which no row exists: the parent's own reason, if it failed before it had
-    children.
-    """
-    if unit.detail is not None and not unit.lost and unit.detail["status"] == "FAILED":
-        parent = from_detail({**unit.detail, "container": None})
+def _unanswered(submitted: SubmittedJob) -> EndedJob:
+    """A task without an answer of AWS: its array's own reason, if that failed before."""
+    if (
+        submitted.detail is not None
+        and not submitted.lost
+        and submitted.detail["status"] == "FAILED"
+    ):
+        parent = from_detail({**submitted.detail, "container": None})
         if parent.evidence.status_reason or parent.evidence.terminated:
-            return _blocked(unit, replace(parent, started_at=None, stopped_at=None))
-    text = f"AWS Batch knows nothing (more) about this task of job {unit.job_id}"
-    return Row(
-        job_id=unit.job_id,
+            return _blocked(submitted, replace(parent, started_at=None, stopped_at=None))
+    text = f"AWS Batch knows nothing (more) about this task of job {submitted.job_id}"
+    return EndedJob(
+        job_id=submitted.job_id,
         succeeded=False,
         evidence=Evidence(status_reason=text),
         failure=FailureClass.LOST,
     )
 
 
-def _children(stage: Stage, unit: Unit) -> dict[int, Row]:
-    assert unit.detail is not None
-    api, clock = stage.connection.api, stage.connection.clock
-    found: dict[int, Row] = {}
+def _children(execution: Execution, submitted: SubmittedJob) -> dict[int, EndedJob]:
+    assert submitted.detail is not None
+    api, clock = execution.watch_api, execution.connection.clock
+    found: dict[int, EndedJob] = {}
     for attempt in range(LIST_TRIES):
         for status in ("FAILED", "SUCCEEDED"):
-            if not unit.counts.get(status) and attempt == 0 and unit.counts:
+            if not submitted.counts.get(status) and attempt == 0 and submitted.counts:
                 continue
-            for child in api.children(unit.job_id, status):
+            for child in api.children(submitted.job_id, status):
                 index = child_index(child)
-                if 0 <= index < len(unit.tasks):
-                    found[unit.tasks[index]] = from_summary(child)
-        if len(found) == len(unit.tasks):
+                if 0 <= index < len(submitted.tasks):
+                    found[submitted.tasks[index]] = from_summary(child)
+        if len(found) == len(submitted.tasks):
             break
         # The counts of an array may run ahead of its listing.
         if attempt < LIST_TRIES - 1:
             clock.sleep(5.0)
-    return _ask_again(stage, found)
+    return _described(execution, found)
 
 
-def _ask_again(stage: Stage, rows: dict[int, Row]) -> dict[int, Row]:
-    """Describe the children whose row does not tell enough: no exit code, or a cause that is not
-    known.
-    """
+def _described(execution: Execution, rows: dict[int, EndedJob]) -> dict[int, EndedJob]:
+    """Describe the children whose row says too little: no exit code, or no known cause."""
     doubtful = [
         task
         for task, row in rows.items()
         if (row.succeeded and not row.exit_known and row.evidence.exit_code is None)
         or (not row.succeeded and row.cause is FailureClass.UNKNOWN)
     ]
-    if stage.receipts_of is not None:
+    if execution.receipts_of is not None:
         doubtful = [task for task in doubtful if not rows[task].succeeded][:DESCRIBED_FAILURES]
-    details = stage.connection.api.describe([rows[task].job_id for task in doubtful])
+    details = execution.watch_api.describe([rows[task].job_id for task in doubtful])
     for task in doubtful:
         detail = details.get(rows[task].job_id)
         if detail is not None:
@@ -223,27 +228,33 @@ def _ask_again(stage: Stage, rows: dict[int, Row]) -> dict[int, Row]:
     return rows
 
 
-def add_evidence(stage: Stage) -> None:
-    """For the failures that stay: all attempts of the first hundred, the log tail of the first
-    ten.
-    """
-    failed = [stage.results[task] for task in sorted(stage.results) if not stage.results[task].ok]
+def add_evidence(execution: Execution) -> None:
+    """For the failures that stay: attempts of the first hundred, log tails of the first ten."""
+    failed = [
+        execution.results[task]
+        for task in sorted(execution.results)
+        if not execution.results[task].ok
+    ]
     lacking = [one for one in failed[:DESCRIBED_FAILURES] if not one.attempts and one.job_id]
-    details = stage.connection.api.describe([one.job_id for one in lacking])
+    try:
+        details = execution.api.describe([one.job_id for one in lacking])
+    except BatchError as error:
+        execution.log.warning(f"{execution.job.name}: the attempts could not be read: {error}")
+        details = {}
     for one in lacking:
         detail = details.get(one.job_id)
         if detail is None:
             continue
         row = from_detail(detail)
-        full = to_result(one.task, row, console=stage.connection.console)
-        stage.results[one.task] = replace(
+        full = to_result(one.task, row, console=execution.connection.console)
+        execution.results[one.task] = replace(
             one,
             attempts=row.attempts,
             log_url=full.log_url,
             exit_code=one.exit_code if one.exit_code is not None else full.exit_code,
         )
     for one in failed[:LOGGED_FAILURES]:
-        result = stage.results[one.task]
-        lines, note = stage.connection.logs.tail(result.attempts)
+        result = execution.results[one.task]
+        lines, note = execution.connection.logs.tail(result.attempts)
         notes = "; ".join(text for text in (result.note, note) if text)
-        stage.results[one.task] = replace(result, log_tail=lines, note=notes)
+        execution.results[one.task] = replace(result, log_tail=lines, note=notes)

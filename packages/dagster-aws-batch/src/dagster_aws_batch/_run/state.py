@@ -1,6 +1,4 @@
-"""One Batch job of a stage, plain or array, as the engine follows it, and the stage it belongs to.
-State only, no calls.
-"""
+"""What one call of `execute` knows: its jobs and its progress. State only, no calls to AWS."""
 
 from __future__ import annotations
 
@@ -9,22 +7,20 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.connect import Connection
-from dagster_aws_batch._aws.names import StageId
-from dagster_aws_batch._job import (
-    Job,
-    JobDefinition,
-    TaskResult,
-)
+from dagster_aws_batch._aws.names import ExecutionId
+from dagster_aws_batch._aws.rates import watching
+from dagster_aws_batch._errors import InvalidJobError
+from dagster_aws_batch._job import BatchJobDefinition, Job, JobInfo, Retries, TaskResult
 from dagster_aws_batch._run.usage import Usage
 from dagster_aws_batch._scratch import Scratch
 
 if TYPE_CHECKING:
     from types_boto3_batch.type_defs import JobDetailTypeDef
 
-__all__ = ["ENDED", "JobSeen", "Options", "Stage", "Unit"]
+__all__ = ["Execution", "Logger", "Options", "SubmittedJob"]
 
-ENDED = frozenset({"SUCCEEDED", "FAILED"})
 Logger = logging.Logger | logging.LoggerAdapter  # type: ignore[type-arg]
 
 
@@ -33,8 +29,10 @@ class Options:
     """How the engine waits and when it acts. Seconds.
 
     `poll_seconds` grows to `poll_max_seconds` (twice that after an hour). A job that AWS does not
-    know is waited for `missing_grace`, then three more looks decide. A job that cannot start for
+    know is waited for `missing_grace`, then three more polls decide. A job that cannot start for
     `blocked_after` is reported with AWS's reason, and ended if `blocked_action` is "terminate".
+    `retry_pause` is the wait before the second round of tasks that failed for their host; it
+    doubles with each further round.
     """
 
     poll_seconds: float = 5.0
@@ -46,13 +44,19 @@ class Options:
     failures_every: float = 55.0
     progress_every: float = 30.0
     cancel_seconds: float = 30.0
+    retry_pause: float = 10.0
     lookup_waits: tuple[float, ...] = (2.0, 4.0, 8.0)
     forward_termination: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("poll_seconds", "poll_max_seconds", "blocked_after", "cancel_seconds"):
+            if not getattr(self, name) > 0:
+                raise InvalidJobError(f"{name} is {getattr(self, name)}; use seconds above 0")
+
 
 @dataclass(slots=True, kw_only=True)
-class Unit:
-    """One submitted job and which tasks it carries: child i of the array is task `tasks[i]`."""
+class SubmittedJob:
+    """A job in AWS Batch and which tasks it carries: child i of the array is task `tasks[i]`."""
 
     name: str
     token: str
@@ -65,7 +69,7 @@ class Unit:
     # Another job of the same name may still turn up: an answer to SubmitJob was lost.
     unsure: bool = False
     rechecks: int = 0
-    adopted: bool = False
+    resumed: bool = False
     detail: JobDetailTypeDef | None = None
     lost: bool = False
     ended: bool = False
@@ -83,29 +87,26 @@ class Unit:
         """Whether its tasks are children."""
         return len(self.tasks) > 1
 
-
-@dataclass(frozen=True, slots=True)
-class JobSeen:
-    """A job that the stage started or found, for people: id, name, how many tasks, adopted or
-    submitted.
-    """
-
-    job_id: str
-    name: str
-    tasks: int
-    round: int
-    adopted: bool
-    queue: str
+    def info(self) -> JobInfo:
+        """The job as users see it."""
+        return JobInfo(
+            job_id=self.job_id,
+            name=self.name,
+            queue=self.queue,
+            status=self.detail["status"] if self.detail is not None else "",
+            tasks=len(self.tasks),
+            children=dict(self.counts),
+            round=self.round,
+            resumed=self.resumed,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
-class Stage:
-    """Everything one call of `run_stage` knows; its parts (submit, watch, settle, cancel) work on
-    it.
-    """
+class Execution:
+    """Everything one call of `execute` knows; submit, watch, settle and cancel work on it."""
 
     connection: Connection
-    id: StageId
+    id: ExecutionId
     job: Job
     queue: str
     total: int
@@ -118,40 +119,57 @@ class Stage:
     # A run that goes on with the work of an earlier one: jobs are expected to be there.
     resumed: bool = False
     inputs_uri: str | None = None
-    units: list[Unit] = field(default_factory=list)
+    jobs: list[SubmittedJob] = field(default_factory=list)
     results: dict[int, TaskResult] = field(default_factory=dict)
     receipts: dict[int, Any] = field(default_factory=dict)
     runs: dict[int, int] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     next_round: int = 0
-    submitting: str = ""
-    # Submissions noted in the scratch place by an earlier life, by job name.
+    # Name and queue of a job whose SubmitJob is under way.
+    submitting: tuple[str, str] | None = None
+    # Submissions noted in the scratch place by an earlier attempt, by job name.
     noted: frozenset[str] = frozenset()
     closed: bool = False
 
     @property
+    def api(self) -> BatchApi:
+        """For calls that begin something: they may be given up."""
+        return self.connection.api
+
+    @property
+    def watch_api(self) -> BatchApi:
+        """For looks at jobs that run: a failed look is repeated until it is answered."""
+        return self.connection.api.with_patience(
+            watching(lambda text: self.log.warning(f"{self.job.name}: {text}"))
+        )
+
+    @property
+    def retries(self) -> Retries:
+        """The job's retries, or the defaults."""
+        return self.job.retries or Retries()
+
+    @property
     def queues(self) -> tuple[str, ...]:
         """The queues its jobs can be in."""
-        fallback = self.job.retries.fallback_queue
+        fallback = self.retries.fallback_queue
         return (self.queue, fallback) if fallback and fallback != self.queue else (self.queue,)
 
     @property
-    def active(self) -> list[Unit]:
+    def active(self) -> list[SubmittedJob]:
         """Jobs that have not been seen to end."""
-        return [unit for unit in self.units if not unit.ended]
+        return [submitted for submitted in self.jobs if not submitted.ended]
 
     @property
-    def memory_step(self) -> int:
-        """In what steps memory is to be had, MiB."""
-        definition = self.job.definition
-        fargate = isinstance(definition, JobDefinition) and definition.platform == "FARGATE"
-        return 1024 if fargate else 1
+    def unclear(self) -> list[tuple[str, str]]:
+        """Name and queue of submissions of which a (second) job may turn up in the listing."""
+        found = [(one.name, one.queue) for one in self.active if one.unsure]
+        return [*found, self.submitting] if self.submitting else found
 
     @property
     def first_memory_mib(self) -> int | None:
         """What the tasks start with, as far as the job says."""
         if self.job.memory_mib is not None:
             return self.job.memory_mib
-        if isinstance(self.job.definition, JobDefinition):
+        if isinstance(self.job.definition, BatchJobDefinition):
             return self.job.definition.memory_mib
         return None

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dagster_aws_batch._aws.calls import (
-    Trouble,
-    triage,
-)
-from dagster_aws_batch._aws.ranges import (
+from dagster_aws_batch._aws.answers import is_live
+from dagster_aws_batch._aws.calls import BatchApi, CallError, classify_call, error_code
+from dagster_aws_batch._aws.fargate import fargate_problem
+from dagster_aws_batch._aws.names import (
     balanced,
     format_ranges,
 )
@@ -37,42 +36,52 @@ from dagster_aws_batch._errors import (
 )
 from dagster_aws_batch._job import (
     MAX_ARRAY,
-    JobDefinition,
+    BatchJobDefinition,
 )
-from dagster_aws_batch._run.retry import Again
+from dagster_aws_batch._run.retry import RetryPlan
 from dagster_aws_batch._run.state import (
-    ENDED,
-    Stage,
-    Unit,
+    Execution,
+    SubmittedJob,
 )
 
-__all__ = ["keep_oldest", "recheck", "submit_round"]
+if TYPE_CHECKING:
+    from types_boto3_batch.type_defs import JobSummaryTypeDef
+
+__all__ = [
+    "HOLD_SECONDS",
+    "HOLD_UNRECEIPTED_SECONDS",
+    "end_duplicates",
+    "recheck",
+    "submit_round",
+]
 
 _DEFINITION_TROUBLE = re.compile(r"definition", re.IGNORECASE)
 # When to look again for a second job after an unclear answer, in seconds after the submission.
-RECHECKS = (15.0, 45.0, 90.0, 180.0)
-# Until then the end of such a job is not believed: its containers may have left the work to the
-# other one, which holds the lease and is not listed yet.
+RECHECKS = (15.0, 45.0, 90.0, 180.0, 320.0)
+# Until then the end of such a job decides nothing: its containers may have left the work to the
+# other one, which holds the lease and is not listed yet. The longer one where tasks have no
+# receipt: then they probably did.
 HOLD_SECONDS = 60.0
+HOLD_UNRECEIPTED_SECONDS = 330.0
 
 
-def submit_round(stage: Stage, pending: Sequence[int], how: dict[int, Again]) -> None:
+def submit_round(execution: Execution, pending: Sequence[int], how: dict[int, RetryPlan]) -> None:
     """Submit `pending` as few jobs: one array (or plain job) for each need of memory and queue."""
     if not pending:
         return
     groups: dict[tuple[int | None, str], list[int]] = {}
     for task in pending:
-        again = how.get(task, Again(stage.job.memory_mib, None))
-        key = (again.memory_mib, again.queue or stage.queue)
+        plan = how.get(task, RetryPlan(execution.job.memory_mib, None))
+        key = (plan.memory_mib, plan.queue or execution.queue)
         groups.setdefault(key, []).append(task)
-    round_ = stage.next_round
-    stage.next_round += 1
+    round_ = execution.next_round
+    execution.next_round += 1
     part = 0
     for (memory, queue), tasks in groups.items():
         for chunk in balanced(tasks, MAX_ARRAY):
-            unit = Unit(
-                name=stage.id.job(round_, part),
-                token=stage.id.token(round_, part),
+            submitted = SubmittedJob(
+                name=execution.id.job(round_, part),
+                token=execution.id.token(round_, part),
                 tasks=chunk,
                 queue=queue,
                 round=round_,
@@ -80,172 +89,202 @@ def submit_round(stage: Stage, pending: Sequence[int], how: dict[int, Again]) ->
             )
             part += 1
             try:
-                _submit(stage, unit)
+                _submit(execution, submitted)
             except (SubmitRejectedError, InvalidJobError) as error:
                 # In a later round (more memory than there is, say) the results so far stand.
-                if not all(task in stage.results for task in chunk):
+                if not all(task in execution.results for task in chunk):
                     raise
-                stage.log.warning(f"{stage.job.name}: not run again: {error}")
+                execution.log.warning(f"{execution.job.name}: not run again: {error}")
                 continue
             for task in chunk:
-                stage.runs[task] = stage.runs.get(task, 0) + 1
+                execution.runs[task] = execution.runs.get(task, 0) + 1
 
 
-def _submit(stage: Stage, unit: Unit) -> None:
-    if stage.closed:
-        raise BatchError(f"job {stage.job.name} is being cancelled: nothing more is submitted")
+def _submit(execution: Execution, submitted: SubmittedJob) -> None:
+    if execution.closed:
+        raise BatchError(
+            f"job {execution.job.name} is being cancelled: nothing more is submitted",
+            job=execution.job.name,
+        )
+    _check_size(execution, submitted)
     request = submit_request(
-        stage.job,
-        name=unit.name,
-        token=unit.token,
-        queue=unit.queue,
-        definition=stage.connection.definitions.arn(stage.job.definition),
-        tasks=unit.tasks,
-        total=stage.total,
-        tags=stage.tags,
-        memory_mib=unit.memory_mib,
-        scratch=stage.scratch,
-        inputs_uri=_inputs(stage),
+        execution.job,
+        name=submitted.name,
+        token=submitted.token,
+        queue=submitted.queue,
+        definition=execution.connection.definitions.arn(execution.job.definition),
+        tasks=submitted.tasks,
+        total=execution.total,
+        tags=execution.tags,
+        memory_mib=submitted.memory_mib,
+        scratch=execution.scratch,
+        inputs_uri=_inputs(execution),
     )
-    if stage.scratch is not None:
-        note = {"tasks": format_ranges(unit.tasks), "round": unit.round, "queue": unit.queue}
-        stage.scratch.put(f"{unit.name}/submit", json.dumps(note).encode())
-    # From here until the unit is listed, only its name is known to the cancel.
-    stage.submitting = unit.name
+    if execution.scratch is not None:
+        note = {
+            "tasks": format_ranges(submitted.tasks),
+            "round": submitted.round,
+            "queue": submitted.queue,
+        }
+        execution.scratch.put(f"{submitted.name}/submit", json.dumps(note).encode())
+    # From here until the job is in the list, only its name is known to the cancel.
+    execution.submitting = (submitted.name, submitted.queue)
     try:
-        unit.job_id, unit.unsure = _send(stage, request)
+        submitted.job_id, submitted.unsure = _send(execution, request)
     except SubmitRejectedError:
-        stage.submitting = ""
+        execution.submitting = None
         raise
-    unit.submitted_at = unit.moved_at = stage.connection.clock.now()
-    stage.units.append(unit)
-    stage.submitting = ""
-    stage.connection.describer.watch([unit.job_id])
-    size = f"array of {len(unit.tasks):,}" if unit.is_array else "one job"
-    again = f", round {unit.round + 1}" if unit.round else ""
-    stage.log.info(
-        f"{stage.job.name}: submitted {size} to queue {unit.queue}{again}: "
-        f"{stage.connection.console.job(unit.job_id) or unit.job_id}"
+    submitted.submitted_at = submitted.moved_at = execution.connection.clock.now()
+    execution.jobs.append(submitted)
+    execution.submitting = None
+    size = f"array of {len(submitted.tasks):,}" if submitted.is_array else "one job"
+    again = f", round {submitted.round + 1}" if submitted.round else ""
+    execution.log.info(
+        f"{execution.job.name}: submitted {size} to queue {submitted.queue}{again}: "
+        f"{execution.connection.console.job(submitted.job_id) or submitted.job_id}"
     )
 
 
-def _inputs(stage: Stage) -> str | None:
-    inputs = stage.job.inputs
+def _check_size(execution: Execution, submitted: SubmittedJob) -> None:
+    """Fargate has a table of sizes: what it lacks is refused before the call."""
+    job, definition = execution.job, execution.job.definition
+    if isinstance(definition, str) or definition.platform != "FARGATE":
+        return
+    vcpus = definition.vcpus if job.vcpus is None else job.vcpus
+    problem = fargate_problem(vcpus, submitted.memory_mib or definition.memory_mib)
+    if problem:
+        raise InvalidJobError(f"job {job.name}: {problem}", job=job.name, queue=submitted.queue)
+
+
+def _inputs(execution: Execution) -> str | None:
+    inputs = execution.job.inputs
     if inputs is None:
         return None
-    if len(inputs) != stage.total:
-        raise BatchError(
-            f"job {stage.job.name}: {len(inputs):,} inputs for {stage.total:,} tasks; give one a "
-            f"task"
+    if len(inputs) != execution.total:
+        raise InvalidJobError(
+            f"job {execution.job.name}: {len(inputs):,} inputs for {execution.total:,} tasks; "
+            "give one per task",
+            job=execution.job.name,
         )
-    if stage.scratch is None:
+    if execution.scratch is None:
         raise ScratchError(
-            f"job {stage.job.name} has inputs, which go through the scratch place. Set scratch "
+            f"job {execution.job.name} has inputs, which go through the scratch place. Set scratch "
             "(an S3 prefix, or a folder that the containers can read)"
         )
-    if stage.inputs_uri is None:
-        stage.inputs_uri = stage.scratch.put(f"{stage.id.stem}inputs", encode_inputs(inputs))
-    return stage.inputs_uri
+    if execution.inputs_uri is None:
+        execution.inputs_uri = execution.scratch.put(
+            f"{execution.id.stem}inputs", encode_inputs(inputs)
+        )
+    return execution.inputs_uri
 
 
-def _send(stage: Stage, request: dict[str, Any]) -> tuple[str, bool]:
+def _send(execution: Execution, request: dict[str, Any]) -> tuple[str, bool]:
     """Return the job's id, and whether a second one may exist."""
-    api = stage.connection.api
+    api = execution.connection.api
     backoff = api.backoff()
-    # How many requests may have been carried out without our knowing. One that an earlier life of
-    # the stage noted, and that is not listed so far, is such a one.
-    unclear = 1 if request["jobName"] in stage.noted else 0
+    # How many requests may have been carried out without our knowing. One that an earlier attempt
+    # noted, and that is not listed so far, is such a one.
+    unclear = 1 if request["jobName"] in execution.noted else 0
     refused = 0
     while True:
         try:
-            answer = api.once("SubmitJob", "SubmitJob", lambda: api.client.submit_job(**request))
+            answer = api.once("SubmitJob", **request)
         except (ClientError, BotoCoreError) as error:
-            trouble = triage(error)
-            if trouble is Trouble.REJECTED:
+            kind = classify_call(error, "SubmitJob")
+            if kind is CallError.REFUSED:
                 refused += 1
-                _raise_unless_definition(stage, request, error, refused)
-            elif trouble is Trouble.UNCERTAIN:
+                _raise_unless_definition(execution, request, error, refused)
+            elif kind is CallError.UNCERTAIN:
                 unclear += 1
-                found = _look_up(stage, request["jobQueue"], request["jobName"])
+                found = _look_up(execution, request["jobQueue"], request["jobName"])
                 if found is not None:
-                    stage.log.info(
-                        f"{stage.job.name}: the answer to SubmitJob was lost ({error}); "
-                        f"the job was found by its name: {found}"
+                    execution.log.info(
+                        f"{execution.job.name}: the answer to SubmitJob was lost ({error}); the "
+                        f"job was found by its name: {found}"
                     )
                     return found, unclear > 1
             if backoff.give_up():
                 raise BatchUnavailableError(
-                    f"job {stage.job.name} could not be submitted to {request['jobQueue']} in "
-                    f"{backoff.count} tries, last: {error}"
+                    f"job {execution.job.name} could not be submitted to {request['jobQueue']} in "
+                    f"{backoff.count} tries, last: {error}. The jobs that run go on; try later",
+                    job=execution.job.name,
+                    queue=request["jobQueue"],
+                    operation="SubmitJob",
+                    code=error_code(error),
                 ) from error
             backoff.wait()
             continue
         if not unclear:
             return answer["jobId"], False
-        kept = keep_oldest(stage, request["jobQueue"], request["jobName"])
+        kept = _keep_oldest(execution, execution.api, request["jobQueue"], request["jobName"])
         return kept or answer["jobId"], True
 
 
 def _raise_unless_definition(
-    stage: Stage, request: dict[str, Any], error: Exception, refused: int
+    execution: Execution, request: dict[str, Any], error: Exception, refused: int
 ) -> None:
     """A definition just registered may not be known everywhere yet, or somebody deregistered it."""
-    ours = isinstance(stage.job.definition, JobDefinition)
+    ours = isinstance(execution.job.definition, BatchJobDefinition)
     if ours and refused <= 5 and _DEFINITION_TROUBLE.search(str(error)):
-        definitions = stage.connection.definitions
+        definitions = execution.connection.definitions
         definitions.forget(request["jobDefinition"])
-        request["jobDefinition"] = definitions.arn(stage.job.definition)
+        request["jobDefinition"] = definitions.arn(execution.job.definition)
         return
     raise SubmitRejectedError(
-        f"AWS Batch refused job {stage.job.name} for queue {request['jobQueue']}: {error}. "
-        f"`{DOCTOR}` checks queue, definition and share identifier"
+        f"AWS Batch refused job {execution.job.name} for queue {request['jobQueue']}: {error}. "
+        f"`{DOCTOR}` checks queue, definition and share identifier",
+        job=execution.job.name,
+        queue=request["jobQueue"],
+        operation="SubmitJob",
+        code=error_code(error),
     ) from error
 
 
-def _look_up(stage: Stage, queue: str, name: str) -> str | None:
-    """Find a job by name, giving the listing some time: how long it lags behind is not
-    documented.
-    """
-    for wait in stage.options.lookup_waits:
-        stage.connection.clock.sleep(wait)
-        found = keep_oldest(stage, queue, name)
+def _look_up(execution: Execution, queue: str, name: str) -> str | None:
+    """Find a job by name, giving the listing some time: how long it lags is not documented."""
+    for wait in execution.options.lookup_waits:
+        execution.connection.clock.sleep(wait)
+        found = _keep_oldest(execution, execution.api, queue, name)
         if found is not None:
             return found
     return None
 
 
-def keep_oldest(stage: Stage, queue: str, name: str) -> str | None:
-    """The id of the oldest job of this very name; newer ones that live are ended. None: none is
-    listed.
+def end_duplicates(
+    execution: Execution, rows: Iterable[JobSummaryTypeDef]
+) -> list[JobSummaryTypeDef]:
+    """The oldest job of each name in a listing; newer ones that live are ended.
+
+    More than one of a name come from answers to SubmitJob that were lost.
     """
-    rows = stage.connection.api.by_name(queue, name)
-    if not rows:
-        return None
-    newer = [
-        row["jobId"]
-        for row in rows[1:]
-        if row.get("status") not in ENDED and not row.get("isTerminated")
-    ]
-    if newer:
-        stage.log.warning(
-            f"{stage.job.name}: {len(newer)} more job(s) named {name} appeared after an unclear "
-            f"answer; kept the oldest, {rows[0]['jobId']}, and ended {', '.join(newer)}"
+    oldest: dict[str, JobSummaryTypeDef] = {}
+    extra: list[str] = []
+    for row in rows:
+        if oldest.setdefault(row["jobName"], row) is not row and is_live(row):
+            extra.append(row["jobId"])
+    if extra:
+        execution.log.warning(
+            f"{execution.job.name}: {len(extra)} more job(s) of the same name appeared after an "
+            f"unclear answer; kept the oldest and ended {', '.join(extra)}"
         )
-        stage.connection.api.terminate(newer, f"duplicate of {rows[0]['jobId']}")
-    return rows[0]["jobId"]
+        execution.api.terminate(extra, "duplicate of an older job of the same name")
+    return list(oldest.values())
 
 
-def recheck(stage: Stage, unit: Unit, *, final: bool = False) -> None:
+def _keep_oldest(execution: Execution, api: BatchApi, queue: str, name: str) -> str | None:
+    kept = end_duplicates(execution, api.by_name(queue, name))
+    return kept[0]["jobId"] if kept else None
+
+
+def recheck(execution: Execution, submitted: SubmittedJob, *, final: bool = False) -> None:
     """After an unclear answer: look a few times more whether a second job has appeared."""
-    if not unit.unsure or unit.rechecks >= len(RECHECKS):
+    if not submitted.unsure or submitted.rechecks >= len(RECHECKS):
         return
-    age = stage.connection.clock.now() - unit.submitted_at
-    if not final and age < RECHECKS[unit.rechecks]:
+    age = execution.connection.clock.now() - submitted.submitted_at
+    if not final and age < RECHECKS[submitted.rechecks]:
         return
-    unit.rechecks = unit.rechecks + 1 if not final else len(RECHECKS)
-    kept = keep_oldest(stage, unit.queue, unit.name)
-    if kept is not None and kept != unit.job_id:
-        stage.connection.describer.leave([unit.job_id])
-        unit.job_id, unit.detail, unit.counts = kept, None, {}
-        unit.ended = False
-        stage.connection.describer.watch([kept])
+    submitted.rechecks = submitted.rechecks + 1 if not final else len(RECHECKS)
+    kept = _keep_oldest(execution, execution.watch_api, submitted.queue, submitted.name)
+    if kept is not None and kept != submitted.job_id:
+        submitted.job_id, submitted.detail, submitted.counts = kept, None, {}
+        submitted.ended = False

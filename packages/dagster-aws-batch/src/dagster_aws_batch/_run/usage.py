@@ -1,5 +1,6 @@
-"""What a stage used: seconds, vCPU-hours, GiB-hours, waste and an estimate of cost from the user's
-own prices. Pure.
+"""What an execution used.
+
+Seconds, vCPU-hours, GiB-hours, waste and an estimate of cost from the user's own prices. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["Usage"]
 
 @dataclass(slots=True)
 class Usage:
-    """Sums over all ended jobs of a stage.
+    """Sums over all ended jobs of an execution.
 
     Attempts that AWS Batch repeated inside an array child are only known for children that were
     described (failed ones), so for arrays the sums are a lower bound where hosts were lost.

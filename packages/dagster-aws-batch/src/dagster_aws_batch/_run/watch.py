@@ -1,207 +1,241 @@
-"""Waiting for a stage's jobs: parents only, at a growing interval, with an eye on missing and
-blocked ones.
+"""Waiting for an execution's jobs: parents only, at a growing interval.
 
-Runs in the caller's thread (Dagster raises its interrupts in the main thread only).
+A look that fails says nothing about the jobs, so it is repeated as long as they may live. Runs in
+the caller's thread (Dagster raises its interrupts in the main thread only).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
+from typing import Any, cast
 
-from dagster_aws_batch._aws.answers import (
-    child_index,
-    from_summary,
-)
-from dagster_aws_batch._aws.calls import PAGE
-from dagster_aws_batch._aws.poller import poll_interval
-from dagster_aws_batch._run.state import (
-    ENDED,
-    Stage,
-    Unit,
-)
-from dagster_aws_batch._run.submit import (
-    HOLD_SECONDS,
-    recheck,
-)
+from dagster_aws_batch._aws.answers import ENDED, WAITING, child_index, from_summary
+from dagster_aws_batch._aws.calls import PAGE, BatchApi
+from dagster_aws_batch._run.state import Execution, SubmittedJob
+from dagster_aws_batch._run.submit import HOLD_SECONDS, HOLD_UNRECEIPTED_SECONDS, recheck
 
-__all__ = ["counts_of", "wait"]
+__all__ = ["counts_of", "describe_progress", "poll_interval", "wait"]
 
 NAMED_FAILURES = 10
 HARD_MISSING_LIMIT = 20
+# What AWS adds to a job's own time limit at most, before it is certain to have ended.
+END_MARGIN_SECONDS = 3600.0
 
 
-def wait(stage: Stage) -> None:
-    """Return when every submitted or adopted job of the stage has ended (or is certainly lost)."""
-    clock, options = stage.connection.clock, stage.options
-    started = clock.now()
-    looked = started
-    said: Counter[str] = Counter()
-    said_at = started
-    while stage.active:
+def poll_interval(elapsed: float, *, shortest: float, longest: float) -> float:
+    """Seconds to the next poll, after `elapsed` of waiting: a third of that, within bounds.
+
+    A short execution is seen to end soon, a long one costs few calls; after an hour twice `longest`
+    is allowed.
+    """
+    ceiling = longest * 2 if elapsed > 3600 else longest
+    return max(shortest, min(ceiling, elapsed / 3))
+
+
+def wait(execution: Execution) -> None:
+    """Return when every submitted or resumed job has ended (or is certainly lost)."""
+    clock, options = execution.connection.clock, execution.options
+    started = polled = clock.now()
+    before = progress(execution)
+    reported: Counter[str] = Counter()
+    reported_at = started
+    while execution.active:
         interval = poll_interval(
             clock.now() - started,
             shortest=options.poll_seconds,
             longest=options.poll_max_seconds,
         )
-        ids = [unit.job_id for unit in stage.active]
-        seen = stage.connection.describer.look(ids, interval=interval, not_before=looked + interval)
-        looked = clock.now()
-        for unit in stage.active:
-            _observe(stage, unit, seen.get(unit.job_id))
-        counts = progress(stage)
-        finished = not stage.active
-        if counts != said and (finished or looked - said_at >= options.progress_every):
-            said, said_at = counts, looked
-            stage.log.info(describe_progress(stage, counts, looked - started))
-        if not finished and stage.while_waiting is not None:
-            stage.while_waiting(interval)
+        clock.sleep(max(0.0, polled + interval - clock.now()))
+        polled = clock.now()
+        seen = _watching(execution).describe([one.job_id for one in execution.active])
+        for submitted in execution.active:
+            _observe(execution, submitted, seen.get(submitted.job_id))
+        counts = progress(execution)
+        finished = not execution.active
+        now = clock.now()
+        if counts != reported and (finished or now - reported_at >= options.progress_every):
+            reported, reported_at = counts, now
+            execution.log.info(describe_progress(execution, counts, before, now - started))
+        if not finished and execution.while_waiting is not None:
+            execution.while_waiting(interval)
 
 
-def progress(stage: Stage) -> Counter[str]:
-    """How many tasks are in which state of AWS Batch, over all jobs of the latest rounds."""
+def _watching(execution: Execution) -> BatchApi:
+    """Calls that are repeated until they are answered, or until no job can live any more."""
+    api = execution.watch_api
+    ends = [_latest_end(submitted) for submitted in execution.active]
+    return api.with_patience(replace(api.patience, deadline=max(ends, default=float("inf"))))
+
+
+def _latest_end(submitted: SubmittedJob) -> float:
+    """When a job has certainly ended, by its own time limit; endless while tasks wait to start."""
+    detail: Mapping[str, Any] = cast("Mapping[str, Any]", submitted.detail or {})
+    limit = (detail.get("timeout") or {}).get("attemptDurationSeconds")
+    if not limit or any(submitted.counts.get(state) for state in (*WAITING, "STARTING")):
+        return float("inf")
+    attempts = (detail.get("retryStrategy") or {}).get("attempts") or 1
+    return submitted.moved_at + float(limit * attempts) + END_MARGIN_SECONDS
+
+
+def progress(execution: Execution) -> Counter[str]:
+    """How many tasks are in which state; a failed one that runs again counts as that only."""
     counts: Counter[str] = Counter()
-    for unit in stage.units:
-        if not unit.lost:
-            counts.update(unit.counts)
-    return counts
+    for submitted in execution.jobs:
+        if not submitted.lost:
+            counts.update(submitted.counts)
+    again = sum(execution.runs.values()) - len(execution.runs)
+    counts["FAILED"] = max(0, counts["FAILED"] - again)
+    return +counts
 
 
-def describe_progress(stage: Stage, counts: Counter[str], seconds: float) -> str:
-    """One line for people."""
-    waiting = sum(counts[state] for state in ("SUBMITTED", "PENDING", "RUNNABLE"))
-    parts = [f"{counts['SUCCEEDED']:,} of {stage.total:,} done"]
-    if counts["FAILED"]:
-        parts.append(f"{counts['FAILED']:,} failed")
-    parts.append(f"{counts['STARTING'] + counts['RUNNING']:,} running, {waiting:,} waiting")
-    return f"{stage.job.name}: {', '.join(parts)} ({seconds / 60:.1f} min)"
+def describe_progress(
+    execution: Execution, counts: Mapping[str, int], before: Mapping[str, int], seconds: float
+) -> str:
+    """One line for people: how much is done, and about how long the rest takes."""
+    number = Counter(counts)
+    done, total = number["SUCCEEDED"], execution.total
+    waiting = sum(number[state] for state in WAITING)
+    parts = [f"{done:,} of {total:,} done ({done / total:.0%})"]
+    if number["FAILED"]:
+        parts.append(f"{number['FAILED']:,} failed")
+    parts.append(f"{number['STARTING'] + number['RUNNING']:,} running, {waiting:,} waiting")
+    text = f"{execution.job.name}: {', '.join(parts)} ({seconds / 60:.1f} min"
+    fresh = done - before.get("SUCCEEDED", 0)
+    left = total - done - number["FAILED"]
+    if fresh > 0 and left > 0:
+        text += f", about {seconds * left / fresh / 60:.0f} min left"
+    return f"{text})"
 
 
-def _observe(stage: Stage, unit: Unit, detail: object) -> None:
-    now = stage.connection.clock.now()
+def _observe(execution: Execution, submitted: SubmittedJob, detail: object) -> None:
+    now = execution.connection.clock.now()
     if detail is None:
-        _missing(stage, unit, now)
+        _missing(execution, submitted, now)
         return
-    unit.missing = 0
-    unit.detail = detail  # type: ignore[assignment]
-    assert unit.detail is not None
-    status = unit.detail["status"]
-    counts = counts_of(unit)
-    if _moved(unit.counts) != _moved(counts):
-        unit.moved_at = now
-    unit.counts = counts
+    submitted.missing = 0
+    submitted.detail = detail  # type: ignore[assignment]
+    assert submitted.detail is not None
+    status = submitted.detail["status"]
+    counts = counts_of(submitted)
+    if _moved(submitted.counts) != _moved(counts):
+        submitted.moved_at = now
+    submitted.counts = counts
     if status in ENDED:
-        if unit.unsure and now - unit.submitted_at < HOLD_SECONDS:
-            recheck(stage, unit)
+        if submitted.unsure and now - submitted.submitted_at < _hold(execution, submitted):
+            recheck(execution, submitted)
             return
-        recheck(stage, unit, final=True)
-        unit.ended = unit.detail is not None
-        if unit.ended:
-            stage.connection.describer.leave([unit.job_id])
+        recheck(execution, submitted, final=True)
+        submitted.ended = submitted.detail is not None
         return
-    recheck(stage, unit)
-    _name_failures(stage, unit, now)
-    _blocked(stage, unit, now)
+    recheck(execution, submitted)
+    _name_failures(execution, submitted, now)
+    _blocked(execution, submitted, now)
 
 
-def counts_of(unit: Unit) -> dict[str, int]:
+def _hold(execution: Execution, submitted: SubmittedJob) -> float:
+    """How long after its submission the end of an unsure job decides nothing."""
+    if execution.receipts_of is None:
+        return HOLD_SECONDS
+    found = execution.receipts_of(submitted.tasks)
+    return HOLD_SECONDS if len(found) == len(submitted.tasks) else HOLD_UNRECEIPTED_SECONDS
+
+
+def counts_of(submitted: SubmittedJob) -> dict[str, int]:
     """Tasks by state, from the last description."""
-    assert unit.detail is not None
-    if not unit.is_array:
-        return {unit.detail["status"]: 1}
-    summary = unit.detail.get("arrayProperties", {}).get("statusSummary", {})
+    assert submitted.detail is not None
+    if not submitted.is_array:
+        return {submitted.detail["status"]: 1}
+    summary = submitted.detail.get("arrayProperties", {}).get("statusSummary", {})
     return {str(state): int(number) for state, number in summary.items() if number}
 
 
-def _moved(counts: dict[str, int]) -> tuple[int, ...]:
+def _moved(counts: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(counts.get(state, 0) for state in ("STARTING", "RUNNING", "SUCCEEDED", "FAILED"))
 
 
-def _missing(stage: Stage, unit: Unit, now: float) -> None:
-    """AWS does not know the id: just submitted, or purged, or lost. Never for ever, never taken for
-    a success.
-    """
-    if now - unit.submitted_at < stage.options.missing_grace:
+def _missing(execution: Execution, submitted: SubmittedJob, now: float) -> None:
+    """AWS does not know the id: just submitted, or purged, or lost; never taken for a success."""
+    if now - submitted.submitted_at < execution.options.missing_grace:
         return
-    unit.missing += 1
-    if unit.missing < stage.options.missing_polls:
+    submitted.missing += 1
+    if submitted.missing < execution.options.missing_polls:
         return
-    if unit.missing < HARD_MISSING_LIMIT:
-        rows = stage.connection.api.by_name(unit.queue, unit.name)
-        listed = [row for row in rows if row["jobId"] == unit.job_id]
+    if submitted.missing < HARD_MISSING_LIMIT:
+        rows = execution.watch_api.by_name(submitted.queue, submitted.name)
+        listed = [row for row in rows if row["jobId"] == submitted.job_id]
         if listed and listed[0].get("status") not in ENDED:
             return
-    stage.log.warning(
-        f"{stage.job.name}: AWS Batch no longer knows job {unit.job_id}; what its tasks left "
-        f"behind decides"
+    execution.log.warning(
+        f"{execution.job.name}: AWS Batch no longer knows job {submitted.job_id}; the receipts of "
+        "its tasks decide"
     )
-    unit.lost = unit.ended = True
-    stage.connection.describer.leave([unit.job_id])
+    submitted.lost = submitted.ended = True
 
 
-def _name_failures(stage: Stage, unit: Unit, now: float) -> None:
-    """List failed children when their number has grown, but not at every look: names within a
-    minute.
-    """
-    failed = unit.counts.get("FAILED", 0)
-    if not unit.is_array or failed <= unit.failed_listed:
+def _name_failures(execution: Execution, submitted: SubmittedJob, now: float) -> None:
+    """List failed children when their number has grown, but at most once in a while."""
+    failed = submitted.counts.get("FAILED", 0)
+    if not submitted.is_array or failed <= submitted.failed_listed:
         return
-    if now - unit.failed_listed_at < stage.options.failures_every:
+    if now - submitted.failed_listed_at < execution.options.failures_every:
         return
-    unit.failed_listed, unit.failed_listed_at = failed, now
+    submitted.failed_listed, submitted.failed_listed_at = failed, now
     fresh = []
-    for row in stage.connection.api.children(unit.job_id, "FAILED"):
+    for row in execution.watch_api.children(submitted.job_id, "FAILED"):
         index = child_index(row)
-        if 0 <= index < len(unit.tasks) and index not in unit.named:
-            unit.named.add(index)
-            fresh.append((unit.tasks[index], from_summary(row)))
+        if 0 <= index < len(submitted.tasks) and index not in submitted.named:
+            submitted.named.add(index)
+            fresh.append((submitted.tasks[index], from_summary(row)))
     for task, failure in fresh[:NAMED_FAILURES]:
         code = "" if failure.evidence.exit_code is None else f", exit {failure.evidence.exit_code}"
-        stage.log.warning(
-            f"{stage.job.name}: task {task} failed: {failure.cause.value}{code}: "
+        execution.log.warning(
+            f"{execution.job.name}: task {task} failed: {failure.cause.value}{code}: "
             f"{failure.evidence.text or 'no reason given'} "
-            f"{stage.connection.console.job(failure.job_id) or failure.job_id}"
+            f"{execution.connection.console.job(failure.job_id) or failure.job_id}"
         )
     if len(fresh) > NAMED_FAILURES:
-        stage.log.warning(
-            f"{stage.job.name}: and {len(fresh) - NAMED_FAILURES:,} more tasks failed"
+        execution.log.warning(
+            f"{execution.job.name}: and {len(fresh) - NAMED_FAILURES:,} more tasks failed"
         )
 
 
-def _blocked(stage: Stage, unit: Unit, now: float) -> None:
-    """Say why a job cannot start, once it has waited long enough for a normal scale-up to be
-    over.
-    """
-    counts, limit = unit.counts, stage.options.blocked_after
-    if not counts.get("RUNNABLE") or counts.get("RUNNING") or counts.get("STARTING"):
+def _blocked(execution: Execution, submitted: SubmittedJob, now: float) -> None:
+    """Say why nothing of a job runs, once it has waited longer than a normal scale-up takes."""
+    counts, limit = submitted.counts, execution.options.blocked_after
+    states = [state for state in _USUAL_REASONS if counts.get(state)]
+    if counts.get("RUNNING") or not states:
         return
-    if now - unit.moved_at < limit or now - unit.warned_at < limit:
+    if now - submitted.moved_at < limit or now - submitted.warned_at < limit:
         return
-    unit.warned_at = now
-    reason = _blocked_reason(stage, unit)
-    minutes = (now - unit.moved_at) / 60
-    if not reason:
-        stage.log.warning(
-            f"{stage.job.name}: nothing has started for {minutes:.0f} min; AWS Batch gives no "
-            f"reason "
-            f"(queue {unit.queue} may have no free capacity)"
-        )
-        return
-    stage.log.warning(
-        f"{stage.job.name}: nothing has started for {minutes:.0f} min on queue {unit.queue}: "
-        f"{reason}"
+    submitted.warned_at = now
+    reason = _blocked_reason(execution, submitted, states[0])
+    minutes = (now - submitted.moved_at) / 60
+    text = (
+        f"nothing has started for {minutes:.0f} min on queue {submitted.queue} ({states[0]}): "
+        f"{reason or _USUAL_REASONS[states[0]]}"
     )
-    if stage.options.blocked_action == "terminate":
+    execution.log.warning(f"{execution.job.name}: {text}")
+    if execution.options.blocked_action == "terminate":
         # Kept first: ending the job overwrites AWS's reason.
-        unit.blocked_reason = reason
-        stage.connection.api.terminate([unit.job_id], f"blocked: {reason}")
+        submitted.blocked_reason = reason or text
+        execution.watch_api.terminate([submitted.job_id], f"blocked: {reason or states[0]}")
 
 
-def _blocked_reason(stage: Stage, unit: Unit) -> str:
-    assert unit.detail is not None
-    if not unit.is_array:
-        return unit.detail.get("statusReason") or ""
-    rows = stage.connection.api.children(unit.job_id, "RUNNABLE")
-    return next(
-        (row.get("statusReason") or "" for row in islice(rows, PAGE) if row.get("statusReason")), ""
-    )
+_USUAL_REASONS = {
+    "STARTING": "AWS Batch gives no reason (the host may be slow to pull the image)",
+    "RUNNABLE": "AWS Batch gives no reason (the queue may have no free capacity)",
+    "PENDING": "it waits for the jobs that it depends on",
+    "SUBMITTED": "AWS Batch has not looked at it yet",
+}
+
+
+def _blocked_reason(execution: Execution, submitted: SubmittedJob, state: str) -> str:
+    assert submitted.detail is not None
+    if not submitted.is_array:
+        return submitted.detail.get("statusReason") or ""
+    rows = execution.watch_api.children(submitted.job_id, cast(Any, state))
+    reasons = (row.get("statusReason") or "" for row in islice(rows, PAGE))
+    return next((reason for reason in reasons if reason), "")
