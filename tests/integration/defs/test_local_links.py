@@ -9,8 +9,8 @@ from aws_batch_emulator import (
     stop_running,
 )
 from dagster_aws_batch import (
-    Job,
     BatchJobDefinition,
+    Job,
 )
 from wordfreq_dagster.defs.platform.batch import EmbeddedBatchJobs
 from wordfreq_dagster.files.stages import (

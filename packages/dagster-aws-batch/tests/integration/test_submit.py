@@ -30,10 +30,17 @@ def plain(number):
 def test_submissions_keep_to_25_a_second(bench, record_figure):
     connection = bench.connection()
     arn = connection.definitions.arn(BatchJobDefinition(image="tool:1"))
+    names = ("BATCH_TASKS", "BATCH_SUBMISSION")
+    variables = [{"name": name, "value": "0"} for name in names]
     times = []
     for number in range(100):
-        request = {"jobName": f"j{number}", "jobQueue": "local", "jobDefinition": arn}
-        connection.api.once("SubmitJob", **request)
+        connection.api.once(
+            "SubmitJob",
+            jobName=f"j{number}",
+            jobQueue="local",
+            jobDefinition=arn,
+            containerOverrides={"environment": variables},
+        )
         times.append(bench.clock.now())
     rate = (len(times) - 1) / (times[-1] - times[0])
     record_figure("3 submissions a second at most", round(rate, 1), 25)
