@@ -1,9 +1,10 @@
-/* Bits of masks, and hints to the compiler and the processor. */
+/* Bits of masks, bytes of numbers, and hints to the compiler and the processor. */
 #ifndef WORDFREQ_BITS_H
 #define WORDFREQ_BITS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* For functions of which each caller needs one of its own: for constants, or for a processor. */
 #ifdef __GNUC__
@@ -56,6 +57,38 @@ INLINE void prefetch(const void *address)
 INLINE uint64_t low_bits(size_t count)
 {
     return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
+}
+
+/* 8 bytes, the first the lowest. (GCC 12 makes 8 loads of the portable form.) */
+static inline uint64_t load64(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&value, bytes, sizeof value);
+#else
+    for (unsigned i = 0; i < 8; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+#endif
+    return value;
+}
+
+/* The same bytes, the first the highest. */
+static inline uint64_t swap_bytes(uint64_t value)
+{
+#ifdef __GNUC__
+    return __builtin_bswap64(value);
+#else
+    uint64_t swapped = 0;
+    for (unsigned i = 0; i < 64; i += 8)
+        swapped |= (value >> i & 0xFF) << (56 - i);
+    return swapped;
+#endif
+}
+
+/* The first `length` bytes, 1 to 8, of 8 that are loaded. */
+static inline uint64_t first_bytes(uint64_t loaded, size_t length)
+{
+    return loaded & (~(uint64_t)0 >> (64 - 8 * length));
 }
 
 #endif

@@ -1,8 +1,8 @@
-/* Reading a table: see table.h. */
-#include <stdlib.h>
+#include "cursor.h"
+
+#include <string.h>
 
 #include "bits.h"
-#include "table.h"
 
 enum { LONG = KINDS }; /* the kind of the long words */
 
@@ -169,4 +169,26 @@ bool cursor_next(struct cursor *cursor, struct word *word)
     if (cursor->order != ANY_ORDER)
         load_head(cursor, kind);
     return true;
+}
+
+bool cursor_add_to(struct cursor *cursor, struct table *table, bool *all)
+{
+    size_t bytes = TABLE_STEP;
+    struct word word;
+    for (*all = false;;) {
+        if (bytes >= TABLE_STEP) { /* now and then */
+            bytes = 0;
+            *all = cursor_ended(cursor);
+            if (*all || table_is_full(table))
+                return true;
+        }
+        if (!cursor_next(cursor, &word)) {
+            *all = true;
+            return true;
+        }
+        if (!(word.kind < KINDS ? table_add_key(table, word.kind, word.key, word.count)
+                                : table_add(table, word.bytes, word.length, word.count)))
+            return false;
+        bytes += 16 + word.length;
+    }
 }

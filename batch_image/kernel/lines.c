@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bits.h"
+#include "entries.h"
 #include "unicode.h"
 
 enum { MOST_DIGITS = 18 };

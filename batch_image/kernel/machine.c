@@ -1,5 +1,7 @@
 #include "machine.h"
 
+#include <string.h>
+
 #include "bits.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)

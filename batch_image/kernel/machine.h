@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "table.h"
+#include "keyed.h"
 
 /* Bytes taken at a time. */
 #define BLOCK_BYTES 8192

@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "table.h"
+#include "cursor.h"
 
 struct module_state {
     PyTypeObject *table_type, *cursor_type, *scanner_type, *merger_type;

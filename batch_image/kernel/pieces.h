@@ -3,7 +3,7 @@
 #ifndef WORDFREQ_PIECES_H
 #define WORDFREQ_PIECES_H
 
-#include "scanner.h"
+#include "stream.h"
 
 /* Adds the parts of a text of a block's size between so many pairs of edges to a table. None has
  * zero bytes. */

@@ -1,10 +1,10 @@
 #include "table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bits.h"
 #include "hash.h"
-#include "keyed.h"
 #include "memory.h"
 
 #ifdef SMALL_TABLES /* so that a fuzzer sees them grow */
@@ -176,11 +176,13 @@ static bool reserve_long(struct table *table, size_t length)
 
 /* ---- adding ---- */
 
-static bool add_key(struct table *table, unsigned kind, const uint64_t *key, uint64_t count)
+bool table_add_key(struct table *table, unsigned kind, const uint64_t *key, uint64_t count)
 {
     if (!keyed_reserve(&table->keyed[kind], kind, table->key, 1))
         return false;
     keyed_add(&table->keyed[kind], kind, table->key, key, count);
+    table->total += count;
+    table->changes++;
     return true;
 }
 
@@ -200,6 +202,8 @@ static bool add_long(struct table *table, const uint8_t *word, size_t length, ui
 {
     if (!reserve_long(table, length))
         return false;
+    table->total += count;
+    table->changes++;
     const uint64_t hash = long_hash(table, word, length);
     size_t i = (size_t)hash & table->long_mask;
     for (;; i = (i + 1) & table->long_mask) {
@@ -248,13 +252,8 @@ bool table_add_word(struct table *table, const uint8_t *word, size_t length, uin
 {
     uint64_t key[WIDEST];
     const unsigned kind = make_key(key, word, length);
-    const bool added = kind < KINDS ? add_key(table, kind, key, count)
-                                    : add_long(table, word, length, count);
-    if (added) {
-        table->total += count;
-        table->changes++;
-    }
-    return added;
+    return kind < KINDS ? table_add_key(table, kind, key, count)
+                        : add_long(table, word, length, count);
 }
 
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count)
@@ -266,35 +265,5 @@ bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t
         memcpy(readable, word, length);
         return table_add_word(table, readable, length, count);
     }
-    if (!add_long(table, word, length, count))
-        return false;
-    table->total += count;
-    table->changes++;
-    return true;
-}
-
-bool table_add_rest(struct table *table, struct cursor *from, bool *all)
-{
-    size_t bytes = TABLE_STEP;
-    struct word word;
-    for (*all = false;;) {
-        if (bytes >= TABLE_STEP) { /* now and then */
-            bytes = 0;
-            *all = cursor_ended(from);
-            if (*all || table_is_full(table))
-                return true;
-        }
-        if (!cursor_next(from, &word)) {
-            *all = true;
-            return true;
-        }
-        const bool added = word.kind < KINDS
-                               ? add_key(table, word.kind, word.key, word.count)
-                               : add_long(table, word.bytes, word.length, word.count);
-        if (!added)
-            return false;
-        table->total += word.count;
-        table->changes++;
-        bytes += 16 + word.length;
-    }
+    return add_long(table, word, length, count);
 }

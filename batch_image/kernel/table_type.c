@@ -68,7 +68,7 @@ static PyObject *add_cursor(struct table_object *self, struct cursor_object *fro
     }
     self->busy = from->owner->busy = true;
     Py_BEGIN_ALLOW_THREADS
-    added = table_add_rest(&self->table, &from->cursor, &all);
+    added = cursor_add_to(&from->cursor, &self->table, &all);
     Py_END_ALLOW_THREADS
     self->busy = from->owner->busy = false;
     return added ? PyBool_FromLong(all) : PyErr_NoMemory();

@@ -1,4 +1,4 @@
-/* Words of one piece of UTF-8 text, by the rules of wordfreq/words.py.
+/* Words of one piece of UTF-8 text, by the rules of wordfreq_batch/text/words.py.
  *
  * A piece is text without ASCII white space. What the generated tables can't decide (dictionary
  * scripts, text that isn't in NFC, pictographs joined by ZWJ) is refused and goes to ICU. */

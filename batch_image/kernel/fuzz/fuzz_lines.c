@@ -3,6 +3,7 @@
  *
  * Without libFuzzer, -DSTANDALONE makes a program with random inputs of its own:
  * `fuzz_lines SECONDS`. See run.sh. */
+#include "../cursor.h"
 #include "../merger.h"
 
 #include "fuzz.h"

@@ -86,7 +86,7 @@ static void add_all(struct table *to, struct table *from, enum order order)
     bool all;
     CHECK(cursor_start(&cursor, from, order));
     if (order == ANY_ORDER) {
-        CHECK(table_add_rest(to, &cursor, &all) && all);
+        CHECK(cursor_add_to(&cursor, to, &all) && all);
     } else {
         while (cursor_next(&cursor, &word))
             CHECK(table_add(to, word.bytes, word.length, word.count));

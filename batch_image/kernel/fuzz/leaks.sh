@@ -8,13 +8,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-$(mktemp -d)}
 python=${PYTHON:-python3}
 mkdir -p "$work"
-cp -r "$here/../../kernel" "$here/../../wordfreq" "$here/../../setup.py" \
+cp -r "$here/../../kernel" "$here/../../wordfreq_batch" "$here/../../setup.py" \
     "$here/../../pyproject.toml" "$here/../../README.md" "$work"
-rm -f "$work"/wordfreq/*.so
+rm -f "$work"/wordfreq_batch/*.so
 (cd "$work" && CC=gcc LDSHARED="gcc -shared" \
     CFLAGS="-fsanitize=address -g -O1 -fno-omit-frame-pointer" LDFLAGS="-fsanitize=address" \
     "$python" setup.py -q build_ext --inplace)
-ls "$work"/wordfreq/_kernel*.so >/dev/null
+ls "$work"/wordfreq_batch/_kernel*.so >/dev/null
 # Python leaves some memory behind when it ends, so the report is searched for the kernel. Its
 # module and types are made once and end with the process.
 PYTHONMALLOC=malloc LD_PRELOAD=$(gcc -print-file-name=libasan.so) \

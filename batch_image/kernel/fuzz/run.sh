@@ -36,7 +36,7 @@ fuzz() {
 }
 
 fuzz scanner 'XabcdefghThe quick, 3.14 don\047t a_b \342\200\234x\342\200\235 \316\243\316\221\316\243' \
-    scanner pieces icu unicode machine table keyed memory cursor sort
+    scanner pieces icu unicode machine table keyed memory cursor sort entries
 fuzz lines '\002\003a\t12\nabcdefghijklm\t3\nb\t1\n\303\251\t2\nb\t99\nzz\t1\n' \
-    lines merger unicode table keyed memory cursor sort
+    lines merger unicode table keyed memory cursor sort entries
 echo "no finding in $seconds s ($work)"

@@ -7,6 +7,7 @@ import random
 import re
 import sys
 import threading
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -241,3 +242,11 @@ def test_without_the_extension_icu_counts_and_says_so(monkeypatch: pytest.Monkey
     monkeypatch.setenv(engine.VARIABLE, "rust")
     with pytest.raises(UsageError, match="rust"):
         engine.kernel()
+
+
+def test_no_parts_of_the_kernel_include_each_other_in_a_circle() -> None:
+    needs: dict[str, set[str]] = {}
+    for path in KERNEL_SOURCES.glob("*.[ch]"):
+        included = re.findall(r'^#include "(\w+)\.h"', path.read_text(), re.MULTILINE)
+        needs.setdefault(path.stem, set()).update(set(included) - {path.stem})
+    TopologicalSorter(needs).prepare()  # raises CycleError
