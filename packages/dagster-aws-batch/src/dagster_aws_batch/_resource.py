@@ -1,11 +1,12 @@
 """`BatchJobs`: the resource by which ops and assets run containers on AWS Batch."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from dagster_aws_batch._aws.calls import checked_rates
 from dagster_aws_batch._aws.connect import (
     Connection,
     Endpoint,
@@ -15,6 +16,7 @@ from dagster_aws_batch._aws.names import (
     ExecutionId,
     content_key,
 )
+from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._identity import caller_of, ordinal_of
 from dagster_aws_batch._interrupts import ensure_interrupts
 from dagster_aws_batch._job import (
@@ -32,6 +34,15 @@ from dagster_aws_batch._scratch import (
 __all__ = ["BatchJobs"]
 
 R = TypeVar("R")
+
+_NUMBERS = (
+    "poll_seconds",
+    "poll_max_seconds",
+    "blocked_after_seconds",
+    "price_vcpu_hour",
+    "price_gib_hour",
+    "price_gpu_hour",
+)
 
 
 class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -102,6 +113,17 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     currency: str = Field(default="USD", description="The currency of these prices.")
 
     _connection: Connection | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check what is known already; a value from the environment is checked when it is read."""
+        super().model_post_init(context)
+        numbers = {
+            name: value for name in _NUMBERS if type(value := getattr(self, name)) in (int, float)
+        }
+        for name, value in numbers.items():
+            if value < 0 or (value == 0 and not name.startswith("price")):
+                raise InvalidJobError(f"BatchJobs.{name} is {value}; use a number above 0")
+        checked_rates(self.rates)
 
     def run(
         self,

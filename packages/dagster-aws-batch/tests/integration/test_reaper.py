@@ -81,11 +81,22 @@ def instance(tmp_path):
         yield made
 
 
+# As a shell script's `&` and `nohup` start a program, and worse: both signals are ignored.
+DEAF = """\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 @pytest.fixture
-def worker(tmp_path, aws, instance):
-    (tmp_path / "worker_c.py").write_text(WORKER)
+def worker(request, tmp_path, aws, instance):
+    program = tmp_path / "worker_c.py"
+    program.write_text(WORKER)
+    launcher = ["-c", DEAF] if getattr(request, "param", "") == "deaf" else []
     process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "worker_c.py"), str(tmp_path / "home"), aws.url],
+        [sys.executable, *launcher, str(program), str(tmp_path / "home"), aws.url],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -126,6 +137,7 @@ def resource(aws):
     return BatchJobs(queue="local", endpoint_url=aws.url, region="us-east-1", poll_seconds=0.1)
 
 
+@pytest.mark.parametrize("worker", ["usual", "deaf"], indirect=True)
 def test_sigterm_ends_the_jobs_before_the_process_ends(aws, worker, record_figure):
     wait_for(lambda: live(aws))
     start = time.monotonic()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from types_boto3_batch.literals import JobStatusType
     from types_boto3_batch.type_defs import JobDetailTypeDef, JobSummaryTypeDef
 
-__all__ = ["BatchApi", "CallError", "classify_call", "error_code"]
+__all__ = ["BatchApi", "CallError", "checked_rates", "classify_call", "error_code"]
 
 DESCRIBE_LIMIT = 100
 TERMINATE_LIMIT = 50

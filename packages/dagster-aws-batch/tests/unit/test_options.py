@@ -1,0 +1,137 @@
+"""Options that can't work are refused where they are given; extra fields add and never replace."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagster_aws_batch import BatchJobDefinition, BatchJobs, InvalidJobError, Job, ScratchError
+from dagster_aws_batch._aws.job_definitions import registration
+from dagster_aws_batch._aws.requests import submit_request
+from dagster_aws_batch._scratch import open_scratch
+
+NAMED = "tool:3"
+
+
+def request(job, **fields):
+    return submit_request(
+        job,
+        name="n",
+        token="t",
+        queue="q",
+        definition="d:1",
+        tasks=fields.pop("tasks", [0, 1]),
+        total=2,
+        tags={"team": "a"},
+        memory_mib=job.memory_mib,
+        scratch=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"poll_seconds": -5.0}, "poll_seconds is -5"),
+        ({"poll_seconds": 0.0}, "poll_seconds is 0"),
+        ({"poll_max_seconds": -1.0}, "poll_max_seconds"),
+        ({"blocked_after_seconds": 0.0}, "blocked_after_seconds"),
+        ({"price_gib_hour": -0.1}, "price_gib_hour"),
+        ({"rates": {"SubmitJobs": 1.0}}, "SubmitJobs.*known are .*SubmitJob"),
+        ({"rates": {"SubmitJob": 0.0}}, "above 0"),
+        ({"rates": {"ListJobs": -1.0}}, "above 0"),
+    ],
+)
+def test_a_resource_that_cannot_work_is_refused(fields, words):
+    with pytest.raises(InvalidJobError, match=words):
+        BatchJobs(queue="q", **fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"jobName": "mine"}, "jobName"),
+        ({"arrayProperties": {"size": 3}}, "arrayProperties"),
+        ({"tags": {"team": "b"}}, "tags"),
+        ({"propagateTags": False}, "propagateTags"),
+        ({"retryStrategy": {"attempts": 1}}, "attempts"),
+        (
+            {"containerOverrides": {"environment": [{"name": "BATCH_TASKS", "value": "9"}]}},
+            "BATCH_",
+        ),
+        ({"containerOverrides": {"command": "x"}}, "command"),
+    ],
+)
+def test_options_do_not_replace_what_the_client_sets(options, words):
+    definition = BatchJobDefinition(image="tool:1")
+    job = Job(name="j", definition=definition, command=["a"], options=options)
+    with pytest.raises(InvalidJobError, match=words):
+        request(job)
+
+
+def test_options_add_to_what_the_client_sets():
+    job = Job(
+        name="j",
+        definition=NAMED,
+        options={
+            "dependsOn": [{"jobId": "x"}],
+            "tags": {"cost": "c"},
+            "containerOverrides": {
+                "instanceType": "m5.large",
+                "environment": [{"name": "MINE", "value": "1"}],
+            },
+        },
+    )
+    made = request(job)
+    assert made["dependsOn"] == [{"jobId": "x"}]
+    assert made["tags"] == {"team": "a", "cost": "c"}
+    assert made["containerOverrides"]["instanceType"] == "m5.large"
+    names = [one["name"] for one in made["containerOverrides"]["environment"]]
+    assert names == ["BATCH_TASKS", "BATCH_TASK_TOTAL", "BATCH_SUBMISSION", "MINE"]
+
+
+def test_a_definition_s_further_properties_add_as_well():
+    with pytest.raises(InvalidJobError, match="image"):
+        registration(BatchJobDefinition(image="a", container_properties={"image": "b"}))
+    with pytest.raises(InvalidJobError, match="MEMORY"):
+        wanted = {"resourceRequirements": [{"type": "MEMORY", "value": "1"}]}
+        registration(BatchJobDefinition(image="a", container_properties=wanted))
+    user = registration(BatchJobDefinition(image="a", container_properties={"user": "nobody"}))
+    assert user["containerProperties"]["user"] == "nobody"
+
+
+def test_a_named_definition_keeps_its_own_timeout_and_retries():
+    made = request(Job(name="j", definition=NAMED))
+    assert "timeout" not in made and "retryStrategy" not in made
+    ours = request(Job(name="j", definition=BatchJobDefinition(image="t")))
+    assert ours["timeout"] == {"attemptDurationSeconds": 86_400}
+    assert ours["retryStrategy"]["attempts"] == 4
+    said = request(Job(name="j", definition=NAMED, timeout_seconds=60))
+    assert said["timeout"] == {"attemptDurationSeconds": 60}
+
+
+@pytest.mark.parametrize("value", [1, b"x", {"password": "hunter2"}])
+def test_a_value_of_the_wrong_type_is_named_without_its_content(value):
+    with pytest.raises(InvalidJobError, match="variable TOKEN") as caught:
+        Job(name="j", definition=NAMED, environment={"TOKEN": value})
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(InvalidJobError, match="word of type"):
+        Job(name="j", definition=NAMED, command=["a", 1])
+
+
+def test_an_env_var_of_dagster_is_not_taken_for_its_name():
+    import dagster as dg
+
+    with pytest.raises(InvalidJobError, match="get_value"):
+        Job(name="j", definition=NAMED, environment={"TOKEN": dg.EnvVar("TOKEN")})
+
+
+@pytest.mark.parametrize("uri", ["s3:///x", "s3://b/a#c", "s3://b/a?c"])
+def test_a_scratch_place_that_would_become_another_is_refused(uri):
+    with pytest.raises(ScratchError, match="use s3://"):
+        open_scratch(uri)
+
+
+def test_a_local_scratch_names_what_it_cannot_delete(tmp_path):
+    scratch = open_scratch(str(tmp_path))
+    scratch.put("a/b", b"1")
+    with pytest.raises(ScratchError, match="can't delete scratch file"):
+        scratch.delete("a")
