@@ -171,24 +171,25 @@ bool cursor_next(struct cursor *cursor, struct word *word)
     return true;
 }
 
-bool cursor_add_to(struct cursor *cursor, struct table *table, bool *all)
+enum transfer cursor_add_to(struct cursor *cursor, struct table *table)
 {
     size_t bytes = TABLE_STEP;
     struct word word;
-    for (*all = false;;) {
+    for (;;) {
         if (bytes >= TABLE_STEP) { /* now and then */
             bytes = 0;
-            *all = cursor_ended(cursor);
-            if (*all || table_is_full(table))
-                return true;
+            if (cursor_ended(cursor))
+                return TRANSFER_DONE;
+            if (table_is_full(table))
+                return TRANSFER_FULL;
         }
-        if (!cursor_next(cursor, &word)) {
-            *all = true;
-            return true;
-        }
+        if (!cursor_next(cursor, &word))
+            return TRANSFER_DONE;
+        if (!table_can_count(table, word.count))
+            return TRANSFER_TOO_MANY;
         if (!(word.kind < KINDS ? table_add_key(table, word.kind, word.key, word.count)
                                 : table_add(table, word.bytes, word.length, word.count)))
-            return false;
+            return TRANSFER_NO_MEMORY;
         bytes += 16 + word.length;
     }
 }

@@ -35,8 +35,9 @@ bool cursor_start(struct cursor *cursor, struct table *table, enum order order);
 bool cursor_next(struct cursor *cursor, struct word *word);
 bool cursor_ended(struct cursor *cursor);
 
-/* Adds the words that are left to another table until that is full; *all says whether none is left.
- * False without memory. */
-bool cursor_add_to(struct cursor *cursor, struct table *table, bool *all);
+/* Adds the words that are left to another table until that is full. TRANSFER_TOO_MANY: the sum of
+ * its counts would be beyond what can be stored. */
+enum transfer { TRANSFER_DONE, TRANSFER_FULL, TRANSFER_TOO_MANY, TRANSFER_NO_MEMORY };
+enum transfer cursor_add_to(struct cursor *cursor, struct table *table);
 
 #endif

@@ -118,7 +118,7 @@ enum load_state lines_load(struct table *table, const uint8_t *text, size_t leng
             count++;
         }
         for (size_t i = 0; i < count; i++) {
-            if (lines[i].count > MOST_COUNTED - table->total)
+            if (!table_can_count(table, lines[i].count))
                 return LOAD_TOO_MANY;
             if (share_has(share, lines[i].word, lines[i].length) &&
                 !table_add(table, lines[i].word, lines[i].length, lines[i].count))

@@ -4,10 +4,6 @@
 
 #include "table.h"
 
-/* So that a sum, too, is a line of at most 18 digits, and fits into signed 64 bits. */
-#define MOST_COUNTED UINT64_C(999999999999999999)
-#define TOO_MANY "the counts add up to more than 10^18 - 1"
-
 struct line {
     const uint8_t *word, *next; /* `next` is behind the line */
     size_t length;

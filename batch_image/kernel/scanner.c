@@ -50,8 +50,9 @@ void scanner_free(struct scanner *scanner)
     free(scanner);
 }
 
-bool scanner_reset(struct scanner *scanner)
+void scanner_reset(struct scanner *scanner)
 {
+    scanner->failure = 0;
     scanner->looking = scanner->resolving = false;
     scanner->foreign.length = scanner->long_piece.length = 0;
     scanner->in_long_piece = scanner->in_foreign = false;
@@ -59,8 +60,10 @@ bool scanner_reset(struct scanner *scanner)
     scanner->found.count = scanner->found.used = 0;
     memset(scanner->waiting.count, 0, sizeof scanner->waiting.count);
     scanner->invalid = 0;
-    return (!table_distinct(&scanner->seen) || table_clear(&scanner->seen, false)) &&
-           (!table_distinct(&scanner->pieces) || table_clear(&scanner->pieces, false));
+    if (table_distinct(&scanner->seen))
+        table_clear(&scanner->seen, false);
+    if (table_distinct(&scanner->pieces))
+        table_clear(&scanner->pieces, false);
 }
 
 /* ---- blocks ---- */
@@ -335,7 +338,8 @@ static enum scan_result look_into_seen(struct scanner *scanner)
         bytes += 2 * piece.length;
     }
     scanner->looking = false;
-    return table_clear(&scanner->seen, false) ? SCAN_DONE : SCAN_NO_MEMORY;
+    table_clear(&scanner->seen, false);
+    return SCAN_DONE;
 }
 
 static bool has_many_pieces(const struct scanner *scanner)
@@ -362,13 +366,13 @@ static enum scan_result resolve_pieces(struct scanner *scanner)
             return result == ICU_FAILED ? SCAN_ICU_FAILED : SCAN_NO_MEMORY;
     }
     scanner->resolving = false;
-    return table_clear(pieces, false) ? SCAN_DONE : SCAN_NO_MEMORY;
+    table_clear(pieces, false);
+    return SCAN_DONE;
 }
 
-enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
-                              size_t *used)
+static enum scan_result feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
+                             size_t *used)
 {
-    *used = 0;
     while (*used < length) {
         const size_t room = BLOCK_BYTES - scanner->filled, left = length - *used;
         size_t taken = left < room ? left : room;
@@ -400,7 +404,7 @@ enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, siz
     return SCAN_DONE;
 }
 
-enum scan_result scanner_finish(struct scanner *scanner)
+static enum scan_result finish(struct scanner *scanner)
 {
     enum scan_result result;
     /* What is under way first: the pieces mustn't change before that is done. */
@@ -413,4 +417,28 @@ enum scan_result scanner_finish(struct scanner *scanner)
     if ((result = look_into_seen(scanner)) != SCAN_DONE)
         return result;
     return scanner->icu ? resolve_pieces(scanner) : SCAN_DONE;
+}
+
+/* Remembers what can't be mended. */
+static enum scan_result noted(struct scanner *scanner, enum scan_result result)
+{
+    if (result == SCAN_NO_MEMORY || result == SCAN_ICU_FAILED)
+        scanner->failure = (int)result;
+    return result;
+}
+
+enum scan_result scanner_feed(struct scanner *scanner, const uint8_t *bytes, size_t length,
+                              size_t *used)
+{
+    *used = 0;
+    if (scanner->failure)
+        return (enum scan_result)scanner->failure;
+    return noted(scanner, feed(scanner, bytes, length, used));
+}
+
+enum scan_result scanner_finish(struct scanner *scanner)
+{
+    if (scanner->failure)
+        return (enum scan_result)scanner->failure;
+    return noted(scanner, finish(scanner));
 }

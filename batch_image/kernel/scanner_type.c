@@ -162,8 +162,7 @@ static PyObject *scanner_reset_method(PyObject *object, PyObject *unused)
     (void)unused;
     if (refuse_busy(self->words))
         return NULL;
-    if (!scanner_reset(self->scanner))
-        return PyErr_NoMemory();
+    scanner_reset(self->scanner);
     Py_RETURN_NONE;
 }
 
@@ -193,10 +192,8 @@ static PyObject *scanner_take_pieces(PyObject *object, PyObject *unused)
         Py_XDECREF(key);
         Py_XDECREF(value);
     }
-    if (taken && !table_clear(pieces, false)) {
-        Py_DECREF(taken);
-        return PyErr_NoMemory();
-    }
+    if (taken)
+        table_clear(pieces, false);
     return taken;
 }
 

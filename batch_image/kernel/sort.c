@@ -244,6 +244,7 @@ static uint64_t list_slots(struct keyed *keyed, unsigned width)
 bool table_sort(struct table *table, enum order order)
 {
     static slot_sorter *const sorters[KINDS] = {sort_slots1, sort_slots2, sort_slots4};
+    table->changes++;
     if (!sort_long(table, order))
         return false;
     for (unsigned kind = 0; kind < KINDS; kind++) {
@@ -255,6 +256,5 @@ bool table_sort(struct table *table, enum order order)
         const unsigned depth = order == BY_COUNT ? 7 - highest_bit(highest) / 8 : 8;
         sorters[kind](keyed->slots, keyed->used, depth, order == BY_COUNT);
     }
-    table->changes++;
     return true;
 }

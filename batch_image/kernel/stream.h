@@ -16,6 +16,7 @@ struct buffer {
 struct scanner {
     struct table *words;
     const struct machine *machine;
+    int failure;  /* what went wrong with this stream: an enum scan_result, or 0 */
     bool unicode; /* whether text that isn't ASCII is handled here */
 
     /* Pieces with bytes that aren't ASCII, each different one once; looked into when there are many. */

@@ -64,17 +64,17 @@ static size_t slots_size(const struct table *table)
     return size;
 }
 
-bool table_clear(struct table *table, bool keep)
+void table_clear(struct table *table, bool keep)
 {
     const size_t size = slots_size(table);
-    if (!keep && (size > KEPT_SIZE || size > table->memory / 4)) {
-        struct table fresh;
-        if (!table_init(&fresh, table->key, table->memory))
-            return false;
+    struct table fresh;
+    /* Without memory for a small table the large one is used again. */
+    if (!keep && (size > KEPT_SIZE || size > table->memory / 4) &&
+        table_init(&fresh, table->key, table->memory)) {
         fresh.changes = table->changes + 1;
         table_free(table);
         *table = fresh;
-        return true;
+        return;
     }
     for (unsigned kind = 0; kind < KINDS; kind++) {
         struct keyed *const keyed = &table->keyed[kind];
@@ -90,7 +90,6 @@ bool table_clear(struct table *table, bool keep)
     table->long_used = table->bytes_used = 0;
     table->total = 0;
     table->changes++;
-    return true;
 }
 
 size_t table_distinct(const struct table *table)
@@ -142,6 +141,8 @@ static uint64_t long_hash(const struct table *table, const uint8_t *word, size_t
 
 static bool reserve_long(struct table *table, size_t length)
 {
+    free(table->long_order);
+    table->long_order = NULL;
     const size_t old = table->long_mask + 1, slots = slots_for(old, table->long_used + 1);
     if (slots > old) {
         struct long_slot *const grown = memory_new(slots * sizeof *grown);
@@ -169,8 +170,6 @@ static bool reserve_long(struct table *table, size_t length)
         table->bytes = bytes;
         table->bytes_size = size;
     }
-    free(table->long_order);
-    table->long_order = NULL;
     return true;
 }
 
@@ -178,11 +177,11 @@ static bool reserve_long(struct table *table, size_t length)
 
 bool table_add_key(struct table *table, unsigned kind, const uint64_t *key, uint64_t count)
 {
+    table->changes++; /* before anything moves: some may have moved when memory runs out */
     if (!keyed_reserve(&table->keyed[kind], kind, table->key, 1))
         return false;
     keyed_add(&table->keyed[kind], kind, table->key, key, count);
     table->total += count;
-    table->changes++;
     return true;
 }
 
@@ -190,20 +189,20 @@ bool table_add_keys(struct table *table, unsigned kind, const uint64_t *keys, si
 {
     if (!count)
         return true;
+    table->changes++;
     if (!keyed_reserve(&table->keyed[kind], kind, table->key, count))
         return false;
     keyed_add_all(&table->keyed[kind], kind, table->key, keys, count);
     table->total += count;
-    table->changes++;
     return true;
 }
 
 static bool add_long(struct table *table, const uint8_t *word, size_t length, uint64_t count)
 {
+    table->changes++;
     if (!reserve_long(table, length))
         return false;
     table->total += count;
-    table->changes++;
     const uint64_t hash = long_hash(table, word, length);
     size_t i = (size_t)hash & table->long_mask;
     for (;; i = (i + 1) & table->long_mask) {

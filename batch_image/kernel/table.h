@@ -26,13 +26,26 @@ struct table {
     size_t memory; /* bytes that it should take at most, with what sorting takes; see table_is_full */
 };
 
-/* All of these that return bool: false if there isn't enough memory; then nothing has changed. */
+/* So that a sum, too, is a line of at most 18 digits, and fits into signed 64 bits. */
+#define MOST_COUNTED UINT64_C(999999999999999999)
+#define TOO_MANY "the counts add up to more than 10^18 - 1"
+
+/* All of these that return bool: false if there isn't enough memory; then no count has changed, but
+ * cursors are invalid. */
 
 bool table_init(struct table *table, const uint64_t key[2], size_t memory);
 void table_free(struct table *table);
 
-/* Forgets all words. Small tables are kept for the next use, with `keep` large ones as well. */
-bool table_clear(struct table *table, bool keep);
+/* Forgets all words; that can't fail. Small tables are kept for the next use, with `keep` large ones
+ * as well. */
+void table_clear(struct table *table, bool keep);
+
+/* Whether the sum of the counts would stay below what can be stored. Whoever adds counts that come
+ * from elsewhere asks first; those of a text are never so many. */
+static inline bool table_can_count(const struct table *table, uint64_t count)
+{
+    return table->total <= MOST_COUNTED && count <= MOST_COUNTED - table->total;
+}
 
 /* Adds `count` to a word of up to UINT32_MAX bytes. */
 bool table_add(struct table *table, const uint8_t *word, size_t length, uint64_t count);

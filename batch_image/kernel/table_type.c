@@ -47,6 +47,10 @@ static bool add_item(struct table *table, PyObject *item)
         PyErr_SetString(PyExc_ValueError, "a word is longer than 4 GiB");
         return false;
     }
+    if (!table_can_count(table, count)) {
+        PyErr_SetString(PyExc_OverflowError, TOO_MANY);
+        return false;
+    }
     if (!table_add(table, (const uint8_t *)bytes, (size_t)length, count)) {
         PyErr_NoMemory();
         return false;
@@ -59,7 +63,7 @@ static bool refuse_changed(const struct cursor_object *self);
 /* Adds what a cursor over another table has left, without making Python objects of it. */
 static PyObject *add_cursor(struct table_object *self, struct cursor_object *from)
 {
-    bool all = false, added;
+    enum transfer state;
     if (refuse_busy(self) || refuse_changed(from))
         return NULL;
     if (from->owner == self) {
@@ -68,10 +72,16 @@ static PyObject *add_cursor(struct table_object *self, struct cursor_object *fro
     }
     self->busy = from->owner->busy = true;
     Py_BEGIN_ALLOW_THREADS
-    added = cursor_add_to(&from->cursor, &self->table, &all);
+    state = cursor_add_to(&from->cursor, &self->table);
     Py_END_ALLOW_THREADS
     self->busy = from->owner->busy = false;
-    return added ? PyBool_FromLong(all) : PyErr_NoMemory();
+    if (state == TRANSFER_NO_MEMORY)
+        return PyErr_NoMemory();
+    if (state == TRANSFER_TOO_MANY) {
+        PyErr_SetString(PyExc_OverflowError, TOO_MANY);
+        return NULL;
+    }
+    return PyBool_FromLong(state == TRANSFER_DONE);
 }
 
 PyDoc_STRVAR(table_add_doc,
@@ -125,8 +135,7 @@ static PyObject *table_clear_method(PyObject *object, PyObject *args, PyObject *
     int keep = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:clear", names, &keep) || refuse_busy(self))
         return NULL;
-    if (!table_clear(&self->table, keep))
-        return PyErr_NoMemory();
+    table_clear(&self->table, keep);
     Py_RETURN_NONE;
 }
 

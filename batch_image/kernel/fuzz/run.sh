@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fuzzes the kernel for SECONDS (20) in all under the address and undefined behaviour sanitizers,
-# leaks included: with libFuzzer where clang is installed, else with gcc and random inputs.
+# leaks included: with libFuzzer where clang is installed, else with gcc and random inputs. Before
+# that each allocation of scanner, table and merger fails once (fuzz_memory.c; a few seconds).
 #     kernel/fuzz/run.sh [SECONDS] [FOLDER for the corpora and findings]
 set -eu
 seconds=${1:-20}
@@ -34,6 +35,15 @@ fuzz() {
         "$work/fuzz_$target" "$share"
     fi
 }
+
+sources="$here/fuzz_memory.c"
+for name in scanner pieces icu unicode machine lines merger table keyed memory cursor sort entries; do
+    sources="$sources $here/../$name.c"
+done
+wrapped=
+for name in malloc calloc realloc mmap mremap; do wrapped="$wrapped -Wl,--wrap=$name"; done
+${CC:-cc} $flags -fsanitize=address,undefined $sources $wrapped -o "$work/fuzz_memory"
+"$work/fuzz_memory"
 
 fuzz scanner 'XabcdefghThe quick, 3.14 don\047t a_b \342\200\234x\342\200\235 \316\243\316\221\316\243' \
     scanner pieces icu unicode machine table keyed memory cursor sort entries

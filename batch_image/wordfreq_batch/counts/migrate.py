@@ -185,8 +185,13 @@ class _Run:
                 continue
             try:
                 # Read to its end before it is added: half of it must not get into the sums.
-                total.add(list(read_counts([answer], name=store.url(name))))
+                items = list(read_counts([answer], name=store.url(name)))
             except WordfreqError:
+                continue
+            try:
+                total.add(items)
+            except WordfreqError:
+                self._partial_due = False
                 continue
             valid.add(name)
         for name in etags.keys() - set(small):

@@ -80,13 +80,20 @@ class Tally:
         self._folder.close()
 
     def add(self, items: Iterable[WordCount]) -> None:
-        """Add counts to words; a word may come again and again."""
+        """Add counts to words; a word may come again and again.
+
+        Raises:
+            DataError: the sum of the counts is beyond what can be stored.
+        """
         if isinstance(items, LineCursor):
             self.add_lines(items)
             return
         iterator = iter(items)
-        while not self.table.add(iterator):
-            self._spill(full=True)
+        try:
+            while not self.table.add(iterator):
+                self._spill(full=True)
+        except OverflowError as error:
+            raise DataError(str(error)) from None
 
     def load(self, text: bytes, separator: bytes) -> int:
         """Add lines of a word, the separator and a count; return how many bytes were right.
@@ -258,18 +265,22 @@ class DictTable:
         return not self.full
 
     def _put(self, items: Iterable[WordCount], limit: float) -> None:
-        counts, total, size = self._counts, 0, self._size
-        for word, count in items:
-            total += count
-            if word in counts:
-                counts[word] += count
-            else:
-                counts[word] = count
-                size += _ITEM_BYTES + getsizeof(word)
-                if size > limit:
-                    break
-        self._size = size
-        self.total += total
+        counts, total, size = self._counts, self.total, self._size
+        try:
+            for word, count in items:
+                if total + count > MOST_COUNTED:
+                    raise too_many()
+                total += count
+                if word in counts:
+                    counts[word] += count
+                else:
+                    counts[word] = count
+                    size += _ITEM_BYTES + getsizeof(word)
+                    if size > limit:
+                        break
+        finally:
+            self._size = size
+            self.total = total
 
     def load(self, text: bytes, start: int, separator: bytes, part: int, parts: int, /) -> int:
         """Add all lines from `start` on up to a bad one, or none if the memory is used up."""

@@ -41,7 +41,7 @@ def loaded(chunks: list[bytes], *, name: str, partial: bool = False) -> list[tup
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(COUNTS, st.integers(1, 9))
+@given(COUNTS.filter(lambda counts: sum(counts.values()) < 10**18), st.integers(1, 9))
 @pytest.mark.usefixtures("either_engine")
 def test_what_is_written_is_read_back(counts: dict[str, int], size: int) -> None:
     with Tally(memory=1 << 24) as tally:
@@ -51,9 +51,8 @@ def test_what_is_written_is_read_back(counts: dict[str, int], size: int) -> None
     by_count = list(read_counts(cut(text, size), name="c"))
     assert by_count == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     by_word = sorted(counts.items(), key=lambda item: item[0].encode())
-    if sum(counts.values()) < 10**18:
-        assert loaded(cut(text, size), name="c") == by_word
-        assert loaded(cut(partial, size), name="p", partial=True) == by_word
+    assert loaded(cut(text, size), name="c") == by_word
+    assert loaded(cut(partial, size), name="p", partial=True) == by_word
 
 
 @pytest.mark.usefixtures("either_engine")

@@ -6,6 +6,9 @@ from collections import Counter
 
 import pytest
 
+from wordfreq_batch.counts.counts import load_counts
+from wordfreq_batch.errors import DataError
+from wordfreq_batch.tables.lines import MOST_COUNTED
 from wordfreq_batch.tables.tally import Tally
 
 
@@ -30,3 +33,30 @@ def test_absorbed_sums_are_all_there(either_engine, sizes, monkeypatch, tmp_path
         assert whole.distinct == len(expected)
         assert list(whole.by_word()) == sorted(expected.items())
     assert not list(tmp_path.iterdir())
+
+
+def _added(tally: Tally, word: str, count: int) -> None:
+    tally.add([(word, count)])
+
+
+def _added_by_a_cursor(tally: Tally, word: str, count: int) -> None:
+    with Tally(memory=1) as other:
+        other.add([(word, count)])
+        tally.absorb(other)
+
+
+def _loaded(tally: Tally, word: str, count: int) -> None:
+    load_counts(tally, [f"{word}:{count}\n".encode()], name="counts")
+
+
+@pytest.mark.parametrize("add", [_added, _added_by_a_cursor, _loaded])
+@pytest.mark.parametrize("word", ["a", "x" * 40])
+def test_no_way_of_adding_counts_exceeds_what_can_be_stored(either_engine, add, word) -> None:
+    with Tally(memory=1) as tally:
+        add(tally, word, MOST_COUNTED - 1)
+        add(tally, "other", 1)
+        for _ in range(20):
+            with pytest.raises(DataError, match="add up to more than"):
+                add(tally, word, MOST_COUNTED // 2)
+        assert tally.total == MOST_COUNTED
+        assert list(tally.by_count()) == [(word, MOST_COUNTED - 1), ("other", 1)]
