@@ -149,3 +149,55 @@ def test_an_error_of_the_receipt_reader_ends_the_other_jobs(bench):
         bench.run(5, Job(name="x", definition=BatchJobDefinition(image="t:1")), with_receipts=True)
     bench.clock.advance(60)
     assert bench.live() == []
+
+
+@pytest.mark.parametrize("lateness", [8, 20, 60, 120, 300])
+@pytest.mark.parametrize("moment", [0.01, 3, 10])
+def test_a_lost_answer_and_a_late_listing_leave_no_orphan(bench, scratch, lateness, moment):
+    """What no listing shows yet is noted in the scratch place; the next execution ends it."""
+    bench.aws.faults.late_listing(lateness)
+    bench.aws.faults.error("SubmitJob", after=True, times=1)
+    interrupted(bench, 10_000, moment, scratch=scratch)
+    bench.clock.advance(lateness)
+    bench.behaviour = lambda job, task: SimulatedRun(seconds=1)
+    other = Job(name="other", definition=BatchJobDefinition(image="t:1"))
+    assert bench.run(1, other, scratch=scratch, run_id="run-2").tasks[0].ok
+    assert bench.live() == []
+    assert set(bench.work) <= {0}
+
+
+def test_a_retry_goes_on_with_a_job_that_appeared_late(bench, scratch):
+    bench.aws.faults.late_listing(60)
+    bench.aws.faults.error("SubmitJob", after=True, times=1)
+    interrupted(bench, 20, 3, scratch=scratch)
+    bench.clock.advance(60)
+    result = bench.run(20, scratch=scratch, resumed=True, with_receipts=True)
+    assert all(task.ok for task in result.tasks)
+    assert bench.work == dict.fromkeys(range(20), 1)
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.95, 1.0])
+def test_a_cancel_ends_within_its_time_whatever_fails(bench, rate, caplog):
+    bench.aws.faults.throttle("Terminate*", rate=rate)
+    bench.aws.faults.throttle("ListJobs", rate=rate)
+    seconds = interrupted(bench, 100, 60)
+    assert seconds <= 31
+    bench.aws.faults.clear()
+    bench.clock.advance(60)
+    if bench.live():
+        command = "kill --name-prefix dagster --queue local --run-id run-1 --region us-east-1"
+        assert command in caplog.text and "--endpoint-url http://" in caplog.text
+        assert len(caplog.records) < 15
+
+
+def test_aws_is_not_told_the_text_of_an_exception(bench):
+    def leaks(seconds):
+        raise RuntimeError("postgresql://admin:hunter2@db")
+
+    bench.behaviour = lambda job, task: SimulatedRun(seconds=3600)
+    with pytest.raises(RuntimeError):
+        bench.run(1, while_waiting=leaks)
+    bench.clock.advance(60)
+    [job] = bench.jobs()
+    [detail] = bench.client().describe_jobs(jobs=[job["jobId"]])["jobs"]
+    assert detail["statusReason"] == "orchestrator stopped waiting: RuntimeError"

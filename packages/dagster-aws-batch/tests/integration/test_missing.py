@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -125,6 +126,77 @@ def test_ending_a_blocked_job_is_opt_in_and_keeps_the_reason(bench, tasks):
     assert {task.failure for task in result.tasks} == {FailureClass.UNSCHEDULABLE}
     assert "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY" in result.tasks[0].reason
     assert result.seconds < 1200
+
+
+class Stuck:
+    """Answers as AWS does for a job that stays in a state before RUNNING, perhaps silently."""
+
+    def __init__(self, connection, state, reason=""):
+        self.state, self.reason = state, reason
+        self.describe, connection.api.describe = connection.api.describe, self
+
+    def __call__(self, ids):
+        found = self.describe(ids)
+        for detail in found.values():
+            if detail["status"] in ("SUCCEEDED", "FAILED"):
+                continue
+            detail["status"] = self.state
+            detail["statusReason"] = self.reason
+            if "arrayProperties" in detail:
+                size = detail["arrayProperties"]["size"]
+                detail["arrayProperties"]["statusSummary"] = {self.state: size}
+        return found
+
+
+@pytest.mark.parametrize("tasks", [1, 4])
+@pytest.mark.parametrize("state", ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
+def test_a_job_that_does_not_start_is_reported_in_every_state(bench, state, tasks, caplog):
+    bench.behaviour = lambda child, task: SimulatedRun(seconds=3 * 3600)
+    connection = bench.connection()
+    Stuck(connection, state)
+    with caplog.at_level(logging.INFO):
+        bench.run(tasks, job(), connection=connection)
+    reports = [text for text in caplog.messages if "nothing has started for" in text]
+    assert 10 <= len(reports) <= 12
+    assert f"({state})" in reports[0]
+
+
+@pytest.mark.parametrize("tasks", [1, 4])
+@pytest.mark.parametrize("state", ["PENDING", "RUNNABLE", "STARTING"])
+def test_blocked_action_ends_it_in_every_state_without_a_reason_too(bench, state, tasks):
+    bench.aws.faults.job("never_start", "dagster-*", attempt=None)
+    connection = bench.connection()
+    Stuck(connection, state)
+    options = Options(blocked_action="terminate")
+    result = bench.run(tasks, job(), connection=connection, options=options)
+    assert {task.failure for task in result.tasks} == {FailureClass.UNSCHEDULABLE}
+    assert result.seconds < 1200
+
+
+def test_rounds_that_fail_for_their_host_are_given_time(bench):
+    bench.behaviour = lambda child, task: SimulatedRun(
+        seconds=1, exit_code=None, reason="CannotPullContainerError: toomanyrequests"
+    )
+    bench.run(1, job(retries=Retries(host_loss=3)))
+    times = [row["createdAt"] / 1000 for row in bench.jobs()]
+    pauses = [round(after - before) for before, after in pairwise(times)]
+    assert len(pauses) == 3
+    assert pauses[0] >= 10 and pauses[1] >= 20 and pauses[2] >= 40
+
+
+def test_progress_counts_a_task_that_ran_again_once(bench, caplog):
+    failed = []
+
+    def once(child, task):
+        code = 1 if task == 3 and not failed else 0
+        failed.extend([task] if code else [])
+        return SimulatedRun(seconds=60, exit_code=code)
+
+    bench.behaviour = once
+    with caplog.at_level(logging.INFO):
+        bench.run(7, job(retries=Retries(user_code=1)))
+    assert [text for text in caplog.messages if "7 of 7 done (100%), 0 running" in text]
+    assert not [text for text in caplog.messages if "7 of 7 done" in text and "failed" in text]
 
 
 # -- no false success ------------------------------------------------------------------------------

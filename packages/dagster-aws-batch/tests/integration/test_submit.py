@@ -115,7 +115,8 @@ def test_answers_lost_after_the_job_was_created_double_nothing(bench, lost, reco
 
 
 @pytest.mark.parametrize(
-    ("lateness", "seconds"), [(5, 1), (5, 400), (12, 40), (25, 1), (50, 40), (50, 400)]
+    ("lateness", "seconds"),
+    [(5, 1), (5, 400), (12, 40), (25, 1), (50, 40), (50, 400), (120, 400), (300, 1), (300, 900)],
 )
 def test_with_a_late_listing_the_second_container_leaves_the_work_to_the_first(
     bench, lateness, seconds, record_figure
@@ -126,7 +127,7 @@ def test_with_a_late_listing_the_second_container_leaves_the_work_to_the_first(
     result = bench.run(20, with_receipts=True)
     assert all(task.ok for task in result.tasks)
     assert bench.work == dict.fromkeys(range(20), 1)
-    bench.clock.advance(120)
+    bench.clock.advance(400)
     assert bench.live() == []
     submits = bench.aws.calls["SubmitJob"]
     assert submits <= 2
