@@ -6,6 +6,7 @@ and not marked `@public`; both are read in this one module.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -78,7 +79,10 @@ def origin_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 def caller_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Caller:
     """Read a context: also in a mapped (dynamic) op, and for assets with one or many partitions."""
     op = context.op_execution_context
-    run = context.run
+    try:
+        run = context.run
+    except dg.DagsterError:
+        return _direct(op)
     step = str(op.op_handle)
     mapping_key = op.get_mapping_key()
     if mapping_key:
@@ -100,6 +104,13 @@ def caller_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Call
         retry_number=op.retry_number,
         tags=tags,
     )
+
+
+def _direct(op: dg.OpExecutionContext) -> Caller:
+    """The caller of an op or asset that is called as a function, as unit tests do: no run."""
+    run_id = f"direct-{secrets.token_hex(8)}"
+    tags = {"dagster/run-id": run_id, "dagster/origin-run-id": run_id, **_partition_tags(op)}
+    return Caller(run_id=run_id, origin_run_id=run_id, step="direct", retry_number=0, tags=tags)
 
 
 def _asset_tags(op: dg.OpExecutionContext) -> dict[str, str]:

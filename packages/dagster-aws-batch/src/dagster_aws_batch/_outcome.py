@@ -1,5 +1,6 @@
 """What `BatchJobs.run` gives back: results, figures, metadata for Dagster, and one exception."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -200,7 +201,7 @@ def _paragraph(task: TaskResult) -> str:
     lines = [f"task {task.task}: {cause}, {code}: {reason}"]
     for number, attempt in enumerate(task.attempts, 1):
         reasons = ": ".join(text for text in (attempt.status_reason, attempt.reason) if text)
-        reasons = _shorter(reasons, SHOWN_REASON)
+        reasons = _shorter(reasons, SHOWN_REASON // 5)
         code = "-" if attempt.exit_code is None else str(attempt.exit_code)
         when = ""
         if attempt.started_at is not None:
@@ -213,7 +214,7 @@ def _paragraph(task: TaskResult) -> str:
         lines.append(f"  log: {task.log_url}")
     if task.note:
         lines.append(f"  note: {task.note}")
-    tail = _bounded(task.log_tail[-SHOWN_TAIL:])
+    tail = _bounded(task.log_tail[-SHOWN_TAIL:], TAIL_CHARACTERS // 4)
     lines += [f"  | {line}" for line in tail.split("\n") if tail]
     return "\n".join(lines)
 
@@ -222,14 +223,17 @@ def _shorter(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _bounded(lines: Sequence[str]) -> str:
+def _bounded(lines: Sequence[str], limit: int = TAIL_CHARACTERS) -> str:
     """The last lines of a log, each and all of them bounded."""
     kept: list[str] = []
     size = 0
     for line in reversed(lines):
         short = _shorter(line, SHOWN_LINE)
-        size += len(short) + 1
-        if size > TAIL_CHARACTERS:
+        # As it is stored: a sign outside ASCII takes six or twelve.
+        size += len(json.dumps(short))
+        if size > limit and not kept:
+            return _shorter(line, limit // 12)
+        if size > limit:
             kept.append("… (more in the log)")
             break
         kept.append(short)

@@ -22,7 +22,7 @@ import dagster as dg
 
 from dagster_aws_batch._aws.names import content_key, digest
 from dagster_aws_batch._errors import ScratchError
-from dagster_aws_batch._identity import caller_of, ordinal_of
+from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
 from dagster_aws_batch._job import (
     Job,
     Retries,
@@ -87,7 +87,7 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
                 "a Pipes session needs a scratch place: set BatchJobs.scratch to an S3 prefix, or "
                 "to a folder that the container can read and write"
             )
-        place = _place(scratch, context, job, extras or {})
+        place = _place(scratch, caller_of(context), job, extras or {})
         reader = self._reader(scratch, place)
         try:
             with dg.open_pipes_session(
@@ -124,19 +124,13 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
         )
 
 
-def _place(
-    scratch: Scratch,
-    context: dg.AssetExecutionContext | dg.OpExecutionContext,
-    job: Job,
-    extras: Mapping[str, Any],
-) -> str:
+def _place(scratch: Scratch, caller: Caller, job: Job, extras: Mapping[str, Any]) -> str:
     """Where this session's objects lie.
 
     A session that ended well or badly is cleaned away, and the next one gets a new place. One whose
     process was killed is found again by the next process, with its messages and its job: by all
     that its result depends on, and how often this step has asked for just that.
     """
-    caller = caller_of(context)
     asked = json.dumps(extras, sort_keys=True, default=str)
     name = job.definition if isinstance(job.definition, str) else ""
     content = digest("pipes", content_key(job, name, 1), asked, length=64)

@@ -4,6 +4,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -19,6 +20,8 @@ from dagster_aws_batch import (
     PipesBatchClient,
     ScratchError,
 )
+from dagster_aws_batch._identity import Caller
+from dagster_aws_batch._pipes import _place
 from dagster_aws_batch._scratch import open_scratch
 
 CONTAINER = textwrap.dedent(
@@ -210,3 +213,21 @@ def test_the_scratch_place_on_s3(s3_server):
     assert scratch.names("") == ["run/y"]
     with pytest.raises(ScratchError, match="can't write scratch object"):
         open_scratch("s3://in%20valid", s3_server.client()).put("x", b"")
+
+
+def test_sessions_of_one_step_are_told_apart_by_what_their_jobs_do(tmp_path):
+    """An open session of one day, left by a killed process, is not taken for another day's."""
+    scratch = open_scratch(str(tmp_path))
+    job = Job(name="report", definition=BatchJobDefinition(image="pipes:1"))
+    caller = Caller(run_id="r", origin_run_id="r", step="s", retry_number=0, tags={})
+    retry = Caller(run_id="r2", origin_run_id="r", step="s", retry_number=0, tags={})
+    days = [
+        (replace(job, command=["go", "1"]), {}),
+        (replace(job, command=["go", "2"]), {}),
+        (job, {"day": 1}),
+        (job, {"day": 2}),
+        (job, {"day": 2}),
+    ]
+    first = [_place(scratch, caller, *day) for day in days]
+    assert len(set(first)) == len(days)
+    assert [_place(scratch, retry, *day) for day in days] == first

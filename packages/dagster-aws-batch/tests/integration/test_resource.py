@@ -14,6 +14,7 @@ from dagster_aws_batch import (
     BatchJobs,
     FailureClass,
     Job,
+    reap,
 )
 
 DEFINITION = BatchJobDefinition(image="tool:1", name="tool", memory_mib=512)
@@ -28,6 +29,11 @@ def environment(monkeypatch):
 
 
 def behave(job):
+    if job.command and job.command[0] == "long":
+        return SimulatedRun(seconds=600)
+    if job.command and job.command[0] == "flood":
+        lines = [f"{number} " + job.command[1] * 10_000 for number in range(100)]
+        return SimulatedRun(seconds=0.1, exit_code=1, log=lines)
     if job.command and job.command[0] == "fail":
         index = job.index or 0
         code = 3 if index == 1 else 0
@@ -255,3 +261,76 @@ def test_a_region_that_is_not_set_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(BatchError, match="set AWS_REGION"):
         BatchJobs(queue="q", endpoint_url="http://127.0.0.1:1").connection()
+
+
+@pytest.mark.parametrize("sign", ["x", "語", "🙂"])
+def test_a_failure_with_long_log_lines_stays_small_enough_to_be_stored(aws, sign):
+    @dg.asset
+    def flood(context: dg.AssetExecutionContext, batch: BatchJobs) -> None:
+        job = Job(name="flood", definition=DEFINITION, command=["flood", sign])
+        batch.run(context=context, job=job, tasks=10).raise_for_failure()
+
+    result = dg.materialize([flood], resources={"batch": resource(aws)}, raise_on_error=False)
+    assert not result.success
+    sizes = [len(dg.serialize_value(event)) for event in result.all_events]
+    assert max(sizes) < 256 * 1024
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert "99 " + sign in str(failure.step_failure_data.error)
+
+
+def test_an_asset_that_is_called_as_a_function(aws):
+    batch = resource(aws)
+    made = good(dg.build_asset_context(), batch=batch)
+    assert made.metadata["batch/succeeded"] == 5
+    made = good(dg.build_asset_context(), batch=batch)
+    assert made.metadata["batch/succeeded"] == 5
+    assert aws.calls["SubmitJob"] == 2
+
+
+def test_a_changed_environment_gets_another_connection(aws, monkeypatch):
+    with EmbeddedBatch(runner=SimulatedRunner(behave)) as other:
+        for emulator in (aws, other):
+            monkeypatch.setenv("AWS_ENDPOINT_URL_BATCH", emulator.url)
+            good(dg.build_asset_context(), batch=BatchJobs(queue="local", poll_seconds=0.1))
+            assert emulator.calls["SubmitJob"] == 1
+
+
+def test_the_type_of_a_collection_of_jobs_can_be_checked_beside_our_names():
+    """Dagster reads its caller's names there; all of ours are names of this module too."""
+    code = """
+import dagster as dg
+from dagster_aws_batch import *
+
+@dg.op
+def nothing(): ...
+
+@dg.job
+def work(): nothing()
+
+dg.Definitions(jobs=[work])
+"""
+    exec(compile(code, "project", "exec"), {"__name__": "project"})
+
+
+def test_jobs_that_are_meant_to_go_on_are_left_by_the_reaper(aws):
+    class Stop(Exception):
+        pass
+
+    def stop(seconds):
+        raise Stop
+
+    batch = resource(aws, forward_termination=False)
+
+    @dg.op
+    def leaves(context: dg.OpExecutionContext):
+        job = Job(name="long", definition=DEFINITION, command=["long"])
+        batch.run(context=context, job=job, tasks=2, while_waiting=stop)
+
+    @dg.job
+    def work():
+        leaves()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = work.execute_in_process(instance=instance, raise_on_error=False)
+        run = instance.get_run_by_id(result.run_id)
+        assert reap(instance, run, batch) == "no live AWS Batch job; 1 go on, as configured"
