@@ -110,7 +110,7 @@ def check_table(client: DynamoDBClient, name: str, schema: Schema) -> Table:
     except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
         if code_of(error) == "AccessDeniedException":
             return Table(name=name)
-        raise translated(error, name, client) from error
+        raise table_error(error, name, client) from error
     status = described.get("TableStatus", "ACTIVE")
     if status not in ("ACTIVE", "UPDATING"):
         raise StorageError(f"table {name} is {status}; run this again when it is ACTIVE")
@@ -161,7 +161,7 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, (botocore_errors.HTTPClientError, botocore_errors.ConnectionError))
 
 
-def translated(error: Exception, table: str, client: DynamoDBClient) -> WordfreqError:
+def table_error(error: Exception, table: str, client: DynamoDBClient) -> WordfreqError:
     """The error of this package that says what a client's error means for `table`."""
     where = f"table {table} ({client.meta.region_name})"
     code = code_of(error)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import botocore.exceptions as botocore_errors
 
 from wordfreq_batch.csv import dynamo
-from wordfreq_batch.csv.items import Item
+from wordfreq_batch.csv.items import TableItem
 from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
@@ -43,7 +43,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
 
 
 @dataclass(slots=True)
-class Figures:
+class WriteFigures:
     """What was done. `capacity`: write capacity units; `refused`: puts that had to be repeated."""
 
     written: int = 0
@@ -57,7 +57,7 @@ class Figures:
 class Put(Generic[T]):
     """An item, and whatever the caller knows it by."""
 
-    item: Item
+    item: TableItem
     origin: T
 
 
@@ -99,7 +99,7 @@ class Writer(Generic[T]):
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._progress = time.monotonic()
-        self.figures = Figures()
+        self.figures = WriteFigures()
 
     def __enter__(self) -> Writer[T]:
         return self
@@ -139,7 +139,7 @@ class Writer(Generic[T]):
                     self._invalid(batch, caught)
                     return
                 if not dynamo.passing(caught):
-                    raise dynamo.translated(caught, self._table, self._client) from caught
+                    raise dynamo.table_error(caught, self._table, self._client) from caught
                 error = caught
             if not batch:
                 return

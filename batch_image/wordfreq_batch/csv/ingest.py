@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from wordfreq_batch.csv.dynamo import Table
 from wordfreq_batch.csv.dynamo_writer import (
-    Figures,
     Put,
+    WriteFigures,
     Writer,
 )
 from wordfreq_batch.csv.items import (
     BadRowError,
-    Items,
+    ItemBuilder,
 )
 from wordfreq_batch.csv.last import LastOfKey
 from wordfreq_batch.csv.rejects import Rejects
@@ -44,6 +44,7 @@ from wordfreq_batch.plans.formats import (
     RejectedRow,
     RowFigures,
 )
+from wordfreq_batch.plans.tasks import Progress
 from wordfreq_batch.storage.store import (
     ByteReader,
     ObjectInfo,
@@ -52,8 +53,6 @@ from wordfreq_batch.storage.store import (
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
-
-Progress = Callable[[str], None]
 
 MAX_LATE = 10_000
 """Rows that only DynamoDB finds invalid; with more of them it must be the wrong table."""
@@ -124,7 +123,7 @@ def load(
     with ExitStack() as stack:
         found = stack.enter_context(Rejects())
         last = stack.enter_context(LastOfKey(memory=target.memory))
-        run = _Run(source, target, found, last, progress)
+        run = _FileLoad(source, target, found, last, progress)
         try:
             info = run.check()
         except DataError:
@@ -150,7 +149,7 @@ def _keep(
     return writer.etag
 
 
-class _Run:
+class _FileLoad:
     """Both readings of one file."""
 
     def __init__(
@@ -169,7 +168,7 @@ class _Run:
         self._due = time.monotonic() + _EVERY
         self._read = 0
         self._sample: list[dict[str, str]] = []
-        self._figures = Figures()
+        self._figures = WriteFigures()
         self._seconds = 0.0
         self.checked = False
 
@@ -204,10 +203,10 @@ class _Run:
         yield header
         yield from rows
 
-    def _items(self, header: list[str], info: ObjectInfo) -> Items:
+    def _items(self, header: list[str], info: ObjectInfo) -> ItemBuilder:
         target = self._target
         layout: Layout = target.schema.layout(header, name=self._source.uri)
-        return Items(
+        return ItemBuilder(
             target.schema,
             layout,
             filename=self._source.filename,

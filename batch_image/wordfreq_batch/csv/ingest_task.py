@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wordfreq_batch.csv.ingest import (
-    Progress,
     Source,
     Target,
     load,
@@ -31,6 +30,7 @@ from wordfreq_batch.plans.plan import (
     Task,
 )
 from wordfreq_batch.plans.tasks import (
+    Progress,
     Stage,
     TaskOutcome,
     failure,

@@ -37,7 +37,7 @@ class BadRowError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class TableItem:
     """An item ready to be put; `key` is the same for rows that are the same item, and no others.
 
     `size` is what DynamoDB counts, in bytes, to within some bytes of a number.
@@ -48,7 +48,7 @@ class Item:
     size: int
 
 
-class Items:
+class ItemBuilder:
     """Makes the items of one file.
 
     `filename` and `last_modified` become attributes of each; `indexed` names attributes that are
@@ -75,7 +75,7 @@ class Items:
             if column is not None
         ]
 
-    def item(self, row: Row) -> Item:
+    def item(self, row: Row) -> TableItem:
         """The item of a row.
 
         Raises:
@@ -100,7 +100,7 @@ class Items:
         if size > MAX_ITEM:
             raise BadRowError(f"the item has {size:,} bytes; DynamoDB allows {MAX_ITEM:,}")
         attributes.update(self._added)
-        return Item(attributes, key, size)
+        return TableItem(attributes, key, size)
 
     def _key(self, name: str, attributes: Mapping[str, Attribute]) -> bytes:
         attribute = attributes.get(name, _EMPTY)

@@ -7,6 +7,7 @@ needs `Schema.version` to know which uploads are loaded already.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -68,8 +69,8 @@ class Schema:
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(names).items():
+            if times > 1:
                 raise UsageError(f"the column {name!r} is named twice; name each column once")
             if name in ADDED:
                 raise UsageError(f"the column {name!r} can't be loaded: every item gets its own")
@@ -121,8 +122,9 @@ class Schema:
         """
         titles = [title.strip() for title in header]
         known = {column.name: column for column in self.columns}
-        problems = [f"{each!r} is missing" for each in known if each not in titles]
-        problems += [f"{each!r} is there twice" for each in known if titles.count(each) > 1]
+        times = Counter(titles)  # counted once: a header may have as many fields as a row has bytes
+        problems = [f"{each!r} is missing" for each in known if each not in times]
+        problems += [f"{each!r} is there twice" for each in known if times[each] > 1]
         others = [title for title in titles if title not in known]
         if self.extra == "refuse":
             problems += [
@@ -135,7 +137,7 @@ class Schema:
                 for title in others
                 if title in ADDED or not title
             ]
-            problems += [f"{each!r} is there twice" for each in others if others.count(each) > 1]
+            problems += [f"{each!r} is there twice" for each in others if times[each] > 1]
         if problems:
             shown = "; ".join(dict.fromkeys(problems[:10]))
             raise DataError(

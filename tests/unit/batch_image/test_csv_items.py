@@ -17,8 +17,8 @@ from wordfreq_batch.csv.dynamo_writer import (
 )
 from wordfreq_batch.csv.items import (
     BadRowError,
-    Item,
-    Items,
+    ItemBuilder,
+    TableItem,
     number_of,
 )
 from wordfreq_batch.csv.last import LastOfKey
@@ -35,10 +35,12 @@ PRICES = Schema.parse(columns="Sku, Day , Price:number", key="Sku", sort_key="Da
 
 def items(schema: Schema, header: str, **more):
     layout = schema.layout(header.split(","), name="s3://b/x.csv")
-    return Items(schema, layout, filename="x.csv", last_modified="2026-01-02T03:04:05Z", **more)
+    return ItemBuilder(
+        schema, layout, filename="x.csv", last_modified="2026-01-02T03:04:05Z", **more
+    )
 
 
-def item(schema: Schema, header: str, row: str, **more) -> Item:
+def item(schema: Schema, header: str, row: str, **more) -> TableItem:
     return items(schema, header, **more).item(Row(2, row.split(","), []))
 
 
@@ -188,7 +190,7 @@ def test_of_rows_with_one_key_the_last_one_counts(memory):
 
 @given(st.lists(st.integers(1, 400 * 1024), max_size=200))
 def test_batches_hold_everything_in_order_within_the_limits(sizes):
-    puts = [Put(Item({}, b"", size), number) for number, size in enumerate(sizes)]
+    puts = [Put(TableItem({}, b"", size), number) for number, size in enumerate(sizes)]
     made = list(batches(puts))
     assert [put.origin for batch in made for put in batch] == list(range(len(sizes)))
     for batch in made:
@@ -197,3 +199,25 @@ def test_batches_hold_everything_in_order_within_the_limits(sizes):
     for left, right in pairwise(made):
         full = len(left) == 25 or sum(p.item.size for p in left) + right[0].item.size > BATCH_BYTES
         assert full
+
+
+def test_a_header_of_many_columns_takes_time_in_proportion():
+    """Counted in comparisons of titles, which don't depend on the machine's speed."""
+    compared = 0
+
+    class Title(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def strip(self, *_):
+            return self
+
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    schema = Schema.parse(columns="a", key="a", extra="keep")
+    layout = schema.layout([Title("a"), *(Title(f"c{n}") for n in range(5_000))], name="x")
+    assert len(layout.fields) == 5_001
+    assert compared < 50_000
