@@ -286,10 +286,6 @@ def _receipt(
 
 def _text_of(counted: Counted) -> tuple[bytes, Iterator[bytes] | None]:
     """The text of the counts: all of it, or its beginning and the rest if that is too much."""
-    chunks = write_counts(counted.tally.by_count())
-    first = bytearray()
-    for chunk in chunks:
-        first += chunk
-        if len(first) > _ONE_REQUEST:
-            return bytes(first), chunks
-    return bytes(first), None
+    chunks = write_counts(counted.tally.by_count(), size=_ONE_REQUEST)
+    first = next(chunks, b"")
+    return first, chunks if len(first) >= _ONE_REQUEST else None

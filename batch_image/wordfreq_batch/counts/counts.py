@@ -28,9 +28,12 @@ _LINES: Final = 1 << 13  # written at a time
 _BLOCK: Final = 1 << 18  # bytes; the same
 
 
-def write_counts(by_count: Iterable[WordCount]) -> Iterator[bytes]:
-    """Yield the bytes of a counts object; the items come as `Tally.by_count` gives them."""
-    return _written(by_count, ":")
+def write_counts(by_count: Iterable[WordCount], *, size: int = _BLOCK) -> Iterator[bytes]:
+    """Yield the bytes of a counts object, about `size` at a time: whole lines.
+
+    The items come as `Tally.by_count` gives them.
+    """
+    return _written(by_count, ":", size)
 
 
 def write_partial(by_word: Iterable[WordCount]) -> Iterator[bytes]:
@@ -38,7 +41,7 @@ def write_partial(by_word: Iterable[WordCount]) -> Iterator[bytes]:
     import zstandard
 
     compressor = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
-    for lines in _written(by_word, "\t"):
+    for lines in _written(by_word, "\t", _BLOCK):
         yield compressor.compress(lines)
     yield compressor.flush()
 
@@ -97,9 +100,9 @@ def _check(block: bytes, good: int, name: str, before: int, separator: bytes) ->
         raise bad_line(name, number, block[good:].partition(b"\n")[0], separator)
 
 
-def _written(items: Iterable[WordCount], separator: str) -> Iterator[bytes]:
+def _written(items: Iterable[WordCount], separator: str, size: int) -> Iterator[bytes]:
     if lines_of := getattr(items, "lines", None):  # an `engine.Cursor`: text many words at a time
-        while block := lines_of(separator.encode(), _BLOCK):
+        while block := lines_of(separator.encode(), size):
             yield block
         return
     lines: list[str] = []

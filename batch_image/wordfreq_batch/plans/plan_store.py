@@ -27,6 +27,9 @@ from wordfreq_batch.storage.opening import open_object, open_store
 HEAD_BYTES = 32 * 1024
 """The head of a plan is shorter than that: three locations of up to 1,024 bytes each, escaped."""
 
+WHOLE_BYTES = 256 * 1024
+"""Slices of up to so many bytes in all are read by one request, others by two."""
+
 COMPANION = "tasks"
 
 
@@ -83,7 +86,11 @@ def load_task(head: PlanHead, number: int) -> Task:
     store = open_store(head.folder)
     where = head.task_index + number * INDEX_WIDTH
     try:
-        entry = store.get_range(COMPANION, where, 2 * INDEX_WIDTH).split()
+        if head.task_index + (head.total_tasks + 1) * INDEX_WIDTH <= WHOLE_BYTES:
+            whole = store.get(COMPANION)
+            entry = whole[where : where + 2 * INDEX_WIDTH].split()
+        else:
+            whole, entry = b"", store.get_range(COMPANION, where, 2 * INDEX_WIDTH).split()
     except NotFoundError:  # somebody copied the plan alone
         return load_plan(head.plan.uri).task(number)
     try:
@@ -92,7 +99,7 @@ def load_task(head: PlanHead, number: int) -> Task:
         raise DataError(
             f"{store.url(COMPANION)} is damaged: no entry for task {number}; make the plan anew"
         ) from None
-    line = store.get_range(COMPANION, start, end - start)
+    line = whole[start:end] if whole else store.get_range(COMPANION, start, end - start)
     task = task_loads(line, uri=store.url(COMPANION))
     if task.number != number:
         raise DataError(f"{store.url(COMPANION)} is damaged; make the plan anew")

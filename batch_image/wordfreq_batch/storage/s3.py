@@ -2,26 +2,20 @@
 
 botocore lists (obstore fails on a listing that holds an odd key) and serves the keys that obstore
 would change; obstore, with a tenth of the CPU, serves all others. Both take their credentials
-from botocore's chain and their endpoint and region from the standard AWS environment. boto3 would
-add nothing but time to start.
+from botocore's chain and their endpoint and region from the standard AWS environment
+(`storage.s3_clients`). boto3 would add nothing but time to start.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime, timedelta, timezone
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import botocore.exceptions as botocore_errors
-import botocore.session
 import obstore
-from botocore.config import Config
-from botocore.utils import parse_timestamp
-from obstore.store import S3Store as ObstoreS3
 
 from wordfreq_batch.errors import (
     NotFoundError,
@@ -29,6 +23,7 @@ from wordfreq_batch.errors import (
     RefusedNameError,
     StorageError,
 )
+from wordfreq_batch.storage.s3_clients import s3_clients
 from wordfreq_batch.storage.s3_errors import translated
 from wordfreq_batch.storage.s3_reader import S3Reader
 from wordfreq_batch.storage.store import (
@@ -37,6 +32,7 @@ from wordfreq_batch.storage.store import (
 )
 
 if TYPE_CHECKING:
+    from obstore.store import S3Store as ObstoreS3
     from types_boto3_s3.client import S3Client
 
 CHUNK = 4 << 20
@@ -121,84 +117,19 @@ class S3Store(Store):
         self.bucket = bucket
         self.prefix = prefix
         self.uri = f"s3://{bucket}/{prefix}"
-        self._making = threading.RLock()
+        self._clients = s3_clients()
 
-    @cached_property
-    def _session(self) -> botocore.session.Session:
-        session = botocore.session.get_session()
-        factory = session.get_component("response_parser_factory")
-        factory.set_parser_defaults(timestamp_parser=_timestamp)
-        return session
-
-    # From Python 3.12 on threads that ask at once would each make a client, which is expensive.
     @property
     def _client(self) -> S3Client:
-        with self._making:
-            return self._made_client
-
-    @property
-    def _fast(self) -> ObstoreS3:
-        with self._making:
-            return self._made_fast
-
-    @cached_property
-    def _made_client(self) -> S3Client:
-        config = Config(
-            retries={"mode": "standard", "total_max_attempts": 8},
-            max_pool_connections=64,
-            connect_timeout=10,
-            read_timeout=60,
-        )
         try:
-            # S3 needs a region to sign; with an endpoint of one's own often none is set.
-            region = self._session.get_config_variable("region") or "us-east-1"
-            client = self._session.create_client("s3", config=config, region_name=region)
-            return cast("S3Client", client)
+            return self._clients.client
         except (botocore_errors.BotoCoreError, ValueError) as error:
             raise StorageError(f"{self.uri}: {error}; check the AWS environment") from error
 
-    @cached_property
-    def _made_fast(self) -> ObstoreS3:
-        self._credentials()  # obstore would call their absence "access denied"
-        endpoint = self._client.meta.endpoint_url
-        on_aws = re.search(r"\.amazonaws\.com(\.cn)?$", endpoint) is not None
-        config: dict[str, Any] = {
-            # obstore doesn't follow a redirect to the bucket's region, so it must know it.
-            "region": self._bucket_region() if on_aws else self._client.meta.region_name,
-            "virtual_hosted_style_request": on_aws and "." not in self.bucket,
-        }
-        if not on_aws:
-            config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint
-        return ObstoreS3(
-            self.bucket,
-            config=config,  # type: ignore[arg-type]
-            client_options={
-                "allow_http": endpoint.startswith("http://"),
-                "connect_timeout": "10s",
-                "read_timeout": "60s",
-                "timeout": "12h",  # of a whole streamed body; a stall ends by read_timeout
-            },
-            retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=2)},
-            credential_provider=self._credentials,  # type: ignore[arg-type]
-        )
-
-    def _bucket_region(self) -> str:
-        with suppress(botocore_errors.ClientError, KeyError):
-            return self._client.head_bucket(Bucket=self.bucket)["BucketRegion"]
-        return self._client.meta.region_name
-
-    def _credentials(self) -> dict[str, Any]:
-        found = self._session.get_credentials()
-        if found is None:
-            raise botocore_errors.NoCredentialsError
-        frozen = found.get_frozen_credentials()
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            # botocore renews in time by itself; asked again this often, obstore has the new ones
-            "expires_at": datetime.now(timezone.utc) + timedelta(minutes=5),
-        }
+    @property
+    def _fast(self) -> ObstoreS3:
+        _ = self._client  # what is wrong with the environment is said here
+        return self._clients.fast(self.bucket)
 
     def _key(self, key: str) -> str:
         full = self.prefix + key
@@ -375,16 +306,6 @@ class S3Store(Store):
                     f"s3://{self.bucket}/{failed.get('Key')}: could not be deleted "
                     f"({failed.get('Code')}: {failed.get('Message')}); check the permissions"
                 )
-
-
-def _timestamp(value: Any) -> datetime:
-    """A time as `botocore` reads it; but those of listings, one an object, 100 times as fast."""
-    try:
-        if isinstance(value, str) and value.endswith("Z"):
-            return datetime.fromisoformat(value[:-1] + "+00:00")
-    except ValueError:
-        pass
-    return parse_timestamp(value)
 
 
 def _unquoted(etag: str | None) -> str:
