@@ -10,6 +10,7 @@ import os
 import shlex
 import threading
 from pathlib import Path
+from typing import Any, Literal
 
 import boto3
 from pydantic import Field
@@ -33,25 +34,33 @@ class EmbeddedBatchJobs(BatchJobs):
 
     def connection(self) -> Connection:
         """Start the embedded AWS Batch where it isn't running, and connect to it."""
-        endpoint = ensure_running(
+        url = self._running()
+        with _lock:
+            key = (url, os.getpid())
+            if key not in _connections:
+                _connections[key] = Connection.over(
+                    _client("batch", url),
+                    logs=_client("logs", url),
+                    console_url=f"{url}/_emulator",
+                    # Should it die in the middle of a run, it is started again, with its jobs.
+                    renew=lambda: _client("batch", self._running()),
+                )
+            return _connections[key]
+
+    def _running(self) -> str:
+        return ensure_running(
             Path(self.folder),
             images=LOCAL_IMAGES,
             vcpus=self.vcpus,
             runner=self.runner,
             container_arguments=self.container_arguments,
-        )
-        with _lock:
-            key = (endpoint.url, os.getpid())
-            if key not in _connections:
-                # It asks for no right; boto3 signs only with some key.
-                session = boto3.Session("embedded", "embedded", region_name="us-east-1")
-                config = client_config()
-                _connections[key] = Connection.over(
-                    session.client("batch", endpoint_url=endpoint.url, config=config),
-                    logs=session.client("logs", endpoint_url=endpoint.url, config=config),
-                    console_url=f"{endpoint.url}/_emulator",
-                )
-            return _connections[key]
+        ).url
+
+
+def _client(service: Literal["batch", "logs"], url: str) -> Any:
+    # It asks for no right; boto3 signs only with some key.
+    session = boto3.Session("embedded", "embedded", region_name="us-east-1")
+    return session.client(service, endpoint_url=url, config=client_config())
 
 
 _connections: dict[tuple[str, int], Connection] = {}

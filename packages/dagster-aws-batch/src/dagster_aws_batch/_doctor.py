@@ -200,6 +200,11 @@ def _definition(
         advice = "Register it, or give BatchJobs a BatchJobDefinition and let it do so"
         return None, [Finding(Level.ERROR, about, "has no active revision", advice)]
     newest = max(active, key=lambda one: one.get("revision", 0))
+    kind = "of several nodes" if newest.get("nodeProperties") else ""
+    kind = "for EKS" if newest.get("eksProperties") else kind
+    if kind:
+        advice = "Use one for ECS (EC2 or Fargate) with containers of one node"
+        return None, [Finding(Level.ERROR, about, f"is {kind}: not run by this client", advice)]
     return newest, [Finding(Level.OK, about, f"is active, revision {newest.get('revision')}")]
 
 

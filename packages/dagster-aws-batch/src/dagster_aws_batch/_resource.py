@@ -65,8 +65,27 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     """
 
     queue: str = Field(description="Name or ARN of the job queue.")
-    region: str | None = Field(default=None, description="AWS Region; default: as boto3 finds it.")
-    profile: str | None = Field(default=None, description="Profile of the AWS configuration.")
+    region_name: str | None = Field(
+        default=None, description="AWS Region; default: as boto3 finds it."
+    )
+    profile_name: str | None = Field(
+        default=None, description="Profile of the AWS configuration, for all clients."
+    )
+    aws_access_key_id: str | None = Field(
+        default=None, description="Access key; default: as boto3 finds it."
+    )
+    aws_secret_access_key: str | None = Field(default=None, description="Secret of the access key.")
+    aws_session_token: str | None = Field(
+        default=None, description="Session token of temporary credentials."
+    )
+    role_arn: str | None = Field(
+        default=None,
+        description="Role to assume, by whatever credentials are found; renewed by itself.",
+    )
+    verify: str | None = Field(
+        default=None,
+        description="Path of a bundle of certificate authorities, for TLS behind a proxy.",
+    )
     endpoint_url: str | None = Field(
         default=None, description="Address of AWS Batch, for a VPC endpoint or an emulator."
     )
@@ -191,8 +210,13 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self._connection is None:
             self._connection = connect(
                 Endpoint(
-                    region=self.region,
-                    profile=self.profile,
+                    region=self.region_name,
+                    profile=self.profile_name,
+                    access_key_id=self.aws_access_key_id,
+                    secret_access_key=self.aws_secret_access_key,
+                    session_token=self.aws_session_token,
+                    role_arn=self.role_arn,
+                    verify=self.verify,
                     batch_url=self.endpoint_url,
                     logs_url=self.logs_endpoint_url,
                     s3_url=self.s3_endpoint_url,

@@ -196,7 +196,7 @@ def test_without_a_scratch_place_the_error_says_what_to_set():
             [speaking],
             resources={
                 "pipes": PipesBatchClient(
-                    batch=BatchJobs(queue="q", region="r", endpoint_url="http://127.0.0.1:1")
+                    batch=BatchJobs(queue="q", region_name="r", endpoint_url="http://127.0.0.1:1")
                 )
             },
         )

@@ -53,7 +53,8 @@ WORKER = textwrap.dedent(
 
     def config(url):
         return {"resources": {"batch": {"config": {
-            "queue": "local", "endpoint_url": url, "poll_seconds": 0.1, "region": "us-east-1"}}}}
+            "queue": "local", "endpoint_url": url, "poll_seconds": 0.1,
+            "region_name": "us-east-1"}}}}
 
     if __name__ == "__main__":
         with dg.DagsterInstance.local_temp(sys.argv[1]) as i:
@@ -134,7 +135,7 @@ def wait_for(condition, seconds=60):
 
 
 def resource(aws):
-    return BatchJobs(queue="local", endpoint_url=aws.url, region="us-east-1", poll_seconds=0.1)
+    return BatchJobs(queue="local", endpoint_url=aws.url, region_name="us-east-1", poll_seconds=0.1)
 
 
 @pytest.mark.parametrize("worker", ["usual", "deaf"], indirect=True)

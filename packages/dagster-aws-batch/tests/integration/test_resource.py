@@ -334,3 +334,23 @@ def test_jobs_that_are_meant_to_go_on_are_left_by_the_reaper(aws):
         result = work.execute_in_process(instance=instance, raise_on_error=False)
         run = instance.get_run_by_id(result.run_id)
         assert reap(instance, run, batch) == "no live AWS Batch job; 1 go on, as configured"
+
+
+def test_a_role_is_assumed_with_whatever_credentials_are_found(s3_server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3_server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    batch = BatchJobs(queue="q", role_arn="arn:aws:iam::123456789012:role/batch")
+    client = batch.connection().api.client
+    keys = client._request_signer._credentials.get_frozen_credentials()
+    assert keys.access_key.startswith("ASIA") and keys.token
+    given = BatchJobs(
+        queue="q",
+        aws_access_key_id="AKIAGIVEN",
+        aws_secret_access_key="s",
+        region_name="eu-west-1",
+    )
+    client = given.connection().api.client
+    assert client.meta.region_name == "eu-west-1"
+    assert client._request_signer._credentials.access_key == "AKIAGIVEN"
+    assert "'s'" not in repr(given.connection())

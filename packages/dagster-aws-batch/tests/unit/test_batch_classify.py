@@ -62,6 +62,14 @@ SAMPLES = [
     ),
     (F.IMAGE_PULL, NOT_STARTED, "CannotPullContainerError: context canceled", None, False),
     (
+        F.START,
+        "ECS was unable to assume the role 'arn:aws:iam::1:role/jobs' that was provided for this "
+        "task. Please verify that the role being passed has the proper trust relationship.",
+        "",
+        None,
+        False,
+    ),
+    (
         F.IMAGE_PULL,
         NOT_STARTED,
         "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit",

@@ -14,6 +14,7 @@ from dagster_aws_batch._aws.answers import (
 )
 from dagster_aws_batch._aws.connect import is_aws
 from dagster_aws_batch._aws.console import Console
+from dagster_aws_batch._aws.fargate import fargate_memory, fargate_problem
 from dagster_aws_batch._aws.rates import (
     SUBMITTING,
     Backoff,
@@ -203,6 +204,8 @@ def test_links_as_the_console_wants_them():
     )
     assert "amazonaws.cn" in str(Console("cn-north-1").job("x"))
     assert "amazonaws-us-gov" in str(Console("us-gov-west-1").job("x"))
+    assert "eusc-de-east-1.console.amazonaws-eusc.eu" in str(Console("eusc-de-east-1").job("x"))
+    assert Console("us-iso-east-1").job("x") is None
     assert Console("us-east-1", aws=False).job("x") is None
     assert Console("r", base="http://h/ui").job("a:1") == "http://h/ui/jobs/a%3A1"
 
@@ -210,6 +213,9 @@ def test_links_as_the_console_wants_them():
 def test_endpoints_of_aws_are_known():
     assert is_aws("https://batch.us-east-1.amazonaws.com")
     assert is_aws("https://vpce-1.batch.us-east-1.vpce.amazonaws.com")
+    assert is_aws("https://batch.eusc-de-east-1.amazonaws.eu")
+    assert is_aws("https://batch.cn-north-1.amazonaws.com.cn")
+    assert is_aws("https://batch.us-iso-east-1.c2s.ic.gov")
     assert not is_aws("http://127.0.0.1:5000")
     assert not is_aws("http://amazonaws.com.evil.example")
 
@@ -255,3 +261,27 @@ def test_scratch_folders_keep_names_and_list_them(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ScratchError, match="can't write"):
         open_scratch(str(tmp_path / "file")).put("x/y", b"")
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "memory", "offered"),
+    [(1, 2662, 3072), (1, 16_384, None), (0.25, 1500, 2048), (8, 17_000, 20_480), (3, 5, 5)],
+)
+def test_memory_grows_in_fargate_s_steps(vcpus, memory, offered):
+    assert fargate_memory(vcpus, memory) == offered
+    if offered and vcpus != 3:
+        assert fargate_problem(vcpus, offered) is None
+        assert fargate_problem(vcpus, offered + 1)
+
+
+def test_a_retry_never_asks_for_a_size_that_fargate_lacks():
+    budget = RetryBudget(
+        Retries(out_of_memory=9, memory_factor=1.3),
+        2048,
+        sizes=lambda memory: fargate_memory(1, memory),
+    )
+    memory, grown = 2048, []
+    while plan := budget.plan(0, FailureClass.OUT_OF_MEMORY, memory_mib=memory, queue=None):
+        memory = plan.memory_mib
+        grown.append(memory)
+    assert grown == [3072, 4096, 6144, 8192]

@@ -58,6 +58,8 @@ def test_a_resource_that_cannot_work_is_refused(fields, words):
             "BATCH_",
         ),
         ({"containerOverrides": {"command": "x"}}, "command"),
+        ({"eksPropertiesOverride": {}}, "EKS"),
+        ({"nodeOverrides": {}}, "several nodes"),
     ],
 )
 def test_options_do_not_replace_what_the_client_sets(options, words):

@@ -9,12 +9,14 @@ import os
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.credentials import DeferredRefreshableCredentials
 
 from dagster_aws_batch._aws.calls import BatchApi, checked_rates
 from dagster_aws_batch._aws.clock import (
@@ -134,6 +136,11 @@ class Endpoint:
     logs_url: str | None = None
     s3_url: str | None = None
     console_url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    role_arn: str | None = None
+    verify: str | None = None
     rates: tuple[tuple[str, float], ...] = ()
 
 
@@ -188,7 +195,7 @@ def _connect(endpoint: Endpoint) -> Connection:
 
 
 def _clients(endpoint: Endpoint) -> tuple[BatchClient, CloudWatchLogsClient, S3Client]:
-    session = boto3.Session(profile_name=endpoint.profile, region_name=_region(endpoint))
+    session = _session(endpoint)
     url = endpoint.batch_url
     url = url or os.environ.get("AWS_ENDPOINT_URL_BATCH") or os.environ.get("AWS_ENDPOINT_URL")
     # An emulator on this machine takes any credentials; asking for real ones could wait for a
@@ -197,7 +204,8 @@ def _clients(endpoint: Endpoint) -> tuple[BatchClient, CloudWatchLogsClient, S3C
     keys: dict[str, Any] = (
         {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if local else {}
     )
-    batch = session.client("batch", endpoint_url=endpoint.batch_url, config=client_config(), **keys)
+    common: dict[str, Any] = {"config": client_config(), "verify": endpoint.verify, **keys}
+    batch = session.client("batch", endpoint_url=endpoint.batch_url, **common)
     logs_url = endpoint.logs_url
     if (
         logs_url is None
@@ -206,8 +214,38 @@ def _clients(endpoint: Endpoint) -> tuple[BatchClient, CloudWatchLogsClient, S3C
     ):
         # An emulator of AWS Batch keeps the logs of its jobs itself.
         logs_url = batch.meta.endpoint_url
-    logs = session.client("logs", endpoint_url=logs_url, config=client_config(), **keys)
-    return batch, logs, session.client("s3", endpoint_url=endpoint.s3_url)
+    logs = session.client("logs", endpoint_url=logs_url, **common)
+    return batch, logs, session.client("s3", endpoint_url=endpoint.s3_url, verify=endpoint.verify)
+
+
+def _session(endpoint: Endpoint) -> boto3.Session:
+    session = boto3.Session(
+        profile_name=endpoint.profile,
+        region_name=_region(endpoint),
+        aws_access_key_id=endpoint.access_key_id,
+        aws_secret_access_key=endpoint.secret_access_key,
+        aws_session_token=endpoint.session_token,
+    )
+    if endpoint.role_arn is None:
+        return session
+    sts = session.client("sts", verify=endpoint.verify)
+
+    def assume() -> dict[str, str]:
+        answer = sts.assume_role(RoleArn=endpoint.role_arn, RoleSessionName="dagster-aws-batch")
+        keys = answer["Credentials"]
+        return {
+            "access_key": keys["AccessKeyId"],
+            "secret_key": keys["SecretAccessKey"],
+            "token": keys["SessionToken"],
+            "expiry_time": keys["Expiration"].isoformat(),
+        }
+
+    # Renewed by botocore itself before it expires: a wait may last longer than a session.
+    core = botocore.session.get_session()
+    credentials = DeferredRefreshableCredentials(assume, "assume-role")
+    # botocore has no public way to give a session credentials that renew themselves.
+    core._credentials = credentials  # type: ignore[attr-defined]
+    return boto3.Session(botocore_session=core, region_name=session.region_name)
 
 
 def _region(endpoint: Endpoint) -> str:

@@ -170,6 +170,13 @@ def _assemble(
     memory_mib: int | None,
     variables: Mapping[str, str],
 ) -> dict[str, Any]:
+    for field in ("eksPropertiesOverride", "nodeOverrides"):
+        if field in job.options:
+            raise InvalidJobError(
+                f"job {job.name}: {field} is for jobs on EKS or of several nodes, which this "
+                "client does not run: it could not tell how their tasks ended",
+                job=job.name,
+            )
     overrides: dict[str, Any] = {
         "environment": [{"name": key, "value": value} for key, value in variables.items()]
     }
