@@ -6,7 +6,10 @@ All that is public is here; imports only boto3, Dagster and the standard library
 
 from types import FunctionType
 
+from dagster_shared.libraries import DagsterLibraryRegistry
+
 from dagster_aws_batch._aws.connect import Connection, client_config
+from dagster_aws_batch._components import BatchJobComponent, BatchJobsComponent
 from dagster_aws_batch._errors import (
     BatchError,
     BatchUnavailableError,
@@ -41,8 +44,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Attempt",
     "BatchError",
+    "BatchJobComponent",
     "BatchJobDefinition",
     "BatchJobs",
+    "BatchJobsComponent",
     "BatchUnavailableError",
     "CallRefusedError",
     "Connection",
@@ -69,6 +74,8 @@ __all__ = [
     "origin_run_id",
     "reap",
 ]
+
+DagsterLibraryRegistry.register("dagster-aws-batch", __version__, is_dagster_package=False)
 
 # Users meet these names in tracebacks and help texts: they are shown as what they are imported by.
 for _public in [globals()[_name] for _name in __all__]:

@@ -1,0 +1,106 @@
+"""A project of `defs.yaml` files only, loaded as `dg` loads it, on the emulator."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
+
+KEYS = [f"part-{number}" for number in range(20)]
+WORK = (
+    'key=$(echo "$BATCH_PARTITIONS" | sed -n $((AWS_BATCH_JOB_ARRAY_INDEX + 1))p); '
+    "echo $key >> {folder}/done; test $key != {bad}"
+)
+
+
+def project(tmp_path, url, *, bad="none"):
+    (tmp_path / "pyproject.toml").write_text(
+        textwrap.dedent("""\
+            [tool.dg]
+            directory_type = "project"
+            [tool.dg.project]
+            root_module = "shop"
+            """)
+    )
+    batch = {"queue": "local", "region_name": "us-east-1", "endpoint_url": url, "poll_seconds": 0.1}
+    report = {
+        "asset": {"key": "report"},
+        "image": "shell",
+        "command": [WORK.format(folder=tmp_path, bad=bad)],
+        "partitions": KEYS,
+    }
+    for name, kind, attributes in (
+        ("batch", "BatchJobsComponent", batch),
+        ("report", "BatchJobComponent", report),
+    ):
+        folder = tmp_path / "shop" / "defs" / name
+        folder.mkdir(parents=True)
+        component = {"type": f"dagster_aws_batch.{kind}", "attributes": attributes}
+        # What is JSON is YAML.
+        (folder / "defs.yaml").write_text(json.dumps(component))
+    for folder in (tmp_path / "shop", tmp_path / "shop" / "defs"):
+        (folder / "__init__.py").touch()
+    return dg.load_from_defs_folder(path_within_project=tmp_path / "shop" / "defs")
+
+
+@pytest.fixture
+def aws():
+    with EmbeddedBatch(runner=SubprocessRunner({"shell": ["sh", "-c"]})) as emulator:
+        yield emulator
+
+
+@pytest.fixture(autouse=True)
+def _importable(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
+        del sys.modules[name]
+
+
+def materialize(defs, instance):
+    """All partitions in one run, as a backfill of them does."""
+    job = defs.resolve_implicit_global_asset_job_def()
+    tags = {
+        "dagster/asset_partition_range_start": KEYS[0],
+        "dagster/asset_partition_range_end": KEYS[-1],
+    }
+    return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+
+def test_an_array_of_twenty_partitions_without_python(tmp_path, aws):
+    defs = project(tmp_path, aws.url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert materialize(defs, instance).success
+        made = instance.get_materialized_partitions(dg.AssetKey("report"))
+    assert made == set(KEYS)
+    assert sorted((tmp_path / "done").read_text().split()) == sorted(KEYS)
+    assert aws.calls["SubmitJob"] == 1
+    assert {sensor.name for sensor in defs.sensors or []} == {
+        "batch_reaper_failure",
+        "batch_reaper_canceled",
+    }
+
+
+def test_a_partition_that_fails_leaves_the_others_materialized(tmp_path, aws):
+    defs = project(tmp_path, aws.url, bad="part-7")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not materialize(defs, instance).success
+        made = instance.get_materialized_partitions(dg.AssetKey("report"))
+    assert made == set(KEYS) - {"part-7"}
+
+
+@pytest.mark.skipif(
+    not (Path(sys.executable).parent / "dg").exists(), reason="the dg command is not installed"
+)
+def test_dg_lists_the_components():
+    command = [str(Path(sys.executable).parent / "dg"), "list", "components", "--json"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "dagster_aws_batch.BatchJobComponent" in listed.stdout, listed.stderr
+    assert "dagster_aws_batch.BatchJobsComponent" in listed.stdout
