@@ -37,11 +37,17 @@ INLINE unsigned highest_bit(uint64_t bits)
 #endif
 }
 
-INLINE unsigned count_bits(uint64_t bits)
+/* How many bits there are in the bytes up to each, as bytes. */
+INLINE uint64_t bytewise_sums(uint64_t bits)
 {
     const uint64_t pairs = bits - (bits >> 1 & 0x5555555555555555u);
     const uint64_t fours = (pairs & 0x3333333333333333u) + (pairs >> 2 & 0x3333333333333333u);
-    return (unsigned)(((fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56);
+    return ((fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u;
+}
+
+INLINE unsigned count_bits(uint64_t bits)
+{
+    return (unsigned)(bytewise_sums(bits) >> 56);
 }
 
 INLINE void prefetch(const void *address)

@@ -55,6 +55,18 @@ struct machine {
                         struct waiting *waiting, uint16_t *long_words);
 };
 
+extern const struct machine MACHINE_PORTABLE;
+#if defined(__x86_64__) && defined(__GNUC__)
+#define MACHINES_X86 1
+extern const struct machine MACHINE_AVX2, MACHINE_AVX512;
+#elif defined(__aarch64__) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define MACHINES_ARM 1
+extern const struct machine MACHINE_NEON;
+#endif
+
+/* For each byte the numbers of its bits, as bytes, the first the lowest; for those machines. */
+extern uint64_t bit_numbers[256];
+
 /* The machines that this one can be, the best first; the last runs everywhere. NULL ends them. */
 const struct machine *const *machines(void);
 

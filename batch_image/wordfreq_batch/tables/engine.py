@@ -2,7 +2,8 @@
 
 For `text.words`, `tables.tally`, `tables.runs` and `wordfreq --version`. Both give the
 same words; the kernel is many times faster and leaves to ICU what it doesn't know.
-`WORDFREQ_ENGINE=icu` or `kernel` in the environment chooses one by force.
+`WORDFREQ_ENGINE=icu` or `kernel` in the environment chooses one by force, `WORDFREQ_MACHINE` what
+instructions the kernel uses: one of those that the processor has.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
 
 
 VARIABLE: Final = "WORDFREQ_ENGINE"
+MACHINE_VARIABLE: Final = "WORDFREQ_MACHINE"
 
 
 def kernel() -> ModuleType | None:
@@ -144,17 +146,34 @@ def kernel() -> ModuleType | None:
     return found
 
 
+def machine(kernel: ModuleType) -> str:
+    """The name of the instructions that the kernel uses: `avx512`, `avx2`, `neon` or `portable`.
+
+    Raises:
+        UsageError: `WORDFREQ_MACHINE` names some that the processor lacks.
+    """
+    names: tuple[str, ...] = kernel.MACHINES
+    wanted = os.environ.get(MACHINE_VARIABLE, "") or names[0]
+    if wanted not in names:
+        raise UsageError(
+            f"{MACHINE_VARIABLE}={wanted!r} isn't to be had here; set it to "
+            f"{' or '.join(names)}, or unset it"
+        )
+    return wanted
+
+
 def new_scanner(table: WordTable) -> Scanner | None:
     """Return a scanner of the kernel for a table of the kernel, or None if there is no kernel."""
     found = kernel()
     if found is None or not isinstance(table, found.Table):
         return None
     if not _knows_this_unicode(found):
-        ascii_only: Scanner = found.Scanner(table, unicode=False)
+        ascii_only: Scanner = found.Scanner(table, unicode=False, machine=machine(found))
         return ascii_only
     from wordfreq_batch.tables import icu
 
-    scanner: Scanner = found.Scanner(table, unicode=True, icu=icu.addresses())
+    addresses = icu.addresses()
+    scanner: Scanner = found.Scanner(table, unicode=True, icu=addresses, machine=machine(found))
     return scanner
 
 
@@ -167,7 +186,7 @@ def description() -> str:
         reason = "no C extension: slower" if extension() is None else f"{VARIABLE}=icu"
         return f"ICU {icu.ICU_VERSION} ({reason})"
     known = f"Unicode {icu.unicode_version()}" if _knows_this_unicode(found) else "ASCII only"
-    return f"kernel ({found.MACHINES[0]}, {known}), ICU {icu.ICU_VERSION}"
+    return f"kernel ({machine(found)}, {known}), ICU {icu.ICU_VERSION}"
 
 
 @lru_cache(maxsize=1)
