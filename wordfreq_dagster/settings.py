@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Literal
 
+import dagster as dg
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -20,7 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from wordfreq_dagster.defs.platform.outputs import (
+from wordfreq_dagster.outputs import (
     OutputsError,
     read_outputs,
 )
@@ -68,6 +72,8 @@ Uri = Annotated[str, BeforeValidator(absolute_uri)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 
 Switch = Literal["running", "stopped"]
+#: What can be switched; `csv_events` goes by EVENTS.
+Automated = Literal["new_files", "nightly", "events", "csv_new_uploads", "csv_events", "automation"]
 
 
 class Settings(BaseSettings):
@@ -311,11 +317,19 @@ class Settings(BaseSettings):
             )
         return self
 
-    def switched_on(
-        self, name: Literal["new_files", "nightly", "events", "csv_new_uploads", "automation"]
-    ) -> bool:
-        """Whether this sensor or schedule runs from the start."""
-        return (getattr(self, name) or self.automation) == "running"
+    def sensor_status(self, name: Automated) -> dg.DefaultSensorStatus:
+        """Whether this sensor runs until somebody switches it in the UI."""
+        return dg.DefaultSensorStatus(self._switch(name))
+
+    def schedule_status(self, name: Automated) -> dg.DefaultScheduleStatus:
+        """Whether this schedule runs until somebody switches it in the UI."""
+        return dg.DefaultScheduleStatus(self._switch(name))
+
+    def _switch(self, name: Automated) -> str:
+        if name.startswith("csv_") and not self.csv_table:
+            return "STOPPED"
+        own = self.events if name == "csv_events" else getattr(self, name)
+        return (own or self.automation).upper()
 
     @property
     def local_folder(self) -> Path:
@@ -331,12 +345,27 @@ class Settings(BaseSettings):
         return not self.batch_queue
 
 
+_given: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
+@contextmanager
+def using(settings: Settings) -> Iterator[None]:
+    """Let `load_settings` return these settings within the block."""
+    token = _given.set(settings)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def load_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
         SettingsError: one message naming every variable that can't be used and why.
     """
+    if (settings := _given.get()) is not None:
+        return settings
     try:
         return Settings()
     except OutputsError as error:

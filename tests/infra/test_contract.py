@@ -6,7 +6,7 @@ import pytest
 from wordfreq_infra import environment
 from wordfreq_infra.jobs import RETRIES, STAGES
 
-from wordfreq_dagster.defs.platform.outputs import output_name
+from wordfreq_dagster.outputs import output_name
 from wordfreq_dagster.settings import (
     Settings,
     load_settings,

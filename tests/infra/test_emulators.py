@@ -19,7 +19,7 @@ from demo.local_aws import (
     executable,
     local_aws,
 )
-from wordfreq_dagster.defs.platform.outputs import read_outputs
+from wordfreq_dagster.outputs import read_outputs
 from wordfreq_dagster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

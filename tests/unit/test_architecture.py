@@ -16,7 +16,10 @@ MAY_IMPORT = {
     "aws_batch_emulator": set(),
     "wordfreq_batch": set(),
     "wordfreq_dagster": set(),
-    "wordfreq_dagster.settings": set(),
+    "wordfreq_dagster.outputs": set(),
+    "wordfreq_dagster.settings": {"wordfreq_dagster.outputs"},
+    "wordfreq_dagster.code_links": set(),
+    "wordfreq_dagster.__main__": {"wordfreq_dagster.outputs", "wordfreq_dagster.settings"},
     "wordfreq_dagster.files": LIBRARIES,
     "wordfreq_dagster.defs": set(),
     "wordfreq_dagster.defs.word_frequency": {
@@ -34,7 +37,7 @@ MAY_IMPORT = {
         "wordfreq_dagster.files",
         "wordfreq_dagster.settings",
     },
-    "wordfreq_dagster.definitions": {"wordfreq_dagster.settings", "wordfreq_dagster.defs"},
+    "wordfreq_dagster.definitions": {"wordfreq_dagster.code_links", "wordfreq_dagster.settings"},
     "demo": {*LIBRARIES, "wordfreq_dagster.settings", "wordfreq_dagster.files"},
 }
 

@@ -1,4 +1,4 @@
-"""The sensor `new_files`: it lists the source and asks for a run when the ranking isn't of it."""
+"""A sensor that lists a place and asks for a run when the result isn't of what lies there."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,14 +13,6 @@ from wordfreq_batch.errors import (
 )
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import ObjectInfo
-from wordfreq_dagster.defs.word_frequency.jobs import (
-    SOURCE_TAG,
-    WORD_FREQUENCY,
-)
-from wordfreq_dagster.defs.word_frequency.ranking import (
-    ranked_listing,
-    ranking,
-)
 from wordfreq_dagster.files.listing import (
     Attempt,
     Decision,
@@ -28,12 +20,9 @@ from wordfreq_dagster.files.listing import (
     advance,
     decide,
 )
-from wordfreq_dagster.files.places import Locations
+from wordfreq_dagster.files.tags import LISTING_TAG, SOURCE_TAG
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
-
-#: Run tag: the fingerprint of the listing that the run was asked for.
-LISTING_TAG = "wordfreq/listing"
 
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
@@ -47,14 +36,13 @@ _RUNS_LOOKED_AT = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often and how long a sensor looks, all in seconds but `keys_per_tick`.
+    """How much one tick of a sensor lists and how long it waits, in seconds but `keys_per_tick`.
 
     `seconds_per_tick` must stay well below Dagster's 60 s for one evaluation. `settle`: a local
     file written less than that long ago may still be growing. `pause` follows a first run that
     didn't help; it doubles up to `longest_pause`.
     """
 
-    interval: int = 30
     seconds_per_tick: float = 20.0
     keys_per_tick: int = 1_000_000
     settle: float = 2.0
@@ -76,34 +64,47 @@ class Watched:
     name: str
 
 
-RANKED = Watched(
-    job=WORD_FREQUENCY, result=ranking.key, made_from=ranked_listing, name="the ranking"
-)
-
-
-def new_files_sensor(
-    *, pace: Pace, status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING
+def listing_sensor(
+    *,
+    name: str,
+    watched: Watched,
+    source: str,
+    interval: int,
+    status: dg.DefaultSensorStatus,
+    pace: Pace = Pace(),
 ) -> dg.SensorDefinition:
-    """The sensor; it asks for the job `word_frequency`."""
+    """A sensor that lists `source` and asks for a run of `watched.job`.
+
+    Args:
+        name: the sensor's name.
+        watched: which job makes what from the source.
+        source: `s3://bucket/prefix` or a folder.
+        interval: least seconds between two ticks.
+        status: whether it runs from the start.
+        pace: bounds of a tick.
+
+    Returns:
+        The sensor.
+    """
 
     @dg.sensor(
-        name="new_files",
-        job_name=WORD_FREQUENCY,
-        minimum_interval_seconds=pace.interval,
+        name=name,
+        job_name=watched.job,
+        minimum_interval_seconds=interval,
         default_status=status,
         description=(
             "Lists the source, over several ticks where it is large, and asks for a run of "
-            "`word_frequency` whenever it isn't what the latest ranking was made from."
+            f"`{watched.job}` whenever it isn't what {watched.name} was made from."
         ),
     )
-    def new_files(context: dg.SensorEvaluationContext, locations: Locations) -> dg.SensorResult:
-        return look(context, source=locations.source, pace=pace)
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return tick(context, source=source, pace=pace, watched=watched)
 
-    return new_files
+    return sensor
 
 
-def look(
-    context: dg.SensorEvaluationContext, *, source: str, pace: Pace, watched: Watched = RANKED
+def tick(
+    context: dg.SensorEvaluationContext, *, source: str, pace: Pace, watched: Watched
 ) -> dg.SensorResult:
     """One tick: list a piece more; at the end of a listing compare it with the result's."""
     attempts = attempts_of(context.instance, source, job=watched.job)
@@ -148,9 +149,7 @@ def look(
     )
 
 
-def attempts_of(
-    instance: dg.DagsterInstance, source: str, *, job: str = WORD_FREQUENCY
-) -> list[Attempt]:
+def attempts_of(instance: dg.DagsterInstance, source: str, *, job: str) -> list[Attempt]:
     """The latest runs on this source: those under way, and those that a listing asked for."""
     records = instance.get_run_records(
         filters=dg.RunsFilter(job_name=job, tags={SOURCE_TAG: source}),

@@ -1,4 +1,4 @@
-"""The dynamic partitions, one a file, and what is asked of them: key = the name below the source.
+"""The dynamic partitions, one per file, and what is asked of them: key = the name below the source.
 
 `source_files` are the files to count, `csv_uploads` the CSVs to load. Used by the assets; the
 arithmetic is pure and knows no Dagster instance.
@@ -58,14 +58,14 @@ def sync_partitions(
     definition: dg.DynamicPartitionsDefinition,
     wanted: Collection[str],
     *,
-    forget: Callable[[Collection[str]], None],
+    remove_results: Callable[[Collection[str]], None],
 ) -> PartitionChanges:
-    """Make the partitions equal to `wanted`; `forget` removes the results of files now gone."""
+    """Make the partitions equal to `wanted`; `remove_results` is called with the files now gone."""
     name = str(definition.name)
     changes = partition_changes(current=instance.get_dynamic_partitions(name), wanted=wanted)
     _add(instance, name, changes.added)
     # Results first: if that fails, the partition is still there to be noticed next time.
-    forget(changes.removed)
+    remove_results(changes.removed)
     for key in changes.removed:
         instance.delete_dynamic_partition(name, key)
     return changes

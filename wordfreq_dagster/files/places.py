@@ -12,22 +12,28 @@ from urllib.parse import quote
 import dagster as dg
 
 from wordfreq_batch.errors import NotFoundError
-from wordfreq_batch.merge.merge_parts import part_receipts
 from wordfreq_batch.plans.formats import (
     Plan,
     Ranking,
-    Receipt,
 )
 from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.plans.planning import (
     build_plan,
     write_plan,
 )
-from wordfreq_batch.plans.receipts import (
-    listed_receipts,
-    read_receipts,
-)
 from wordfreq_batch.storage.opening import open_store
+
+#: The plans that this process read or wrote last. Once written, a plan of a run stays as it is, and
+#: the steps and checks of a run share one process.
+_plans: dict[str, Plan] = {}
+_PLANS_KEPT = 2
+
+
+def _keep(plan: Plan, uri: str) -> None:
+    _plans.pop(uri, None)
+    _plans[uri] = plan
+    while len(_plans) > _PLANS_KEPT:
+        del _plans[next(iter(_plans))]
 
 
 class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -35,7 +41,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     Attributes:
         source: the files.
-        destination: one result object a file, named like it.
+        destination: one result object per file, named like it.
         plans: plans and, below each plan's id, its receipts.
         pack: bytes of input that share one container.
     """
@@ -43,24 +49,36 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     source: str
     destination: str
     plans: str
-    pack: int = 64 << 20
+    pack: int
 
     def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
         """The plan of one run: deterministic, so that a retry of the run finds it again."""
         return f"{self.plans.rstrip('/')}/{run_id}-{kind}.json"
 
     def read_plan(self, uri: str) -> Plan | None:
-        """The plan at `uri`, or None if there is none yet."""
-        try:
-            return load_plan(uri)
-        except NotFoundError:
-            return None
+        """The plan at `uri`, or None if there is none yet; each process reads it once."""
+        if uri not in _plans:
+            try:
+                _keep(load_plan(uri), uri)
+            except NotFoundError:
+                return None
+        return _plans[uri]
 
-    def look(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
-        """Compare source and counts now, without a container and without writing anything.
+    def save_plan(self, plan: Plan) -> None:
+        """Write `plan` to the place it names."""
+        write_plan(plan)
+        _keep(plan, plan.head.plan.uri)
 
-        With `only` the tasks are for exactly these files; of those whose counts are valid a task
-        only says so.
+    def compare(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
+        """Compare source and results now, without a container and without writing anything.
+
+        Args:
+            plan: where the plan would be written.
+            only: tasks for exactly these files; of those whose counts are valid a task only
+                confirms that.
+
+        Returns:
+            The plan.
         """
         return build_plan(
             source=self.source,
@@ -71,41 +89,22 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
             only=only,
         )
 
-    def save_plan(self, plan: Plan) -> None:
-        """Write `plan` to the place it names."""
-        write_plan(plan)
-
     def remove_results(self, names: Collection[str]) -> None:
         """Delete the results of these files; those that aren't there are no error."""
         if names:
             open_store(self.destination).delete(names)
 
-    def read_receipts(self, plan: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
-        """The receipts that the tasks of a stage have left so far, by task number."""
-        return read_receipts(plan.head, stage, tasks)
 
-    def read_new_receipts(
-        self, plan: Plan, stage: str, *, known: Collection[int]
-    ) -> dict[int, Receipt]:
-        """The receipts that are there now and whose tasks aren't among `known`."""
-        tasks = [task for task in listed_receipts(plan.head, stage) if task not in known]
-        return read_receipts(plan.head, stage, tasks)
-
-
-class Locations(Places):
+class WordPlaces(Places):
     """The places of the word count.
 
     Attributes:
         ranking: `ranking.json` and `totals.parquet`.
+        merge_part_words: a plan with more words is merged in parts of about so many.
     """
 
     ranking: str
-
-    def read_part_receipts(
-        self, plan: Plan, parts: int, tasks: Collection[int]
-    ) -> dict[int, Receipt]:
-        """The receipts of those parts of a merge that are done and still there."""
-        return part_receipts(plan.head, parts, tasks)
+    merge_part_words: int
 
     def read_ranking(self) -> Ranking:
         """The ranking written last."""

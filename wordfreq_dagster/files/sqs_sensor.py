@@ -1,4 +1,4 @@
-"""The sensor `new_objects_sqs`: S3's messages say that something has changed; it asks for a run.
+"""A sensor of S3's messages in an SQS queue: where something has changed it asks for a run.
 
 What has changed is none of its business: the run compares bucket and counts. So a lost, doubled or
 late message loses and doubles nothing, and the sensor keeps no cursor.
@@ -18,16 +18,9 @@ from typing import Any
 import boto3
 import dagster as dg
 
-from wordfreq_dagster.defs.word_frequency.jobs import (
-    SOURCE_TAG,
-    WORD_FREQUENCY,
-)
 from wordfreq_dagster.files.listing_sensor import UNFINISHED
-from wordfreq_dagster.files.places import Locations
-from wordfreq_dagster.files.s3_events import (
-    PoisonError,
-    changes_in,
-)
+from wordfreq_dagster.files.s3_events import PoisonError, changes_in
+from wordfreq_dagster.files.tags import SOURCE_TAG
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
@@ -143,7 +136,7 @@ class Covered:
     run: str
 
 
-def covered(instance: dg.DagsterInstance, source: str, *, job: str = WORD_FREQUENCY) -> Covered:
+def covered(instance: dg.DagsterInstance, source: str, *, job: str) -> Covered:
     """How far the requested runs see. A failed one counts: trying again is the listing's part."""
     filters = dg.RunsFilter(job_name=job, tags={SOURCE_TAG: source})
     records = instance.get_run_records(filters=filters, limit=10)
@@ -156,35 +149,50 @@ def covered(instance: dg.DagsterInstance, source: str, *, job: str = WORD_FREQUE
     return Covered(until=until, run=records[0].dagster_run.run_id if records else "")
 
 
-def new_objects_sqs_sensor(
+def sqs_sensor(
     *,
+    name: str,
+    job: str,
+    source: str,
     queue_url: str,
-    interval: int = 30,
+    interval: int,
+    status: dg.DefaultSensorStatus,
     messages_per_tick: int = 1000,
-    status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING,
     open_queue: Callable[[str], Queue] = open_queue,
 ) -> dg.SensorDefinition:
-    """The sensor; it asks for the job `word_frequency`."""
+    """A sensor that receives the messages of a queue and asks for a run of `job`.
+
+    Args:
+        name: the sensor's name.
+        job: the job that is asked for.
+        source: `s3://bucket/prefix`; messages about other objects are deleted.
+        queue_url: the SQS queue.
+        interval: least seconds between two ticks.
+        status: whether it runs from the start.
+        messages_per_tick: how many messages one tick receives at most.
+        open_queue: makes the queue's client.
+
+    Returns:
+        The sensor.
+    """
 
     @dg.sensor(
-        name="new_objects_sqs",
-        job_name=WORD_FREQUENCY,
+        name=name,
+        job_name=job,
         minimum_interval_seconds=interval,
         default_status=status,
         description=(
             "Receives S3's messages (direct, by EventBridge or by SNS) and asks for a run of "
-            "`word_frequency`. A message is deleted once its run has been requested."
+            f"`{job}`. A message is deleted once its run has been requested."
         ),
     )
-    def new_objects_sqs(
-        context: dg.SensorEvaluationContext, locations: Locations
-    ) -> dg.RunRequest | dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         queue = open_queue(queue_url)
         # Received again on the next tick but one at the latest, to be deleted then.
         received = list(queue.receive(seconds=15, most=messages_per_tick, hidden=interval))
-        return handle(context, queue, received, source=locations.source)
+        return handle(context, queue, received, source=source, job=job)
 
-    return new_objects_sqs
+    return sensor
 
 
 def handle(
@@ -193,7 +201,7 @@ def handle(
     received: Sequence[Message],
     *,
     source: str,
-    job: str = WORD_FREQUENCY,
+    job: str,
 ) -> dg.RunRequest | dg.SkipReason:
     """Delete what is done with, and ask for a run where a message tells of something newer."""
     found = sort_messages(received, source=source)

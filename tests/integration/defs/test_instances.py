@@ -186,5 +186,6 @@ def test_workspace_and_pyproject_name_the_same_location():
     project = tomlkit.parse((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     assert module["location_name"] == project["code_location_name"]
     package = module["module_name"].partition(".")[0]
-    assert package == project["root_module"] == project["defs_module"]
+    assert package == project["root_module"]
+    assert project["defs_module"] == f"{package}.defs"
     assert module["module_name"] == f"{package}.definitions"

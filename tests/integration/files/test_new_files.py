@@ -31,7 +31,6 @@ class Watched:
     def tick(self):
         context = dg.build_sensor_context(
             instance=self.instance,
-            resources={"locations": self.definitions.resources["locations"]},
             cursor=self.cursor,
         )
         result = self.sensor.evaluate_tick(context)

@@ -6,15 +6,9 @@ import time
 import dagster as dg
 import pytest
 
-from wordfreq_dagster.defs.word_frequency.jobs import (
-    SOURCE_TAG,
-    WORD_FREQUENCY,
-)
-from wordfreq_dagster.files.places import Locations
-from wordfreq_dagster.files.sqs_sensor import (
-    Queue,
-    new_objects_sqs_sensor,
-)
+from wordfreq_dagster.defs.word_frequency.automation import WORD_FREQUENCY
+from wordfreq_dagster.files.sqs_sensor import Queue, sqs_sensor
+from wordfreq_dagster.files.tags import SOURCE_TAG
 
 
 class Arrivals:
@@ -33,15 +27,15 @@ class Arrivals:
                 {"deadLetterTargetArn": self.arn(self.dead), "maxReceiveCount": 3}
             ),
         )
-        self.sensor = new_objects_sqs_sensor(
-            queue_url=self.queue, interval=1, open_queue=lambda url: Queue(url, self.sqs)
+        self.sensor = sqs_sensor(
+            name="new_objects_sqs",
+            job=WORD_FREQUENCY,
+            source=self.source,
+            queue_url=self.queue,
+            interval=1,
+            status=dg.DefaultSensorStatus.RUNNING,
+            open_queue=lambda url: Queue(url, self.sqs),
         )
-        place = "file:///nowhere"
-        self.resources = {
-            "locations": Locations(
-                source=self.source, destination=place, plans=place, ranking=place
-            )
-        }
 
     def _queue(self, name, **attributes):
         made = self.sqs.create_queue(QueueName=self.stack.name(name), Attributes=attributes)
@@ -88,9 +82,7 @@ class Arrivals:
     def tick(self):
         """One tick, when hidden messages are visible again; the run asked for, or None."""
         time.sleep(1.2)
-        context = dg.build_sensor_context(
-            instance=self.instance, resources=self.resources, sensor_name="new_objects_sqs"
-        )
+        context = dg.build_sensor_context(instance=self.instance, sensor_name="new_objects_sqs")
         result = self.sensor.evaluate_tick(context)
         assert len(result.run_requests) <= 1
         return result.run_requests[0] if result.run_requests else None

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from wordfreq_dagster.defs.platform.outputs import main
+from wordfreq_dagster.__main__ import main
 from wordfreq_dagster.settings import (
     SettingsError,
     load_settings,
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_use_is_one_clear_error(outputs, content, says):
 
 
 def test_the_command_prints_lines_for_a_shell(outputs, capsys):
-    assert main([str(outputs)]) == 0
+    assert main(["outputs", str(outputs)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "export WORDFREQ_BATCH_QUEUE=wordfreq" in lines
     assert len(lines) == 8

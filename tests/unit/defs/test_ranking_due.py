@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
-from wordfreq_dagster.defs.word_frequency.jobs import RANKS_TAG
+from wordfreq_dagster.files.tags import RANKS_TAG
 
 files = dg.DynamicPartitionsDefinition(name="scenario_files")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
+from wordfreq_dagster.code_links import with_code_references
 from wordfreq_dagster.definitions import build_definitions
-from wordfreq_dagster.defs.platform.code_links import with_code_references
 from wordfreq_dagster.settings import (
     Settings,
     SettingsError,
@@ -86,4 +86,4 @@ def test_asset_pages_link_to_the_code_of_a_repository(tmp_path):
         "https://github.com/owner/repository/tree/main/wordfreq_dagster/defs/word_frequency/ranking.py"
     )
     with pytest.raises(ValueError, match="WORDFREQ_CODE_URL"):
-        with_code_references([], "github.com/x")
+        with_code_references(dg.Definitions(), "github.com/x")

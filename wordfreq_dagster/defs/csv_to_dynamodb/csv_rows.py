@@ -1,4 +1,4 @@
-"""The rows of each uploaded CSV in DynamoDB: one dynamic partition a file, one array job a run."""
+"""The rows of each uploaded CSV in DynamoDB: one partition per file, one array job per run."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -6,43 +6,16 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
-from wordfreq_batch.plans.formats import (
-    ItemReceipt,
-    Plan,
-    RowFigures,
-)
-from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import (
-    GROUP,
-    csv_uploads,
-)
-from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvUploads
-from wordfreq_dagster.defs.word_frequency.source_files import OWNERS
-from wordfreq_dagster.files.file_events import (
-    FileEvents,
-    raise_for_failed,
-)
-from wordfreq_dagster.files.file_report import (
-    FileReport,
-    report_files,
-)
-from wordfreq_dagster.files.latest import latest_metadata
-from wordfreq_dagster.files.partitions import (
-    PartitionChanges,
-    chosen_keys,
-    csv_uploads_partitions,
-    sync_partitions,
-    unusable_partition_key,
-)
-from wordfreq_dagster.files.places import (
-    describe_uri,
-    listed_names,
-    listed_reasons,
-)
-from wordfreq_dagster.files.run_plans import plan_of_choice
+from wordfreq_batch.plans.formats import ItemReceipt, Plan, RowFigures
+from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
+from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
+from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
+from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
+from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
+from wordfreq_dagster.files.report import FileReport, FileReporter, raise_for_failed, report_files
 from wordfreq_dagster.files.stages import Stages
-
-#: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the uploads that are loaded.
-LISTING = "source listing"
+from wordfreq_dagster.files.tags import LISTING, OWNERS
 
 ROWS_ADD_UP = "every_row_accounted_for"
 FEW_REJECTS = "few_rejects"
@@ -55,7 +28,7 @@ Event = dg.AssetMaterialization | dg.AssetCheckResult | dg.MaterializeResult[Non
     partitions_def=csv_uploads_partitions,
     # Any contiguous set of partitions is one run, and so one array job.
     backfill_policy=dg.BackfillPolicy.single_run(),
-    # One AssetMaterialization a file, no output: files that are done stay green when others fail.
+    # One AssetMaterialization per file, no output: files that are done stay green when others fail.
     output_required=False,
     check_specs=[
         dg.AssetCheckSpec(
@@ -75,9 +48,9 @@ Event = dg.AssetMaterialization | dg.AssetCheckResult | dg.MaterializeResult[Non
     tags={"domain": "products"},
 )
 def csv_rows(
-    context: dg.AssetExecutionContext, batch: BatchJobs, csv: CsvUploads, stages: Stages
+    context: dg.AssetExecutionContext, batch: BatchJobs, csv: CsvPlaces, stages: Stages
 ) -> Iterator[Event]:
-    """The rows of each uploaded CSV as items of a DynamoDB table, one partition a file.
+    """The rows of each uploaded CSV as items of a DynamoDB table, one partition per file.
 
     Without a partition, as in the job `csv_to_dynamodb`, every upload is loaded that is new or has
     other bytes than when it was loaded. With partitions chosen in the UI exactly these are loaded
@@ -93,28 +66,26 @@ def csv_rows(
         planned, more = _plan_pending(context, csv)
     else:
         planned, more = plan_of_choice(context, csv, keys, kind="csv-files"), {}
-    events = FileEvents(
+    reporter = FileReporter(
         context,
         planned=planned,
         stage="ingest",
-        places=csv,
         whole=keys is None,
         event=lambda item: _event(context.asset_key, item, csv),
     )
     outcome = batch.run(
         context=context,
-        job=stages.ingest(
-            plan=planned.head.plan.uri,
-            table=csv.table,
-            options=csv.options(),
+        job=stages.job(
+            "ingest",
+            csv.ingest_command(plan=planned.head.plan.uri),
             environment=csv.environment(),
         ),
         tasks=len(planned.tasks),
-        receipts=lambda tasks: csv.read_receipts(planned, "ingest", tasks),
-        while_waiting=events.while_waiting,
+        receipts=lambda tasks: read_receipts(planned.head, "ingest", tasks),
+        while_waiting=reporter.report_done,
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from events.rest(report)
+    yield from reporter.report_rest(report)
     yield from _checks(report, csv)
     metadata = {
         "plan": planned.head.plan.uri,
@@ -134,32 +105,19 @@ def loaded_listing(instance: dg.DagsterInstance) -> str:
 
 
 def _plan_pending(
-    context: dg.AssetExecutionContext, csv: CsvUploads
+    context: dg.AssetExecutionContext, csv: CsvPlaces
 ) -> tuple[Plan, dict[str, object]]:
     """Plan what is new or changed, and make the partitions equal to the uploads."""
     uri = csv.plan_uri(origin_run_id(context.instance, context.run), kind="csv")
     planned = csv.read_plan(uri)  # a retry finds the plan, and by it the jobs and receipts
     if planned is None:
-        planned = csv.look(plan=uri)
+        planned = csv.compare(plan=uri)
         csv.save_plan(planned)
-    names = [item.name for item in planned.items]
-    unusable = {name: reason for name in names if (reason := unusable_partition_key(name))}
-    changes: PartitionChanges = sync_partitions(
-        context.instance,
-        csv_uploads_partitions,
-        [name for name in names if name not in unusable],
-        forget=csv.remove_results,
-    )
-    context.log.info(
-        f"{len(names):,} CSVs uploaded, {len(planned.pending):,} to load in "
-        f"{len(planned.tasks):,} tasks; partitions: {len(changes.added):,} added, "
-        f"{len(changes.removed):,} removed"
-    )
-    refused = {found.name: found.reason for found in planned.refused}
+    changes, refused = sync_with_plan(context, planned, csv, csv_uploads_partitions)
     return planned, {
-        "CSVs": len(names),
+        "CSVs": len(planned.items),
         "removed CSVs": listed_names(changes.removed),
-        "files left out": listed_reasons(refused | unusable),
+        "files left out": listed_reasons(refused),
     }
 
 
@@ -181,7 +139,7 @@ def _totals(report: FileReport) -> dict[str, object]:
     }
 
 
-def _checks(report: FileReport, csv: CsvUploads) -> Iterator[dg.AssetCheckResult]:
+def _checks(report: FileReport, csv: CsvPlaces) -> Iterator[dg.AssetCheckResult]:
     """Both checks over the files of this run."""
     figures = _figures(report)
     wrong = {
@@ -213,7 +171,7 @@ def _checks(report: FileReport, csv: CsvUploads) -> Iterator[dg.AssetCheckResult
     )
 
 
-def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvUploads) -> dg.AssetMaterialization:
+def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvPlaces) -> dg.AssetMaterialization:
     metadata: dict[str, Any] = {
         "table": csv.table,
         "upload": describe_uri(f"{csv.source.rstrip('/')}/{item.name}"),

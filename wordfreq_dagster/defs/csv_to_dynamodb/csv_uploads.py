@@ -6,7 +6,7 @@ from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import (
-    CsvUploads,
+    CsvPlaces,
     no_csv,
 )
 from wordfreq_dagster.files.places import describe_uri
@@ -26,7 +26,7 @@ GROUP = "csv_to_dynamodb"
         "`.csv.zst`, `.csv.bz2`) are not loaded."
     ),
 )
-def csv_uploads(context: dg.OpExecutionContext, csv: CsvUploads) -> dg.ObserveResult:
+def csv_uploads(context: dg.OpExecutionContext, csv: CsvPlaces) -> dg.ObserveResult:
     """List the uploads."""
     try:
         found = list(open_store(csv.source).list())

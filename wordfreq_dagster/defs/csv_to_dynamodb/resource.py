@@ -28,7 +28,7 @@ def no_csv(name: str) -> str | None:
     return None if name.lower().endswith(ENDINGS) else "its name doesn't end with .csv"
 
 
-class CsvUploads(Places):
+class CsvPlaces(Places):
     """Where CSVs are uploaded, where rejected rows go, and the table for the others.
 
     Attributes:
@@ -41,13 +41,13 @@ class CsvUploads(Places):
         endpoint: of DynamoDB, for the containers; `''`: their own environment says.
     """
 
-    table: str = ""
+    table: str
     columns: str
     key: str
-    sort_key: str = ""
-    extra_columns: Literal["refuse", "keep", "drop"] = "refuse"
-    max_rejects: str = "1%"
-    endpoint: str = ""
+    sort_key: str
+    extra_columns: Literal["refuse", "keep", "drop"]
+    max_rejects: str
+    endpoint: str
 
     def rows_schema(self) -> Schema:
         """The columns and keys.
@@ -75,7 +75,7 @@ class CsvUploads(Places):
                 allow_retries=False,
             ) from error
 
-    def look(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
+    def compare(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
         """Compare the uploads with what is loaded; with `only` plan exactly these, loaded or not.
 
         Raises:
@@ -105,9 +105,10 @@ class CsvUploads(Places):
             allow_retries=False,
         )
 
-    def options(self) -> list[str]:
-        """The settings as options of `wordfreq ingest`."""
-        options = ["--columns", self.columns, "--key", self.key]
+    def ingest_command(self, *, plan: str) -> list[str]:
+        """Load the CSVs of one task of the plan."""
+        options = ["ingest", "--plan", plan, "--table", self.table]
+        options += ["--columns", self.columns, "--key", self.key]
         options += ["--extra-columns", self.extra_columns]
         return options + (["--sort-key", self.sort_key] if self.sort_key else [])
 

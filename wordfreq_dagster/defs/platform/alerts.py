@@ -16,11 +16,11 @@ _TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """Where failures are told; an empty one isn't used. `ui`: the webserver's address."""
+    """Where failures are reported; an empty one isn't used. `ui`: the webserver's address."""
 
-    sns_topic: str = ""
-    slack_webhook: str = ""
-    ui: str = ""
+    sns_topic: str
+    slack_webhook: str
+    ui: str
 
     def __bool__(self) -> bool:
         return bool(self.sns_topic or self.slack_webhook)

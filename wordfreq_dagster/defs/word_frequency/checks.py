@@ -5,24 +5,21 @@ from collections.abc import Iterator
 import dagster as dg
 
 from wordfreq_batch.plans.formats import Plan
+from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
-from wordfreq_dagster.files.latest import latest_metadata
 from wordfreq_dagster.files.partitions import unusable_partition_key
-from wordfreq_dagster.files.places import (
-    Locations,
-    listed_names,
-    listed_reasons,
-)
+from wordfreq_dagster.files.places import WordPlaces, listed_names, listed_reasons
+from wordfreq_dagster.files.plans import latest_metadata
 
 
 @dg.asset_check(asset=plan, description="Every file can be counted and carried as a partition.")
 def every_file_usable(
-    context: dg.AssetCheckExecutionContext, locations: Locations
+    context: dg.AssetCheckExecutionContext, locations: WordPlaces
 ) -> dg.AssetCheckResult:
     """Name the files that the destination can't hold or that Dagster's tools can't address."""
-    made = _latest_plan(context, plan, locations) or locations.look()
+    made = _latest_plan(context, plan, locations) or locations.compare()
     refused = {found.name: found.reason for found in made.refused}
     unusable = {
         item.name: reason for item in made.items if (reason := unusable_partition_key(item.name))
@@ -53,9 +50,9 @@ def every_file_usable(
         ),
     ],
 )
-def counts_complete(locations: Locations) -> Iterator[dg.AssetCheckResult]:
+def counts_complete(locations: WordPlaces) -> Iterator[dg.AssetCheckResult]:
     """Compare the source's listing with the counts that are there."""
-    now = locations.look()
+    now = locations.compare()
     pending = sorted(now.pending)
     yield dg.AssetCheckResult(
         check_name="every_planned_file_counted",
@@ -86,22 +83,22 @@ def counts_complete(locations: Locations) -> Iterator[dg.AssetCheckResult]:
     asset=ranking, description="The ranking's total is the sum of the words of all its files."
 )
 def sum_of_counts(
-    context: dg.AssetCheckExecutionContext, locations: Locations
+    context: dg.AssetCheckExecutionContext, locations: WordPlaces
 ) -> dg.AssetCheckResult:
     """Add up what each file's own count says, and compare with what the merge added up."""
     ranked = locations.read_ranking()
     merged = _latest_plan(context, ranking, locations)
-    words = _words_of_files(merged or locations.look(), locations)
+    words = _words_of_files(merged or locations.compare())
     return dg.AssetCheckResult(
         passed=words == ranked.total_words,
         metadata={"words of the files": words, "words of the ranking": ranked.total_words},
     )
 
 
-def _words_of_files(merged: Plan, locations: Locations) -> int:
+def _words_of_files(merged: Plan) -> int:
     """The words of all files of a plan: known when it was made, or counted by its tasks since."""
     words = {item.name: item.counted.words for item in merged.items if item.counted}
-    receipts = locations.read_receipts(merged, "migrate", range(len(merged.tasks)))
+    receipts = read_receipts(merged.head, "migrate", range(len(merged.tasks)))
     for receipt in receipts.values():
         for item in receipt.items:
             if item.error is None:
@@ -110,7 +107,7 @@ def _words_of_files(merged: Plan, locations: Locations) -> int:
 
 
 def _latest_plan(
-    context: dg.AssetCheckExecutionContext, asset: dg.AssetsDefinition, locations: Locations
+    context: dg.AssetCheckExecutionContext, asset: dg.AssetsDefinition, locations: WordPlaces
 ) -> Plan | None:
     """The plan that the asset's latest materialization names; None if there is none any more.
 

@@ -1,10 +1,10 @@
-"""Automation conditions, each pinned by scenario tests in `tests/unit/automation`."""
+"""Automation conditions, each pinned by scenario tests in `tests/unit/defs`."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from wordfreq_dagster.defs.word_frequency.jobs import RANKS_TAG
+from wordfreq_dagster.files.tags import RANKS_TAG
 
 _COUNTS_CHANGED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
 
@@ -28,7 +28,7 @@ RANKING_DUE = (
 
 
 def ranking_due_sensor(
-    *, interval: int = 30, status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING
+    *, interval: int, status: dg.DefaultSensorStatus
 ) -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates the conditions of this code location's assets.
 

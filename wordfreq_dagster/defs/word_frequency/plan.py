@@ -4,23 +4,13 @@ import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.formats import Plan
-from wordfreq_dagster.defs.word_frequency.source_files import (
-    GROUP,
-    OWNERS,
-    source_files,
-)
-from wordfreq_dagster.files.partitions import (
-    source_files_partitions,
-    sync_partitions,
-    unusable_partition_key,
-)
-from wordfreq_dagster.files.places import (
-    Locations,
-    describe_uri,
-    listed_names,
-    listed_reasons,
-)
+from wordfreq_dagster.defs.word_frequency.commands import plan_command
+from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
+from wordfreq_dagster.files.partitions import source_files_partitions
+from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
+from wordfreq_dagster.files.plans import sync_with_plan
 from wordfreq_dagster.files.stages import Stages
+from wordfreq_dagster.files.tags import OWNERS
 
 
 @dg.asset(
@@ -31,7 +21,7 @@ from wordfreq_dagster.files.stages import Stages
     tags={"domain": "text"},
 )
 def plan(
-    context: dg.AssetExecutionContext, batch: BatchJobs, locations: Locations, stages: Stages
+    context: dg.AssetExecutionContext, batch: BatchJobs, locations: WordPlaces, stages: Stages
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """What to count: one container lists the source and compares it with what is counted.
 
@@ -40,35 +30,23 @@ def plan(
     `word_counts` are then made equal to the source: added, kept, removed.
     """
     uri = locations.plan_uri(origin_run_id(context.instance, context.run))
-    job = stages.plan(
+    command = plan_command(
         source=locations.source, destination=locations.destination, plan=uri, pack=locations.pack
     )
     outcome = batch.run(
-        context=context, job=job, tasks=1, receipts=lambda _: _written(locations, uri)
+        context=context,
+        job=stages.job("plan", command),
+        tasks=1,
+        receipts=lambda _: _written(locations, uri),  # the receipt of this stage is the plan itself
     )
     outcome.raise_for_failure()
-    made = locations.read_plan(uri)
-    if made is None:  # the receipt of this stage is the plan itself
-        raise dg.Failure(f"the plan {uri} has been removed since it was written; run again")
-
-    names = [item.name for item in made.items]
-    unusable = {name: reason for name in names if (reason := unusable_partition_key(name))}
-    changes = sync_partitions(
-        context.instance,
-        source_files_partitions,
-        [name for name in names if name not in unusable],
-        forget=locations.remove_results,
-    )
-    context.log.info(
-        f"{len(names):,} files in the source, {len(made.pending):,} to count in "
-        f"{len(made.tasks):,} tasks; partitions: {len(changes.added):,} added, "
-        f"{len(changes.removed):,} removed"
-    )
+    made = outcome.receipts[0]
+    changes, refused = sync_with_plan(context, made, locations, source_files_partitions)
     return dg.MaterializeResult(
         metadata={
             "plan": uri,
             "plan file": describe_uri(uri),
-            "dagster/row_count": len(names),
+            "dagster/row_count": len(made.items),
             "bytes": sum(item.size for item in made.items),
             "files to count": len(made.pending),
             "bytes to count": sum(item.size for item in made.items if item.pending),
@@ -76,15 +54,13 @@ def plan(
             "partitions added": len(changes.added),
             "partitions removed": len(changes.removed),
             "removed files": listed_names(changes.removed),
-            "refused files": listed_reasons(
-                {found.name: found.reason for found in made.refused} | unusable
-            ),
+            "refused files": listed_reasons(refused),
             **outcome.metadata(),
         },
         data_version=dg.DataVersion(made.id),
     )
 
 
-def _written(locations: Locations, uri: str) -> dict[int, Plan]:
+def _written(locations: WordPlaces, uri: str) -> dict[int, Plan]:
     made = locations.read_plan(uri)
     return {} if made is None else {0: made}

@@ -1,33 +1,35 @@
 """The ranking: the most used words of all files."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs, origin_run_id
-from wordfreq_batch.plans.formats import (
-    Plan,
-    Ranking,
+from wordfreq_batch.merge.merge_parts import part_receipts
+from wordfreq_batch.plans.formats import Plan, Ranking
+from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_dagster.defs.word_frequency.commands import (
+    merge_command,
+    merge_part_command,
+    parts_of_merge,
 )
-from wordfreq_dagster.defs.word_frequency.source_files import (
-    GROUP,
-    OWNERS,
-)
+from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
+from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
-from wordfreq_dagster.files.latest import latest_metadata
-from wordfreq_dagster.files.places import (
-    Locations,
-    describe_uri,
-)
-from wordfreq_dagster.files.run_plans import plan_of_run
+from wordfreq_dagster.files.places import WordPlaces, describe_uri
+from wordfreq_dagster.files.plans import latest_metadata, plan_of_run
 from wordfreq_dagster.files.stages import Stages
+from wordfreq_dagster.files.tags import LISTING, OWNERS
 
 _BAR_WIDTH = 40
 _BARS_SHOWN = 30
 
-#: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the source that was ranked.
-LISTING = "source listing"
+#: The nightly run ranks every day, so a ranking of two days ago means that something is broken.
+_FRESHNESS = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)
+)
 
 
 class RankingOptions(dg.Config):
@@ -49,6 +51,8 @@ class RankingOptions(dg.Config):
 
 @dg.asset(
     deps=[word_counts],
+    automation_condition=RANKING_DUE,
+    freshness_policy=_FRESHNESS,
     group_name=GROUP,
     owners=OWNERS,
     kinds={"aws", "s3", "parquet"},
@@ -58,7 +62,7 @@ def ranking(
     context: dg.AssetExecutionContext,
     config: RankingOptions,
     batch: BatchJobs,
-    locations: Locations,
+    locations: WordPlaces,
     stages: Stages,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The most used words of all files, with their counts, in a fixed order.
@@ -70,26 +74,32 @@ def ranking(
     """
     planned = plan_of_run(context, locations) or _plan_of_counted(context, locations)
     plan_uri = planned.head.plan.uri
-    parts = stages.parts_of_merge(_words_to_merge(planned, locations, stages.merge_part_words))
+    parts = parts_of_merge(
+        _words_to_merge(planned, locations.merge_part_words),
+        words_per_part=locations.merge_part_words,
+    )
     how: dict[str, dg.MetadataValue | str] = {"merged": "whole, by one container"}
     if parts > 1:
         summed = batch.run(
             context=context,
-            job=stages.merge_part(plan=plan_uri, parts=parts),
+            job=stages.job(
+                "merge", merge_part_command(plan=plan_uri, parts=parts), name="merge-part"
+            ),
             tasks=parts,
-            receipts=lambda tasks: locations.read_part_receipts(planned, parts, tasks),
+            receipts=lambda tasks: part_receipts(planned.head, parts, tasks),
         )
         summed.raise_for_failure()
         how["merged"] = f"in {parts} parts, {summed.seconds:,.0f} s, then put together"
         if jobs := summed.metadata().get("batch/jobs"):
             how["parts"] = jobs
+    command = merge_command(
+        plan=plan_uri, output=locations.ranking, options=config.arguments(), parts=parts
+    )
     outcome = batch.run(
         context=context,
-        job=stages.merge(
-            plan=plan_uri, output=locations.ranking, options=config.arguments(), parts=parts
-        ),
+        job=stages.job("merge", command),
         tasks=1,
-        receipts=lambda tasks: locations.read_receipts(planned, "merge", tasks),
+        receipts=lambda tasks: read_receipts(planned.head, "merge", tasks),
     )
     outcome.raise_for_failure()
     ranked = locations.read_ranking()
@@ -112,7 +122,7 @@ def ranking(
     )
 
 
-def _words_to_merge(planned: Plan, locations: Locations, enough: int) -> int:
+def _words_to_merge(planned: Plan, enough: int) -> int:
     """How many words the merge has to add up: of each file the different ones, as far as known.
 
     Files counted in this run are known by their receipts, which are only read where the plan is
@@ -122,7 +132,7 @@ def _words_to_merge(planned: Plan, locations: Locations, enough: int) -> int:
     pending = sum(item.size for item in planned.items if item.counted is None)
     if known + pending // 2 <= enough:
         return known
-    receipts = locations.read_receipts(planned, "migrate", range(len(planned.tasks)))
+    receipts = read_receipts(planned.head, "migrate", range(len(planned.tasks)))
     new = {
         done.name: done.distinct
         for receipt in receipts.values()
@@ -140,12 +150,12 @@ def ranked_listing(instance: dg.DagsterInstance) -> str:
     return str(latest_metadata(instance, ranking.key).get(LISTING, ""))
 
 
-def _plan_of_counted(context: dg.AssetExecutionContext, locations: Locations) -> Plan:
+def _plan_of_counted(context: dg.AssetExecutionContext, locations: WordPlaces) -> Plan:
     """A plan of what is counted now, for a ranking that is asked for on its own."""
     uri = locations.plan_uri(origin_run_id(context.instance, context.run), kind="ranking")
     if found := locations.read_plan(uri):
         return found
-    now = locations.look(plan=uri)
+    now = locations.compare(plan=uri)
     if now.pending:
         context.log.warning(
             f"{len(now.pending):,} files of the source are new or changed and not counted yet; "

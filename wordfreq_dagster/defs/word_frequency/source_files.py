@@ -1,17 +1,12 @@
-"""The source as an observable asset: its data version is a digest of its listing."""
-
-import hashlib
+"""The source as an observable asset: its data version is the fingerprint of its listing."""
 
 import dagster as dg
 
+from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
-from wordfreq_dagster.files.places import (
-    Locations,
-    describe_uri,
-)
+from wordfreq_dagster.files.places import WordPlaces, describe_uri
 
 GROUP = "word_frequency"
-OWNERS = ["team:data-platform"]
 
 
 @dg.observable_source_asset(
@@ -25,18 +20,15 @@ OWNERS = ["team:data-platform"]
         "changes exactly when a file is added, removed or overwritten with other bytes."
     ),
 )
-def source_files(context: dg.OpExecutionContext, locations: Locations) -> dg.ObserveResult:
-    """List the source and digest its names, ETags and sizes."""
-    digest = hashlib.sha256()
-    files = size = 0
-    for found in open_store(locations.source).list():
-        if found.key.endswith("/"):
-            continue
-        digest.update(f"{found.key}\0{found.etag}\0{found.size}\n".encode())
-        files += 1
-        size += found.size
-    context.log.info(f"{files:,} files, {size:,} bytes below {locations.source}")
+def source_files(context: dg.OpExecutionContext, locations: WordPlaces) -> dg.ObserveResult:
+    """List the source; the fingerprint is the one that plan, sensor and ranking show too."""
+    listing = Fingerprint().plus(open_store(locations.source).list())
+    context.log.info(f"{listing.files:,} files, {listing.size:,} bytes below {locations.source}")
     return dg.ObserveResult(
-        data_version=dg.DataVersion(digest.hexdigest()[:32]),
-        metadata={"files": files, "bytes": size, "source": describe_uri(locations.source)},
+        data_version=dg.DataVersion(str(listing)),
+        metadata={
+            "files": listing.files,
+            "bytes": listing.size,
+            "source": describe_uri(locations.source),
+        },
     )

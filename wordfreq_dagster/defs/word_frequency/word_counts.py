@@ -1,40 +1,21 @@
-"""The counts of each file: one dynamic partition a file, one array job for all of a run."""
+"""The counts of each file: one dynamic partition per file, one array job for all of a run."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
-from wordfreq_batch.plans.formats import (
-    ItemReceipt,
-    Plan,
-)
+from wordfreq_batch.plans.formats import ItemReceipt, Plan
+from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.plan import plan
-from wordfreq_dagster.defs.word_frequency.source_files import (
-    GROUP,
-    OWNERS,
-)
-from wordfreq_dagster.files.file_events import (
-    FileEvents,
-    raise_for_failed,
-)
-from wordfreq_dagster.files.file_report import (
-    FileReport,
-    report_files,
-)
-from wordfreq_dagster.files.partitions import (
-    chosen_keys,
-    source_files_partitions,
-)
-from wordfreq_dagster.files.places import (
-    Locations,
-    describe_uri,
-)
-from wordfreq_dagster.files.run_plans import (
-    plan_of_choice,
-    plan_of_run,
-)
+from wordfreq_dagster.defs.word_frequency.source_files import GROUP
+from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
+from wordfreq_dagster.files.places import WordPlaces, describe_uri
+from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
+from wordfreq_dagster.files.report import FileReport, FileReporter, raise_for_failed, report_files
 from wordfreq_dagster.files.stages import Stages
+from wordfreq_dagster.files.tags import OWNERS
 
 
 @dg.asset(
@@ -42,7 +23,7 @@ from wordfreq_dagster.files.stages import Stages
     partitions_def=source_files_partitions,
     # Any contiguous set of partitions is one run, and so one array job.
     backfill_policy=dg.BackfillPolicy.single_run(),
-    # One AssetMaterialization a file, no output: files that are done stay green when others fail.
+    # One AssetMaterialization per file, no output: files that are done stay green when others fail.
     output_required=False,
     group_name=GROUP,
     owners=OWNERS,
@@ -50,9 +31,9 @@ from wordfreq_dagster.files.stages import Stages
     tags={"domain": "text"},
 )
 def word_counts(
-    context: dg.AssetExecutionContext, batch: BatchJobs, locations: Locations, stages: Stages
+    context: dg.AssetExecutionContext, batch: BatchJobs, locations: WordPlaces, stages: Stages
 ) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult]:  # type: ignore[type-arg]
-    """The words of each file with their counts, one object a file, one partition a file.
+    """The words of each file with their counts, one object and one partition per file.
 
     In the job `word_frequency` the pending files of the plan are counted: those that are new or
     have changed. With partitions chosen in the UI exactly these files are counted again. Either
@@ -61,23 +42,22 @@ def word_counts(
     """
     keys = chosen_keys(context)
     planned = _plan_for(context, locations, keys)
-    events = FileEvents(
+    reporter = FileReporter(
         context,
         planned=planned,
         stage="migrate",
-        places=locations,
         whole=keys is None,
         event=lambda item: _materialization(context.asset_key, item, locations),
     )
     outcome = batch.run(
         context=context,
-        job=stages.migrate(plan=planned.head.plan.uri),
+        job=stages.job("migrate", migrate_command(plan=planned.head.plan.uri)),
         tasks=len(planned.tasks),
-        receipts=lambda tasks: locations.read_receipts(planned, "migrate", tasks),
-        while_waiting=events.while_waiting,
+        receipts=lambda tasks: read_receipts(planned.head, "migrate", tasks),
+        while_waiting=reporter.report_done,
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from events.rest(report)
+    yield from reporter.report_rest(report)
     totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
     raise_for_failed(report, outcome, done="counted", metadata=totals)
     if keys is None:
@@ -86,7 +66,7 @@ def word_counts(
 
 
 def _plan_for(
-    context: dg.AssetExecutionContext, locations: Locations, keys: list[str] | None
+    context: dg.AssetExecutionContext, locations: WordPlaces, keys: list[str] | None
 ) -> Plan:
     if keys is None:
         planned = plan_of_run(context, locations)
@@ -112,7 +92,7 @@ def _totals(report: FileReport) -> dict[str, int]:
 
 
 def _materialization(
-    asset_key: dg.AssetKey, item: ItemReceipt, locations: Locations
+    asset_key: dg.AssetKey, item: ItemReceipt, locations: WordPlaces
 ) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         asset_key=asset_key,

@@ -15,12 +15,34 @@ import dagster as dg
 _TREE = re.compile(r"(https://.+?)/(?:-/)?tree/(.+?)/?$")
 
 
-def with_code_references(assets: Sequence[Any], url: str) -> Sequence[Any]:
-    """The assets with references to their code; `url` is `https://…/OWNER/REPO/tree/BRANCH` or ''.
+def with_code_references(found: dg.Definitions, url: str) -> dg.Definitions:
+    """The definitions, each asset with a reference to its code.
+
+    Args:
+        found: the definitions of the code location.
+        url: `https://HOST/OWNER/REPOSITORY/tree/BRANCH`, or `''` for the files on this machine.
+
+    Returns:
+        The same definitions.
 
     Raises:
         ValueError: `url` has no such form.
     """
+    # A module that imports an asset brings it along: each of them once.
+    assets = list({id(asset): asset for asset in found.assets or ()}.values())
+    return dg.Definitions(
+        assets=_linked(assets, url),
+        asset_checks=found.asset_checks,
+        jobs=found.jobs,
+        schedules=found.schedules,
+        sensors=found.sensors,
+        resources=found.resources,
+        executor=found.executor,
+        loggers=found.loggers,
+    )
+
+
+def _linked(assets: Sequence[Any], url: str) -> Sequence[Any]:
     referenced = dg.with_source_code_references(assets)
     if not url:
         return referenced
@@ -30,7 +52,7 @@ def with_code_references(assets: Sequence[Any], url: str) -> Sequence[Any]:
             "WORDFREQ_CODE_URL: https://HOST/OWNER/REPOSITORY/tree/BRANCH is needed "
             f"(it is {url!r})"
         )
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[1]
     return dg.link_code_references_to_git(
         referenced,
         git_url=match[1],

@@ -1,15 +1,12 @@
 """The settings of a deployment, read from the file that `cdk deploy --outputs-file` writes.
 
-`settings` loads it where WORDFREQ_OUTPUTS names it.
-`python -m wordfreq_dagster.defs.platform.outputs FILE`
+`settings` loads it where WORDFREQ_OUTPUTS names it. `python -m wordfreq_dagster outputs FILE`
 prints it as `export WORDFREQ_…=…` lines, for a shell or an env file.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -53,27 +50,3 @@ def read_outputs(path: Path, settings: Iterable[str]) -> dict[str, str]:
     if not found:
         raise OutputsError(f"{path} holds no setting of this project; `make deploy` writes it")
     return found
-
-
-def main(arguments: list[str]) -> int:
-    """The command; returns its exit code."""
-    from wordfreq_dagster.settings import (
-        PREFIX,
-        Settings,
-    )
-
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m wordfreq_dagster.defs.platform.outputs FILE\n")
-        return 2
-    try:
-        found = read_outputs(Path(arguments[0]), Settings.model_fields)
-    except OutputsError as error:
-        sys.stderr.write(f"outputs: error: {error}\n")
-        return 1
-    for setting, value in found.items():
-        sys.stdout.write(f"export {PREFIX}{setting.upper()}={shlex.quote(value)}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""What a deployment chooses: AWS Batch or the embedded one, job definitions, alerts, the reaper."""
+
+import dagster as dg
+
+from dagster_aws_batch import batch_reaper_sensors
+from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
+from wordfreq_dagster.defs.platform.batch import batch_jobs, local_image
+from wordfreq_dagster.files.stages import Stages
+from wordfreq_dagster.settings import load_settings
+
+
+@dg.definitions
+def deployment() -> dg.Definitions:
+    """Resources and sensors that belong to no single pipeline."""
+    settings = load_settings()
+    channels = Channels(
+        sns_topic=settings.failure_sns_topic,
+        slack_webhook=settings.failure_slack_webhook,
+        ui=settings.ui_url,
+    )
+    return dg.Definitions(
+        sensors=[*batch_reaper_sensors(), *([failure_sensor(channels)] if channels else [])],
+        resources={
+            "batch": batch_jobs(settings),
+            "stages": Stages(
+                definitions={
+                    "plan": settings.plan_definition,
+                    "migrate": settings.migrate_definition,
+                    "merge": settings.merge_definition,
+                    "ingest": settings.ingest_definition,
+                },
+                timeout_seconds=settings.timeout_seconds,
+                share_identifier=settings.share_identifier,
+                scheduling_priority=settings.scheduling_priority,
+                image=local_image(settings),
+            ),
+        },
+        # The steps only wait for AWS Batch, one after the other: a process for each would add
+        # seconds to every run and nothing else.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,86 @@
+"""Jobs, schedule and sensors of the word count, and its places, as the settings choose them."""
+
+import dagster as dg
+
+from wordfreq_dagster.defs.word_frequency.conditions import ranking_due_sensor
+from wordfreq_dagster.defs.word_frequency.plan import plan
+from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing, ranking
+from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
+from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
+from wordfreq_dagster.files.places import WordPlaces
+from wordfreq_dagster.files.sqs_sensor import sqs_sensor
+from wordfreq_dagster.files.tags import RANKS_TAG, SOURCE_TAG
+from wordfreq_dagster.settings import Settings, load_settings
+
+#: Name of the job of the whole pipeline: one command, schedule or sensor is enough.
+WORD_FREQUENCY = "word_frequency"
+
+RANKED = Watched(
+    job=WORD_FREQUENCY, result=ranking.key, made_from=ranked_listing, name="the ranking"
+)
+
+
+@dg.definitions
+def word_frequency() -> dg.Definitions:
+    """What the settings decide of this pipeline; its assets and checks are found by themselves."""
+    settings = load_settings()
+    job = dg.define_asset_job(
+        WORD_FREQUENCY,
+        selection=dg.AssetSelection.assets(plan, word_counts, ranking),
+        description=(
+            "The whole pipeline in one run: plan, count what is new or changed, rank. "
+            "Start it without a partition."
+        ),
+        run_tags={SOURCE_TAG: settings.source, RANKS_TAG: "true"},
+    )
+    # It also ranks again, so the ranking's freshness doesn't depend on files arriving.
+    nightly = dg.ScheduleDefinition(
+        name="nightly_reconcile",
+        job_name=WORD_FREQUENCY,
+        cron_schedule=settings.nightly_cron,
+        execution_timezone=settings.nightly_timezone,
+        default_status=settings.schedule_status("nightly"),
+        description="Compares the whole source with what is counted, counts the rest, ranks.",
+    )
+    return dg.Definitions(
+        jobs=[job],
+        schedules=[nightly],
+        sensors=_sensors(settings),
+        resources={
+            "locations": WordPlaces(
+                source=settings.source,
+                destination=settings.destination,
+                plans=settings.plans,
+                ranking=settings.ranking,
+                pack=settings.pack,
+                merge_part_words=settings.merge_part_words,
+            )
+        },
+    )
+
+
+def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    sensors = [
+        listing_sensor(
+            name="new_files",
+            watched=RANKED,
+            source=settings.source,
+            interval=settings.sensor_seconds,
+            status=settings.sensor_status("new_files"),
+        ),
+        ranking_due_sensor(
+            interval=settings.sensor_seconds, status=settings.sensor_status("automation")
+        ),
+    ]
+    if settings.events_queue_url:
+        sensors.append(
+            sqs_sensor(
+                name="new_objects_sqs",
+                job=WORD_FREQUENCY,
+                source=settings.source,
+                queue_url=settings.events_queue_url,
+                interval=settings.sensor_seconds,
+                status=settings.sensor_status("events"),
+            )
+        )
+    return sensors

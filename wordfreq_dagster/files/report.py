@@ -1,0 +1,166 @@
+"""What became of each file of a run: plan and receipts joined, and reported to Dagster.
+
+`report_files` is pure; `FileReporter` writes one event per file, `raise_for_failed` one failure for
+the files that failed. For the assets of both pipelines.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from dagster_aws_batch import Outcome
+from wordfreq_batch.errors import WordfreqError
+from wordfreq_batch.plans.formats import Item, ItemReceipt, Plan, Receipt, Task
+from wordfreq_dagster.files.partitions import unusable_partition_key
+from wordfreq_dagster.files.plans import new_receipts
+
+_REPORT_SECONDS = 5.0  # between two lines of progress in the run's log
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """The files that there was something to do with.
+
+    `failed` maps a file's name to the reason; `unchanged` is the number of files whose results were
+    valid already, and that nobody asked to have again.
+    """
+
+    done: tuple[ItemReceipt, ...]
+    failed: Mapping[str, str]
+    unchanged: int
+
+    def explain(self, done: str) -> str:
+        """The failures in words: how many of how many, and the first of them with their reasons.
+
+        `done` is what they could not be, such as `counted`.
+        """
+        everything = len(self.failed) + len(self.done)
+        lines = [f"{len(self.failed):,} of {everything:,} files could not be {done}:"]
+        lines += [f"- {name}: {reason}" for name, reason in list(self.failed.items())[:_SHOWN]]
+        if len(self.failed) > _SHOWN:
+            lines.append(f"- and {len(self.failed) - _SHOWN:,} more")
+        return "\n".join(lines)
+
+
+def reported_items(task: Task, *, whole: bool) -> Iterator[Item]:
+    """The files of a task that are reported, one way or the other.
+
+    In a `whole` run these are the pending ones; where files were chosen, exactly those.
+    """
+    return (item for item in task.items if (item.pending if whole else item.wanted))
+
+
+def report_files(
+    planned: Plan, outcome: Outcome[Receipt], *, chosen: Collection[str] | None
+) -> FileReport:
+    """Join plan and receipts; a wanted file that no receipt speaks of has failed.
+
+    With `chosen` exactly those files are reported, also if their results turned out to be valid.
+    """
+    done: list[ItemReceipt] = []
+    failed: dict[str, str] = {}
+    for task in planned.all_tasks():
+        receipt = outcome.receipts.get(task.number)
+        receipts = {item.name: item for item in receipt.items} if receipt else {}
+        for wanted in reported_items(task, whole=chosen is None):
+            item = receipts.get(wanted.name)
+            if item is None:
+                reason = outcome.tasks[task.number].reason
+                failed[wanted.name] = f"its task left no receipt ({reason or 'no reason given'})"
+            elif item.error:
+                failed[item.name] = item.error
+            else:
+                done.append(item)
+    if chosen is not None:
+        there = {item.name for item in planned.items}
+        failed |= {name: "it is not in the source" for name in chosen if name not in there}
+    unchanged = 0 if chosen is not None else len(planned.counted)
+    return FileReport(done=tuple(done), failed=failed, unchanged=unchanged)
+
+
+class FileReporter:
+    """One event per file, once: while the containers of other files still run, or at the end.
+
+    Writing an event takes Dagster ten milliseconds and more, so it is done in the time that is
+    spent waiting anyway, and a partition turns green when its file is done.
+    """
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        *,
+        planned: Plan,
+        stage: str,
+        whole: bool,
+        event: Callable[[ItemReceipt], dg.AssetMaterialization],
+    ) -> None:
+        self._context = context
+        self._planned = planned
+        self._stage = stage
+        self._event = event
+        self._whole = whole
+        self._read: set[int] = set()
+        self._waiting: deque[ItemReceipt] = deque()
+        self._reported: set[str] = set()
+
+    def report_done(self, seconds: float) -> None:
+        """Report files that are done by now, for so many seconds; `BatchJobs.run` calls it."""
+        until = time.monotonic() + seconds
+        self._read_receipts()
+        while self._waiting and time.monotonic() < until:
+            item = self._waiting.popleft()
+            if self._is_new(item):
+                self._context.log_event(self._event(item))
+
+    def report_rest(self, report: FileReport) -> Iterator[dg.AssetMaterialization]:
+        """The events that are left when all has ended; the log says now and then how far it is."""
+        due = time.monotonic() + _REPORT_SECONDS
+        for item in report.done:
+            if time.monotonic() > due:
+                self._context.log.info(
+                    f"reported {len(self._reported):,} of {len(report.done):,} files to Dagster"
+                )
+                due = time.monotonic() + _REPORT_SECONDS
+            if self._is_new(item):
+                yield self._event(item)
+
+    def _read_receipts(self) -> None:
+        try:
+            receipts = new_receipts(self._planned, self._stage, known=self._read)
+        except WordfreqError as error:
+            # Only the early report is missing: at the end all receipts are read in any case.
+            self._context.log.debug(f"finished files can't be looked for now: {error}")
+            return
+        for number, receipt in receipts.items():
+            if receipt.final:  # one that isn't may be followed by a better one
+                self._read.add(number)
+            task = self._planned.task(number)
+            wanted = {item.name for item in reported_items(task, whole=self._whole)}
+            self._waiting += [
+                item for item in receipt.items if item.name in wanted and item.error is None
+            ]
+
+    def _is_new(self, item: ItemReceipt) -> bool:
+        if item.name in self._reported:
+            return False
+        self._reported.add(item.name)
+        return unusable_partition_key(item.name) is None
+
+
+def raise_for_failed(
+    report: FileReport, outcome: Outcome[Receipt], *, done: str, metadata: Mapping[str, Any]
+) -> None:
+    """Raise `dagster.Failure` if a file failed; `done` is the verb, such as `counted`."""
+    if not report.failed:
+        return
+    raise dg.Failure(
+        "\n".join([report.explain(done), *([outcome.explain()] if outcome.failed else [])]),
+        metadata={**metadata, **outcome.failure_metadata()},
+        # Containers were tried again already where that helps; a bad file stays bad.
+        allow_retries=False,
+    )

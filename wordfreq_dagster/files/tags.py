@@ -1,0 +1,14 @@
+"""Run tags, metadata keys and owners of both pipelines. Earlier runs carry them: don't rename."""
+
+from __future__ import annotations
+
+#: Run tag: the source. The run queue lets one run of each value run at a time (`dagster.yaml`).
+SOURCE_TAG = "wordfreq/source"
+#: Run tag: the fingerprint of the listing that the run was asked for.
+LISTING_TAG = "wordfreq/listing"
+#: Run tag of runs that rank what they count, so that no automation has to.
+RANKS_TAG = "wordfreq/ranks"
+#: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the files that a result is of.
+LISTING = "source listing"
+
+OWNERS = ["team:data-platform"]
