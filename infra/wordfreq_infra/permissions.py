@@ -53,7 +53,11 @@ def grants(storage: StorageStack) -> Mapping[str, Sequence[iam.PolicyStatement]]
             _objects(results, ["rejects/*"], READ + WRITE),
             iam.PolicyStatement(
                 sid="Rows",
-                actions=["dynamodb:BatchWriteItem", "dynamodb:DescribeTable"],
+                actions=[
+                    "dynamodb:BatchWriteItem",
+                    "dynamodb:DescribeTable",
+                    "dynamodb:PutItem",
+                ],
                 resources=[storage.table.table_arn],
             ),
         ],

@@ -107,6 +107,7 @@ def test_each_stage_has_its_own_rights_and_no_more(full):
     assert {one for one in ingest if one.startswith("dynamodb")} == {
         "dynamodb:BatchWriteItem",
         "dynamodb:DescribeTable",
+        "dynamodb:PutItem",
     }
     assert "Uploads" not in ingest["s3:PutObject"]
     assert "/output/*" not in json.dumps(ingest)

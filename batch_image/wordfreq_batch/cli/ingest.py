@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 _HELP = """\
 Load CSVs into a DynamoDB table: one item a row, with its columns, the Filename and the file's
-LastModified. Of rows with the same key the last one counts. Rows that can't be items go to the
+LastModified. Of rows with the same key the last one counts, of uploads with the same key the
+newest, whichever is loaded last. Rows that can't be items go to the
 rejects with line number and reason; a file that is no CSV, not UTF-8 or has another header is not
 loaded at all. Loading a file again gives the same items.
 """
@@ -102,6 +103,13 @@ def add_ingest(commands: Commands) -> None:
         help="load nothing of a file with more rejected rows (default: any number will do)",
     )
     parser.add_argument(
+        "--write",
+        choices=("newer", "always"),
+        default="newer",
+        help="newer: an item of a newer upload stays, one request an item (default); always: "
+        "whatever is there is replaced, 25 items a request, quicker where no two files share keys",
+    )
+    parser.add_argument(
         "--in-flight",
         type=positive,
         default=8,
@@ -155,11 +163,12 @@ def _target(options: argparse.Namespace, schema: Schema) -> Target:
     client = connect(connections=options.in_flight)
     return Target(
         client=client,
-        table=check_table(client, options.table, schema),
+        table=check_table(client, options.table, schema, patience=options.patience),
         schema=schema,
         in_flight=options.in_flight,
         patience=options.patience,
         max_rejects=options.max_rejects,
+        mode=options.write,
     )
 
 
@@ -246,6 +255,11 @@ def _first(
 def _report(name: str, table: str, rows: RowFigures, *, where: str) -> None:
     if rows.rejected:
         say(f"warning: {name}: {rows.rejected:,} rows were rejected; they are {where}")
+    others = f" (in {', '.join(rows.others)})" if rows.others else ""
+    if rows.shared:
+        say(f"warning: {name}: {rows.shared:,} keys were those of other uploads{others}")
+    if rows.newer:
+        say(f"warning: {name}: {rows.newer:,} rows were left out: a newer upload holds their keys")
     print(
         f"{name}: {rows.read:,} rows read, {rows.written:,} items written to {table}, "
         f"{rows.rejected:,} rejected, {rows.superseded:,} superseded; "

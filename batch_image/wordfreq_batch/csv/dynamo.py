@@ -6,6 +6,8 @@ standard AWS environment (`AWS_ENDPOINT_URL_DYNAMODB` among it).
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,7 +16,8 @@ import boto3
 import botocore.exceptions as botocore_errors
 from botocore.config import Config
 
-from wordfreq_batch.csv.schema import Schema
+from wordfreq_batch.csv.items import check_type
+from wordfreq_batch.csv.schema import ADDED, Column, Schema
 from wordfreq_batch.errors import (
     NotFoundError,
     PermissionDeniedError,
@@ -25,9 +28,6 @@ from wordfreq_batch.errors import (
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
-
-_LETTER = {"string": "S", "number": "N"}
-_WORD = {"S": "string", "N": "number", "B": "binary"}
 
 # DynamoDB developer guide, "Error handling": answers that mean "later".
 THROTTLED = frozenset(
@@ -95,22 +95,32 @@ def connect(*, connections: int) -> DynamoDBClient:
         raise StorageError(f"DynamoDB: {error}; check the AWS environment") from error
 
 
-def check_table(client: DynamoDBClient, name: str, schema: Schema) -> Table:
+def check_table(
+    client: DynamoDBClient, name: str, schema: Schema, *, patience: float = 300.0
+) -> Table:
     """Look at the table before anything is written.
 
-    Without the right to describe tables nothing is checked; the first write will tell.
+    Without the right to describe tables nothing is checked; the first write will say. An answer
+    that may be another one later is asked for again, up to `patience` seconds.
 
     Raises:
         NotFoundError: there is no such table.
-        UsageError: its key is not the schema's, or an indexed column is of another type.
+        UsageError: its key is not the schema's, or an indexed attribute is of another type.
         WordfreqError: it can't be asked.
     """
-    try:
-        described = client.describe_table(TableName=name)["Table"]
-    except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
-        if code_of(error) == "AccessDeniedException":
-            return Table(name=name)
-        raise table_error(error, name, client) from error
+    deadline = time.monotonic() + patience
+    pause = 0.1
+    while True:
+        try:
+            described = client.describe_table(TableName=name)["Table"]
+            break
+        except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
+            if code_of(error) == "AccessDeniedException":
+                return Table(name=name)
+            if not passing(error) or time.monotonic() + pause > deadline:
+                raise table_error(error, name, client) from error
+            time.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+            pause = min(2 * pause, 10.0)
     status = described.get("TableStatus", "ACTIVE")
     if status not in ("ACTIVE", "UPDATING"):
         raise StorageError(f"table {name} is {status}; run this again when it is ACTIVE")
@@ -132,13 +142,8 @@ def check_table(client: DynamoDBClient, name: str, schema: Schema) -> Table:
         for key in index["KeySchema"]
         if key["AttributeName"] not in there
     }
-    for column in schema.columns:
-        wanted = types.get(column.name)
-        if wanted is not None and wanted != _LETTER[column.type]:
-            raise UsageError(
-                f"table {name} has {column.name!r} as a key of type {_WORD[wanted]}, the settings "
-                f"say {column.type}; correct the columns (a number is written Name:number)"
-            )
+    for column in [*schema.columns, *map(Column, ADDED)]:
+        check_type(column, types.get(column.name))
     return Table(name=name, indexed=indexed)
 
 
@@ -179,9 +184,14 @@ def table_error(error: Exception, table: str, client: DynamoDBClient) -> Wordfre
         return NotFoundError(f"{where} doesn't exist; check name, region and account, or create it")
     if code in _REFUSALS:
         return PermissionDeniedError(
-            f"{where}: access denied ({code}: {message}); the role needs dynamodb:BatchWriteItem "
-            "and dynamodb:DescribeTable on it"
+            f"{where}: access denied ({code}: {message}); the role needs dynamodb:PutItem, "
+            "dynamodb:BatchWriteItem and dynamodb:DescribeTable on it"
         )
     if code == "ValidationException":
         return UsageError(f"{where} refuses the items: {message}; check key and column types")
+    if code == "ItemCollectionSizeLimitExceededException":
+        return UsageError(
+            f"{where}: {message}; with a local index the items of one partition key can't exceed "
+            "10 GB: spread them over more keys, or use a table without local indexes"
+        )
     return StorageError(f"{where}: {code}: {message}; run this again")

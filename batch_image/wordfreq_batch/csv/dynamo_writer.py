@@ -1,9 +1,10 @@
-"""Putting many items into a table: full batches, several on their way, until each one has arrived.
+"""Putting many items into a table, several requests on their way, until each one has arrived.
 
 For `csv.ingest`. Items must have different keys, so that their order doesn't matter. What
 DynamoDB leaves unprocessed or throttles is sent again after a pause that doubles, with full jitter
 (AWS Builders' Library, "Timeouts, retries and backoff with jitter"), as long as something gets
-through; when nothing has for `patience` seconds, the whole is given up.
+through; when nothing has for `patience` seconds, the whole is given up. An answer that doesn't say
+what capacity was consumed proves nothing and counts as none.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import botocore.exceptions as botocore_errors
 
 from wordfreq_batch.csv import dynamo
-from wordfreq_batch.csv.items import TableItem
+from wordfreq_batch.csv.items import TableItem, key_of
+from wordfreq_batch.csv.schema import FILENAME, LAST_MODIFIED
 from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
@@ -42,15 +44,38 @@ PATIENCE = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
 
 
+WriteMode = Literal["newer", "always"]
+WRITE_MODES: tuple[WriteMode, ...] = ("newer", "always")
+"""`newer`: one conditional PutItem an item, which never replaces an item of a newer upload.
+`always`: BatchWriteItem, `BATCH` items a request, which replaces whatever is there."""
+
+_NEWER: dict[str, Any] = {
+    # Of two uploads of the same second the name decides, so that the order of loads never does.
+    "ConditionExpression": "attribute_not_exists(#m) OR #m < :m OR (#m = :m AND #f <= :f)",
+    "ExpressionAttributeNames": {"#m": LAST_MODIFIED, "#f": FILENAME},
+    "ReturnValues": "ALL_OLD",
+    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+}
+
+_EXAMPLES = 5
+
+
 @dataclass(slots=True)
 class WriteFigures:
-    """What was done. `capacity`: write capacity units; `refused`: puts that had to be repeated."""
+    """What was done.
+
+    `newer`: items not written because a newer upload holds their key; `shared`: items written
+    over those of another upload; `others`: names of some of these uploads. `capacity`: write
+    capacity units; `refused`: puts that had to be repeated.
+    """
 
     written: int = 0
+    newer: int = 0
+    shared: int = 0
+    others: list[str] = field(default_factory=list)
     requests: int = 0
     refused: int = 0
     capacity: float = 0.0
-    request_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +100,23 @@ def batches(puts: Iterable[Put[T]]) -> Iterator[list[Put[T]]]:
         yield batch
 
 
-class Writer(Generic[T]):
-    """Writes to one table. `refused` gets what DynamoDB calls invalid, with its words.
+class _UnprovenError(Exception):
+    """An answer doesn't say that it took anything. Stays in this module."""
 
-    A context: at its end the threads are gone, and what is still waiting is dropped.
+
+class Writer(Generic[T]):
+    """Writes to one table. A context: at its end the threads are gone.
+
+    What is still waiting at the end is dropped.
+
+    Args:
+        client: of DynamoDB.
+        table: the table's name or ARN.
+        keys: names of the table's key attributes.
+        refused: gets what DynamoDB calls invalid, with its words; from any thread, one at a time.
+        mode: see `WRITE_MODES`.
+        in_flight: requests on their way at a time.
+        patience: seconds without any progress after which the whole is given up.
     """
 
     def __init__(
@@ -86,13 +124,17 @@ class Writer(Generic[T]):
         client: DynamoDBClient,
         table: str,
         *,
+        keys: tuple[str, ...],
         refused: Callable[[T, str], None],
+        mode: WriteMode = "newer",
         in_flight: int = IN_FLIGHT,
         patience: float = PATIENCE,
     ) -> None:
         self._client = client
         self._table = table
+        self._keys = keys
         self._refused = refused
+        self._attempt = self._put_each if mode == "newer" else self._put_all
         self._patience = patience
         self._in_flight = in_flight
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="wordfreq-dynamo")
@@ -131,50 +173,92 @@ class Writer(Generic[T]):
         pause = _FIRST_PAUSE
         while batch and not self._stop.is_set():
             before = len(batch)
-            try:
-                batch = self._request(batch)
-                error: Exception | None = None
-            except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as caught:
-                if dynamo.code_of(caught) == "ValidationException":
-                    self._invalid(batch, caught)
-                    return
-                if not dynamo.passing(caught):
-                    raise dynamo.table_error(caught, self._table, self._client) from caught
-                error = caught
+            batch, error = self._attempt(batch)
             if not batch:
                 return
             with self._lock:
-                self.figures.refused += len(batch)
-                if len(batch) < before:
-                    self._progress = time.monotonic()
                 silent = time.monotonic() - self._progress
             if silent > self._patience:
                 raise self._given_up(error) from error
             pause = _FIRST_PAUSE if len(batch) < before else min(2 * pause, _LONGEST_PAUSE)
             self._stop.wait(random.uniform(0, pause))  # noqa: S311 - no secret
 
-    def _request(self, batch: list[Put[T]]) -> list[Put[T]]:
-        """Send one request; returns what was left unprocessed."""
-        requests: list[Any] = [{"PutRequest": {"Item": put.item.attributes}} for put in batch]
-        started = time.monotonic()
+    def _put_each(self, batch: list[Put[T]]) -> tuple[list[Put[T]], Exception | None]:
+        """One conditional request an item; returns those to be repeated, and why."""
+        for number, put in enumerate(batch):
+            if self._stop.is_set():
+                return batch[number:], None
+            moment, name = (put.item.attributes[each] for each in (LAST_MODIFIED, FILENAME))
+            try:
+                answer = self._request(
+                    self._client.put_item,
+                    TableName=self._table,
+                    Item=put.item.attributes,
+                    ExpressionAttributeValues={":m": moment, ":f": name},
+                    **_NEWER,
+                )
+            except _FAILURES as error:
+                if dynamo.code_of(error) == "ConditionalCheckFailedException":
+                    self._arrived(newer=1)
+                elif (passing := self._failed([put], error)) is not None:
+                    return batch[number:], passing
+            else:
+                held = answer.get("Attributes", {}).get(FILENAME, name).get("S", "")
+                self._arrived(written=1, other=held if held != name["S"] else None)
+        return [], None
+
+    def _put_all(self, batch: list[Put[T]]) -> tuple[list[Put[T]], Exception | None]:
+        """One request for all; returns those to be repeated, and why."""
+        puts = [{"PutRequest": {"Item": put.item.attributes}} for put in batch]
         try:
-            answer = self._client.batch_write_item(
-                RequestItems={self._table: requests}, ReturnConsumedCapacity="TOTAL"
-            )
-        finally:
-            with self._lock:
-                self.figures.requests += 1
-                self.figures.request_seconds += time.monotonic() - started
-        # The table may be told by its ARN there.
-        unprocessed = [r for left in answer.get("UnprocessedItems", {}).values() for r in left]
-        left = _same(unprocessed, requests, batch) if unprocessed else []
+            answer = self._request(self._client.batch_write_item, RequestItems={self._table: puts})
+        except _FAILURES as error:
+            passing = self._failed(batch, error)
+            return ([], None) if passing is None else (batch, passing)
+        # The table may be named by its ARN there.
+        left = [each for puts in answer.get("UnprocessedItems", {}).values() for each in puts]
+        again = _same(left, batch, self._keys)
+        self._arrived(written=len(batch) - len(again), anything=len(left) < len(batch))
         with self._lock:
-            self.figures.written += len(batch) - len(left)
-            for consumed in answer.get("ConsumedCapacity", []):
-                self.figures.capacity += consumed.get("CapacityUnits", 0.0)
-            if len(left) < len(batch):
+            self.figures.refused += len(again)
+        return again, None
+
+    def _request(self, operation: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
+        with self._lock:
+            self.figures.requests += 1
+        answer: dict[str, Any] = operation(ReturnConsumedCapacity="TOTAL", **parameters)
+        consumed = answer.get("ConsumedCapacity")
+        if consumed is None:
+            raise _UnprovenError("its answer doesn't say that it took anything: is it DynamoDB?")
+        with self._lock:
+            for each in consumed if isinstance(consumed, list) else [consumed]:
+                self.figures.capacity += each.get("CapacityUnits", 0.0)
+        return answer
+
+    def _arrived(
+        self, *, written: int = 0, newer: int = 0, other: str | None = None, anything: bool = True
+    ) -> None:
+        with self._lock:
+            figures = self.figures
+            figures.written += written
+            figures.newer += newer
+            if other is not None:
+                figures.shared += 1
+                if other not in figures.others and len(figures.others) < _EXAMPLES:
+                    figures.others.append(other)
+            if anything:
                 self._progress = time.monotonic()
-        return left
+
+    def _failed(self, batch: list[Put[T]], error: Exception) -> Exception | None:
+        """The error if the same request may succeed later; None where the matter is settled."""
+        if dynamo.code_of(error) == "ValidationException":
+            self._invalid(batch, error)
+            return None
+        if isinstance(error, _UnprovenError) or dynamo.passing(error):
+            with self._lock:
+                self.figures.refused += len(batch)
+            return error
+        raise dynamo.table_error(error, self._table, self._client) from error
 
     def _invalid(self, batch: list[Put[T]], error: Exception) -> None:
         """One invalid item spoils its batch: find out which it is."""
@@ -198,6 +282,9 @@ class Writer(Generic[T]):
         )
 
 
+_FAILURES = (botocore_errors.ClientError, botocore_errors.BotoCoreError, _UnprovenError)
+
+
 def _settled(running: set[Future[None]], when: str) -> set[Future[None]]:
     done, left = wait(running, return_when=when)
     for future in done:
@@ -205,14 +292,9 @@ def _settled(running: set[Future[None]], when: str) -> set[Future[None]]:
     return left
 
 
-def _same(unprocessed: list[Any], requests: list[Any], batch: list[Put[T]]) -> list[Put[T]]:
-    """The puts that DynamoDB gave back; it may order and spell them its own way."""
-    left = []
-    for put, request in zip(batch, requests, strict=True):
-        if request in unprocessed:
-            left.append(put)
-            unprocessed.remove(request)
-    if unprocessed:
-        # Spelled otherwise (a number): which ones isn't known, and puts can be repeated.
-        return batch
-    return left
+def _same(unprocessed: list[Any], batch: list[Put[T]], keys: tuple[str, ...]) -> list[Put[T]]:
+    """The puts that DynamoDB gave back, by key: it may order and spell them its own way."""
+    left = {key_of(each["PutRequest"]["Item"], keys) for each in unprocessed}
+    again = [put for put in batch if put.item.key in left]
+    # Where it isn't known which they are, all are put again: that is without effect.
+    return again if len(again) == len(unprocessed) else batch

@@ -20,6 +20,7 @@ from wordfreq_batch.csv.dynamo import Table
 from wordfreq_batch.csv.dynamo_writer import (
     Put,
     WriteFigures,
+    WriteMode,
     Writer,
 )
 from wordfreq_batch.csv.items import (
@@ -68,7 +69,8 @@ class Target:
     """Where rows go and how.
 
     `max_rejects`: more rejected rows than that (a number, or a share of all rows below 1) make the
-    file an error before anything of it is written; None: any number of rejects will do.
+    file an error, before anything of it is written unless DynamoDB itself rejects them; None: any
+    number of rejects will do. `mode`: see `dynamo_writer.WRITE_MODES`.
     """
 
     client: DynamoDBClient
@@ -77,6 +79,7 @@ class Target:
     in_flight: int
     patience: float
     max_rejects: float | None = None
+    mode: WriteMode = "newer"
     memory: int = _MEMORY
 
 
@@ -116,7 +119,8 @@ def load(
     """Load one file. `rejects` is where its rejects object goes; without, `rejected` gets each.
 
     Raises:
-        DataError: the file as a whole is unusable, or has too many rejects; nothing was written.
+        DataError: the file as a whole is unusable, or has too many rejects; nothing was written
+            but, where DynamoDB itself rejected the rows, those that it took before.
         WordfreqError: it could not be read, or the table not be written; run it again.
     """
     started = time.monotonic()
@@ -126,11 +130,11 @@ def load(
         run = _FileLoad(source, target, found, last, progress)
         try:
             info = run.check()
+            run.write(info)
         except DataError:
             if run.checked:  # too many rejects: their reasons are what is needed now
                 _keep(found, rejects, rejected)
             raise
-        run.write(info)
         etag = _keep(found, rejects, rejected)
         seconds = time.monotonic() - started
         return Loaded(info=info, figures=run.figures(), seconds=seconds, rejects_etag=etag)
@@ -222,9 +226,14 @@ class _FileLoad:
                 + self._first()
             )
         if limit is not None and rejected > (limit * self._read if limit < 1 else limit):
+            outcome = (
+                "DynamoDB refused some only when they were written: the others may be in the table"
+                if self._rejects.late
+                else "nothing of it was"
+            )
             raise DataError(
                 f"{self._source.uri}: {rejected:,} of {self._read:,} rows can't be loaded, more "
-                f"than allowed, so nothing of it was; the first: {self._first()}"
+                f"than allowed, so {outcome}; the first: {self._first()}"
             )
 
     def _first(self) -> str:
@@ -242,7 +251,9 @@ class _FileLoad:
             Writer[Row](
                 target.client,
                 target.table.name,
+                keys=target.schema.keys,
                 refused=self._late,
+                mode=target.mode,
                 in_flight=target.in_flight,
                 patience=target.patience,
             ) as writer,
@@ -274,6 +285,7 @@ class _FileLoad:
 
     def _late(self, row: Row, reason: str) -> None:
         self._rejects.add_late(RejectedRow(row.line, reason, row.text))
+        self._refuse_too_many()
         if self._rejects.late > MAX_LATE:
             raise StorageError(
                 f"table {self._target.table.name} refuses one row after the other; the last "
@@ -296,10 +308,13 @@ class _FileLoad:
             read=self._read,
             written=figures.written,
             rejected=len(self._rejects),
-            superseded=self._last.superseded,
+            superseded=self._last.superseded + figures.newer,
             capacity=round(figures.capacity, 3),
             requests=figures.requests,
             refused=figures.refused,
+            newer=figures.newer,
+            shared=figures.shared,
+            others=tuple(figures.others),
             write_seconds=self._seconds,
             sample=tuple(self._sample),
             rejects=tuple(rejects),

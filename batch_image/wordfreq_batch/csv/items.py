@@ -8,7 +8,7 @@ sizes and formats": 400 KB an item (names included), keys of 1 to 2,048 and 1,02
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,9 +16,11 @@ from wordfreq_batch.csv.rows import Row
 from wordfreq_batch.csv.schema import (
     FILENAME,
     LAST_MODIFIED,
+    Column,
     Layout,
     Schema,
 )
+from wordfreq_batch.errors import UsageError
 
 MAX_ITEM = 400 * 1024
 MAX_KEY = 2048
@@ -48,11 +50,38 @@ class TableItem:
     size: int
 
 
+def check_type(column: Column, wanted: str | None) -> None:
+    """Compare a column with the type (S, N, B; None: any) of the table's key or index.
+
+    Raises:
+        UsageError: they differ; such items would all be refused.
+    """
+    if wanted is None or wanted == _LETTER[column.type]:
+        return
+    name = column.name
+    advice = {
+        "S": f"write it as {name}",
+        "N": f"write it as {name}:number",
+        "B": "binary keys can't be loaded",
+    }
+    raise UsageError(
+        f"the table has {name!r} as a key of type {_WORD[wanted]}, it is loaded as a "
+        f"{column.type}; correct the columns ({advice[wanted]})"
+    )
+
+
+_LETTER = {"string": "S", "number": "N"}
+_WORD = {"S": "string", "N": "number", "B": "binary"}
+
+
 class ItemBuilder:
     """Makes the items of one file.
 
     `filename` and `last_modified` become attributes of each; `indexed` names attributes that are
     keys of the table's indexes, with their types: they may be absent, but not empty.
+
+    Raises:
+        UsageError: a column, perhaps one that is only kept, is of another type than the index's.
     """
 
     def __init__(
@@ -64,6 +93,9 @@ class ItemBuilder:
         last_modified: str,
         indexed: Mapping[str, str] | None = None,
     ) -> None:
+        for column in layout.fields:
+            if column is not None:
+                check_type(column, (indexed or {}).get(column.name))
         self._keys = schema.keys
         self._columns = layout.fields
         self._added = {FILENAME: {"S": filename}, LAST_MODIFIED: {"S": last_modified}}
@@ -93,7 +125,7 @@ class ItemBuilder:
             if value is not None:
                 attributes[name] = value
                 size += length + _size(value)
-        key = b"\0".join([self._key(name, attributes) for name in self._keys])
+        key = _KEY_SEPARATOR.join([self._key(name, attributes) for name in self._keys])
         for name in self._indexed:
             if attributes.get(name, _THERE) == _EMPTY:
                 raise BadRowError(f"{name} is empty, but the table has an index on it")
@@ -103,9 +135,7 @@ class ItemBuilder:
         return TableItem(attributes, key, size)
 
     def _key(self, name: str, attributes: Mapping[str, Attribute]) -> bytes:
-        attribute = attributes.get(name, _EMPTY)
-        # A NUL can't be in a row, so it separates the parts of a key.
-        value = (attribute.get("S") or attribute.get("N", "")).encode()
+        value = key_of(attributes, (name,))
         limit = MAX_KEY if name == self._keys[0] else MAX_SORT_KEY
         if not value:
             raise BadRowError(f"the key {name} is empty")
@@ -119,6 +149,17 @@ class ItemBuilder:
         missing = [c.name if c else "?" for c in self._columns[found:]]
         return f"{reason} (without {', '.join(missing)})" if missing else reason
 
+
+def key_of(attributes: Mapping[str, Attribute], keys: Sequence[str]) -> bytes:
+    """The `TableItem.key` of an item, also of one that the table gave back."""
+    found = (attributes.get(name, _EMPTY) for name in keys)
+    return _KEY_SEPARATOR.join(
+        each.get("S", "").encode() if "N" not in each else number_of(each["N"], "key").encode()
+        for each in found
+    )
+
+
+_KEY_SEPARATOR = b"\0"  # no row can hold it
 
 _EMPTY: Attribute = {"S": ""}
 _THERE: Attribute = {"S": "there"}

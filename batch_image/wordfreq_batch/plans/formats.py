@@ -113,10 +113,12 @@ class RejectedRow(NamedTuple):
 class RowFigures(NamedTuple):
     """What became of the rows of one CSV: `read` = `written` + `rejected` + `superseded`.
 
-    A superseded row is one whose key comes again further down in the file. `capacity` is in write
-    capacity units, `refused` counts the puts that had to be repeated, `write_seconds` is the time
-    from the first put to the last. `sample` holds the first items (name and text of each
-    attribute), `rejects` the first rejected rows, their texts shortened.
+    A superseded row is one whose key comes again further down in the file, or (`newer` of them) is
+    held by a newer upload; `shared` rows were written over items of other uploads, some of which
+    `others` names. `capacity` is in write capacity units, `refused` counts the puts that had to be
+    repeated, `write_seconds` is the time from the first put to the last. `sample` holds the first
+    items (name and text of each attribute), `rejects` the first rejected rows, their texts
+    shortened.
     """
 
     read: int
@@ -129,6 +131,9 @@ class RowFigures(NamedTuple):
     write_seconds: float = 0.0
     sample: tuple[dict[str, str], ...] = ()
     rejects: tuple[RejectedRow, ...] = ()
+    newer: int = 0
+    shared: int = 0
+    others: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object `Rows` of an item's receipt."""
@@ -143,6 +148,9 @@ class RowFigures(NamedTuple):
             "WriteSeconds": round(self.write_seconds, 6),
             "Sample": list(self.sample),
             "Rejects": [[each.line, each.reason, each.text] for each in self.rejects],
+            "Newer": self.newer,
+            "Shared": self.shared,
+            "Others": list(self.others),
         }
 
     @classmethod
@@ -159,6 +167,9 @@ class RowFigures(NamedTuple):
             write_seconds=rows["WriteSeconds"],
             sample=tuple(rows["Sample"]),
             rejects=tuple(RejectedRow(*row) for row in rows["Rejects"]),
+            newer=rows.get("Newer", 0),
+            shared=rows.get("Shared", 0),
+            others=tuple(rows.get("Others", ())),
         )
 
 

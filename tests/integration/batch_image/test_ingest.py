@@ -6,19 +6,23 @@ import http.server
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
 import urllib.request
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
+import boto3
 import pytest
 
 HEADER = b"ProductId,ProductName,ProductDescription\n"
 SAMPLE = HEADER + b"1,name2,desc2\n2,name2,desc2"
 
 
+WRITES = ("BatchWriteItem", "PutItem")
 THROTTLED = "ProvisionedThroughputExceededException"
 
 
@@ -31,7 +35,7 @@ class Database:
         self.wordfreq = wordfreq
         wordfreq.environment.update(server.environment)
 
-    def table(self, key="ProductId", sort_key="", *, kind="S", indexed=""):
+    def table(self, key="ProductId", sort_key="", *, kind="S", indexed="", index_kind="S"):
         name = self.server.name("table")
         keys = [{"AttributeName": key, "KeyType": "HASH"}]
         types = [{"AttributeName": key, "AttributeType": kind}]
@@ -40,7 +44,7 @@ class Database:
             types.append({"AttributeName": sort_key, "AttributeType": "S"})
         more = {}
         if indexed:
-            types.append({"AttributeName": indexed, "AttributeType": "S"})
+            types.append({"AttributeName": indexed, "AttributeType": index_kind})
             more["GlobalSecondaryIndexes"] = [
                 {
                     "IndexName": "by-name",
@@ -239,7 +243,7 @@ def test_tables_that_do_not_fit_are_explained(database):
     assert len(database.items(ranged)) == 2
     number = database.table(kind="N")
     ran = database.load(SAMPLE, number)
-    assert (ran.code, "of type number, the settings say string" in ran.err) == (2, True)
+    assert (ran.code, "of type number, it is loaded as a string" in ran.err) == (2, True)
     columns = "ProductId:number,ProductName,ProductDescription"
     assert database.load(SAMPLE, number, "--columns", columns).code == 0
     assert [item["ProductId"] for item in database.items(number)] == [{"N": "1"}, {"N": "2"}]
@@ -323,10 +327,68 @@ def test_from_and_to_s3(database, ministack):
     assert rejects.splitlines()[1].startswith("4,")
 
 
-class Unreliable:
-    """DynamoDB behind a proxy on loopback that refuses or shortens a share of the writes."""
+@pytest.fixture(params=["ministack", "moto"])
+def either(request, wordfreq):
+    """The same on two emulators."""
+    return Database(request.getfixturevalue(request.param), wordfreq)
 
-    def __init__(self, url, *, throttled=0.0, unprocessed=0.0, failing=0.0, denied=False, slow=0.0):
+
+@pytest.fixture(scope="module")
+def moto():
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield Moto("http://{}:{}".format(*server.get_host_and_port()))
+    server.stop()
+
+
+class Moto:
+    """moto's DynamoDB, to be used as the fixture `ministack` is."""
+
+    def __init__(self, url):
+        self.url = url
+        self.numbers = count()
+        self.environment = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "moto",
+            "AWS_SECRET_ACCESS_KEY": "moto",
+        }
+
+    def name(self, what):
+        return f"{what}-{next(self.numbers)}"
+
+    def client(self, service):
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="moto",
+            aws_secret_access_key="moto",
+        )
+
+
+class Unreliable:
+    """DynamoDB behind a proxy on loopback that refuses or shortens a share of the writes.
+
+    `empty`: share of the writes that are answered by `{}` and not done; `busy`: so many
+    DescribeTables are throttled first; `respelled`: numbers given back are spelled otherwise.
+    """
+
+    def __init__(
+        self,
+        url,
+        *,
+        throttled=0.0,
+        unprocessed=0.0,
+        failing=0.0,
+        denied=False,
+        slow=0.0,
+        empty=0.0,
+        busy=0,
+        respelled=False,
+    ):
         self.told = Counter()
         chooser = random.Random(3)
         lock = threading.Lock()
@@ -338,7 +400,9 @@ class Unreliable:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 target = self.headers["x-amz-target"].partition(".")[2]
-                if target == "BatchWriteItem":
+                if target == "DescribeTable" and proxy.told["busy"] < busy:
+                    return self.refuse(400, "ThrottlingException", "busy")
+                if target in WRITES:
                     with lock:
                         dice = chooser.random()
                     time.sleep(slow)
@@ -354,7 +418,10 @@ class Unreliable:
                         return self.refuse(500, "InternalServerError", "failed")
                     if dice < throttled + failing + unprocessed:
                         return self.shorten(body)
-                proxy.told["passed"] += target == "BatchWriteItem"
+                    if dice > 1 - empty:
+                        proxy.told["empty"] += 1
+                        return self.answer(200, b"{}")
+                proxy.told["passed"] += target in WRITES
                 return self.answer(200, self.forward(body))
 
             def forward(self, body):
@@ -377,7 +444,10 @@ class Unreliable:
                     document["RequestItems"] = {table: puts[:half]}
                     self.forward(json.dumps(document).encode())
                 answer = {"UnprocessedItems": {table: puts[half:]}, "ConsumedCapacity": []}
-                self.answer(200, json.dumps(answer).encode())
+                text = json.dumps(answer)
+                if respelled:
+                    text = re.sub(r'"N": "([0-9]+)"', r'"N": "\1.00"', text)
+                self.answer(200, text.encode())
 
             def refuse(self, status, code, what):
                 proxy.told[what] += 1
@@ -418,12 +488,146 @@ def expected(rows):
 def test_throttled_failing_and_unprocessed_writes_all_arrive(database, ministack):
     table = database.table()
     with Unreliable(ministack.url, throttled=0.15, failing=0.05, unprocessed=0.15) as proxy:
-        ran = database.load(many(3000), table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+        ran = database.load(
+            many(3000), table, "--write", "always", AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+        )
     assert ran.code == 0, ran.err
     assert "3,000 rows read, 2,990 items written" in ran.out
     assert "10 superseded" in ran.out
     assert proxy.told["throttled"] > 5 and proxy.told["unprocessed"] > 5 and proxy.told["failed"]
     assert database.values(table) == expected(3000)
+
+
+def test_conditional_writes_that_are_throttled_or_fail_all_arrive_in_the_end(database, ministack):
+    table = database.table()
+    with Unreliable(ministack.url, throttled=0.15, failing=0.05, empty=0.1) as proxy:
+        ran = database.load(many(300), table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+    assert ran.code == 0, ran.err
+    assert "300 rows read, 290 items written" in ran.out
+    assert proxy.told["throttled"] > 5 and proxy.told["empty"] > 5 and proxy.told["failed"]
+    assert database.values(table) == expected(300)
+
+
+@pytest.mark.parametrize("mode", ["newer", "always"])
+def test_an_answer_that_proves_nothing_is_not_believed(either, mode):
+    table = either.table()
+    with Unreliable(either.server.url, empty=0.5) as proxy:
+        ran = either.load(many(500), table, "--write", mode, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+    assert ran.code == 0, ran.err
+    assert proxy.told["empty"] > 5
+    assert "500 rows read, 490 items written" in ran.out
+    assert either.values(table) == expected(500)
+
+
+def test_numbers_that_come_back_spelled_otherwise_are_recognised(database, ministack):
+    table = database.table(kind="N")
+    columns = "ProductId:number,ProductName,ProductDescription"
+    with Unreliable(ministack.url, unprocessed=0.5, respelled=True) as proxy:
+        ran = database.load(
+            *(many(1000), table, "--columns", columns, "--write", "always"),
+            AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
+        )
+    assert ran.code == 0, ran.err
+    assert proxy.told["unprocessed"] > 5
+    assert "1,000 rows read, 990 items written" in ran.out
+    assert len(database.items(table)) == 990
+
+
+def test_a_table_that_is_too_busy_to_be_described_is_asked_again(database, ministack):
+    table = database.table()
+    with Unreliable(ministack.url, busy=3) as proxy:
+        ran = database.load(SAMPLE, table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+        assert ran.code == 0, ran.err
+    with Unreliable(ministack.url, busy=1_000) as proxy:
+        ran = database.load(SAMPLE, table, "--patience", "1", AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+    assert (ran.code, "ThrottlingException" in ran.err) == (1, True)
+
+
+def test_the_newest_upload_wins_whichever_is_loaded_last(either):
+    table = either.table()
+    folder = either.wordfreq.folder
+    both, mine = HEADER + b"1,%b,x\n2,%b,x\n", HEADER + b"2,%b,x\n3,%b,x\n"
+    files = {"new.csv": (both, 2000), "old.csv": (mine, 1000), "newest.csv": (mine, 3000)}
+    for name, (data, modified) in files.items():
+        word = name.removesuffix(".csv").encode()
+        (folder / name).write_bytes(data % (word, word))
+        os.utime(folder / name, (modified, modified))
+
+    def load(name):
+        ran = either.wordfreq("ingest", "-s", name, "-t", table)
+        assert ran.code == 0, ran.err
+        return ran
+
+    load("new.csv")
+    ran = load("old.csv")
+    assert "1 rows were left out: a newer upload holds their keys" in ran.err
+    assert "2 rows read, 1 items written" in ran.out and "1 superseded" in ran.out
+    assert {k: v[0] for k, v in either.values(table).items()} == {
+        "1": "new",
+        "2": "new",
+        "3": "old",
+    }
+    ran = load("newest.csv")
+    assert "2 keys were those of other uploads" in ran.err
+    assert "new.csv" in ran.err and "old.csv" in ran.err
+    load("new.csv")
+    load("old.csv")
+    names = {key: name for key, (name, _) in either.values(table).items()}
+    assert names == {"1": "new", "2": "newest", "3": "newest"}
+    assert "warning" not in load("newest.csv").err  # its own keys are nobody else's
+
+
+def test_a_slow_load_of_an_older_upload_spoils_nothing(database, ministack):
+    table = database.table()
+    rows, folder = 300, database.wordfreq.folder
+    (folder / "v1.csv").write_bytes(many(rows))
+    os.utime(folder / "v1.csv", (1000, 1000))
+    (folder / "v2.csv").write_bytes(many(rows).replace(b"text", b"new text"))
+    with Unreliable(ministack.url, slow=0.05) as proxy:
+        slow = database.wordfreq.popen(
+            *("ingest", "-s", "v1.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+        )
+        while proxy.told["passed"] < 20:
+            assert slow.poll() is None, slow.communicate()
+            time.sleep(0.01)
+        assert database.wordfreq("ingest", "-s", "v2.csv", "-t", table).code == 0
+        assert slow.poll() is None
+        slow.communicate(timeout=120)
+    assert slow.returncode == 0
+    assert {text for _, text in database.values(table).values()} == {"new text"}
+
+
+def test_rejects_of_the_table_itself_obey_the_limit_and_a_file_without_any_item_is_bad(
+    database, ministack
+):
+    some = many(40) + b"".join(b"x%d,poison,1\n" % n for n in range(10))
+    none = HEADER + b"".join(b"x%d,poison,1\n" % n for n in range(10))
+    with Unreliable(ministack.url) as proxy:
+        for data, options, code in [
+            (some, ["--max-rejects", "50%"], 0),
+            (some, ["--max-rejects", "1%", "--rejects", "out"], 4),
+            (some, ["--max-rejects", "9", "--write", "always"], 4),
+            (none, [], 4),
+        ]:
+            ran = database.load(
+                data, database.table(), *options, AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+            )
+            assert ran.code == code, (options, ran.err)
+            assert "Traceback" not in ran.err
+        assert "none of its 10 rows can be loaded" in ran.err
+    assert "no poison" in (database.wordfreq.folder / "out" / "sample.csv").read_text()
+
+
+def test_types_of_indexed_attributes_are_compared_before_anything_is_written(database):
+    table = database.table(indexed="Price", index_kind="N")
+    data = HEADER.replace(b"\n", b",Price\n") + b"1,a,b,5\n"
+    ran = database.load(data, table, "--extra-columns", "keep")
+    assert (ran.code, "write it as Price:number" in ran.err) == (2, True)
+    assert database.items(table) == []
+    columns = "ProductId,ProductName,ProductDescription,Price:number"
+    assert database.load(data, table, "--columns", columns).code == 0
+    ran = database.load(SAMPLE, database.table(indexed="LastModified", index_kind="N"))
+    assert (ran.code, "'LastModified' as a key of type number" in ran.err) == (2, True)
 
 
 def test_a_table_that_takes_nothing_is_given_up_in_time(database, ministack):
@@ -515,7 +719,8 @@ def test_a_file_that_changes_meanwhile_is_an_error(database, ministack):
     path.write_bytes(many(8_000))
     with Unreliable(ministack.url, slow=0.02) as proxy:
         process = database.wordfreq.popen(
-            *("ingest", "-s", "a.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+            *("ingest", "-s", "a.csv", "-t", table, "--write", "always"),
+            AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
         while proxy.told["passed"] < 5:
             assert process.poll() is None, process.communicate()
