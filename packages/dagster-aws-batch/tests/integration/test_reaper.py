@@ -275,3 +275,23 @@ def test_the_command_line_lists_and_kills_one_run_only(aws, capsys):
     assert "FAILED" in capsys.readouterr().out
     assert main(["prune", *where]) == 0
     assert "in use" in capsys.readouterr().out
+
+
+def test_prune_is_bounded_by_the_names_it_is_given(aws, capsys):
+    definitions = resource(aws).connection().definitions
+    for name in ("ours", "theirs"):
+        definitions.arn(BatchJobDefinition(image="tool:1", name=name))
+    where = ["--queue", "local", "--endpoint-url", aws.url, "--region", "us-east-1"]
+    assert main(["prune", *where, "--name-prefix", "ours"]) == 0
+    out = capsys.readouterr().out
+    assert "ours-" in out and "theirs-" not in out
+    with pytest.raises(SystemExit):
+        main(["doctor", *where, "--name-prefix", "ours"])
+
+
+def test_the_command_line_says_what_is_refused(aws, capsys):
+    where = ["--endpoint-url", aws.url, "--region", "us-east-1", "--queue", "nope"]
+    assert main(["list", *where]) == 1
+    assert "nope" in capsys.readouterr().err
+    assert main(["kill", *where, "--run-id", "r"]) == 1
+    assert main(["doctor", *where]) == 1
