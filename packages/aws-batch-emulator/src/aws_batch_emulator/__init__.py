@@ -15,17 +15,17 @@ from aws_batch_emulator._core.faults import (
     Fault,
     Faults,
 )
+from aws_batch_emulator._core.runner import (
+    Runner,
+    SimulatedJob,
+    SimulatedRun,
+    SimulatedRunner,
+)
 from aws_batch_emulator._emulator import EmbeddedBatch
 from aws_batch_emulator._process import (
     Endpoint,
     ensure_running,
     stop_running,
-)
-from aws_batch_emulator._runners.base import (
-    Runner,
-    SimulatedJob,
-    SimulatedRun,
-    SimulatedRunner,
 )
 from aws_batch_emulator._runners.containers import ContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner

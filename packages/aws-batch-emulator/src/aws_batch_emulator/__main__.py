@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 from aws_batch_emulator._core.errors import EmulatorError
-from aws_batch_emulator._emulator import EmbeddedBatch
-from aws_batch_emulator._process import serve
-from aws_batch_emulator._runners.base import (
+from aws_batch_emulator._core.runner import (
     Runner,
     SimulatedRunner,
 )
+from aws_batch_emulator._emulator import EmbeddedBatch
+from aws_batch_emulator._process import serve
 from aws_batch_emulator._runners.containers import ContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
 

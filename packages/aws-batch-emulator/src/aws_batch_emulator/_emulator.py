@@ -36,8 +36,12 @@ from aws_batch_emulator._core.faults import (
     Faults,
 )
 from aws_batch_emulator._core.log_store import LogStore
+from aws_batch_emulator._core.runner import (
+    Runner,
+    SimulatedRunner,
+)
 from aws_batch_emulator._core.scheduler import (
-    Host,
+    Capacity,
     Scheduler,
 )
 from aws_batch_emulator._core.store import Store
@@ -45,10 +49,7 @@ from aws_batch_emulator._events import EventLog
 from aws_batch_emulator._http import wire
 from aws_batch_emulator._http.admin import Admin
 from aws_batch_emulator._http.server import Server
-from aws_batch_emulator._runners.base import (
-    Runner,
-    SimulatedRunner,
-)
+from aws_batch_emulator._runners.multi_container import MultiContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
 
 logger = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ class EmbeddedBatch:
         scheduler = Scheduler(
             self._resources.queues,
             self._resources.environments,
-            Host(
+            Capacity(
                 vcpus=self._vcpus,
                 memory_mib=self._memory_mib,
                 gpus=0 if self.runner.real else None,
@@ -156,7 +157,7 @@ class EmbeddedBatch:
         )
         self.engine = Engine(
             clock=self.clock,
-            runner=self.runner,
+            runner=MultiContainerRunner(self.runner),
             scheduler=scheduler,
             logs=self.logs,
             faults=self.faults,
@@ -184,7 +185,18 @@ class EmbeddedBatch:
             **LogsApi(logs=self.logs, names=self._names).operations(),
         }
         self._wire = wire.Wire()
-        self._admin = Admin(self)
+        self._admin = Admin(
+            id=self.id,
+            token=self.admin_token,
+            engine=self.engine,
+            logs=self.logs,
+            events=self.events,
+            calls=self.calls,
+            faults=self.faults,
+            runner=self.runner,
+            add_images=self.add_images,
+            shut_down=self._ask_to_stop,
+        )
         self.engine.start()
         self._server = self._listen()
 
@@ -195,6 +207,9 @@ class EmbeddedBatch:
             with self.engine.step():
                 for name, argv in images.items():
                     self._store.put_resource("image", name, {"argv": list(argv)})
+
+    def _ask_to_stop(self) -> None:
+        self.shutdown_requested = True
 
     def _restore_images(self) -> None:
         if isinstance(self.runner, SubprocessRunner):

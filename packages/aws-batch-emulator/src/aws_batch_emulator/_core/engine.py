@@ -17,6 +17,7 @@ from aws_batch_emulator._core.clock import (
     VirtualClock,
 )
 from aws_batch_emulator._core.faults import Faults
+from aws_batch_emulator._core.launch import streams
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.machine import Machine
 from aws_batch_emulator._core.model import (
@@ -24,11 +25,9 @@ from aws_batch_emulator._core.model import (
     Job,
     JobSpec,
 )
+from aws_batch_emulator._core.runner import Runner
 from aws_batch_emulator._core.scheduler import Scheduler
 from aws_batch_emulator._core.store import Store
-from aws_batch_emulator._runners.base import Runner
-from aws_batch_emulator._runners.launch import streams
-from aws_batch_emulator._runners.multi_container import Groups
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,6 @@ class Engine:
         faults: Faults,
         store: Store,
     ) -> None:
-        groups = Groups(runner)
         self.clock = clock
         self.logs = logs
         self.faults = faults
@@ -60,14 +58,14 @@ class Engine:
         self.machine = Machine(
             now=clock.now,
             later=self.later,
-            runner=groups,
+            runner=runner,
             scheduler=scheduler,
             logs=logs,
             faults=faults,
         )
         self.jobs = self.machine.jobs
         self.on_change = self.machine.on_change
-        self._runner = groups
+        self._runner = runner
         self._store = store
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
@@ -77,7 +75,7 @@ class Engine:
         self._next_sweep = 0.0
         self._stopped = False
         self._thread: threading.Thread | None = None
-        groups.bind(self)
+        runner.bind(self)
         faults.changed = self.faults_changed
 
     # Life of the engine

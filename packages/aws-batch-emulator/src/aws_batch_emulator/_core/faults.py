@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from aws_batch_emulator._core.model import Job
+from aws_batch_emulator._core.model import (
+    HOST_LOST,
+    NOT_STARTED,
+    OUT_OF_MEMORY,
+    Exit,
+    Job,
+    RunningAttempt,
+)
 
 API_FAULTS: Final = frozenset(
     {"throttle", "error_before", "error_after", "drop_before", "drop_after", "slow"}
@@ -194,3 +201,28 @@ class Faults:
         if remaining is not None:
             left[0] = remaining - 1
         return True
+
+
+#: Faults that keep an attempt from starting, with AWS's words for them.
+UNSTARTABLE = {
+    "image_pull": (
+        "CannotPullContainerError: Error response from daemon: pull access denied for {image}, "
+        "repository does not exist or may require 'docker login'"
+    ),
+    "start_failure": (
+        "CannotStartContainerError: Error response from daemon: failed to create task for container"
+    ),
+    "agent": "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
+}
+
+
+def end_of_attempt(fault: Fault, job: Job, run: RunningAttempt) -> Exit:
+    """How an attempt ends that the fault hits, in AWS's words."""
+    if fault.fault in UNSTARTABLE:
+        text = fault.message or UNSTARTABLE[fault.fault]
+        reason = text.replace("{image}", str(job.spec.container.get("image", "")))
+        return Exit(exit_code=None, reason=reason, status_reason=NOT_STARTED)
+    if fault.fault == "spot_reclaim":
+        reason = fault.message or HOST_LOST.format(run.instance_id)
+        return Exit(exit_code=None, status_reason=reason)
+    return Exit(exit_code=137, reason=fault.message or OUT_OF_MEMORY)

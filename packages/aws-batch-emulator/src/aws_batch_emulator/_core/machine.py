@@ -14,9 +14,12 @@ from collections.abc import Callable, Mapping
 
 from aws_batch_emulator._core import retries
 from aws_batch_emulator._core.dependencies import Dependencies
-from aws_batch_emulator._core.faults import (
-    Fault,
-    Faults,
+from aws_batch_emulator._core.faults import UNSTARTABLE, Fault, Faults, end_of_attempt
+from aws_batch_emulator._core.launch import (
+    ended_containers,
+    log_stream,
+    streams,
+    task_of,
 )
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.model import (
@@ -31,20 +34,13 @@ from aws_batch_emulator._core.model import (
     Exit,
     Job,
     JobSpec,
-    Run,
+    RunningAttempt,
     Status,
 )
+from aws_batch_emulator._core.runner import Runner
 from aws_batch_emulator._core.scheduler import (
     NO_CAPACITY,
     Scheduler,
-)
-from aws_batch_emulator._core.strikes import strike
-from aws_batch_emulator._runners.base import Runner
-from aws_batch_emulator._runners.launch import (
-    ended_containers,
-    log_stream,
-    streams,
-    task_of,
 )
 
 GRACE_SECONDS = 30.0
@@ -233,7 +229,7 @@ class Machine:
             self.scheduler.set_aside(job, fault.message or NO_CAPACITY.format("optimal"))
             return
         job.status_reason = None
-        run = job.run = Run(
+        run = job.run = RunningAttempt(
             task_id=uuid.uuid4().hex,
             number=number,
             compute_environment=environment.name,
@@ -242,24 +238,36 @@ class Machine:
         task = task_of(job, run)
         self._tasks[task.id] = job
         self._move(job, Status.STARTING)
-        if fault is not None and self._strike(job, run, fault):
+        if fault is not None and self._apply(job, run, fault):
             return
         for group, stream in streams(job.spec, run.task_id):
             self._logs.create(group, stream, now=self.now_ms())
         self._runner.start(task)
 
-    def _strike(self, job: Job, run: Run, fault: Fault) -> bool:
+    def _apply(self, job: Job, run: RunningAttempt, fault: Fault) -> bool:
         """Apply a job fault; return whether the attempt is not to be started at all."""
         if fault.fault == "spot_reclaim":
             self.instance_id = _new_instance()  # the next attempt is elsewhere
-        return strike(self, self._later, job, run, fault)
+        if fault.fault == "lost":
+            self._later(fault.seconds, lambda: self._lose(job))
+            return False
+        end = end_of_attempt(fault, job, run)
+        if fault.fault in UNSTARTABLE:
+            self._later(fault.seconds, lambda: self.task_ended(run.task_id, end))
+            return True
+        self._later(fault.seconds, lambda: self.kill(run.task_id, end))
+        return False
+
+    def _lose(self, job: Job) -> None:
+        job.lost = True
+        self.touch(job)
 
     def _time_out(self, job: Job, task_id: str) -> None:
         if job.run is not None and job.run.task_id == task_id and job.status in ACTIVE:
             job.run.stopping, job.run.final = TIMED_OUT, True
             self._runner.stop(task_id, grace_seconds=GRACE_SECONDS)
 
-    def _record(self, job: Job, run: Run, end: Exit) -> None:
+    def _record(self, job: Job, run: RunningAttempt, end: Exit) -> None:
         stopping = job.end_reason if job.terminated else run.stopping
         if stopping is not None:
             end = dataclasses.replace(end, status_reason=stopping)

@@ -121,7 +121,7 @@ class Attempt:
 
 
 @dataclass(slots=True, kw_only=True)
-class Run:
+class RunningAttempt:
     """The attempt under way."""
 
     task_id: str
@@ -159,7 +159,7 @@ class Job:
     counts: dict[Status, int] | None = None
     counted_at: int | None = None
     attempts: tuple[Attempt, ...] = ()
-    run: Run | None = None
+    run: RunningAttempt | None = None
     waiting: int = 0
     """Dependencies not yet fulfilled."""
     cancelled: bool = False

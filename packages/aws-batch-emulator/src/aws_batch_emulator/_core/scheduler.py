@@ -31,7 +31,7 @@ NO_CAPACITY = (
 
 
 @dataclass(slots=True)
-class Host:
+class Capacity:
     """The machine below all compute environments; None: without limit."""
 
     vcpus: float | None = None
@@ -84,7 +84,7 @@ class Scheduler:
         self,
         queues: dict[str, JobQueue],
         environments: dict[str, ComputeEnvironment],
-        host: Host,
+        host: Capacity,
         weight: Weight,
     ) -> None:
         self._queues = queues

@@ -20,7 +20,7 @@ from aws_batch_emulator._core.model import (
     ExitRule,
     Job,
     JobSpec,
-    Run,
+    RunningAttempt,
     Status,
 )
 
@@ -179,7 +179,7 @@ def _restore(job: Job, state: Document) -> None:
         Attempt(**{**a, "containers": tuple(a["containers"])}) for a in state.get("attempts", ())
     )
     if "run" in state:
-        job.run = Run(**state["run"])
+        job.run = RunningAttempt(**state["run"])
 
 
 def _spec(document: Document) -> JobSpec:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from aws_batch_emulator._core.faults import Fault
+from aws_batch_emulator._core.engine import Engine
+from aws_batch_emulator._core.faults import Fault, Faults
+from aws_batch_emulator._core.log_store import LogStore
+from aws_batch_emulator._core.runner import Runner
+from aws_batch_emulator._events import EventLog
 from aws_batch_emulator._http.pages import Pages
 from aws_batch_emulator._http.wire import Answer
 from aws_batch_emulator._runners.containers import ContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
-
-if TYPE_CHECKING:
-    from aws_batch_emulator._emulator import EmbeddedBatch
 
 HEADER = "X-Batch-Emulator"
 
@@ -29,24 +30,41 @@ HEADER = "X-Batch-Emulator"
 class Admin:
     """Answers to requests about the emulator itself."""
 
-    def __init__(self, emulator: EmbeddedBatch) -> None:
-        self._emulator = emulator
-        self._pages = Pages(emulator)
+    def __init__(
+        self,
+        *,
+        id: str,
+        token: str | None,
+        engine: Engine,
+        logs: LogStore,
+        events: EventLog,
+        calls: Counter[str],
+        faults: Faults,
+        runner: Runner,
+        add_images: Callable[[Mapping[str, Sequence[str]]], None],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._id, self._token = id, token
+        self._engine, self._event_log = engine, events
+        self._calls, self._faults = calls, faults
+        self._runner, self._add_images = runner, add_images
+        self._shut_down = shut_down
+        self._pages = Pages(engine=engine, logs=logs)
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request."""
         url = urlsplit(target)
         name = url.path.removeprefix("/_emulator/")
-        given, token = headers.get(HEADER), self._emulator.admin_token
+        given, token = headers.get(HEADER), self._token
         if method != "GET" and (given is None or (token is not None and given != token)):
             message = f"This request needs the header {HEADER} with the token of endpoint.json."
             return _answer(403, {"message": message})
         actions: dict[tuple[str, str], Callable[[], Any]] = {
             ("GET", "health"): self._health,
-            ("GET", "calls"): lambda: dict(self._emulator.calls),
-            ("DELETE", "calls"): self._emulator.calls.clear,
-            ("GET", "faults"): self._emulator.faults.documents,
-            ("DELETE", "faults"): self._emulator.faults.clear,
+            ("GET", "calls"): lambda: dict(self._calls),
+            ("DELETE", "calls"): self._calls.clear,
+            ("GET", "faults"): self._faults.documents,
+            ("DELETE", "faults"): self._faults.clear,
             ("POST", "faults"): lambda: self._add_faults(json.loads(body)),
             ("GET", "events"): lambda: self._events(parse_qs(url.query)),
             ("POST", "shutdown"): self._shut_down,
@@ -64,42 +82,39 @@ class Admin:
             return _answer(400, {"message": str(error)})
 
     def _health(self) -> dict[str, Any]:
-        with self._emulator.engine.step():
-            states = Counter(job.status.value for job in self._emulator.engine.jobs.values())
+        with self._engine.step():
+            states = Counter(job.status.value for job in self._engine.jobs.values())
         return {
             "status": "ok",
             "pid": os.getpid(),
-            "id": self._emulator.id,
+            "id": self._id,
             "jobs": dict(states),
             "images": self._images(),
         }
 
     def _images(self) -> dict[str, list[str]]:
-        runner = self._emulator.runner
+        runner = self._runner
         images = runner.images if isinstance(runner, SubprocessRunner) else {}
         return {name: list(argv) for name, argv in images.items()}
 
     def _change_settings(self, document: Any) -> dict[str, list[str]]:
         """Take over what a further user of a shared emulator brings: images and AWS_* variables."""
-        runner = self._emulator.runner
+        runner = self._runner
         if not isinstance(runner, (SubprocessRunner, ContainerRunner)):
             raise ValueError("a simulated runner has no settings")
         if isinstance(runner, SubprocessRunner):
-            self._emulator.add_images(document.get("images", {}))
+            self._add_images(document.get("images", {}))
         if "environment" in document:
             runner.set_credentials(document["environment"])
         return self._images()
 
-    def _shut_down(self) -> None:
-        self._emulator.shutdown_requested = True
-
     def _add_faults(self, document: Any) -> list[dict[str, Any]]:
         documents = document if isinstance(document, list) else [document]
-        self._emulator.faults.add(*[Fault.from_document(d) for d in documents])
-        return self._emulator.faults.documents()
+        self._faults.add(*[Fault.from_document(d) for d in documents])
+        return self._faults.documents()
 
     def _events(self, query: dict[str, list[str]]) -> dict[str, Any]:
-        number, events = self._emulator.events.after(int(query.get("after", ["0"])[0]))
+        number, events = self._event_log.after(int(query.get("after", ["0"])[0]))
         return {"last": number, "events": events}
 
 

@@ -10,10 +10,11 @@ import html
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote
 
-from aws_batch_emulator._core.log_store import MAX_EVENTS
+from aws_batch_emulator._core.engine import Engine
+from aws_batch_emulator._core.launch import streams
+from aws_batch_emulator._core.log_store import MAX_EVENTS, LogStore
 from aws_batch_emulator._core.model import (
     Attempt,
     Document,
@@ -21,10 +22,6 @@ from aws_batch_emulator._core.model import (
     Status,
 )
 from aws_batch_emulator._http.wire import Answer
-from aws_batch_emulator._runners.launch import streams
-
-if TYPE_CHECKING:
-    from aws_batch_emulator._emulator import EmbeddedBatch
 
 ROWS = 200
 """Rows of a table on one page."""
@@ -57,8 +54,8 @@ pre, code { font: 13px/1.4 ui-monospace, monospace; white-space: pre-wrap; margi
 class Pages:
     """Answers to `GET /_emulator/jobs`, `jobs/<id>` and `logs?group=…&stream=…`."""
 
-    def __init__(self, emulator: EmbeddedBatch) -> None:
-        self._emulator = emulator
+    def __init__(self, *, engine: Engine, logs: LogStore) -> None:
+        self._engine, self._logs = engine, logs
 
     def page(self, path: str, query: str) -> Answer | None:
         """Return the page at a path below `/_emulator/`; None if there is none of that name."""
@@ -72,8 +69,8 @@ class Pages:
         return None
 
     def _jobs(self, start: int) -> Answer:
-        with self._emulator.engine.step():
-            jobs = [job for job in reversed(self._emulator.engine.jobs.values()) if not job.lost]
+        with self._engine.step():
+            jobs = [job for job in reversed(self._engine.jobs.values()) if not job.lost]
             rows = [
                 [_time(job.created_at), _link(job), _state(job), _text(job.status_reason)]
                 for job in jobs[start : start + ROWS]
@@ -83,8 +80,8 @@ class Pages:
         return _html("Jobs", body + _more(len(jobs), start, ""))
 
     def _job(self, job_id: str, given: Mapping[str, str]) -> Answer:
-        with self._emulator.engine.step():
-            job = self._emulator.engine.find(job_id)
+        with self._engine.step():
+            job = self._engine.find(job_id)
             if job is None:
                 text = f"<h1>No such job</h1><p>The embedded AWS Batch knows no job {_text(job_id)}"
                 text += " (any more): ended jobs are forgotten after 7 days.</p>"
@@ -97,7 +94,7 @@ class Pages:
             return _html(_name(job), body + _all_jobs(), again=not job.final)
 
     def _log(self, group: str, stream: str) -> Answer:
-        logs = self._emulator.logs
+        logs = self._logs
         if not logs.exists(group, stream):
             return _plain(f"There is no log stream {stream} in the group {group}.\n", status=404)
         events = logs.backward(group, stream, end=logs.size(group, stream), limit=MAX_EVENTS)

@@ -20,8 +20,8 @@ from aws_batch_emulator._core.model import (
     OUT_OF_MEMORY,
     Exit,
 )
-from aws_batch_emulator._runners.base import (
-    Host,
+from aws_batch_emulator._core.runner import (
+    RunnerHost,
     Task,
 )
 from aws_batch_emulator._runners.processes import aws_variables
@@ -73,13 +73,13 @@ class ContainerRunner:
         self._stopped: set[str] = set()
         self._running: set[str] = set()
         self._lock = threading.Lock()
-        self._host: Host | None = None
+        self._host: RunnerHost | None = None
 
     def set_credentials(self, environment: Mapping[str, str]) -> None:
         """Let containers that start from now on have these `AWS_*` variables."""
         self._credentials = aws_variables(environment)
 
-    def bind(self, host: Host) -> None:
+    def bind(self, host: RunnerHost) -> None:
         """Take the engine that is to be told about tasks."""
         self._host = host
 
@@ -112,7 +112,7 @@ class ContainerRunner:
             self._call("stop", "-t", "5", *names)
             self._call("rm", "-f", "-v", *names)
 
-    def _need(self) -> Host:
+    def _need(self) -> RunnerHost:
         if self._host is None:
             raise RuntimeError("bind() comes before start()")
         return self._host

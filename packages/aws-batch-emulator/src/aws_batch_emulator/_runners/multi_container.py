@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.model import Exit
-from aws_batch_emulator._runners.base import (
-    Host,
+from aws_batch_emulator._core.runner import (
     Runner,
+    RunnerHost,
     Task,
 )
 
@@ -31,19 +31,19 @@ class _Group:
     ending: bool = False
 
 
-class Groups:
+class MultiContainerRunner:
     """A runner of tasks with parts; single tasks pass through. All happens under the lock."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._groups: dict[str, _Group] = {}
         self._parts: dict[str, tuple[_Group, Task]] = {}
-        self._host: Host | None = None
+        self._host: RunnerHost | None = None
         self.real = runner.real
 
     # Towards the engine
 
-    def bind(self, host: Host) -> None:
+    def bind(self, host: RunnerHost) -> None:
         """Take the engine; the runner hears of this object instead."""
         self._host = host
         self._runner.bind(self)
@@ -122,7 +122,7 @@ class Groups:
                 self._start_ready(group)
             self._finish_if_done(group)
 
-    def _need(self) -> Host:
+    def _need(self) -> RunnerHost:
         if self._host is None:
             raise RuntimeError("bind() comes before start()")
         return self._host

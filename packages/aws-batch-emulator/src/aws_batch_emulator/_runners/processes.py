@@ -18,8 +18,8 @@ from aws_batch_emulator._core.model import (
     NOT_STARTED,
     Exit,
 )
-from aws_batch_emulator._runners.base import (
-    Host,
+from aws_batch_emulator._core.runner import (
+    RunnerHost,
     Task,
 )
 
@@ -51,7 +51,7 @@ class SubprocessRunner:
         self._folder = folder
         self._running: dict[str, _Running] = {}
         self._lock = threading.Lock()
-        self._host: Host | None = None
+        self._host: RunnerHost | None = None
         self._closed = threading.Event()
         self._sampler: threading.Thread | None = None
         self._environment = {
@@ -63,7 +63,7 @@ class SubprocessRunner:
         kept = {k: v for k, v in self._environment.items() if not k.startswith("AWS_")}
         self._environment = {**kept, **aws_variables(variables)}
 
-    def bind(self, host: Host) -> None:
+    def bind(self, host: RunnerHost) -> None:
         """Take the engine that is to be told about tasks."""
         self._host = host
 
@@ -117,7 +117,7 @@ class SubprocessRunner:
             finally:
                 _kill_group(process.pid)
 
-    def _need(self) -> Host:
+    def _need(self) -> RunnerHost:
         if self._host is None:
             raise RuntimeError("bind() comes before start()")
         return self._host

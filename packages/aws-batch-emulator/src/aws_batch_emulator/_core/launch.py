@@ -16,14 +16,14 @@ from aws_batch_emulator._core.model import (
     Exit,
     Job,
     JobSpec,
-    Run,
+    RunningAttempt,
 )
-from aws_batch_emulator._runners.base import Task
+from aws_batch_emulator._core.runner import Task
 
 DEFAULT_GROUP = "/aws/batch/job"
 
 
-def task_of(job: Job, run: Run) -> Task:
+def task_of(job: Job, run: RunningAttempt) -> Task:
     """Return the task of the job's attempt `run`."""
     spec = job.spec
     set_by_batch = {
@@ -85,7 +85,7 @@ def streams(spec: JobSpec, task_id: str) -> list[tuple[str, str]]:
     return [(log_group(c), log_stream(spec, c, task_id)) for c in spec.containers]
 
 
-def ended_containers(job: Job, run: Run, end: Exit) -> tuple[Document, ...]:
+def ended_containers(job: Job, run: RunningAttempt, end: Exit) -> tuple[Document, ...]:
     """Return what is shown of each container of an ended attempt; nothing without ecsProperties."""
     if job.spec.ecs is None:
         return ()

@@ -40,11 +40,11 @@ class Task:
     """The container properties in full, in AWS's shape."""
     parts: tuple[Task, ...] = ()
     """The containers of a job of ecsProperties; the rest then is the first one's. Runners never see
-    such a task: `Groups` starts the parts.
+    such a task: `MultiContainerRunner` starts the parts.
     """
 
 
-class Host(Protocol):
+class RunnerHost(Protocol):
     """What the engine offers to its runner; every method may be called from any thread."""
 
     @property
@@ -79,7 +79,7 @@ class Runner(Protocol):
     real: bool
     """Whether tasks take real time, so that the clock must be the system's."""
 
-    def bind(self, host: Host) -> None:
+    def bind(self, host: RunnerHost) -> None:
         """Take the engine that is to be told about tasks."""
         ...
 
@@ -153,9 +153,9 @@ class SimulatedRunner:
     def __init__(self, behaviour: Behaviour = _succeed) -> None:
         self.behaviour = behaviour
         self._running: dict[str, SimulatedRun] = {}
-        self._host: Host | None = None
+        self._host: RunnerHost | None = None
 
-    def bind(self, host: Host) -> None:
+    def bind(self, host: RunnerHost) -> None:
         """Take the engine that is to be told about tasks."""
         self._host = host
 
@@ -194,7 +194,7 @@ class SimulatedRunner:
         """Forget all attempts."""
         self._running.clear()
 
-    def _need(self) -> Host:
+    def _need(self) -> RunnerHost:
         if self._host is None:
             raise RuntimeError("bind() comes before start()")
         return self._host
