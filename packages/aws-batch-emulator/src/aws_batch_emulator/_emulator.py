@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import secrets
+import signal
 import tempfile
 import threading
 import time
@@ -137,6 +138,7 @@ class EmbeddedBatch:
 
     def start(self) -> None:
         """Load the state, begin to work and listen."""
+        _let_children_be_signalled()
         folder = self._folder
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="batch-emulator-")
@@ -341,3 +343,17 @@ def _machine_memory_mib() -> int:
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20)
     except (ValueError, OSError, AttributeError):
         return 8_192
+
+
+def _let_children_be_signalled() -> None:
+    """See that jobs can be ended by SIGTERM and SIGINT although this process ignores them.
+
+    A process inherits what its parent ignores (POSIX, `exec`), so under `nohup` or a shell's `&` a
+    job would only end by SIGKILL. What a handler catches is reset for it; so a handler that does
+    nothing replaces the ignoring. Only the main thread can set one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,47 @@ def test_terminate_sends_sigterm_first(workshop: Any) -> None:
     assert (shown["status"], shown["statusReason"]) == ("FAILED", "no more")
     assert shown["container"]["exitCode"] == 9
     assert workshop.lines(shown) == ["ready", "bye"]
+
+
+IGNORING = """
+import signal, sys, time, boto3
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
+with EmbeddedBatch(runner=SubprocessRunner(images={"python": [sys.executable, "-c"]})) as aws:
+    batch = boto3.Session("key", "secret", region_name="us-east-1").client(
+        "batch", endpoint_url=aws.url
+    )
+    batch.register_job_definition(
+        jobDefinitionName="python",
+        type="container",
+        containerProperties={
+            "image": "python",
+            "command": ["import time; time.sleep(300)"],
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "1"},
+                {"type": "MEMORY", "value": "64"},
+            ],
+        },
+    )
+    job = batch.submit_job(jobName="x", jobQueue="local", jobDefinition="python")["jobId"]
+    def shown():
+        return batch.describe_jobs(jobs=[job])["jobs"][0]
+    while shown()["status"] != "RUNNING":
+        time.sleep(0.02)
+    batch.terminate_job(jobId=job, reason="no more")
+    while shown()["status"] != "FAILED":
+        time.sleep(0.02)
+    print(shown()["container"]["exitCode"])
+"""
+
+
+def test_jobs_get_signals_that_the_emulators_process_ignores() -> None:
+    """As where it was started by `nohup` or by a shell's `&`."""
+    ran = subprocess.run(
+        [sys.executable, "-c", IGNORING], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert ran.stdout.strip() == "143"  # SIGTERM; 137 would be SIGKILL after the grace
 
 
 def test_what_a_job_started_ends_with_it(workshop: Any, tools: Any) -> None:
