@@ -34,6 +34,8 @@ from dagster_aws_batch._scratch import (
 __all__ = ["BatchJobs"]
 
 R = TypeVar("R")
+# Reading logs has a small quota for the whole account.
+MOST_FOLLOWED = 10
 
 _NUMBERS = (
     "poll_seconds",
@@ -43,6 +45,16 @@ _NUMBERS = (
     "price_gib_hour",
     "price_gpu_hour",
 )
+
+
+def _followed(wanted: bool | Collection[int]) -> frozenset[int] | None:
+    if isinstance(wanted, bool):
+        return None if wanted else frozenset()
+    if len(wanted) > MOST_FOLLOWED:
+        raise InvalidJobError(
+            f"follow_logs has {len(wanted)} tasks; at most {MOST_FOLLOWED}: each is a call per poll"
+        )
+    return frozenset(wanted)
 
 
 class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -152,6 +164,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         tasks: int,
         receipts: Callable[[Collection[int]], Mapping[int, R]] | None = None,
         while_waiting: Callable[[float], None] | None = None,
+        follow_logs: bool | Collection[int] = False,
     ) -> Outcome[R]:
         """Run a job's tasks and wait until all have ended, well or badly.
 
@@ -167,6 +180,8 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             while_waiting: Called in this thread after each poll of jobs that still go on, with the
                 seconds until the next poll, by when it should be back: the place to report tasks
                 that are done already.
+            follow_logs: True writes the container's log of a job of one task into the run's log
+                while it runs; task numbers (at most 10) those of chosen tasks.
 
         Returns:
             One result per task; look at it, or call its `raise_for_failure()`.
@@ -200,6 +215,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             receipts=receipts,
             while_waiting=while_waiting,
             options=self.options(),
+            follow=_followed(follow_logs),
             log=context.log,
             resumed=caller.resumed,
         )

@@ -102,6 +102,7 @@ class Bench:
         resumed: bool = False,
         log: logging.Logger | None = None,
         while_waiting: Callable[[float], None] | None = None,
+        follow: frozenset[int] | None = frozenset(),
     ) -> ExecutionResult:
         job = job or Job(name="count", definition=DEFINITION, command=["count"])
         return execute(
@@ -117,6 +118,7 @@ class Bench:
             resumed=resumed,
             log=log,
             while_waiting=while_waiting,
+            follow=follow,
         )
 
     def read_receipts(self, tasks: Collection[int]) -> Mapping[int, Any]:

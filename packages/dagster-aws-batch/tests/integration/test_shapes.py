@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,6 @@ from dagster_aws_batch._errors import (
 from dagster_aws_batch._job import (
     BatchJobDefinition,
     Job,
-    LogRef,
     Price,
     Retries,
 )
@@ -220,17 +220,32 @@ def test_fair_share_needs_an_identifier_and_the_error_says_so(bench):
         bench.run(2, job(queue="fair"), run_id="b")
 
 
-def test_following_a_log_sleeps_on_empty_pages(bench, record_figure):
+def followed(bench, caplog, tasks, **options):
     bench.behaviour = lambda child, task: SimulatedRun(
-        seconds=5, exit_code=1, log=[f"line {number}" for number in range(30)]
+        seconds=600, exit_code=task % 2, log=[f"line {number} of {task}" for number in range(30)]
     )
-    [task] = bench.run(1, job()).tasks
-    [ref] = [ref for attempt in task.attempts for ref in attempt.logs]
-    assert isinstance(ref, LogRef)
-    bench.aws.calls.clear()
-    start = bench.clock.now()
-    lines = list(bench.connection().logs.follow(ref, lambda: bench.clock.now() - start > 600))
-    assert lines == [f"line {number}" for number in range(30)]
+    with caplog.at_level(logging.INFO):
+        bench.run(tasks, job(), **options)
+    return [line for text in caplog.messages for line in text.splitlines() if "line " in line]
+
+
+def test_the_log_of_one_job_is_followed_each_line_once(bench, caplog, record_figure):
+    lines = followed(bench, caplog, 1, follow=None)
+    assert [line[-len(f"line {n} of 0") :] for n, line in enumerate(lines)] == [
+        f"line {number} of 0" for number in range(30)
+    ]
     calls = bench.aws.calls["GetLogEvents"]
     record_figure("13 calls to follow a quiet log for 600 s", calls)
-    assert calls <= 302
+    # One a poll, and one page more where there were lines.
+    assert 2 <= calls <= bench.aws.calls["DescribeJobs"] + 3
+
+
+def test_the_logs_of_chosen_children_are_followed(bench, caplog):
+    lines = followed(bench, caplog, 5, follow=frozenset({2, 4}))
+    assert len(lines) == 60
+    assert {line.rpartition(" ")[2] for line in lines} == {"2", "4"}
+
+
+def test_no_log_is_followed_unless_asked_for(bench, caplog):
+    assert followed(bench, caplog, 1) == []
+    assert bench.aws.calls["GetLogEvents"] == 0

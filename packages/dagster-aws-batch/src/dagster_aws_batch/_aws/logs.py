@@ -7,7 +7,7 @@ exception.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,7 +30,6 @@ __all__ = ["LogReader"]
 
 LINES = 100
 TRIES = 4
-FOLLOW_PAUSE = 2.0
 
 
 class LogReader:
@@ -72,44 +71,30 @@ class LogReader:
                 notes.append(note)
         return tuple(found), "; ".join(notes)
 
-    def follow(
-        self, ref: LogRef, ended: Callable[[], bool], *, pause: float = FOLLOW_PAUSE
-    ) -> Iterator[str]:
-        """Yield the lines of one stream as they come, until `ended()` and nothing is left.
+    def read_on(self, ref: LogRef, token: str | None) -> tuple[list[str], str | None]:
+        """The lines of a stream since `token` (None: from its beginning), and the next token.
 
-        Sleeps at least two seconds where there is nothing new: the quota of reads is the account's.
+        A stream that can't be read (it may not be there yet) has no new lines.
         """
-        if self.client is None:
-            return
-        token: str | None = None
-        while True:
-            last_round = ended()
+        lines: list[str] = []
+        while self.client is not None:
             request: dict[str, Any] = {"nextToken": token} if token else {}
             self._budget.take()
             self.calls["GetLogEvents"] += 1
             try:
                 answer = self.client.get_log_events(
-                    logGroupName=ref.group,
-                    logStreamName=ref.stream,
-                    startFromHead=True,
-                    **request,
+                    logGroupName=ref.group, logStreamName=ref.stream, startFromHead=True, **request
                 )
             except (ClientError, BotoCoreError) as error:
-                # The stream may not be there yet; a throttle passes.
                 if classify_call(error) is CallError.THROTTLED:
                     self._budget.throttled()
-                if last_round:
-                    return
-                self._clock.sleep(max(FOLLOW_PAUSE, pause))
-                continue
+                break
             self._budget.succeeded()
-            yield from (event.get("message", "").rstrip("\n") for event in answer["events"])
-            token = answer.get("nextForwardToken", token)
-            if answer["events"]:
-                continue
-            if last_round:
-                return
-            self._clock.sleep(max(FOLLOW_PAUSE, pause))
+            lines += [event.get("message", "").rstrip("\n") for event in answer["events"]]
+            before, token = token, answer.get("nextForwardToken", token)
+            if token == before or not answer["events"]:
+                break
+        return lines, token
 
     def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
         assert self.client is not None

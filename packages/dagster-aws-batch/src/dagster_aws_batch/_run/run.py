@@ -72,6 +72,7 @@ def execute(
     options: Options | None = None,
     log: Logger | None = None,
     resumed: bool = False,
+    follow: frozenset[int] | None = frozenset(),
 ) -> ExecutionResult:
     """Run tasks 0 … `tasks`-1 and return when all have ended. With 0 tasks nothing is called.
 
@@ -79,7 +80,8 @@ def execute(
     it goes on (unless `options.forward_termination` is off, or AWS Batch can't be reached: then
     they are left to a retry). A failed task is no exception: see the result. `while_waiting` is
     called after each poll of jobs that go on, with the seconds until the next. `resumed`: this
-    execution was begun by an earlier process.
+    execution was begun by an earlier process. `follow`: tasks whose logs are followed; None: that
+    of a job of one task.
     """
     if tasks < 0:
         raise InvalidJobError(f"job {job.name}: tasks is {tasks}; use 0 or more", job=job.name)
@@ -98,6 +100,7 @@ def execute(
         receipts_of=receipts,
         while_waiting=while_waiting,
         resumed=resumed,
+        follow=follow,
     )
     clock = connection.clock
     started, before = clock.now(), _calls(connection)

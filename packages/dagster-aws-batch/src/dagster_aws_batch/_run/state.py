@@ -130,6 +130,9 @@ class Execution:
     # Submissions noted in the scratch place by an earlier attempt, by job name.
     noted: frozenset[str] = frozenset()
     closed: bool = False
+    # Tasks whose logs are followed; None: that of a job of one task.
+    follow: frozenset[int] | None = frozenset()
+    log_tokens: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def api(self) -> BatchApi:

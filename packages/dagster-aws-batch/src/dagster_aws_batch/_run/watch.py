@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from dagster_aws_batch._aws.answers import ENDED, WAITING, child_index, from_summary
 from dagster_aws_batch._aws.calls import PAGE, BatchApi
+from dagster_aws_batch._run.follow import follow_logs
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 from dagster_aws_batch._run.submit import HOLD_SECONDS, HOLD_UNRECEIPTED_SECONDS, recheck
 
@@ -53,6 +54,8 @@ def wait(execution: Execution) -> None:
         seen = _watching(execution).describe([one.job_id for one in execution.active])
         for submitted in execution.active:
             _observe(execution, submitted, seen.get(submitted.job_id))
+            if execution.follow != frozenset():
+                follow_logs(execution, submitted)
         counts = progress(execution)
         finished = not execution.active
         now = clock.now()
