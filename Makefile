@@ -68,6 +68,11 @@ test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory types
+	@$(BIN)/zizmor --offline --quiet .github
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+types: $(VENV)/.installed ## check the types
 	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq_batch packages/*/src demo
 
 format: $(VENV)/.installed ## rewrite the code in the project's format

@@ -1,7 +1,7 @@
 """An embedded AWS Batch for development and tests: the real REST-JSON API on a loopback port.
 
 Plain boto3 and the `aws` command work against it, through AWS_ENDPOINT_URL_BATCH and
-AWS_ENDPOINT_URL_CLOUDWATCH_LOGS. See docs/batch-emulator.md. It imports nothing of the rest of
+AWS_ENDPOINT_URL_CLOUDWATCH_LOGS. See docs/guide.md. It imports nothing of the rest of
 this project.
 """
 

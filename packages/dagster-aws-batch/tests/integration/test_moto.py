@@ -1,7 +1,7 @@
 """The same client code against moto's AWS Batch, and where moto answers otherwise than AWS does.
 
 A second opinion: moto was written by others from AWS's behaviour. Where both emulators differ, each
-row below names the words of AWS that decide; the table in docs/batch-emulator.md has the same rows.
+row below names the words of AWS that decide; the table in docs/guide.md has the same rows.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from dagster_aws_batch._run.run import (
 )
 from dagster_aws_batch._run.state import Options
 
-DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "batch-emulator.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "aws-batch-emulator" / "docs" / "guide.md"
 
 
 def client_of(url: str, service: str = "batch") -> Any:
@@ -361,7 +361,7 @@ def test_where_moto_answers_otherwise_than_aws(row: Any, moto: Place, embedded: 
     if not source.startswith("user guide"):
         assert words in words_of_aws(source)
     line = f"| {what} | {aws} | {theirs} | {source.replace('.members', '')}: “{words}” |"
-    assert line in DOCUMENT.read_text(encoding="utf-8"), f"docs/batch-emulator.md lacks\n{line}"
+    assert line in DOCUMENT.read_text(encoding="utf-8"), f"docs/guide.md lacks\n{line}"
 
 
 def words_of_aws(source: str) -> str:
