@@ -10,6 +10,7 @@ from dagster_aws_batch._job import (
     Job,
 )
 from dagster_aws_batch._run.state import Options
+from dagster_aws_batch._run.unresolved import note_unresolved
 
 
 class Interrupt(BaseException):
@@ -201,3 +202,9 @@ def test_aws_is_not_told_the_text_of_an_exception(bench):
     [job] = bench.jobs()
     [detail] = bench.client().describe_jobs(jobs=[job["jobId"]])["jobs"]
     assert detail["statusReason"] == "orchestrator stopped waiting: RuntimeError"
+
+
+def test_a_note_of_a_queue_that_is_gone_hinders_nobody(bench, scratch):
+    note_unresolved(scratch, "dagster-0-old", "gone")
+    assert bench.run(1, scratch=scratch).tasks[0].ok
+    assert scratch.names("unresolved/")

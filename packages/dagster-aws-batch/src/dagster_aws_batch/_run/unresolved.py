@@ -11,6 +11,7 @@ import time
 
 from dagster_aws_batch._aws.answers import is_live
 from dagster_aws_batch._aws.calls import BatchApi
+from dagster_aws_batch._errors import CallRefusedError
 from dagster_aws_batch._scratch import Scratch
 
 __all__ = ["end_unresolved", "note_unresolved"]
@@ -40,7 +41,12 @@ def end_unresolved(api: BatchApi, scratch: Scratch, *, stem: str = "") -> list[s
         note = json.loads(scratch.get(entry) or b"{}")
         if not note:
             continue
-        live = [row["jobId"] for row in api.by_name(note["queue"], name) if is_live(row)]
+        try:
+            live = [row["jobId"] for row in api.by_name(note["queue"], name) if is_live(row)]
+        except CallRefusedError as error:
+            # The queue may be gone; it must not hinder who only tidies up after another.
+            api.log.warning("job %s of a cancelled run was not looked for: %s", name, error)
+            live = []
         if live:
             errors = api.terminate(live, "its run was cancelled before it was listed")
             ended += [job_id for job_id in live if job_id not in errors]
