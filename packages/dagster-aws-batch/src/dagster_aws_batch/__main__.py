@@ -8,25 +8,12 @@ from collections.abc import Sequence
 
 import boto3
 
-from dagster_aws_batch._aws.connect import (
-    Connection,
-    Endpoint,
-    connect,
-)
+from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
 from dagster_aws_batch._aws.job_definitions import prune
-from dagster_aws_batch._doctor import (
-    Clients,
-    Level,
-    Wanted,
-    examine,
-)
+from dagster_aws_batch._doctor import Clients, Level, Wanted, examine
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import JobInfo
-from dagster_aws_batch._run.find import (
-    end_jobs,
-    jobs_of_run,
-    live_jobs,
-)
+from dagster_aws_batch._run.find import end_jobs, jobs_of_run, live_jobs
 from dagster_aws_batch._scratch import open_scratch
 
 MARKS = {

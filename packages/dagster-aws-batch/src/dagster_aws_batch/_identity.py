@@ -98,11 +98,7 @@ def caller_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Call
         **_location_tags(run),
     }
     return Caller(
-        run_id=run.run_id,
-        origin_run_id=origin,
-        step=step,
-        retry_number=op.retry_number,
-        tags=tags,
+        run_id=run.run_id, origin_run_id=origin, step=step, retry_number=op.retry_number, tags=tags
     )
 
 

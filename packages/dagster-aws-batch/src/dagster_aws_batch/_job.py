@@ -9,10 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
-from dagster_aws_batch._errors import (
-    DOCTOR,
-    InvalidJobError,
-)
+from dagster_aws_batch._errors import DOCTOR, InvalidJobError
 
 __all__ = [
     "Attempt",

@@ -10,12 +10,7 @@ from typing import Any, Generic, TypeVar
 import dagster as dg
 
 from dagster_aws_batch._aws.console import Console
-from dagster_aws_batch._job import (
-    FailureClass,
-    JobInfo,
-    Price,
-    TaskResult,
-)
+from dagster_aws_batch._job import FailureClass, JobInfo, Price, TaskResult
 from dagster_aws_batch._run.run import ExecutionResult
 from dagster_aws_batch._run.usage import Usage
 

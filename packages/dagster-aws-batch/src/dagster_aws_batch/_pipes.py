@@ -23,10 +23,7 @@ import dagster as dg
 from dagster_aws_batch._aws.names import content_key, digest
 from dagster_aws_batch._errors import ScratchError
 from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
-from dagster_aws_batch._job import (
-    Job,
-    Retries,
-)
+from dagster_aws_batch._job import Job, Retries
 from dagster_aws_batch._resource import BatchJobs
 from dagster_aws_batch._scratch import Scratch
 

@@ -11,10 +11,7 @@ import dagster as dg
 
 from dagster_aws_batch._identity import origin_run_id
 from dagster_aws_batch._resource import BatchJobs
-from dagster_aws_batch._run.find import (
-    end_jobs,
-    jobs_of_run,
-)
+from dagster_aws_batch._run.find import end_jobs, jobs_of_run
 from dagster_aws_batch._run.unresolved import end_unresolved
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.

@@ -7,29 +7,16 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dagster_aws_batch._aws.calls import checked_rates
-from dagster_aws_batch._aws.connect import (
-    Connection,
-    Endpoint,
-    connect,
-)
-from dagster_aws_batch._aws.names import (
-    ExecutionId,
-    content_key,
-)
+from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
+from dagster_aws_batch._aws.names import ExecutionId, content_key
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._identity import caller_of, ordinal_of
 from dagster_aws_batch._interrupts import ensure_interrupts
-from dagster_aws_batch._job import (
-    Job,
-    Price,
-)
+from dagster_aws_batch._job import Job, Price
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._run.run import execute
 from dagster_aws_batch._run.state import Options
-from dagster_aws_batch._scratch import (
-    Scratch,
-    open_scratch,
-)
+from dagster_aws_batch._scratch import Scratch, open_scratch
 
 __all__ = ["BatchJobs"]
 

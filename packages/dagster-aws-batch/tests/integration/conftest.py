@@ -21,28 +21,12 @@ from aws_batch_emulator import (
     SimulatedRunner,
     VirtualClock,
 )
-from dagster_aws_batch._aws.connect import (
-    Connection,
-    client_config,
-)
-from dagster_aws_batch._aws.names import (
-    ExecutionId,
-    content_key,
-    parse_ranges,
-)
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-)
-from dagster_aws_batch._run.run import (
-    ExecutionResult,
-    execute,
-)
+from dagster_aws_batch._aws.connect import Connection, client_config
+from dagster_aws_batch._aws.names import ExecutionId, content_key, parse_ranges
+from dagster_aws_batch._job import BatchJobDefinition, Job
+from dagster_aws_batch._run.run import ExecutionResult, execute
 from dagster_aws_batch._run.state import Options
-from dagster_aws_batch._scratch import (
-    LocalScratch,
-    Scratch,
-)
+from dagster_aws_batch._scratch import LocalScratch, Scratch
 
 DEFINITION = BatchJobDefinition(image="tool:1", name="tool", vcpus=1, memory_mib=1024)
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._run.unresolved import note_unresolved
 

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 
 from dagster_aws_batch.__main__ import main
-from dagster_aws_batch._doctor import (
-    Clients,
-    Level,
-    Wanted,
-    examine,
-    fargate_problem,
-)
+from dagster_aws_batch._doctor import Clients, Level, Wanted, examine, fargate_problem
 from dagster_aws_batch._job import BatchJobDefinition
 
 FARGATE = BatchJobDefinition(

@@ -8,12 +8,7 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._aws.requests import retry_strategy
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    FailureClass,
-    Job,
-    Retries,
-)
+from dagster_aws_batch._job import BatchJobDefinition, FailureClass, Job, Retries
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._run.state import Options
 

@@ -15,16 +15,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from aws_batch_emulator import (
-    Fault,
-    SimulatedRun,
-)
-from dagster_aws_batch import (
-    BatchJobDefinition,
-    BatchJobs,
-    FailureClass,
-    Job,
-)
+from aws_batch_emulator import Fault, SimulatedRun
+from dagster_aws_batch import BatchJobDefinition, BatchJobs, FailureClass, Job
 from dagster_aws_batch._aws.connect import Connection
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "failures.md"
@@ -139,15 +131,10 @@ CASES: Mapping[FailureClass, Case] = {
         **NO_START,
     ),
     FailureClass.UNSCHEDULABLE: Case(
-        "MISCONFIGURATION:",
-        job={"vcpus": 64},
-        resource={"blocked_action": "terminate"},
-        **NO_START,
+        "MISCONFIGURATION:", job={"vcpus": 64}, resource={"blocked_action": "terminate"}, **NO_START
     ),
     FailureClass.TERMINATED: Case(
-        "too costly, says Ann",
-        run=SimulatedRun(seconds=600, log=LOG[:1]),
-        before=somebody_ends_it,
+        "too costly, says Ann", run=SimulatedRun(seconds=600, log=LOG[:1]), before=somebody_ends_it
     ),
     FailureClass.DEPENDENCY: Case(
         "Dependent Job failed",

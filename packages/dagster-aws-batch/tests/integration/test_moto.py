@@ -29,22 +29,10 @@ from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
 from aws_batch_emulator import EmbeddedBatch
-from dagster_aws_batch._aws.connect import (
-    Connection,
-    client_config,
-)
-from dagster_aws_batch._aws.names import (
-    ExecutionId,
-    content_key,
-)
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-)
-from dagster_aws_batch._run.run import (
-    ExecutionResult,
-    execute,
-)
+from dagster_aws_batch._aws.connect import Connection, client_config
+from dagster_aws_batch._aws.names import ExecutionId, content_key
+from dagster_aws_batch._job import BatchJobDefinition, Job
+from dagster_aws_batch._run.run import ExecutionResult, execute
 from dagster_aws_batch._run.state import Options
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "aws-batch-emulator" / "docs" / "guide.md"

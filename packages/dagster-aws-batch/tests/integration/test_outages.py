@@ -10,12 +10,7 @@ from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch import (
-    BatchJobDefinition,
-    BatchUnavailableError,
-    Job,
-    SubmitRejectedError,
-)
+from dagster_aws_batch import BatchJobDefinition, BatchUnavailableError, Job, SubmitRejectedError
 from dagster_aws_batch._aws.calls import CallError, classify_call
 
 HOUR = 3600

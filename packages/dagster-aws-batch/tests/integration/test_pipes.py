@@ -9,17 +9,8 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from aws_batch_emulator import (
-    EmbeddedBatch,
-    SubprocessRunner,
-)
-from dagster_aws_batch import (
-    BatchJobDefinition,
-    BatchJobs,
-    Job,
-    PipesBatchClient,
-    ScratchError,
-)
+from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
+from dagster_aws_batch import BatchJobDefinition, BatchJobs, Job, PipesBatchClient, ScratchError
 from dagster_aws_batch._identity import Caller
 from dagster_aws_batch._pipes import _place
 from dagster_aws_batch._scratch import open_scratch

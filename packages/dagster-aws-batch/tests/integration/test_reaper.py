@@ -13,18 +13,9 @@ import boto3
 import dagster as dg
 import pytest
 
-from aws_batch_emulator import (
-    EmbeddedBatch,
-    SimulatedRun,
-    SimulatedRunner,
-)
+from aws_batch_emulator import EmbeddedBatch, SimulatedRun, SimulatedRunner
 from aws_batch_emulator._core.model import Exit
-from dagster_aws_batch import (
-    BatchJobDefinition,
-    BatchJobs,
-    Job,
-    batch_reaper_sensors,
-)
+from dagster_aws_batch import BatchJobDefinition, BatchJobs, Job, batch_reaper_sensors
 from dagster_aws_batch.__main__ import main
 from dagster_aws_batch._aws.names import run_prefix
 from dagster_aws_batch._reaper import reap

@@ -7,11 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-    Retries,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job, Retries
 from dagster_aws_batch._run.state import Options
 
 CHILDREN = 200
@@ -85,11 +81,7 @@ def test_killed_at_any_call_nothing_is_done_twice(bench, dies_at, record_figure)
     behave(bench)
     try:
         bench.run(
-            CHILDREN,
-            job(),
-            with_receipts=True,
-            options=DEAD,
-            connection=mortal(bench, dies_at),
+            CHILDREN, job(), with_receipts=True, options=DEAD, connection=mortal(bench, dies_at)
         )
     except Killed:
         bench.clock.advance(15)

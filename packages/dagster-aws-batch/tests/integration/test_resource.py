@@ -3,19 +3,8 @@
 import dagster as dg
 import pytest
 
-from aws_batch_emulator import (
-    EmbeddedBatch,
-    SimulatedRun,
-    SimulatedRunner,
-)
-from dagster_aws_batch import (
-    BatchError,
-    BatchJobDefinition,
-    BatchJobs,
-    FailureClass,
-    Job,
-    reap,
-)
+from aws_batch_emulator import EmbeddedBatch, SimulatedRun, SimulatedRunner
+from dagster_aws_batch import BatchError, BatchJobDefinition, BatchJobs, FailureClass, Job, reap
 
 DEFINITION = BatchJobDefinition(image="tool:1", name="tool", memory_mib=512)
 
@@ -158,11 +147,7 @@ def test_the_multiprocess_executor_works_too(aws, tmp_path):
             run_config={
                 "resources": {
                     "batch": {
-                        "config": {
-                            "queue": "local",
-                            "endpoint_url": aws.url,
-                            "poll_seconds": 0.1,
-                        }
+                        "config": {"queue": "local", "endpoint_url": aws.url, "poll_seconds": 0.1}
                     }
                 }
             },
@@ -345,10 +330,7 @@ def test_a_role_is_assumed_with_whatever_credentials_are_found(s3_server, monkey
     keys = client._request_signer._credentials.get_frozen_credentials()
     assert keys.access_key.startswith("ASIA") and keys.token
     given = BatchJobs(
-        queue="q",
-        aws_access_key_id="AKIAGIVEN",
-        aws_secret_access_key="s",
-        region_name="eu-west-1",
+        queue="q", aws_access_key_id="AKIAGIVEN", aws_secret_access_key="s", region_name="eu-west-1"
     )
     client = given.connection().api.client
     assert client.meta.region_name == "eu-west-1"

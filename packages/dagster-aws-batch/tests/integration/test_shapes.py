@@ -17,12 +17,7 @@ from dagster_aws_batch._errors import (
     ScratchError,
     SubmitRejectedError,
 )
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-    Price,
-    Retries,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job, Price, Retries
 
 DEFINITION = BatchJobDefinition(image="tool:1", vcpus=2, memory_mib=4096)
 

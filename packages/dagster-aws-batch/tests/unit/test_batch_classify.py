@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_aws_batch._aws.answers import (
-    Evidence,
-    classify,
-)
+from dagster_aws_batch._aws.answers import Evidence, classify
 from dagster_aws_batch._job import FailureClass as F
 
 EXITED = "Essential container in task exited"
@@ -109,13 +106,7 @@ SAMPLES = [
         False,
     ),
     (F.AGENT, "AGENT", "", None, False),
-    (
-        F.OVERRIDE_TOO_LONG,
-        "Container Overrides length must be at most 8192",
-        "",
-        None,
-        False,
-    ),
+    (F.OVERRIDE_TOO_LONG, "Container Overrides length must be at most 8192", "", None, False),
     (
         F.UNSCHEDULABLE,
         "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue "

@@ -22,10 +22,7 @@ from dagster_aws_batch._aws.names import (
     slug,
 )
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job
 
 
 def stage(**fields):

@@ -19,10 +19,7 @@ from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 
 from dagster_aws_batch._aws.calls import BatchApi, checked_rates
-from dagster_aws_batch._aws.clock import (
-    Clock,
-    SystemClock,
-)
+from dagster_aws_batch._aws.clock import Clock, SystemClock
 from dagster_aws_batch._aws.console import Console, is_aws
 from dagster_aws_batch._aws.job_definitions import Definitions
 from dagster_aws_batch._aws.logs import LogReader

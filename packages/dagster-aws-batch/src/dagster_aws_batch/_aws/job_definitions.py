@@ -13,16 +13,9 @@ from typing import Any, cast
 
 from dagster_aws_batch._aws.answers import LIVE
 from dagster_aws_batch._aws.calls import BatchApi
-from dagster_aws_batch._aws.names import (
-    digest,
-    slug,
-)
+from dagster_aws_batch._aws.names import digest, slug
 from dagster_aws_batch._aws.requests import merged
-from dagster_aws_batch._errors import (
-    CallRefusedError,
-    PayloadTooLargeError,
-    SubmitRejectedError,
-)
+from dagster_aws_batch._errors import CallRefusedError, PayloadTooLargeError, SubmitRejectedError
 from dagster_aws_batch._job import BatchJobDefinition
 
 __all__ = ["Definitions", "prune", "registration"]

@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dagster_aws_batch._aws.calls import (
-    CallError,
-    classify_call,
-)
+from dagster_aws_batch._aws.calls import CallError, classify_call
 from dagster_aws_batch._aws.clock import Clock
 from dagster_aws_batch._aws.rates import RateBudget
-from dagster_aws_batch._job import (
-    Attempt,
-    LogRef,
-)
+from dagster_aws_batch._job import Attempt, LogRef
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient

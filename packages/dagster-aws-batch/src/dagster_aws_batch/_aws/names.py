@@ -16,10 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job
 
 __all__ = [
     "ExecutionId",

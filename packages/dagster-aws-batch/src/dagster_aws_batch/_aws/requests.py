@@ -15,16 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dagster_aws_batch._aws.names import format_ranges
-from dagster_aws_batch._errors import (
-    InvalidJobError,
-    PayloadTooLargeError,
-    ScratchError,
-)
-from dagster_aws_batch._job import (
-    DEFAULT_TIMEOUT_SECONDS,
-    Job,
-    Retries,
-)
+from dagster_aws_batch._errors import InvalidJobError, PayloadTooLargeError, ScratchError
+from dagster_aws_batch._job import DEFAULT_TIMEOUT_SECONDS, Job, Retries
 from dagster_aws_batch._scratch import Scratch
 
 __all__ = ["INPUT_OFFSET_WIDTH", "encode_inputs", "merged", "retry_strategy", "submit_request"]
@@ -52,11 +44,7 @@ def retry_strategy(retries: Retries) -> dict[str, Any]:
 
 
 def merged(
-    what: str,
-    ours: Mapping[str, Any],
-    given: Mapping[str, Any],
-    *,
-    reserved: Collection[str] = (),
+    what: str, ours: Mapping[str, Any], given: Mapping[str, Any], *, reserved: Collection[str] = ()
 ) -> dict[str, Any]:
     """Join what the client sets with a user's further fields, which may add but never replace.
 

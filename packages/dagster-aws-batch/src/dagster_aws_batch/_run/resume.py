@@ -60,10 +60,7 @@ def resume(execution: Execution) -> list[SubmittedJob]:
 
 
 def _take_over(
-    execution: Execution,
-    row: JobSummaryTypeDef,
-    detail: JobDetailTypeDef,
-    tasks: tuple[int, ...],
+    execution: Execution, row: JobSummaryTypeDef, detail: JobDetailTypeDef, tasks: tuple[int, ...]
 ) -> None:
     now = execution.connection.clock.now()
     submitted = SubmittedJob(

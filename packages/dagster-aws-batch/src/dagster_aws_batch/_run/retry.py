@@ -9,20 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dagster_aws_batch._job import (
-    FailureClass,
-    Retries,
-)
+from dagster_aws_batch._job import FailureClass, Retries
 
 __all__ = ["RetryBudget", "RetryPlan"]
 
 HOST = frozenset(
-    {
-        FailureClass.SPOT_EC2,
-        FailureClass.SPOT_FARGATE,
-        FailureClass.AGENT,
-        FailureClass.IMAGE_PULL,
-    }
+    {FailureClass.SPOT_EC2, FailureClass.SPOT_FARGATE, FailureClass.AGENT, FailureClass.IMAGE_PULL}
 )
 SPOT = frozenset({FailureClass.SPOT_EC2, FailureClass.SPOT_FARGATE})
 KILLED = 137

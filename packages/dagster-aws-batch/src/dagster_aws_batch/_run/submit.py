@@ -18,14 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws_batch._aws.answers import is_live
 from dagster_aws_batch._aws.calls import BatchApi, CallError, classify_call, error_code
 from dagster_aws_batch._aws.fargate import fargate_problem
-from dagster_aws_batch._aws.names import (
-    balanced,
-    format_ranges,
-)
-from dagster_aws_batch._aws.requests import (
-    encode_inputs,
-    submit_request,
-)
+from dagster_aws_batch._aws.names import balanced, format_ranges
+from dagster_aws_batch._aws.requests import encode_inputs, submit_request
 from dagster_aws_batch._errors import (
     DOCTOR,
     BatchError,
@@ -34,26 +28,14 @@ from dagster_aws_batch._errors import (
     ScratchError,
     SubmitRejectedError,
 )
-from dagster_aws_batch._job import (
-    MAX_ARRAY,
-    BatchJobDefinition,
-)
+from dagster_aws_batch._job import MAX_ARRAY, BatchJobDefinition
 from dagster_aws_batch._run.retry import RetryPlan
-from dagster_aws_batch._run.state import (
-    Execution,
-    SubmittedJob,
-)
+from dagster_aws_batch._run.state import Execution, SubmittedJob
 
 if TYPE_CHECKING:
     from types_boto3_batch.type_defs import JobSummaryTypeDef
 
-__all__ = [
-    "HOLD_SECONDS",
-    "HOLD_UNRECEIPTED_SECONDS",
-    "end_duplicates",
-    "recheck",
-    "submit_round",
-]
+__all__ = ["HOLD_SECONDS", "HOLD_UNRECEIPTED_SECONDS", "end_duplicates", "recheck", "submit_round"]
 
 _DEFINITION_TROUBLE = re.compile(r"definition", re.IGNORECASE)
 # When to look again for a second job after an unclear answer, in seconds after the submission.

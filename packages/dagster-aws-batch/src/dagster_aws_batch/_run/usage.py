@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dagster_aws_batch._job import (
-    Attempt,
-    Price,
-)
+from dagster_aws_batch._job import Attempt, Price
 
 __all__ = ["Usage"]
 

@@ -45,9 +45,7 @@ def wait(execution: Execution) -> None:
     reported_at = started
     while execution.active:
         interval = poll_interval(
-            clock.now() - started,
-            shortest=options.poll_seconds,
-            longest=options.poll_max_seconds,
+            clock.now() - started, shortest=options.poll_seconds, longest=options.poll_max_seconds
         )
         clock.sleep(max(0.0, polled + interval - clock.now()))
         polled = clock.now()
