@@ -57,6 +57,8 @@ _NEWER: dict[str, Any] = {
     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
 }
 
+_EXACTLY = _NEWER | {"ConditionExpression": "#m = :m AND #f = :f"}
+
 _EXAMPLES = 5
 
 
@@ -113,6 +115,8 @@ class Writer(Generic[T]):
         client: of DynamoDB.
         table: the table's name or ARN.
         keys: names of the table's key attributes.
+        check_current: raises if the file is no more the upload being written; called where the
+            table holds items of a newer upload of the same name.
         refused: gets what DynamoDB calls invalid, with its words; from any thread, one at a time.
         mode: see `WRITE_MODES`.
         in_flight: requests on their way at a time.
@@ -126,6 +130,7 @@ class Writer(Generic[T]):
         *,
         keys: tuple[str, ...],
         refused: Callable[[T, str], None],
+        check_current: Callable[[], None] = lambda: None,
         mode: WriteMode = "newer",
         in_flight: int = IN_FLIGHT,
         patience: float = PATIENCE,
@@ -134,6 +139,8 @@ class Writer(Generic[T]):
         self._table = table
         self._keys = keys
         self._refused = refused
+        self._check_current = check_current
+        self._withdrawn: set[str] = set()
         self._attempt = self._put_each if mode == "newer" else self._put_all
         self._patience = patience
         self._in_flight = in_flight
@@ -188,24 +195,40 @@ class Writer(Generic[T]):
         for number, put in enumerate(batch):
             if self._stop.is_set():
                 return batch[number:], None
-            moment, name = (put.item.attributes[each] for each in (LAST_MODIFIED, FILENAME))
+            try:
+                self._put_one(put)
+            except _FAILURES as error:
+                if (passing := self._failed([put], error)) is not None:
+                    return batch[number:], passing
+        return [], None
+
+    def _put_one(self, put: Put[T]) -> None:
+        """Put an item unless a newer upload holds its key."""
+        moment, name = (put.item.attributes[each] for each in (LAST_MODIFIED, FILENAME))
+        condition, held = _NEWER, moment
+        while True:
             try:
                 answer = self._request(
                     self._client.put_item,
                     TableName=self._table,
                     Item=put.item.attributes,
-                    ExpressionAttributeValues={":m": moment, ":f": name},
-                    **_NEWER,
+                    ExpressionAttributeValues={":m": held, ":f": name},
+                    **condition,
                 )
-            except _FAILURES as error:
-                if dynamo.code_of(error) == "ConditionalCheckFailedException":
-                    self._arrived(newer=1)
-                elif (passing := self._failed([put], error)) is not None:
-                    return batch[number:], passing
+            except botocore_errors.ClientError as error:
+                if dynamo.code_of(error) != "ConditionalCheckFailedException":
+                    raise
+                there: Any = error.response.get("Item", {})
+                if there.get(FILENAME) != name or LAST_MODIFIED not in there:
+                    return self._arrived(newer=1)
+                # A newer upload of the same name: it was taken back, or this one was replaced.
+                condition, held = _EXACTLY, there[LAST_MODIFIED]
+                if str(held) not in self._withdrawn:
+                    self._check_current()
+                    self._withdrawn.add(str(held))
             else:
-                held = answer.get("Attributes", {}).get(FILENAME, name).get("S", "")
-                self._arrived(written=1, other=held if held != name["S"] else None)
-        return [], None
+                other = answer.get("Attributes", {}).get(FILENAME, name).get("S", "")
+                return self._arrived(written=1, other=other if other != name["S"] else None)
 
     def _put_all(self, batch: list[Put[T]]) -> tuple[list[Put[T]], Exception | None]:
         """One request for all; returns those to be repeated, and why."""

@@ -38,7 +38,9 @@ from wordfreq_batch.csv.schema import (
     Schema,
 )
 from wordfreq_batch.errors import (
+    ChangedError,
     DataError,
+    NotFoundError,
     StorageError,
 )
 from wordfreq_batch.plans.formats import (
@@ -97,15 +99,27 @@ class Source:
         """Its URI, for messages."""
         return self.store.url(self.key)
 
+    def check_current(self, info: ObjectInfo) -> None:
+        """Compare the file with the upload that `info` describes.
+
+        Raises:
+            ChangedError: it is another one by now, or gone.
+        """
+        try:
+            now = self.store.head(self.key)
+        except NotFoundError:
+            now = None
+        if now is None or (now.etag, now.last_modified) != (info.etag, info.last_modified):
+            raise ChangedError(f"{self.uri} was replaced while being loaded; plan again")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A loaded file: what was read, the figures, and the ETag of its rejects (empty: not kept)."""
+    """A loaded file: what was read, the figures, and how long it took."""
 
     info: ObjectInfo
     figures: RowFigures
     seconds: float
-    rejects_etag: str = ""
 
 
 def load(
@@ -115,10 +129,20 @@ def load(
     rejects: tuple[Store, str] | None,
     progress: Progress,
     rejected: Callable[[RejectedRow], None] = lambda _: None,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> Loaded:
-    """Load one file. `rejects` is where its rejects object goes; without, `rejected` gets each.
+    """Load one file.
+
+    Args:
+        source: the file.
+        target: the table and how rows become its items.
+        rejects: where the rejects object goes.
+        progress: gets a line every few seconds.
+        rejected: gets each reject where there is no `rejects`.
+        before_writing: called between the two readings, if anything is to be written.
 
     Raises:
+        ChangedError: the file was replaced meanwhile; what replaced it has to be loaded.
         DataError: the file as a whole is unusable, or has too many rejects; nothing was written
             but, where DynamoDB itself rejected the rows, those that it took before.
         WordfreqError: it could not be read, or the table not be written; run it again.
@@ -130,27 +154,27 @@ def load(
         run = _FileLoad(source, target, found, last, progress)
         try:
             info = run.check()
+            before_writing()
             run.write(info)
         except DataError:
             if run.checked:  # too many rejects: their reasons are what is needed now
                 _keep(found, rejects, rejected)
             raise
-        etag = _keep(found, rejects, rejected)
-        seconds = time.monotonic() - started
-        return Loaded(info=info, figures=run.figures(), seconds=seconds, rejects_etag=etag)
+        source.check_current(info)
+        _keep(found, rejects, rejected)
+        return Loaded(info=info, figures=run.figures(), seconds=time.monotonic() - started)
 
 
 def _keep(
     found: Rejects, place: tuple[Store, str] | None, rejected: Callable[[RejectedRow], None]
-) -> str:
+) -> None:
     if place is None:
         for each in found:
             rejected(each)
-        return ""
+        return
     store, key = place
     with store.writer(key) as writer:
         found.write(writer)
-    return writer.etag
 
 
 class _FileLoad:
@@ -253,6 +277,7 @@ class _FileLoad:
                 target.table.name,
                 keys=target.schema.keys,
                 refused=self._late,
+                check_current=lambda: self._source.check_current(info),
                 mode=target.mode,
                 in_flight=target.in_flight,
                 patience=target.patience,

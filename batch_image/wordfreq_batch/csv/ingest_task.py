@@ -14,8 +14,8 @@ from wordfreq_batch.csv.ingest import (
     Target,
     load,
 )
+from wordfreq_batch.csv.loads import forget_load, is_newest_load, record_load
 from wordfreq_batch.errors import (
-    NotFoundError,
     StorageError,
     WordfreqError,
 )
@@ -87,17 +87,25 @@ def _load_all(
         if not item.wanted:
             continue
         before = earlier.get(item.name)
-        if before is not None and before.error is None and before.etag == item.etag:
+        if (
+            before is not None
+            and before.error is None
+            and before.etag == item.etag
+            and is_newest_load(stores[1], item.name, before.counts_etag)
+        ):
             receipts.append(before)
-        elif believed and item.counted is not None and _unchanged(stores[1], item):
-            etag = item.counted.counts_etag
+        elif (
+            believed
+            and item.counted is not None
+            and is_newest_load(stores[1], item.name, etag := item.counted.counts_etag)
+        ):
             receipts.append(
                 ItemReceipt(
                     name=item.name, etag=item.etag, size=item.size, counts_etag=etag, reused=True
                 )
             )
         else:
-            receipts.append(_load(head, stores, item, target, progress))
+            receipts.append(_load(head, stores, item, target, version, progress))
             # After each file: loading is long, and a killed task should not do it all again.
             try:
                 record(stores[1], receipts[-1:], head, task, version=version)
@@ -106,21 +114,25 @@ def _load_all(
     return receipts
 
 
-def _unchanged(rejects: Store, item: Item) -> bool:
-    assert item.counted is not None
-    try:
-        return rejects.head(item.name).etag == item.counted.counts_etag
-    except NotFoundError:
-        return False
-
-
 def _load(
-    head: PlanHead, stores: tuple[Store, Store], item: Item, target: Target, progress: Progress
+    head: PlanHead,
+    stores: tuple[Store, Store],
+    item: Item,
+    target: Target,
+    version: str,
+    progress: Progress,
 ) -> ItemReceipt:
     prefix = "" if head.source.is_local else head.source.key
     source = Source(store=stores[0], key=item.name, filename=prefix + item.name, etag=item.etag)
     try:
-        loaded = load(source, target, rejects=(stores[1], item.name), progress=progress)
+        loaded = load(
+            source,
+            target,
+            rejects=(stores[1], item.name),
+            progress=progress,
+            before_writing=lambda: forget_load(stores[1], item.name),
+        )
+        etag = record_load(stores[1], item.name, loaded, version=version)
     except OSError as error:
         return failure(item, StorageError(f"{source.uri}: {error}; is the temporary folder full?"))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
@@ -129,7 +141,7 @@ def _load(
         name=item.name,
         etag=loaded.info.etag,
         size=loaded.info.size,
-        counts_etag=loaded.rejects_etag,
+        counts_etag=etag,
         bytes=loaded.info.size,
         seconds=loaded.seconds,
         rows=loaded.figures,

@@ -24,6 +24,7 @@ from wordfreq_batch.plans.plan import (
 
 __all__ = [
     "LEDGER",
+    "LOADS",
     "MERGES",
     "PARTIALS",
     "RESERVED",
@@ -53,6 +54,9 @@ LEDGER = RESERVED + "counted/"
 
 PARTIALS = RESERVED + "partials/"
 """The combined counts of whole groups, see `counts.partials`."""
+
+LOADS = RESERVED + "loads/"
+"""Below it, named like each CSV that was loaded, the record of the newest load, see `csv.loads`."""
 
 MERGES = RESERVED + "merge/"
 """Below it, by plan id, the parts of a merge in parts, see `merge.merge_parts`."""

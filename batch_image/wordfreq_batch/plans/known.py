@@ -7,8 +7,9 @@ The cost is one listing and a few objects, whatever the number of files.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from wordfreq_batch.errors import (
     NotFoundError,
@@ -50,29 +51,38 @@ def look_up(
     counter_version: str,
     progress: Progress,
     warn: Progress,
+    results: str = "",
+    modified: Mapping[str, datetime] | None = None,
 ) -> Known:
     """Compare `items` with the destination `store`.
 
     An item is counted if a ledger row has its name, size, ETag (any, where the item has none) and
     the counter's version, and the destination lists the result with the ETag of that row. What an
-    item brings along in `counted` is not believed.
+    item brings along in `counted` is not believed. Results are named like the items, below the
+    prefix `results` of the destination. With `modified`, the time of each item's upload, a result
+    from before is none: the same bytes uploaded again are a new upload.
 
     Raises:
         NotFoundError: the destination's bucket doesn't exist. (A folder that doesn't is empty.)
     """
     numbers = {item.name: number for number, item in enumerate(items)}
-    results: list[str | None] = [None] * len(items)
-    strangers: dict[str, str] = {}
+    found_etags: list[str | None] = [None] * len(items)
+    others: dict[str, str] = {}
     objects: list[ObjectInfo] = []
     try:
         for info in ticking(store.list(), store.uri, progress):
-            number = numbers.get(info.key)
-            if number is not None:
-                results[number] = info.etag
-            elif info.key.startswith(LEDGER):
+            if info.key.startswith(LEDGER):
                 objects.append(info)
-            elif not info.key.startswith(RESERVED):
-                strangers[info.key] = info.etag
+                continue
+            if not info.key.startswith(results):
+                continue
+            name = info.key.removeprefix(results)
+            number = numbers.get(name)
+            if number is None:
+                if not name.startswith(RESERVED):
+                    others[name] = info.etag
+            elif modified is None or modified[name] <= info.last_modified:
+                found_etags[number] = info.etag
     except NotFoundError:
         if store.uri.startswith("s3:"):
             raise
@@ -83,7 +93,7 @@ def look_up(
     for row in ledger.read(store, objects, warn=warn):
         number = numbers.get(row.name)
         if number is None:
-            if strangers.get(row.name) == row.counts_etag:
+            if others.get(row.name) == row.counts_etag:
                 stale.add(row.name)  # its file is gone, or of another source
                 if keep:
                     rows.append(row)
@@ -91,7 +101,7 @@ def look_up(
         item = found[number]
         if (
             item.counted is None
-            and row.counts_etag == results[number]
+            and row.counts_etag == found_etags[number]
             and (not item.etag or (row.etag, row.size) == (item.etag, item.size))
             and row.counter_version == counter_version
         ):

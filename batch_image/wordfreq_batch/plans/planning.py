@@ -60,6 +60,7 @@ def build_plan(
     refuse: Callable[[str], str | None] | None = None,
     again: bool = False,
     compact: bool = False,
+    results: str = "",
 ) -> Plan:
     """Compare source and destination and lay out the tasks. Nothing is counted or written.
 
@@ -78,6 +79,8 @@ def build_plan(
         refuse: says of a name why it is to be left out, or None.
         again: what is counted already is wanted again.
         compact: rewrite the ledger as one object where it has become many.
+        results: prefix, in the destination, of the results of another stage than the counting;
+            such a result holds for one upload, not for its bytes.
 
     Raises:
         UsageError: the locations lie in each other, or one is no location.
@@ -99,6 +102,8 @@ def build_plan(
         counter_version=version,
         progress=say,
         warn=complain,
+        results=results,
+        modified={info.key: info.last_modified for info in infos} if results else None,
     )
     if compact:
         compact_ledger(known, warn=complain)

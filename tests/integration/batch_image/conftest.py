@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.batch_image.dynamodb import Database, Moto
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -97,3 +99,24 @@ def receipts() -> Callable[[Path], Iterator[dict[str, Any]]]:
             yield json.loads(path.read_bytes())
 
     return read
+
+
+@pytest.fixture
+def database(ministack, wordfreq):
+    return Database(ministack, wordfreq)
+
+
+@pytest.fixture(params=["ministack", "moto"])
+def either(request, wordfreq):
+    """The same on two emulators."""
+    return Database(request.getfixturevalue(request.param), wordfreq)
+
+
+@pytest.fixture(scope="session")
+def moto():
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield Moto("http://{}:{}".format(*server.get_host_and_port()))
+    server.stop()

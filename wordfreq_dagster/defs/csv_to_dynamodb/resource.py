@@ -15,7 +15,7 @@ from wordfreq_batch.errors import (
     NotFoundError,
     UsageError,
 )
-from wordfreq_batch.plans.formats import Plan
+from wordfreq_batch.plans.formats import LOADS, Plan
 from wordfreq_batch.plans.planning import build_plan
 from wordfreq_dagster.files.places import Places
 
@@ -94,9 +94,14 @@ class CsvPlaces(Places):
                 refuse=no_csv,
                 again=only is not None,
                 compact=True,
+                results=LOADS,
             )
         except NotFoundError as error:
             raise self.missing(error) from error
+
+    def remove_results(self, names: Collection[str]) -> None:
+        """Delete the rejects of these files and the records of their loads."""
+        super().remove_results([place + name for name in names for place in ("", LOADS)])
 
     def missing(self, error: NotFoundError) -> dg.Failure:
         """The failure that says where uploads are looked for."""
