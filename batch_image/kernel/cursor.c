@@ -171,6 +171,21 @@ bool cursor_next(struct cursor *cursor, struct word *word)
     return true;
 }
 
+static bool add_word(struct table *table, const struct word *word)
+{
+    return word->kind < KINDS ? table_add_key(table, word->kind, word->key, word->count)
+                              : table_add(table, word->bytes, word->length, word->count);
+}
+
+bool cursor_add_all(struct cursor *cursor, struct table *table)
+{
+    struct word word;
+    while (cursor_next(cursor, &word))
+        if (!add_word(table, &word))
+            return false;
+    return true;
+}
+
 enum transfer cursor_add_to(struct cursor *cursor, struct table *table)
 {
     size_t bytes = TABLE_STEP;
@@ -187,8 +202,7 @@ enum transfer cursor_add_to(struct cursor *cursor, struct table *table)
             return TRANSFER_DONE;
         if (!table_can_count(table, word.count))
             return TRANSFER_TOO_MANY;
-        if (!(word.kind < KINDS ? table_add_key(table, word.kind, word.key, word.count)
-                                : table_add(table, word.bytes, word.length, word.count)))
+        if (!add_word(table, &word))
             return TRANSFER_NO_MEMORY;
         bytes += 16 + word.length;
     }

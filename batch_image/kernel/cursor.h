@@ -40,4 +40,8 @@ bool cursor_ended(struct cursor *cursor);
 enum transfer { TRANSFER_DONE, TRANSFER_FULL, TRANSFER_TOO_MANY, TRANSFER_NO_MEMORY };
 enum transfer cursor_add_to(struct cursor *cursor, struct table *table);
 
+/* Adds them all, full or not. The caller has seen that they can be counted (`table_can_count`) and
+ * that there is room. False without memory. */
+bool cursor_add_all(struct cursor *cursor, struct table *table);
+
 #endif

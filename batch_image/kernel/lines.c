@@ -172,3 +172,18 @@ size_t write_number(uint8_t *out, uint64_t number)
         out[i] = digits[count - 1 - i];
     return count;
 }
+
+bool line_append(struct buffer *lines, const struct word *word, uint8_t separator)
+{
+    enum { LINE_EXTRA = 1 + 20 + 1 }; /* separator, digits, line end */
+    if (!buffer_reserve(lines, word->length + LINE_EXTRA))
+        return false;
+    uint8_t *out = lines->bytes + lines->length;
+    memcpy(out, word->bytes, word->length);
+    out += word->length;
+    *out++ = separator;
+    out += write_number(out, word->count);
+    *out++ = '\n';
+    lines->length = (size_t)(out - lines->bytes);
+    return true;
+}

@@ -2,7 +2,8 @@
 #ifndef WORDFREQ_LINES_H
 #define WORDFREQ_LINES_H
 
-#include "table.h"
+#include "buffer.h"
+#include "cursor.h"
 
 struct line {
     const uint8_t *word, *next; /* `next` is behind the line */
@@ -43,6 +44,9 @@ enum load_state lines_load(struct table *table, const uint8_t *text, size_t leng
 /* Writes the lines `word TAB count LF` of `text` to `out`, as long, in the order of their counts, the
  * highest first; those of equal counts stay in order. LOAD_BAD: they aren't whole and good lines. */
 enum load_state lines_sort_by_count(const uint8_t *text, size_t length, uint8_t *out);
+
+/* Appends the line of a word. False without memory. */
+bool line_append(struct buffer *lines, const struct word *word, uint8_t separator);
 
 /* Writes decimal digits, at most 20; returns how many. */
 size_t write_number(uint8_t *out, uint64_t number);

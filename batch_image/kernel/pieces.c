@@ -1,6 +1,5 @@
 #include "pieces.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Words of pieces up to so many bytes are gathered until their text has so many: then it is no
@@ -11,16 +10,8 @@ enum { SHORT_PIECE = 512, ENOUGH_TEXT = BLOCK_BYTES / 2 };
 
 static bool append(struct buffer *buffer, const uint8_t *bytes, size_t length)
 {
-    if (buffer->size - buffer->length < length) {
-        size_t size = buffer->size ? buffer->size : 4 * BLOCK_BYTES;
-        while (size - buffer->length < length)
-            size *= 2;
-        uint8_t *const grown = realloc(buffer->bytes, size);
-        if (!grown)
-            return false;
-        buffer->bytes = grown;
-        buffer->size = size;
-    }
+    if (!buffer_reserve(buffer, length))
+        return false;
     memcpy(buffer->bytes + buffer->length, bytes, length);
     buffer->length += length;
     return true;

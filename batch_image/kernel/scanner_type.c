@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch.h"
 #include "module.h"
-#include "scanner.h"
 
 struct scanner_object {
     PyObject_HEAD
@@ -166,6 +166,99 @@ static PyObject *scanner_reset_method(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(scanner_count_each_doc,
+             "count_each(texts, separator, total, /)\n--\n\n"
+             "Count each of some small texts by itself, and add their words to the table `total`,\n"
+             "unless that is None. Returns a tuple of text `word separator count LF` by count, the\n"
+             "number of words, of different ones and of bytes that were no UTF-8 for each text up\n"
+             "to the first that has to be fed. Scanner and table have to be empty, and are then.");
+
+/* What became of one text; nothing: with an exception. */
+static PyObject *counted_text(const struct batch_text *text)
+{
+    return Py_BuildValue("(y#KKK)", text->lines.length ? (const char *)text->lines.bytes : "",
+                         (Py_ssize_t)text->lines.length, (unsigned long long)text->words,
+                         (unsigned long long)text->distinct, (unsigned long long)text->invalid);
+}
+
+/* The texts of a tuple of bytes; NULL: with an exception. */
+static struct batch_text *texts_from(PyObject *tuple, size_t count)
+{
+    struct batch_text *const texts = calloc(count + 1, sizeof *texts);
+    if (!texts)
+        PyErr_NoMemory();
+    for (size_t i = 0; texts && i < count; i++) {
+        char *bytes;
+        Py_ssize_t length;
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(tuple, (Py_ssize_t)i), &bytes, &length) < 0) {
+            free(texts);
+            return NULL;
+        }
+        texts[i] = (struct batch_text){.bytes = (const uint8_t *)bytes, .length = (size_t)length};
+    }
+    return texts;
+}
+
+static PyObject *count_texts(struct scanner_object *self, PyObject *tuple, uint8_t separator,
+                             struct table_object *total)
+{
+    const size_t count = (size_t)PyTuple_Size(tuple);
+    struct batch_text *const texts = texts_from(tuple, count);
+    bool added;
+    size_t done;
+    if (!texts)
+        return NULL;
+    self->words->busy = true;
+    if (total)
+        total->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    added = batch_count(self->scanner, texts, count, separator, total ? &total->table : NULL, &done);
+    Py_END_ALLOW_THREADS
+    self->words->busy = false;
+    if (total)
+        total->busy = false;
+    PyObject *list = added ? PyList_New(0) : PyErr_NoMemory();
+    for (size_t i = 0; i < count; i++) {
+        PyObject *const counted = list && i < done ? counted_text(&texts[i]) : NULL;
+        if (list && i < done && (!counted || PyList_Append(list, counted) < 0))
+            Py_CLEAR(list);
+        Py_XDECREF(counted);
+        free(texts[i].lines.bytes);
+    }
+    free(texts);
+    return list;
+}
+
+static PyObject *scanner_count_each(PyObject *object, PyObject *args)
+{
+    struct scanner_object *const self = (struct scanner_object *)object;
+    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
+    PyObject *texts, *total;
+    const char *separator;
+    Py_ssize_t separator_length;
+    if (!state || !PyArg_ParseTuple(args, "Oy#O:count_each", &texts, &separator,
+                                    &separator_length, &total))
+        return NULL;
+    if (separator_length != 1 || (total != Py_None && !Py_IS_TYPE(total, state->table_type)) ||
+        total == (PyObject *)self->words) {
+        PyErr_SetString(PyExc_ValueError, "a separator of one byte and another Table are wanted");
+        return NULL;
+    }
+    struct table_object *const other = total == Py_None ? NULL : (struct table_object *)total;
+    PyObject *const tuple = PySequence_Tuple(texts); /* nobody else changes it */
+    if (!tuple)
+        return NULL;
+    PyObject *list = NULL;
+    if (!refuse_busy(self->words) && !(other && refuse_busy(other))) {
+        if (table_distinct(&self->words->table) || self->scanner->filled || self->scanner->failure)
+            PyErr_SetString(PyExc_ValueError, "the scanner or its table is in use: reset them");
+        else
+            list = count_texts(self, tuple, (uint8_t)*separator, other);
+    }
+    Py_DECREF(tuple);
+    return list;
+}
+
 PyDoc_STRVAR(scanner_take_pieces_doc,
              "take_pieces()\n--\n\n"
              "Return and forget the pieces that ICU has to cut, with how often each was there:\n"
@@ -225,6 +318,7 @@ static PyObject *scanner_invalid(PyObject *object, void *unused)
 
 static PyMethodDef scanner_methods[] = {
     {"feed", scanner_feed_method, METH_VARARGS, scanner_feed_doc},
+    {"count_each", scanner_count_each, METH_VARARGS, scanner_count_each_doc},
     {"finish", scanner_finish_method, METH_NOARGS, scanner_finish_doc},
     {"reset", scanner_reset_method, METH_NOARGS, scanner_reset_doc},
     {"take_pieces", scanner_take_pieces, METH_NOARGS, scanner_take_pieces_doc},

@@ -2,16 +2,11 @@
 #ifndef WORDFREQ_STREAM_H
 #define WORDFREQ_STREAM_H
 
+#include "buffer.h"
 #include "cursor.h"
 #include "icu.h"
 #include "machine.h"
 #include "unicode.h"
-
-/* A growing string of bytes. */
-struct buffer {
-    uint8_t *bytes;
-    size_t length, size;
-};
 
 struct scanner {
     struct table *words;

@@ -100,25 +100,29 @@ size_t table_distinct(const struct table *table)
     return distinct;
 }
 
-bool table_is_full(const struct table *table)
+bool table_has_room(const struct table *table, size_t bytes)
 {
-    const size_t distinct = table_distinct(table);
     /* Sorting the long words takes two arrays of entries. */
-    const size_t sorted = table->long_used + TABLE_STEP / KEY_BYTES;
+    const size_t sorted = table->long_used + bytes / KEY_BYTES;
     size_t size = slots_size(table) + 2 * sorted * sizeof(struct entry);
     for (unsigned kind = 0; kind < KINDS; kind++) {
         const struct keyed *const keyed = &table->keyed[kind];
         const size_t shortest = kind ? 4 * width_of(kind) + 1 : 1; /* bytes, and one between */
-        const size_t slots = slots_for(keyed->mask + 1, keyed->used + TABLE_STEP / (shortest + 1));
+        const size_t slots = slots_for(keyed->mask + 1, keyed->used + bytes / (shortest + 1));
         size += (slots - keyed->mask - 1) * slot_bytes(kind);
     }
     const size_t long_slots =
-        slots_for(table->long_mask + 1, table->long_used + TABLE_STEP / KEY_BYTES);
+        slots_for(table->long_mask + 1, table->long_used + bytes / KEY_BYTES);
     if (long_slots > table->long_mask + 1) /* while they grow, the old ones are still there */
         size += long_slots * sizeof *table->long_slots;
-    if (table->bytes_used + TABLE_STEP > table->bytes_size)
+    if (table->bytes_used + bytes > table->bytes_size)
         size += 2 * table->bytes_size;
-    return distinct && size > table->memory;
+    return size <= table->memory;
+}
+
+bool table_is_full(const struct table *table)
+{
+    return table_distinct(table) && !table_has_room(table, TABLE_STEP);
 }
 
 /* ---- long words ---- */

@@ -70,4 +70,7 @@ size_t table_distinct(const struct table *table);
 #define TABLE_STEP 16384
 bool table_is_full(const struct table *table);
 
+/* Whether there is room for so many bytes of words, an empty table's included. */
+bool table_has_room(const struct table *table, size_t bytes);
+
 #endif

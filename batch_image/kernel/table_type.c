@@ -297,33 +297,6 @@ static PyObject *next_item(PyObject *object)
     return item;
 }
 
-/* Text that grows. */
-struct text {
-    uint8_t *bytes;
-    size_t length, size;
-};
-
-static bool add_line(struct text *text, const struct word *word, char separator)
-{
-    enum { LINE_EXTRA = 1 + 20 + 1 }; /* separator, digits, line end */
-    if (text->size - text->length < word->length + LINE_EXTRA) {
-        const size_t size = 2 * text->size + word->length + LINE_EXTRA;
-        uint8_t *const bytes = realloc(text->bytes, size);
-        if (!bytes)
-            return false;
-        text->bytes = bytes;
-        text->size = size;
-    }
-    uint8_t *out = text->bytes + text->length;
-    memcpy(out, word->bytes, word->length);
-    out += word->length;
-    *out++ = (uint8_t)separator;
-    out += write_number(out, word->count);
-    *out++ = '\n';
-    text->length = (size_t)(out - text->bytes);
-    return true;
-}
-
 PyDoc_STRVAR(cursor_lines_doc,
              "lines(separator, size, /)\n--\n\n"
              "Return the next words as lines `word separator count LF`: at least about `size`\n"
@@ -332,7 +305,7 @@ PyDoc_STRVAR(cursor_lines_doc,
 static PyObject *cursor_lines(PyObject *object, PyObject *args)
 {
     struct cursor_object *const self = (struct cursor_object *)object;
-    struct text text = {0};
+    struct buffer text = {0};
     struct word word;
     const char *separator;
     Py_ssize_t separator_length, wanted;
@@ -345,7 +318,7 @@ static PyObject *cursor_lines(PyObject *object, PyObject *args)
         return NULL;
     }
     while (done && text.length < (size_t)wanted && cursor_next(&self->cursor, &word))
-        done = add_line(&text, &word, separator[0]);
+        done = line_append(&text, &word, (uint8_t)separator[0]);
     PyObject *const lines =
         done ? PyBytes_FromStringAndSize((const char *)text.bytes, (Py_ssize_t)text.length)
              : PyErr_NoMemory();

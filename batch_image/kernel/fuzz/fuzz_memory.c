@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 
+#include "../batch.h"
 #include "../merger.h"
-#include "../scanner.h"
 
 #include "fuzz.h"
 #include "stand_in.h"
@@ -321,6 +321,55 @@ static uint64_t scan(bool unicode, bool with_icu)
     return found;
 }
 
+/* ---- many texts ---- */
+
+enum { TEXTS = 12 };
+
+/* The sum of what is said of each text, and of the words of all. */
+static uint64_t batch(struct scanner *scanner, struct table *total, bool *all)
+{
+    struct batch_text texts[TEXTS] = {{0}};
+    uint64_t sum = 0;
+    size_t done;
+    for (size_t i = 0; i < TEXTS; i++)
+        texts[i] = (struct batch_text){.bytes = text + 997 * i, .length = 100 * i};
+    *all = batch_count(scanner, texts, TEXTS, ':', total, &done) && done == TEXTS;
+    for (size_t i = 0; i < TEXTS; i++) {
+        for (size_t at = 0; at < texts[i].lines.length; at++)
+            sum = sum * 31 + texts[i].lines.bytes[at];
+        sum += texts[i].words + 3 * texts[i].distinct + 5 * texts[i].invalid;
+        free(texts[i].lines.bytes);
+    }
+    CHECK(!table_distinct(scanner->words) && !scanner->filled);
+    return sum + digest(total);
+}
+
+static bool batch_with_failure(long at, uint64_t *expected)
+{
+    const uint64_t key[2] = {7, 8};
+    struct table words, total;
+    const unsigned long before = failures;
+    bool all;
+    CHECK(table_init(&words, key, LARGE) && table_init(&total, key, LARGE));
+    struct scanner *const scanner = scanner_new(&words, key, icu_new(&STAND_IN));
+    CHECK(scanner);
+    scanner->unicode = true;
+    left = at;
+    uint64_t found = batch(scanner, &total, &all);
+    left = -1;
+    if (!all) {
+        CHECK(failures > before);
+        table_clear(&total, false);
+        found = batch(scanner, &total, &all);
+    }
+    CHECK(all && (!*expected || found == *expected));
+    *expected = found;
+    scanner_free(scanner);
+    table_free(&words);
+    table_free(&total);
+    return failed(before);
+}
+
 /* ---- merging ---- */
 
 enum { INPUTS = 3, OUTPUTS = 4, MERGED = 1 << 16 };
@@ -402,6 +451,11 @@ int main(void)
                 ;
             CHECK(at > 50);
         }
+        uint64_t expected = 0;
+        CHECK(!batch_with_failure(-1, &expected));
+        for (at = 0; batch_with_failure(at, &expected); at++)
+            ;
+        CHECK(at > 50);
         for (at = 0; merge_with_failure(at, merged, length); at++)
             ;
         CHECK(at > 5);

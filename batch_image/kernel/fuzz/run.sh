@@ -37,7 +37,7 @@ fuzz() {
 }
 
 sources="$here/fuzz_memory.c"
-for name in scanner pieces icu unicode machine machine_portable machine_x86 machine_arm lines merger table keyed memory cursor sort entries; do
+for name in batch scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm lines merger table keyed memory cursor sort entries; do
     sources="$sources $here/../$name.c"
 done
 wrapped=
@@ -46,7 +46,7 @@ ${CC:-cc} $flags -fsanitize=address,undefined $sources $wrapped -o "$work/fuzz_m
 "$work/fuzz_memory"
 
 fuzz scanner 'XabcdefghThe quick, 3.14 don\047t a_b \342\200\234x\342\200\235 \316\243\316\221\316\243' \
-    scanner pieces icu unicode machine machine_portable machine_x86 machine_arm table keyed memory cursor sort entries
+    scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm table keyed memory cursor sort entries
 fuzz lines '\002\003a\t12\nabcdefghijklm\t3\nb\t1\n\303\251\t2\nb\t99\nzz\t1\n' \
-    lines merger unicode table keyed memory cursor sort entries
+    lines merger buffer unicode table keyed memory cursor sort entries
 echo "no finding in $seconds s ($work)"

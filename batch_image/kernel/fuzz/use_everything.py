@@ -6,6 +6,7 @@ import os
 from contextlib import closing, suppress
 
 from wordfreq_batch.tables import engine, icu
+from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.parallel import SplitCounter
 from wordfreq_batch.text.words import WordCounter
 
@@ -25,6 +26,8 @@ def count_streams() -> None:
             assert sum(1 for _ in counted.tally.by_word()) == counted.distinct
             counted.tally.by_count()
         counter.reset()
+    with Tally(memory=1) as total:
+        assert len(counter.count_each([TEXT, b"", TEXT * 100, many], total)) == 3
     counter.feed("unfinished “é” 东".encode())
     counter.reset()
     with closing(SplitCounter(threads=3, memory=1)) as split:
@@ -55,6 +58,8 @@ def make_errors() -> None:
         lambda: table.add(1 // 0 for _ in "x"),
         lambda: table.by_count().lines(b"::", 1),
         lambda: scanner.feed(TEXT, 5, 4),
+        lambda: scanner.count_each([TEXT], b":", None),
+        lambda: kernel.Scanner(kernel.Table(1 << 24), unicode=True).count_each([1], b":", None),
         lambda: next(half_read),
     ):
         with suppress(Exception):

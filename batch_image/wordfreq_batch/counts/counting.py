@@ -1,7 +1,8 @@
 """Counting files: read each, store its counts, say what came of it. For `counts.migrate`.
 
 Many files are counted at once, each by one thread from its opening to its stored counts: so nothing
-is handed over, and a container's vCPUs are all in use. Where a store is far away there are more
+is handed over, and a container's vCPUs are all in use. Tiny ones of a folder are counted some at a
+time by each. Where a store is far away there are more
 threads than vCPUs, to wait for it; but only so many count at a time as there are tables for. Large
 files come last, one at a time, each counted by all threads. So memory is bounded by the tables and
 some dozen megabytes of text, whatever the files' number and size.
@@ -13,7 +14,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Final, NamedTuple
 
@@ -34,6 +36,7 @@ from wordfreq_batch.text.text import (
 )
 from wordfreq_batch.text.words import (
     Counted,
+    CountedText,
     WordCounter,
 )
 from wordfreq_batch.together import Crew, GivenUpError, ahead
@@ -44,6 +47,8 @@ SMALL: Final = 1 << 20
 GIVE_UP_AFTER: Final = 10
 """So many storage errors in a row mean that it's not the files: the rest isn't tried."""
 
+_TINY: Final = 64 << 10  # bytes; files up to that are counted many at a time where that helps
+_AT_A_TIME: Final = 16
 _LARGE: Final = 16 << 20  # bytes; larger files are counted by all threads together
 _FETCHED: Final = 64 << 20  # bytes of files that wait for a table
 _RANGES: Final = 6  # of a large object on their way
@@ -127,12 +132,24 @@ class _Work:
                         stack.callback(table.close)
 
     def _count_todo(self) -> None:
-        while not self._crew.stop.wanted:
-            try:
-                item = self._todo.popleft()
-            except IndexError:
-                return
-            self._attempt(item, self._count_small)
+        while not self._crew.stop.wanted and (items := self._next_items()):
+            if len(items) > 1:
+                self._count_tiny(items)
+            else:
+                self._attempt(items[0], self._count_small)
+
+    def _next_items(self) -> list[Item]:
+        """A file, or several tiny ones; none: there are no more."""
+        # Far away each is a request, and so many of them are under way at once.
+        near = self._stores.source.concurrency == 1
+        most = min(_AT_A_TIME, 1 + len(self._todo) // 8) if near else 1
+        found: list[Item] = []
+        with suppress(IndexError):
+            while len(found) < most:
+                found.append(self._todo.popleft())
+                if found[-1].size > _TINY or not found[-1].etag:
+                    break
+        return found
 
     def count_large(self, item: Item, total: Tally | None, *, threads: int) -> None:
         """Count one file by several threads."""
@@ -199,6 +216,62 @@ class _Work:
             etag = self._stored(item.name, first, None)
         self._succeeded(_receipt(item, info, counted, started, etag))
 
+    def _count_tiny(self, items: list[Item]) -> None:
+        """Count files together: threads then work side by side for some milliseconds each.
+
+        One by one the threads would hand the interpreter to each other ten times a file, which
+        takes longer than the counting.
+        """
+        texts: list[_Text] = []
+        for item in items:
+            self._attempt(item, partial(self._read, texts))
+        counted: list[CountedText] = []
+
+        def count() -> None:
+            with self._free_table() as table:
+                counted.extend(
+                    table.counter.count_each([each.content for each in texts], table.total)
+                )
+
+        try:
+            count()
+        except Exception as error:  # noqa: BLE001 - nobody knows which of them are in the sums
+            for text in texts:
+                self._attempt(text.item, partial(_fail, error))
+            return
+        for text, figures in zip(texts, counted, strict=False):
+            self._attempt(text.item, partial(self._store_tiny, text, figures))
+        for text in texts[len(counted) :]:  # too many words, or something for ICU
+            self._attempt(text.item, self._count_small)
+
+    def _read(self, texts: list[_Text], item: Item) -> None:
+        """Read a tiny file, or count it as any other if it turns out to be none."""
+        source, started = self._stores.source, time.monotonic()
+        found: list[bytes] = []
+        size = 0
+        with source.open(item.name, etag=item.etag or None) as reader:
+            text = Utf8Text(reader, name=source.url(item.name))
+            for chunk in text if reader.info.size <= _TINY else ():
+                found.append(chunk)
+                size += len(chunk)
+                if size > SMALL:  # an archive
+                    break
+            else:
+                if reader.info.size <= _TINY:
+                    texts.append(_Text(item, reader.info, b"".join(found), text.invalid, started))
+                    return
+        self._count_small(item)
+
+    def _store_tiny(self, text: _Text, counted: CountedText, item: Item) -> None:
+        figures = _Figures(
+            words=counted.words,
+            distinct=counted.distinct,
+            bytes=len(text.content),
+            invalid=counted.invalid + text.invalid,
+        )
+        etag = self._stored(item.name, counted.lines, None)
+        self._succeeded(_receipt(item, text.info, figures, text.started, etag))
+
     @contextmanager
     def _free_table(self) -> Iterator[_CountingTable]:
         table = self._free.get()
@@ -232,6 +305,29 @@ class _Work:
             self._in_a_row = 0
             if not self._crew.stop.wanted:
                 self._done(receipt)
+
+
+class _Text(NamedTuple):
+    """A tiny file that was read."""
+
+    item: Item
+    info: ObjectInfo
+    content: bytes
+    invalid: int
+    started: float
+
+
+class _Figures(NamedTuple):
+    """What a receipt says of a text; `Counted` says the same."""
+
+    words: int
+    distinct: int
+    bytes: int
+    invalid: int
+
+
+def _fail(error: Exception, _: Item) -> None:
+    raise error
 
 
 class _CountingTable:
@@ -269,7 +365,7 @@ class _Room:
 
 
 def _receipt(
-    item: Item, info: ObjectInfo, counted: Counted, started: float, counts_etag: str
+    item: Item, info: ObjectInfo, counted: Counted | _Figures, started: float, counts_etag: str
 ) -> ItemReceipt:
     return ItemReceipt(
         name=item.name,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from wordfreq_batch.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Protocol
 
     from wordfreq_batch.tables.lines import WordCount
@@ -105,6 +105,15 @@ if TYPE_CHECKING:
             """Count a chunk from `start` to `end`; return the position reached.
 
             Before the end: make room in the table, take pieces and foreign text, go on.
+            """
+
+        def count_each(
+            self, texts: Sequence[bytes], separator: bytes, total: WordTable | None, /
+        ) -> list[tuple[bytes, int, int, int]]:
+            """Count small texts, each by itself, and add their words to `total`.
+
+            For each text up to the first that has to be fed: its lines by count, the number of
+            words, of different ones, and of bytes that were no UTF-8.
             """
 
         def finish(self) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from pathlib import Path
 
 import pytest
 
+from wordfreq_batch.counts import counting
 from wordfreq_batch.counts.counting import Stores, count_items
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import WordCounter
 
 
@@ -34,14 +37,76 @@ def test_a_table_that_cannot_be_cleared_fails_one_file_and_holds_up_none(
     stores = Stores(open_store(str(tmp_path / "in")), open_store(str(tmp_path / "out")))
     receipts: list[ItemReceipt] = []
     items = [Item(name, 10, "") for name in names]
-    counting = threading.Thread(
+    thread = threading.Thread(
         target=lambda: count_items(
             stores, items, total=None, memory=1 << 22, threads=threads, done=receipts.append
         ),
         daemon=True,
     )
-    counting.start()
-    counting.join(60)
-    assert not counting.is_alive()
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
     assert sorted(receipt.name for receipt in receipts) == names
     assert sum(receipt.error is not None for receipt in receipts) == 1
+
+
+def counted(folder: Path, names: list[str], *, threads: int, total: Tally) -> dict[str, object]:
+    """What the receipts say, and the stored counts."""
+    stores = Stores(open_store(str(folder / "in")), open_store(str(folder / "out")))
+    receipts: list[ItemReceipt] = []
+    known = {info.key: info for info in stores.source.list()}
+    items = [Item(name, known[name].size, known[name].etag) for name in names]
+    count_items(stores, items, total=total, memory=1 << 22, threads=threads, done=receipts.append)
+    assert sorted(receipt.name for receipt in receipts) == sorted(names)
+    return {
+        receipt.name: (
+            receipt.error is None,
+            receipt.words,
+            receipt.distinct,
+            receipt.bytes,
+            receipt.invalid,
+            receipt.error is None and stores.destination.get(receipt.name),
+        )
+        for receipt in receipts
+    }
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("kernel")
+def test_tiny_files_counted_together_are_counted_as_each_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    contents = {f"{n}.txt": f"word{n % 7} It’s 東京 été {n} ".encode() * n for n in range(60)}
+    contents["none.txt"] = b""
+    contents["bad.txt"] = b"bad \xff\xfe bytes \xe2\x80"
+    contents["wide.txt"] = "utf-16 text".encode("utf-16")
+    contents["many.txt"] = " ".join(f"{n:x}" for n in range(11_000)).encode()
+    contents["piece.txt"] = b"x.y" * 9_000 + "ไทย".encode() * 2_000
+    contents["grows.txt.gz"] = gzip.compress(b"a few words " * (1 << 20))
+    contents["cut.txt.gz"] = gzip.compress(b"cut off " * 1000)[:-9]
+    for name, content in contents.items():
+        path = tmp_path / "in" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    seen = []
+    for at_a_time in (1, 16):
+        monkeypatch.setattr(counting, "_AT_A_TIME", at_a_time)
+        with Tally(memory=1 << 22) as total:
+            found = counted(tmp_path, list(contents), threads=threads, total=total)
+            seen.append((found, list(total.by_word())))
+    assert seen[0] == seen[1]
+    assert [name for name, figures in seen[1][0].items() if not figures[0]] == ["cut.txt.gz"]
+
+
+@pytest.mark.usefixtures("kernel")
+def test_texts_that_need_more_room_than_there_is_are_left_to_be_fed() -> None:
+    texts = [" ".join(f"w{n}x{m}" for m in range(900)).encode() for n in range(200)]
+    counter = WordCounter(memory=1 << 30)
+    with Tally(memory=1) as total:
+        first = counter.count_each(texts, total)
+        assert 0 < len(first) < len(texts)
+        assert total.distinct == total.total == 900 * len(first)
+        assert all((each.words, each.distinct, each.invalid) == (900, 900, 0) for each in first)
+    counter.feed(b"it goes on")
+    with pytest.raises(ValueError, match="in use"):
+        counter._scanner.count_each(texts, b":", None)  # type: ignore[union-attr]

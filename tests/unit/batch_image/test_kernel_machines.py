@@ -16,7 +16,7 @@ from wordfreq_batch.text.words import WordCounter
 
 KERNEL = Path(engine.__file__).parents[2] / "kernel"
 PARTS = (
-    "scanner pieces icu unicode machine machine_portable machine_x86 machine_arm"
+    "scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm"
     " table keyed memory cursor sort entries"
 )
 TEXT = (
