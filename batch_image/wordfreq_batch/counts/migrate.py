@@ -8,7 +8,6 @@ nobody believes counts without a ledger row that names their ETag, and the recei
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from wordfreq_batch.counts.counting import (
@@ -32,26 +31,24 @@ from wordfreq_batch.plans.formats import (
     Receipt,
 )
 from wordfreq_batch.plans.plan import (
-    Counted,
     Item,
     PlanHead,
     Task,
 )
+from wordfreq_batch.plans.receipts import finished_items
 from wordfreq_batch.plans.tasks import (
-    Progress,
     Stage,
     TaskOutcome,
     record,
     run_stage,
     said,
 )
+from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import COUNTER_VERSION
 
 STAGE = "migrate"
-
-_EVERY = 5.0  # seconds between two lines of progress
 
 
 def run_task(
@@ -83,9 +80,9 @@ def _with_successes(items: tuple[Item, ...], earlier: Receipt | None) -> list[It
     """The items; what an earlier, partly failed run has counted is not counted again."""
     if earlier is None:
         return list(items)
-    done = {each.name: each for each in earlier.items if each.error is None}
+    done = finished_items([earlier])
     return [
-        item._replace(counted=Counted(r.counts_etag, r.words, r.distinct, r.invalid))
+        item._replace(counted=r.known)
         if item.counted is None and (r := done.get(item.name)) is not None and r.etag == item.etag
         else item
         for item in items
@@ -103,10 +100,10 @@ class _Run:
         # A thread has the words of the file at hand, and sums.
         self._share = memory // 2 // threads
         self._threads = threads
-        self._progress = progress
         self._stores = Stores(open_store(head.source.uri), open_store(head.destination.uri))
         self._done: dict[str, ItemReceipt] = {}
-        self._due = time.monotonic() + _EVERY
+        self._progress = progress
+        self._ticker = Ticker(progress)
         # A partial is stored from sums that are complete; False: there is one, or can't be.
         self._partial_due = False
 
@@ -136,11 +133,11 @@ class _Run:
         self._done[receipt.name] = receipt
         if receipt.error is not None:
             self._partial_due = False
-        if time.monotonic() > self._due:
-            self._progress(
+        self._ticker.tick(
+            lambda: (
                 f"task {self._task.number}: {len(self._done):,} of {len(self._task.items):,} files"
             )
-            self._due = time.monotonic() + _EVERY
+        )
 
     def _reuse(self, items: list[Item], total: Tally | None) -> list[Item]:
         """Take over what is counted already; returns the items that are left to count."""

@@ -47,7 +47,7 @@ from wordfreq_batch.plans.formats import (
     RejectedRow,
     RowFigures,
 )
-from wordfreq_batch.plans.tasks import Progress
+from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.store import (
     ByteReader,
     ObjectInfo,
@@ -61,7 +61,6 @@ MAX_LATE = 10_000
 """Rows that only DynamoDB finds invalid; with more of them it must be the wrong table."""
 
 _MEMORY = 64 << 20
-_EVERY = 5.0
 _SAMPLE = 5
 _SAMPLE_TEXT = 200
 
@@ -193,7 +192,7 @@ class _FileLoad:
         self._rejects = rejects
         self._last = last
         self._progress = progress
-        self._due = time.monotonic() + _EVERY
+        self._ticker = Ticker(progress)
         self._read = 0
         self._sample: list[dict[str, str]] = []
         self._figures = WriteFigures()
@@ -318,9 +317,7 @@ class _FileLoad:
             )
 
     def _tick(self, done: str, rows: int) -> None:
-        if time.monotonic() > self._due:
-            self._progress(f"{self._source.uri}: {done} {rows:,} rows")
-            self._due = time.monotonic() + _EVERY
+        self._ticker.tick(lambda: f"{self._source.uri}: {done} {rows:,} rows")
 
     def figures(self) -> RowFigures:
         """What became of the rows."""

@@ -30,7 +30,6 @@ from wordfreq_batch.plans.plan import (
     Task,
 )
 from wordfreq_batch.plans.tasks import (
-    Progress,
     Stage,
     TaskOutcome,
     failure,
@@ -38,6 +37,7 @@ from wordfreq_batch.plans.tasks import (
     run_stage,
     said,
 )
+from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 

@@ -7,7 +7,6 @@ which is made first where it lacks; of a single file its counts object.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,11 +36,11 @@ from wordfreq_batch.plans.formats import (
 )
 from wordfreq_batch.plans.known import look_up
 from wordfreq_batch.plans.plan import (
-    Counted,
     Item,
     Plan,
 )
-from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.plans.receipts import finished_items, read_receipts
+from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import COUNTER_VERSION
@@ -51,30 +50,26 @@ from wordfreq_batch.together import (
     together,
 )
 
-_EVERY: Final = 5.0  # seconds between two lines of progress
 _NAMED: Final = 10  # missing files that a message names
 
-Progress = Callable[[str], None]
 Job: TypeAlias = "Callable[[Tally, Stop], None]"  # adds some files
 
 
-class Ticker:
-    """Counts files, with a line of progress every few seconds; for several threads."""
+class FilesRead:
+    """Counts files, with a line of progress now and then; for several threads."""
 
     def __init__(self, progress: Progress, total: int | None = None) -> None:
         self.progress = progress
         self._of = "" if total is None else f" of {total:,}"
-        self._due = time.monotonic() + _EVERY
+        self._ticker = Ticker(progress)
         self._lock = threading.Lock()
         self.files = 0
 
     def add(self, files: int) -> None:
-        """Say that so many more files have been read."""
+        """Count so many more files."""
         with self._lock:
             self.files += files
-            if time.monotonic() > self._due:
-                self.progress(f"merge: {self.files:,}{self._of} files read")
-                self._due = time.monotonic() + _EVERY
+        self._ticker.tick(lambda: f"merge: {self.files:,}{self._of} files read")
 
 
 def counted_items(plan: Plan, store: Store, progress: Progress) -> Sequence[Item]:
@@ -107,16 +102,12 @@ def counted_items(plan: Plan, store: Store, progress: Progress) -> Sequence[Item
 def _with_receipts(plan: Plan, store: Store, items: Sequence[Item]) -> list[Item]:
     """Fill in from the tasks' receipts what the ledger, which may be lost, doesn't know."""
     receipts = read_receipts(plan.head, "migrate", range(len(plan.tasks)))
-    told = {
-        done.name: done
-        for receipt in receipts.values()
-        if receipt.counter_version == COUNTER_VERSION
-        for done in receipt.items
-        if done.error is None
-    }
+    finished = finished_items(
+        receipt for receipt in receipts.values() if receipt.counter_version == COUNTER_VERSION
+    )
     found = list(items)
     for number, item in enumerate(items):
-        done = told.get(item.name)
+        done = finished.get(item.name)
         if item.counted is not None or done is None or item.etag not in ("", done.etag):
             continue
         try:
@@ -124,8 +115,7 @@ def _with_receipts(plan: Plan, store: Store, items: Sequence[Item]) -> list[Item
         except InputError:
             continue
         if stored == done.counts_etag:
-            counted = Counted(done.counts_etag, done.words, done.distinct, done.invalid)
-            found[number] = Item(item.name, item.size, item.etag, counted, item.wanted)
+            found[number] = item._replace(counted=done.known)
     return found
 
 
@@ -142,7 +132,7 @@ def _groups(plan: Plan, items: Sequence[Item]) -> list[Sequence[Item]]:
 
 
 def add_groups(
-    tally: Tally, store: Store, plan: Plan, items: Sequence[Item], files: Ticker, *, memory: int
+    tally: Tally, store: Store, plan: Plan, items: Sequence[Item], files: FilesRead, *, memory: int
 ) -> None:
     """Add the counts of all files; `memory` (bytes) is what making partials may take as well."""
     # Of an empty plan there may not even be a destination folder.
@@ -178,7 +168,7 @@ def tidy(store: Store, plan: Plan, items: Sequence[Item], progress: Progress) ->
         progress(f"merge: old partials could not be removed ({error}); they only take space")
 
 
-def add_all(tally: Tally, store: Store, files: Ticker) -> None:
+def add_all(tally: Tally, store: Store, files: FilesRead) -> None:
     """Add every object below a prefix. The listing is not kept: it may be of millions."""
     large: list[str] = []
 
@@ -212,7 +202,7 @@ class _Reading:
     """Where counts and partials are read from, and who is told."""
 
     store: Store
-    files: Ticker
+    files: FilesRead
 
     def small(
         self, keys: Iterable[str], etags: Mapping[str, str] | None = None
@@ -302,8 +292,9 @@ def _add_new_partial(
     reading: _Reading, key: str, group: Sequence[Item], tally: Tally, stop: Stop, *, memory: int
 ) -> None:
     """Make the partial that a group lacks, and add what is in it."""
+    silent = _Reading(reading.store, FilesRead(lambda _: None))
     with Tally(memory=memory) as made:
-        for job in stop.checked(_item_jobs(_Reading(reading.store, Ticker(lambda _: None)), group)):
+        for job in stop.checked(_item_jobs(silent, group)):
             job(made, stop)
         try:
             store_partial(reading.store, key, made)

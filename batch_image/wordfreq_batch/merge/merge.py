@@ -15,7 +15,7 @@ from typing import Final
 
 from wordfreq_batch.errors import UsageError
 from wordfreq_batch.merge.group_sums import (
-    Ticker,
+    FilesRead,
     add_all,
     add_groups,
     counted_items,
@@ -80,7 +80,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
     stop_words(options.ranking.stop_words)  # an unknown language is told before the work
     store = open_store(plan.head.destination.uri)
     items = counted_items(plan, store, options.progress)
-    files = Ticker(options.progress, len(items))
+    files = FilesRead(options.progress, len(items))
     memory = usable(options.memory)
     with Tally(memory=memory * 3 // 4, threads=options.threads) as tally:
         add_groups(tally, store, plan, items, files, memory=memory // 4)
@@ -111,7 +111,7 @@ def merge_source(source_uri: str, options: MergeOptions) -> Ranking:
             "merge would read it as counts; put it elsewhere"
         )
     stop_words(options.ranking.stop_words)
-    files = Ticker(options.progress)
+    files = FilesRead(options.progress)
     with Tally(memory=usable(options.memory), threads=options.threads) as tally:
         add_all(tally, store, files)
         with totals_of(tally) as totals:

@@ -19,7 +19,7 @@ from wordfreq_batch.errors import (
     InputError,
 )
 from wordfreq_batch.merge.group_sums import (
-    Ticker,
+    FilesRead,
     add_groups,
     counted_items,
     tidy,
@@ -94,7 +94,7 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
     key = _key(plan.head, share.part, share.parts)
     items = counted_items(plan, store, options.progress)
     memory = usable(options.memory)
-    files = Ticker(options.progress, len(items))
+    files = FilesRead(options.progress, len(items))
     with (
         Tally(memory=memory * 3 // 4, share=share, threads=options.threads) as tally,
         tempfile.TemporaryDirectory(prefix="wordfreq-") as folder,

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.plans.plan import (
-    Counted,
     Item,
+    KnownCounts,
     Location,
     Plan,
     PlanHead,
@@ -28,10 +28,10 @@ __all__ = [
     "MERGES",
     "PARTIALS",
     "RESERVED",
-    "Counted",
     "CountedFile",
     "Item",
     "ItemReceipt",
+    "KnownCounts",
     "Location",
     "Plan",
     "PlanHead",
@@ -81,9 +81,9 @@ class CountedFile(NamedTuple):
     invalid: int
 
     @property
-    def counted(self) -> Counted:
+    def known(self) -> KnownCounts:
         """The part that a plan keeps."""
-        return Counted(self.counts_etag, self.words, self.distinct, self.invalid)
+        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid)
 
     def dumps(self) -> str:
         """One line, without its end."""
@@ -199,6 +199,11 @@ class ItemReceipt(NamedTuple):
     exit_code: int = 0
     error: str | None = None
     rows: RowFigures | None = None
+
+    @property
+    def known(self) -> KnownCounts:
+        """The part that a plan keeps."""
+        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid)
 
     def to_json(self) -> dict[str, Any]:
         """The item's object in `Receipt.dumps`; `Rows` only where there are figures."""

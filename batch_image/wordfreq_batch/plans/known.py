@@ -6,8 +6,7 @@ The cost is one listing and a few objects, whatever the number of files.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,14 +21,11 @@ from wordfreq_batch.plans.formats import (
     CountedFile,
 )
 from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.store import (
     ObjectInfo,
     Store,
 )
-
-Progress = Callable[[str], None]
-
-_EVERY = 3.0  # seconds between two lines of progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +101,7 @@ def look_up(
             and (not item.etag or (row.etag, row.size) == (item.etag, item.size))
             and row.counter_version == counter_version
         ):
-            found[number] = item._replace(counted=row.counted)
+            found[number] = item._replace(counted=row.known)
             if keep:
                 rows.append(row)
     return Known(store=store, items=found, objects=objects, rows=rows, stale=sorted(stale))
@@ -123,9 +119,8 @@ def compact_ledger(known: Known, *, warn: Progress) -> None:
 
 def ticking(infos: Iterable[ObjectInfo], what: str, progress: Progress) -> Iterator[ObjectInfo]:
     """Pass a listing on, with a line of progress every few seconds."""
-    due = time.monotonic() + _EVERY
+    ticker = Ticker(progress)
     for number, info in enumerate(infos, 1):
         yield info
-        if number % 1000 == 0 and time.monotonic() > due:
-            progress(f"listing {what}: {number:,} objects so far")
-            due = time.monotonic() + _EVERY
+        if number % 1000 == 0:
+            ticker.tick(lambda number=number: f"listing {what}: {number:,} objects so far")  # type: ignore[misc]

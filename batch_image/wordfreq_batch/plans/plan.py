@@ -74,7 +74,7 @@ class Location(NamedTuple):
         return {"Bucket": self.bucket, "Key": self.key}
 
 
-class Counted(NamedTuple):
+class KnownCounts(NamedTuple):
     """What is known of a file already counted: its counts object's ETag, and figures.
 
     `words` is how many there are, `distinct` how many different ones, `invalid` how many bytes
@@ -97,7 +97,7 @@ class Item(NamedTuple):
     name: str
     size: int
     etag: str
-    counted: Counted | None = None
+    counted: KnownCounts | None = None
     wanted: bool = True
 
     @property
@@ -321,7 +321,7 @@ def _plan(head: PlanHead | None, document: dict[str, Any]) -> Plan:
     etags: list[str] = document.get("ETags") or [""] * len(names)
     if not len(names) == len(sizes) == len(etags):
         raise ValueError("Items, Sizes and ETags differ in length")
-    counted = {row[0]: Counted(*row[1:]) for row in document.get("Counted", ())}
+    counted = {row[0]: KnownCounts(*row[1:]) for row in document.get("Counted", ())}
     unwanted = frozenset(document.get("Unwanted", ()))
     groups = tuple(document.get("Groups", range(len(names))))
     return Plan(
@@ -374,7 +374,7 @@ def task_loads(line: bytes, *, uri: str) -> Task:
     try:
         document = json.loads(line)
         items = tuple(
-            Item(name, size, etag, None if counted is None else Counted(*counted), wanted)
+            Item(name, size, etag, None if counted is None else KnownCounts(*counted), wanted)
             for name, size, etag, wanted, counted in document["Items"]
         )
         return Task(document["Task"], document["Group"], document["First"], items)

@@ -37,12 +37,11 @@ from wordfreq_batch.plans.plan import (
     Refused,
 )
 from wordfreq_batch.plans.plan_store import write_plan
+from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.opening import open_object, open_store
 from wordfreq_batch.storage.store import ObjectInfo
 
 __all__ = ["build_plan", "write_plan"]
-
-Progress = Callable[[str], None]
 
 
 def build_plan(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 
 from wordfreq_batch.errors import (
@@ -63,6 +63,15 @@ def listed_receipts(head: PlanHead, stage: str) -> Iterator[int]:
         number = info.key.removeprefix(f"{stage}-").removesuffix(".json")
         if number.isdecimal() and info.key == receipt_name(stage, int(number)):
             yield int(number)
+
+
+def finished_items(receipts: Iterable[Receipt]) -> dict[str, ItemReceipt]:
+    """What the receipts say of files that didn't fail, by the file's name; the last one counts.
+
+    The one place where plans are joined with receipts: a file of a plan that is neither counted
+    already nor in here has failed, or nobody has been at it.
+    """
+    return {item.name: item for receipt in receipts for item in receipt.items if item.error is None}
 
 
 def write_receipt(head: PlanHead, receipt: Receipt) -> Receipt:

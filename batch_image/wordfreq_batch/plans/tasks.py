@@ -41,8 +41,6 @@ from wordfreq_batch.plans.receipts import (
 )
 from wordfreq_batch.storage.store import Store
 
-Progress = Callable[[str], None]
-
 
 class TaskOutcome(NamedTuple):
     """How a task ended. `receipt` is None when another job has the task (`holder` is its id).

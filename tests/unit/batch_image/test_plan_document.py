@@ -14,8 +14,8 @@ from wordfreq_batch.errors import (
     UsageError,
 )
 from wordfreq_batch.plans.plan import (
-    Counted,
     Item,
+    KnownCounts,
     Location,
     Plan,
     PlanHead,
@@ -35,7 +35,7 @@ URI = "s3://b/plans/p.json"
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 counted = st.none() | st.builds(
-    Counted, st.text("0123456789abcdef-", min_size=1), *[st.integers(0, 10**9)] * 3
+    KnownCounts, st.text("0123456789abcdef-", min_size=1), *[st.integers(0, 10**9)] * 3
 )
 items = st.lists(
     st.builds(Item, names, st.integers(0, 10**13), st.text("abc-0"), counted, st.booleans()),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from wordfreq_batch.plans.formats import Plan
-from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
@@ -99,11 +99,8 @@ def _words_of_files(merged: Plan) -> int:
     """The words of all files of a plan: known when it was made, or counted by its tasks since."""
     words = {item.name: item.counted.words for item in merged.items if item.counted}
     receipts = read_receipts(merged.head, "migrate", range(len(merged.tasks)))
-    for receipt in receipts.values():
-        for item in receipt.items:
-            if item.error is None:
-                words.setdefault(item.name, item.words)
-    return sum(words.values())
+    new = {name: item.words for name, item in finished_items(receipts.values()).items()}
+    return sum((new | words).values())
 
 
 def _latest_plan(

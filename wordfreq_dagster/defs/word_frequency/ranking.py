@@ -9,7 +9,7 @@ from pydantic import Field
 from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.merge.merge_parts import part_receipts
 from wordfreq_batch.plans.formats import Plan, Ranking
-from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import (
     merge_command,
     merge_part_command,
@@ -133,13 +133,12 @@ def _words_to_merge(planned: Plan, enough: int) -> int:
     if known + pending // 2 <= enough:
         return known
     receipts = read_receipts(planned.head, "migrate", range(len(planned.tasks)))
-    new = {
-        done.name: done.distinct
-        for receipt in receipts.values()
-        for done in receipt.items
-        if done.error is None
-    }
-    return known + sum(new.get(item.name, 0) for item in planned.items if item.counted is None)
+    new = finished_items(receipts.values())
+    return known + sum(
+        new[item.name].distinct
+        for item in planned.items
+        if item.counted is None and item.name in new
+    )
 
 
 def ranked_listing(instance: dg.DagsterInstance) -> str:

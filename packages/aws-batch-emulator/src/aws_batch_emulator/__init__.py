@@ -5,6 +5,8 @@ AWS_ENDPOINT_URL_CLOUDWATCH_LOGS. See docs/guide.md. It imports nothing of the r
 this project.
 """
 
+from types import FunctionType
+
 from aws_batch_emulator._core.clock import (
     Clock,
     SystemClock,
@@ -50,3 +52,8 @@ __all__ = [
     "ensure_running",
     "stop_running",
 ]
+
+# Users meet these names in tracebacks and help texts: they are shown as what they are imported by.
+for _public in [globals()[_name] for _name in __all__]:
+    if isinstance(_public, (type, FunctionType)):
+        _public.__module__ = __name__

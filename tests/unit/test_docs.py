@@ -1,0 +1,134 @@
+"""Every Python snippet compiles, every link leads somewhere, everything public is documented."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import re
+import subprocess
+import textwrap
+from collections import defaultdict
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+from wordfreq_batch.cli.main import _parser
+from wordfreq_dagster.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+]
+SOURCES = sorted(
+    path
+    for top in (
+        "packages/dagster-aws-batch/src",
+        "packages/aws-batch-emulator/src",
+        "batch_image/wordfreq_batch",
+        "wordfreq_dagster",
+        "demo",
+    )
+    for path in (ROOT / top).rglob("*.py")
+)
+_BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+
+def _snippets():
+    for path in PAGES:
+        for match in _BLOCK.finditer(path.read_text(encoding="utf-8")):
+            yield path, textwrap.dedent(match[2])
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                for match in _BLOCK.finditer(ast.get_docstring(node) or ""):
+                    yield path, textwrap.dedent(match[2])
+
+
+SNIPPETS = list(_snippets())
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), SNIPPETS, ids=[f"{path.name}-{n}" for n, (path, _) in enumerate(SNIPPETS)]
+)
+def test_a_snippet_compiles_and_its_imports_exist(path, code):
+    tree = ast.parse(code, filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{path}: {node.module}.{alias.name}"
+
+
+def test_there_are_snippets():
+    assert len(SNIPPETS) >= 5
+
+
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page):
+    for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+        there = (page.parent / target) if target else page
+        assert there.exists(), f"{page.relative_to(ROOT)}: {target}"
+        if anchor and there.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor in slugs, f"{page.relative_to(ROOT)}: {target}#{anchor}"
+
+
+def _documented():
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def test_every_setting_is_documented():
+    text = _documented()
+    missing = [
+        name
+        for name in Settings.model_fields
+        if f"{PREFIX}{name.upper()}" not in text and f"…_{name.upper()}" not in text
+    ]
+    assert not missing
+
+
+def _options(parser):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command, inner in action.choices.items():
+                yield from ((command, option, help) for _, option, help in _options(inner))
+        else:
+            for option in action.option_strings[-1:]:
+                yield "", option, action.help
+
+
+def test_every_option_of_the_command_has_help():
+    without = [f"{command} {option}" for command, option, help in _options(_parser()) if not help]
+    assert not without
+
+
+@pytest.mark.parametrize("name", ["dagster_aws_batch", "aws_batch_emulator"])
+def test_every_public_name_has_a_docstring_and_says_where_it_is_from(name):
+    module = importlib.import_module(name)
+    for public in module.__all__:
+        found = getattr(module, public)
+        if isinstance(found, type | FunctionType):  # an alias of a type has no words of its own
+            assert found.__doc__, f"{name}.{public}"
+            assert found.__module__ == name, f"{public} shows as {found.__module__}"
+
+
+@pytest.mark.parametrize(
+    "top", ["dagster_aws_batch", "aws_batch_emulator", "wordfreq_batch", "wordfreq_dagster"]
+)
+def test_no_two_classes_of_a_distribution_have_one_name(top):
+    found = defaultdict(set)
+    for path in SOURCES:
+        if top in path.parts:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found[node.name].add(path.name)
+    assert not {name: sorted(where) for name, where in found.items() if len(where) > 1}
