@@ -181,8 +181,14 @@ class Settings(BaseSettings):
         pattern=r"^\d+(\.\d+)?%?$",
         description="more rejected rows than that (a number, or N%) fail the check of their share",
     )
+    csv_refuse_above: str = Field(
+        default="",
+        pattern=r"^(\d+|\d{1,2}(\.\d+)?%)?$",
+        description="above so many rejected rows nothing of a CSV is loaded; unset: any number",
+    )
     csv_pack: Size = Field(
-        default=1, description="bytes of CSV that share one container; 1: one container a CSV"
+        default=8 << 20,
+        description="bytes of CSV that share one container; 1: one container per CSV",
     )
     csv_new_uploads: Switch | None = Field(
         default=None,

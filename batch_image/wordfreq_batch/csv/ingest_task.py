@@ -143,6 +143,10 @@ def _load(
         size=loaded.info.size,
         counts_etag=etag,
         bytes=loaded.info.size,
+        # What the ledger and later plans keep of a load: see `plans.plan.Counted`.
+        words=loaded.figures.read,
+        distinct=loaded.figures.written,
+        invalid=loaded.figures.rejected,
         seconds=loaded.seconds,
         rows=loaded.figures,
     )

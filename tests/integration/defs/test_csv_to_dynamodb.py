@@ -1,6 +1,7 @@
 """The job `csv_to_dynamodb`, from upload to table, on the embedded AWS Batch and a real API."""
 
 import json
+import os
 
 import dagster as dg
 import pytest
@@ -30,7 +31,7 @@ class Shop:
         )
         self.settings = Settings(
             home=str(home),
-            **{"csv_table": self.table, "csv_endpoint": ministack.url} | settings,
+            **{"csv_table": self.table, "csv_endpoint": ministack.url, "csv_pack": 1} | settings,
         )
         self.definitions = build_definitions(self.settings)
 
@@ -171,8 +172,44 @@ def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
     assert "50,short" in rejects
 
     shop.upload("latin.csv", SAMPLE.replace("1,", "100,"))
-    assert shop.run().success
+    result = shop.run()
+    assert result.success
     assert shop.figures()["files loaded"] == 1
+    assert checks(result)["few_rejects"] is False  # good.csv still has its rejects
+    result = shop.again("latin.csv")
+    assert checks(result)["few_rejects"] is False
+    shop.upload("good.csv", SAMPLE)
+    assert checks(shop.run())["few_rejects"] is True
+
+
+def test_small_uploads_share_a_container_and_keys_they_share_are_shown(
+    tmp_path, ministack, aws_keys
+):
+    with dg.instance_for_test() as instance:
+        pack = Settings.model_fields["csv_pack"].default
+        shop = Shop(tmp_path / "home", instance, ministack, csv_pack=pack)
+        for number in range(12):
+            shop.upload(f"{number:02}.csv", SAMPLE.replace("name1", f"v{number}"))
+            moment = 1_700_000_000 + 1000 * ((number + 5) % 12)
+            os.utime(shop.uploads / f"{number:02}.csv", (moment, moment))
+        result = shop.run()
+        stop_running(shop.settings.local_folder)
+        assert result.success, failures(result)
+        assert shop.items["1"] == "v6"  # the newest, which isn't the last by name
+        assert shop.figures()["batch/tasks"] == 1
+        assert shop.figures()["keys that several uploads hold"] == 22
+        assert shop.figures("07.csv")["rows of newer uploads' keys"] == 2
+
+
+def test_a_file_with_too_many_rejects_is_refused_if_so_set(tmp_path, ministack, aws_keys):
+    with dg.instance_for_test() as instance:
+        shop = Shop(tmp_path / "home", instance, ministack, csv_refuse_above="10%")
+        shop.upload("bad.csv", SAMPLE + "\n,no key,x\n")
+        result = shop.run()
+        stop_running(shop.settings.local_folder)
+    assert not result.success
+    assert "more than allowed, so nothing of it was" in failures(result)
+    assert shop.items == {}
 
 
 def test_a_missing_table_is_named(shop):

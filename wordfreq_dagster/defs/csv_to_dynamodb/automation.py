@@ -49,6 +49,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 sort_key=settings.csv_sort_key,
                 extra_columns=settings.csv_extra_columns,
                 max_rejects=settings.csv_max_rejects,
+                refuse_above=settings.csv_refuse_above,
                 endpoint=settings.csv_endpoint if settings.embedded else "",
             )
         },

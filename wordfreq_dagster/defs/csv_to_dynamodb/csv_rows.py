@@ -86,7 +86,7 @@ def csv_rows(
     )
     report = report_files(planned, outcome, chosen=keys)
     yield from reporter.report_rest(report)
-    yield from _checks(report, csv)
+    yield from _checks(report, planned if keys is None else csv.compare(), csv)
     metadata = {
         "plan": planned.head.plan.uri,
         "table": csv.table,
@@ -135,12 +135,13 @@ def _totals(report: FileReport) -> dict[str, object]:
         "items written": sum(each.written for each in rows),
         "rows rejected": sum(each.rejected for each in rows),
         "rows superseded": sum(each.superseded for each in rows),
+        "keys that several uploads hold": sum(each.newer + each.shared for each in rows),
         "write units": round(sum(each.capacity for each in rows), 1),
     }
 
 
-def _checks(report: FileReport, csv: CsvPlaces) -> Iterator[dg.AssetCheckResult]:
-    """Both checks over the files of this run."""
+def _checks(report: FileReport, known: Plan, csv: CsvPlaces) -> Iterator[dg.AssetCheckResult]:
+    """Both checks; rejects are those of every upload that is loaded, in this run or earlier."""
     figures = _figures(report)
     wrong = {
         name: f"{rows.read:,} rows read, {rows.written:,} written, {rows.rejected:,} rejected, "
@@ -154,11 +155,24 @@ def _checks(report: FileReport, csv: CsvPlaces) -> Iterator[dg.AssetCheckResult]
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={"files": len(figures), "wrong": listed_reasons(wrong)},
     )
-    many = {
-        name: f"{rows.rejected:,} of {rows.read:,} rows rejected; the first: line "
-        f"{rows.rejects[0].line}: {rows.rejects[0].reason}"
+    counts = {
+        item.name: (item.counted.words, item.counted.invalid, "")
+        for item in known.items
+        if item.counted is not None
+    } | {
+        name: (
+            rows.read,
+            rows.rejected,
+            f"; the first: line {first.line}: {first.reason}"
+            if (first := next(iter(rows.rejects), None))
+            else "",
+        )
         for name, rows in figures
-        if csv.too_many(rejected=rows.rejected, read=rows.read) and rows.rejects
+    }
+    many = {
+        name: f"{rejected:,} of {read:,} rows rejected{first}"
+        for name, (read, rejected, first) in counts.items()
+        if csv.too_many(rejected=rejected, read=read)
     }
     yield dg.AssetCheckResult(
         check_name=FEW_REJECTS,
@@ -187,6 +201,9 @@ def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvPlaces) -> dg.Asse
             "items written": rows.written,
             "rows rejected": rows.rejected,
             "rows superseded": rows.superseded,
+            "rows of newer uploads' keys": rows.newer,
+            "items of other uploads replaced": rows.shared,
+            "other uploads": listed_names(rows.others),
             "write units": rows.capacity,
             "requests": rows.requests,
             "puts repeated": rows.refused,

@@ -38,6 +38,7 @@ class CsvPlaces(Places):
         sort_key: the table's sort key, if it has one.
         extra_columns: what becomes of other columns: `refuse`, `keep` or `drop`.
         max_rejects: highest number (`100`) or share (`1%`) of rejected rows that is no alarm.
+        refuse_above: the same, above which nothing of a file is loaded; `''`: any number will do.
         endpoint: of DynamoDB, for the containers; `''`: their own environment says.
     """
 
@@ -47,6 +48,7 @@ class CsvPlaces(Places):
     sort_key: str
     extra_columns: Literal["refuse", "keep", "drop"]
     max_rejects: str
+    refuse_above: str
     endpoint: str
 
     def rows_schema(self) -> Schema:
@@ -115,6 +117,7 @@ class CsvPlaces(Places):
         options = ["ingest", "--plan", plan, "--table", self.table]
         options += ["--columns", self.columns, "--key", self.key]
         options += ["--extra-columns", self.extra_columns]
+        options += ["--max-rejects", self.refuse_above] if self.refuse_above else []
         return options + (["--sort-key", self.sort_key] if self.sort_key else [])
 
     def environment(self) -> dict[str, str]:
