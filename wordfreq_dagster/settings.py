@@ -176,6 +176,16 @@ class Settings(BaseSettings):
     csv_extra_columns: Literal["refuse", "keep", "drop"] = Field(
         default="refuse", description="what becomes of other columns"
     )
+    csv_delimiter: str = Field(
+        default="comma",
+        description="between fields: comma, semicolon, tab, pipe, blank, or auto",
+    )
+    csv_encoding: str = Field(
+        default="utf-8", description="of CSVs without a byte order mark, such as cp1252"
+    )
+    csv_header: str = Field(
+        default="", description="names of all columns where CSVs have no header; unset: they have"
+    )
     csv_max_rejects: str = Field(
         default="1%",
         pattern=r"^\d+(\.\d+)?%?$",

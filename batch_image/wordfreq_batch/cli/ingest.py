@@ -13,6 +13,7 @@ from wordfreq_batch.cli.options import (
     positive,
     say,
 )
+from wordfreq_batch.csv.dialect import Dialect
 from wordfreq_batch.csv.schema import (
     DEFAULT_COLUMNS,
     DEFAULT_KEY,
@@ -92,6 +93,25 @@ def add_ingest(commands: Commands) -> None:
         help="other columns: the file is an error, they are kept as strings, or left out",
     )
     parser.add_argument(
+        "--delimiter",
+        default=",",
+        metavar="CHARACTER",
+        help="between fields: comma, semicolon, tab, pipe, blank, or auto: as the header has it "
+        "(default: comma; a first line sep=; is believed)",
+    )
+    parser.add_argument(
+        "--encoding",
+        default="utf-8",
+        metavar="NAME",
+        help="such as cp1252 (default: utf-8; a byte order mark is believed)",
+    )
+    parser.add_argument(
+        "--header",
+        default="",
+        metavar="NAMES",
+        help="names of all columns, in order, for files that have no header",
+    )
+    parser.add_argument(
         "--rejects",
         metavar="URI",
         help="with --source: the prefix for the rejects, an object named like the file",
@@ -143,6 +163,9 @@ def _ingest(options: argparse.Namespace) -> int:
         key=options.key,
         sort_key=options.sort_key,
         extra=options.extra_columns,
+        dialect=Dialect.parse(
+            delimiter=options.delimiter, encoding=options.encoding, header=options.header
+        ),
     )
     if options.plan is None:
         if options.index is not None:

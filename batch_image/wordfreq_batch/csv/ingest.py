@@ -219,10 +219,18 @@ class _FileLoad:
         return info
 
     def _rows(self, reader: ByteReader) -> Iterator[Row]:
-        """The rows; the first is the header."""
+        """The rows; the first is the header. Rows of empty fields are the tails of sheets: none."""
         uri = self._source.uri
-        rows = read_rows(reader, name=uri)
-        header = next(rows, None)
+        schema = self._target.schema
+        dialect = schema.dialect
+        rows = (
+            row
+            for row in read_rows(
+                reader, name=uri, dialect=dialect, columns=[each.name for each in schema.columns]
+            )
+            if row.reason or any(map(str.strip, row.fields))
+        )
+        header = Row(0, list(dialect.header), []) if dialect.header else next(rows, None)
         if header is None:
             raise DataError(f"{uri} is empty: not even a header is in it; upload it again")
         if header.reason:

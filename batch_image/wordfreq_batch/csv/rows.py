@@ -11,23 +11,41 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
+from wordfreq_batch.csv.dialect import AUTO, Dialect, likely_delimiter, separator_line
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.text.text import decompressed
 
 LIMIT = 1 << 20
 """Bytes of one row, quotes and line ends included. An item of DynamoDB is at most 400 KB."""
 
+DEFAULT_DIALECT = Dialect()
+
 _READ_AGAIN_LIMIT = 64 << 20
 _KEPT = 4096  # bytes of a line too long to be a row that go to the rejects
 
-_WRONG_MARKS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+_BLANK_LINES = 1000  # so many of them may stand before the header that gives the delimiter away
+
+_NO_TEXT = (
+    (b"\x1f\x8b", "gzip; name it .csv.gz"),
+    (b"BZh", "bzip2; name it .csv.bz2"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard; name it .csv.zst"),
+    (b"PK\x03\x04", "a ZIP archive, such as an Excel workbook; save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV"),
+    (b"PAR1", "Parquet; save it as CSV"),
 )
 
 
@@ -50,21 +68,33 @@ class Row:
         return b"".join(self.lines).decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
-def read_rows(chunks: Iterable[bytes], *, name: str) -> Iterator[Row]:
+def read_rows(
+    chunks: Iterable[bytes],
+    *,
+    name: str,
+    dialect: Dialect = DEFAULT_DIALECT,
+    columns: Collection[str] = (),
+) -> Iterator[Row]:
     """Yield every row of the file, header included; blank lines are skipped.
 
-    `chunks` are the object's bytes, cut anywhere; `name` is its URI, whose ending `.gz`, `.zst` or
-    `.bz2` says that it is an archive.
+    Args:
+        chunks: the object's bytes, cut anywhere.
+        name: its URI, whose ending `.gz`, `.zst` or `.bz2` says that it is an archive.
+        dialect: how the file is written. A first line `sep=;` and a byte order mark are believed
+            instead.
+        columns: names by which the delimiter `auto` is found.
 
     Raises:
-        DataError: the file is not UTF-8, an archive is damaged, or quotes are in such disorder that
-            rows can't be told apart. The message names line and byte.
+        DataError: the file is in another encoding, is no text at all, an archive is damaged, or
+            quotes are in such disorder that rows can't be told apart. The message names line and
+            byte.
     """
     # The limit of the module is the process's; nothing else here reads CSV.
     csv.field_size_limit(2 * LIMIT)
-    lines = _Lines(decompressed(chunks, name=name), name)
+    lines = _Lines(_utf8(decompressed(chunks, name=name), name, dialect.encoding), name)
+    delimiter = _delimiter(lines, dialect, columns)
     while True:
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, strict=True, delimiter=delimiter)
         try:
             for fields in reader:
                 taken = lines.taken
@@ -81,6 +111,16 @@ def read_rows(chunks: Iterable[bytes], *, name: str) -> Iterator[Row]:
                 yield lines.rejected("a quote is opened and not closed")
             else:
                 yield lines.too_long(found)
+
+
+def _delimiter(lines: _Lines, dialect: Dialect, columns: Collection[str]) -> str:
+    first = lines.peek()
+    if (named := separator_line(first)) is not None:
+        lines.drop()
+        return named
+    if dialect.delimiter == AUTO:
+        return likely_delimiter(first, columns) or ","
+    return dialect.delimiter
 
 
 class _LineTooLong(Exception):  # noqa: N818 - it never leaves this module
@@ -107,7 +147,7 @@ class _Lines:
     """
 
     def __init__(self, chunks: Iterable[bytes], name: str) -> None:
-        self._source = _split(chunks, name)
+        self._source = _split(chunks)
         self._again: deque[bytes] = deque()
         self._cut: _Cut | None = None
         self._name = name
@@ -144,12 +184,33 @@ class _Lines:
             raise DataError(
                 f"{self._name} is not UTF-8: line {self.number}, byte {error.start + 1} of the "
                 f"line (offset {where:,} of the file) is 0x{line[error.start]:02X}. Save it as "
-                "UTF-8; nothing of it was loaded"
+                "UTF-8, or name its encoding (--encoding, WORDFREQ_CSV_ENCODING), such as cp1252; "
+                "nothing of it was loaded"
             ) from None
         if "\0" in text:
             # Python 3.10 refuses it in csv, later ones don't; a NUL is no text anyway.
             raise csv.Error("it holds a NUL character")
         return text.removeprefix("\ufeff") if self.number == 1 else text
+
+    def peek(self) -> str:
+        """The first line that isn't blank, to be read later all the same; empty if none is near."""
+        while not self._again or not self._again[-1].strip(_BLANK):
+            if len(self._again) > _BLANK_LINES:
+                return ""
+            line = next(self._source, None)
+            if line is None:
+                return ""
+            if isinstance(line, _Cut):
+                self._cut = line
+                return ""
+            self._again.append(line)
+        return self._again[-1].decode("utf-8", "replace").removeprefix("\ufeff")
+
+    def drop(self) -> None:
+        """Leave the line that `peek` has found out."""
+        self.number += len(self._again)
+        self._offset += sum(map(len, self._again))
+        self._again.clear()
 
     def _next(self) -> bytes | _Cut:
         if self._again:
@@ -186,10 +247,10 @@ class _Lines:
         return Row(self.number, [], [found.beginning[:_KEPT]], reason)
 
 
-def _split(chunks: Iterable[bytes], name: str) -> Iterator[bytes | _Cut]:
+def _split(chunks: Iterable[bytes]) -> Iterator[bytes | _Cut]:
     r"""The lines with their ends (\n, \r\n, \r); those longer than `LIMIT` as `_Cut`."""
     rest, beginning, cut = b"", b"", 0
-    for chunk in _checked(chunks, name):
+    for chunk in chunks:
         # bytes.splitlines knows just these three line ends (str.splitlines knows more).
         lines = (rest + chunk).splitlines(keepends=True)
         # The last one may go on; a "\r" may be half of a line end.
@@ -209,19 +270,39 @@ def _split(chunks: Iterable[bytes], name: str) -> Iterator[bytes | _Cut]:
         yield rest
 
 
-def _checked(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The chunks, if their beginning doesn't say that they are something else than UTF-8."""
+def _utf8(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[bytes]:
+    """The text as UTF-8, whatever its encoding; UTF-8 itself is passed on unchecked."""
     head = b""
     iterator = iter(chunks)
     for chunk in iterator:
         head += chunk
         if len(head) >= 4:  # the longest mark
             break
-    for mark, encoding in _WRONG_MARKS:
-        if head.startswith(mark):
+    marked = next((each for mark, each in _MARKS if head.startswith(mark)), None)
+    if marked is None:
+        for magic, what in _NO_TEXT:
+            if head.startswith(magic):
+                raise DataError(f"{name} is {what}. Nothing of it was loaded")
+        if encoding == "utf-8" and len(head) >= 2 and (head[0] == 0) != (head[1] == 0):
+            order = "be" if head[0] == 0 else "le"
             raise DataError(
-                f"{name} is {encoding} (its byte order mark says so); save it as UTF-8. Nothing of "
-                "it was loaded"
+                f"{name} looks like UTF-16 without a byte order mark; save it as UTF-8 or set "
+                f"--encoding utf-16-{order} (WORDFREQ_CSV_ENCODING). Nothing of it was loaded"
             )
-    yield head
-    yield from iterator
+    used = marked or encoding
+    if used == "utf-8":
+        yield head
+        yield from iterator
+        return
+    decoder = codecs.getincrementaldecoder(used)()
+    done = 0
+    try:
+        for chunk in chain([head], iterator):
+            yield decoder.decode(chunk).encode()
+            done += len(chunk)
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise DataError(
+            f"{name} is not {used}, somewhere behind byte {done:,}: {error}; name its encoding "
+            "(--encoding, WORDFREQ_CSV_ENCODING). Nothing more of it was read"
+        ) from None

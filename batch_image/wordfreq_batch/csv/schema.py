@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
+from wordfreq_batch.csv.dialect import AUTO, DELIMITERS, Dialect, likely_delimiter
 from wordfreq_batch.errors import (
     DataError,
     UsageError,
@@ -66,6 +67,7 @@ class Schema:
     key: str
     sort_key: str = ""
     extra: Extra = "refuse"
+    dialect: Dialect = field(default_factory=Dialect)
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -82,7 +84,13 @@ class Schema:
 
     @classmethod
     def parse(
-        cls, *, columns: str, key: str, sort_key: str = "", extra: Extra = "refuse"
+        cls,
+        *,
+        columns: str,
+        key: str,
+        sort_key: str = "",
+        extra: Extra = "refuse",
+        dialect: Dialect | None = None,
     ) -> Schema:
         """Read the settings; `columns` is such as `ProductId,Price:number` (else a string).
 
@@ -99,7 +107,13 @@ class Schema:
                 )
             number: Type = "number" if match["type"] == "number" else "string"
             found.append(Column(match["name"], number))
-        return cls(columns=tuple(found), key=key.strip(), sort_key=sort_key.strip(), extra=extra)
+        return cls(
+            columns=tuple(found),
+            key=key.strip(),
+            sort_key=sort_key.strip(),
+            extra=extra,
+            dialect=dialect or Dialect(),
+        )
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -110,6 +124,7 @@ class Schema:
         """Changes whenever the same file would become other items, or go to another table."""
         parts = [table, self.key, self.sort_key, self.extra]
         parts += [f"{column.name}:{column.type}" for column in self.columns]
+        parts += self.dialect.settings
         digest = blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
         return f"csv{MEANING}-{digest}"
 
@@ -140,9 +155,16 @@ class Schema:
             problems += [f"{each!r} is there twice" for each in others if times[each] > 1]
         if problems:
             shown = "; ".join(dict.fromkeys(problems[:10]))
+            likely = likely_delimiter(self.dialect.delimiter.join(header), known)
+            hint = (
+                ""
+                if likely in (None, self.dialect.delimiter) or self.dialect.delimiter == AUTO
+                else f"It looks as if the delimiter were a {DELIMITERS[likely]}: set --delimiter "
+                f"{DELIMITERS[likely]} (WORDFREQ_CSV_DELIMITER). "
+            )
             raise DataError(
                 f"{name}: the header doesn't fit: {shown}. It is {_shown(titles)}; expected are, "
-                f"in any order, {', '.join(known)}. Correct the file, or the settings"
+                f"in any order, {', '.join(known)}. {hint}Correct the file, or the settings"
             )
         keep = self.extra == "keep"
         return Layout(

@@ -134,9 +134,9 @@ def test_hostile_input_row_by_row(database, data, expected, rejected):
     ("data", "code", "says"),
     [
         (HEADER + b"1,a,b\n2,M\xfcller,d\n", 4, "not UTF-8: line 3, byte 4"),
-        ("ProductId\n1\n".encode("utf-16"), 4, "is UTF-16"),
+        ("ProductId\n1\n".encode("utf-16-le"), 4, "--encoding utf-16-le"),
         (b"", 4, "is empty"),
-        (b"ProductId;ProductName;ProductDescription\n1;a;b\n", 4, "is missing"),
+        (b"ProductId;ProductName;ProductDescription\n1;a;b\n", 4, "set --delimiter semicolon"),
         (
             b"ProductId,ProductName,ProductDescription,Price\n1,a,b,2\n",
             4,
@@ -154,6 +154,39 @@ def test_a_file_that_is_unusable_is_named_and_nothing_of_it_is_loaded(database, 
     assert "sample.csv" in ran.err
     assert "items written" not in ran.out
     assert database.items(table) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (
+            "ProductId;ProductName;ProductDescription\r\n1;Mü,l;€\r\n;;\r\n".encode("cp1252"),
+            ["--delimiter", "semicolon", "--encoding", "cp1252"],
+        ),
+        (
+            "sep=;\r\nProductId;ProductName;ProductDescription\r\n1;Mü,l;€\r\n".encode("utf-16"),
+            [],
+        ),
+        (
+            "1\tMü,l\t€\n\t \t\n".encode(),
+            [
+                *("--delimiter", "tab"),
+                *("--header", "ProductId,ProductName,ProductDescription"),
+            ],
+        ),
+        (
+            'ProductId|ProductName|ProductDescription\n1|"Mü,l"|€\n'.encode("utf-8-sig"),
+            ["--delimiter", "auto"],
+        ),
+    ],
+    ids=["Excel", "sep and a mark", "no header", "auto"],
+)
+def test_other_dialects_are_loaded_where_a_setting_names_them(either, data, options):
+    table = either.table()
+    ran = either.load(data, table, *options, "--rejects", "out")
+    assert ran.code == 0, ran.err
+    assert "1 rows read, 1 items written" in ran.out
+    assert either.values(table) == {"1": ("Mü,l", "€")}
 
 
 def test_tables_that_do_not_fit_are_explained(database):

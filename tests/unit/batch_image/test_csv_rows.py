@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordfreq_batch.csv import rows as csv_rows
+from wordfreq_batch.csv.dialect import Dialect
 from wordfreq_batch.csv.rows import (
     LIMIT,
     read_rows,
 )
-from wordfreq_batch.errors import DataError
+from wordfreq_batch.errors import DataError, UsageError
 
 
 def rows(data: bytes, *, step: int = 1 << 20, name: str = "s3://b/x.csv"):
@@ -115,10 +116,54 @@ def test_what_is_not_utf8_names_line_and_byte():
         rows(b"\xef\xbb\xbfa,b\n1,x\n2,M\xfcller\n", step=4)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-def test_utf16_and_utf32_are_named(encoding):
-    with pytest.raises(DataError, match=f"is {encoding.upper()} .*save it as UTF-8"):
-        rows("a,b\n1,2\n".encode(encoding), step=1)
+@pytest.mark.parametrize("step", [1, 3, 1000])
+@pytest.mark.parametrize("mark", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_byte_order_mark_is_believed(mark, step):
+    assert fields("a,b\n1,ü😀\n".encode(mark), step=step) == [["a", "b"], ["1", "ü😀"]]
+
+
+WRITTEN = [
+    (delimiter, encoding)
+    for delimiter in ("comma", "semicolon", "tab", "pipe", "blank")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252")
+]
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), WRITTEN)
+@pytest.mark.parametrize("found", ["told", "auto", "sep"])
+def test_every_dialect_is_read_as_it_was_written(delimiter, encoding, found):
+    character = Dialect.parse(delimiter=delimiter).delimiter
+    table = [["Id", "Name"], ["1", 'Mül"ler'], ["2", "x;y,z|\t q"], ["3", "€"]]
+    text = io.StringIO()
+    csv.writer(text, delimiter=character).writerows(table)
+    content = (f"sep={character}\r\n" if found == "sep" else "") + text.getvalue()
+    told = {"told": delimiter, "auto": "auto", "sep": "comma"}[found]
+    dialect = Dialect.parse(delimiter=told, encoding=encoding)
+    read = read_rows([content.encode(encoding)], name="x", dialect=dialect, columns=["Id", "Name"])
+    rows = list(read)
+    assert [row.fields for row in rows] == table
+    assert rows[0].line == (2 if found == "sep" else 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (gzip.compress(b"a,b"), r"gzip; name it \.csv\.gz"),
+        (b"PK\x03\x04 workbook", "ZIP archive, such as an Excel workbook"),
+        ("a,b\n".encode("utf-16-le"), "set --encoding utf-16-le"),
+        ("a,b\n".encode("utf-16-be"), "set --encoding utf-16-be"),
+        (b"a,b\n1,M\xfcller\n", "name its encoding .* such as cp1252"),
+    ],
+)
+def test_what_is_no_csv_is_named_as_what_it_is(data, says):
+    with pytest.raises(DataError, match=says):
+        rows(data)
+
+
+@pytest.mark.parametrize("more", [{"delimiter": "#"}, {"encoding": "klingon"}, {"encoding": "hex"}])
+def test_dialects_that_cannot_be_meant(more):
+    with pytest.raises(UsageError):
+        Dialect.parse(**more)
 
 
 def test_archives_are_read_through_and_damage_is_named():

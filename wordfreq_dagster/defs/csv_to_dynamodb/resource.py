@@ -10,6 +10,7 @@ from typing import Literal
 
 import dagster as dg
 
+from wordfreq_batch.csv.dialect import Dialect
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.errors import (
     NotFoundError,
@@ -37,6 +38,9 @@ class CsvPlaces(Places):
         key: the table's partition key.
         sort_key: the table's sort key, if it has one.
         extra_columns: what becomes of other columns: `refuse`, `keep` or `drop`.
+        delimiter: between fields: a character, its name, or `auto`.
+        encoding: of files without a byte order mark.
+        header: names of all columns where the files have no header; else `''`.
         max_rejects: highest number (`100`) or share (`1%`) of rejected rows that is no alarm.
         refuse_above: the same, above which nothing of a file is loaded; `''`: any number will do.
         endpoint: of DynamoDB, for the containers; `''`: their own environment says.
@@ -47,6 +51,9 @@ class CsvPlaces(Places):
     key: str
     sort_key: str
     extra_columns: Literal["refuse", "keep", "drop"]
+    delimiter: str
+    encoding: str
+    header: str
     max_rejects: str
     refuse_above: str
     endpoint: str
@@ -70,10 +77,14 @@ class CsvPlaces(Places):
                 key=self.key,
                 sort_key=self.sort_key,
                 extra=self.extra_columns,
+                dialect=Dialect.parse(
+                    delimiter=self.delimiter, encoding=self.encoding, header=self.header
+                ),
             )
         except UsageError as error:
             raise dg.Failure(
-                f"WORDFREQ_CSV_COLUMNS, _KEY and _SORT_KEY can't be used: {error}",
+                f"WORDFREQ_CSV_COLUMNS, _KEY, _SORT_KEY, _DELIMITER and _ENCODING can't be used: "
+                f"{error}",
                 allow_retries=False,
             ) from error
 
@@ -117,6 +128,8 @@ class CsvPlaces(Places):
         options = ["ingest", "--plan", plan, "--table", self.table]
         options += ["--columns", self.columns, "--key", self.key]
         options += ["--extra-columns", self.extra_columns]
+        options += ["--delimiter", self.delimiter, "--encoding", self.encoding]
+        options += ["--header", self.header] if self.header else []
         options += ["--max-rejects", self.refuse_above] if self.refuse_above else []
         return options + (["--sort-key", self.sort_key] if self.sort_key else [])
 
