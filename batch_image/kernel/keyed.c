@@ -137,22 +137,25 @@ INLINE bool double_slots(struct keyed *keyed, const uint64_t key[2], unsigned wi
     return grown != NULL;
 }
 
-/* Makes slots of a list again. */
-INLINE bool end_list(struct keyed *keyed, const uint64_t key[2], unsigned width)
+/* Has so many new slots, whether they were in use or listed before. */
+INLINE bool renew(struct keyed *keyed, size_t slots, const uint64_t key[2], unsigned width)
 {
-    const size_t bytes = (keyed->mask + 1) * (width + 1) * sizeof(uint64_t);
-    struct keyed fresh = {.slots = memory_new(bytes), .mask = keyed->mask};
+    const size_t size = (width + 1) * sizeof(uint64_t), old = keyed->mask + 1;
+    struct keyed fresh = {.slots = memory_new(slots * size), .mask = slots - 1};
     if (!fresh.slots)
         return false;
-    add_slots(&fresh, keyed->slots, keyed->used, key, width);
-    memory_free(keyed->slots, bytes);
+    const uint64_t *slot = keyed->slots;
+    for (size_t i = 0; i < (keyed->listed ? keyed->used : old); i++, slot += width + 1)
+        if (slot[0])
+            add_slots(&fresh, slot, 1, key, width);
+    memory_free(keyed->slots, old * size);
     *keyed = fresh;
     return true;
 }
 
 INLINE bool reserve_slots(struct keyed *keyed, size_t slots, const uint64_t key[2], unsigned width)
 {
-    bool done = !keyed->listed || end_list(keyed, key, width);
+    bool done = !keyed->listed || renew(keyed, keyed->mask + 1, key, width);
     while (done && slots > keyed->mask + 1)
         done = double_slots(keyed, key, width);
     return done;
@@ -170,6 +173,15 @@ bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], si
     if (kind == 1)
         return reserve_slots(keyed, slots, key, width_of(1));
     return reserve_slots(keyed, slots, key, width_of(2));
+}
+
+bool keyed_resize(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t slots)
+{
+    if (kind == 0)
+        return renew(keyed, slots, key, width_of(0));
+    if (kind == 1)
+        return renew(keyed, slots, key, width_of(1));
+    return renew(keyed, slots, key, width_of(2));
 }
 
 void keyed_add(struct keyed *keyed, unsigned kind, const uint64_t key[2], const uint64_t *word,

@@ -42,6 +42,9 @@ size_t slots_for(size_t slots, size_t used);
  * perhaps elsewhere. */
 bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count);
 
+/* The same at once, for very many. */
+bool keyed_resize(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t slots);
+
 /* Adds to a word, for which there is room. */
 void keyed_add(struct keyed *keyed, unsigned kind, const uint64_t key[2], const uint64_t *word,
                uint64_t count);

@@ -125,6 +125,30 @@ bool table_is_full(const struct table *table)
     return table_distinct(table) && !table_has_room(table, TABLE_STEP);
 }
 
+bool table_expect_words(struct table *table, size_t times)
+{
+    size_t wanted[KINDS], size = 0;
+    table->changes++;
+    if (times > table->memory) /* so that nothing overflows */
+        return true;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        const struct keyed *const keyed = &table->keyed[kind];
+        const size_t used = keyed->used > table->memory / times ? keyed->used : keyed->used * times;
+        wanted[kind] = slots_for(keyed->mask + 1, used);
+        size += wanted[kind] * slot_bytes(kind);
+    }
+    for (; size > table->memory / 2; size /= 2)
+        for (unsigned kind = 0; kind < KINDS; kind++)
+            wanted[kind] /= 2;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        struct keyed *const keyed = &table->keyed[kind];
+        if (wanted[kind] > keyed->mask + 1 &&
+            !keyed_resize(keyed, kind, table->key, wanted[kind]))
+            return false;
+    }
+    return true;
+}
+
 /* ---- long words ---- */
 
 static uint64_t load_rest(const uint8_t *bytes, size_t length)

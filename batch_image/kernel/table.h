@@ -62,6 +62,10 @@ bool table_add_keys(struct table *table, unsigned kind, const uint64_t *keys, si
 /* Adds to the word that such a key is. */
 bool table_add_key(struct table *table, unsigned kind, const uint64_t *key, uint64_t count);
 
+/* Makes room for `times` as many different words as there are, at once, so that it needn't grow step by
+ * step; but for no more than half of its memory, and not for long words. */
+bool table_expect_words(struct table *table, size_t times);
+
 /* Different words. */
 size_t table_distinct(const struct table *table);
 

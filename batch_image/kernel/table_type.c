@@ -201,6 +201,23 @@ static PyObject *table_grow(PyObject *object, PyObject *more)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(table_expect_doc,
+             "expect_words(times, /)\n--\n\n"
+             "Make room for so many times the different words that there are, within its memory.");
+
+static PyObject *table_expect_method(PyObject *object, PyObject *number)
+{
+    struct table_object *const self = (struct table_object *)object;
+    const size_t times = PyLong_AsSize_t(number);
+    if ((times == (size_t)-1 && PyErr_Occurred()) || refuse_busy(self))
+        return NULL;
+    if (!times) {
+        PyErr_SetString(PyExc_ValueError, "expect_words takes 1 or more");
+        return NULL;
+    }
+    return table_expect_words(&self->table, times) ? Py_NewRef(Py_None) : PyErr_NoMemory();
+}
+
 static PyObject *table_total(PyObject *object, void *unused)
 {
     const struct table_object *const self = (struct table_object *)object;
@@ -230,6 +247,7 @@ PyDoc_STRVAR(table_load_doc,
 static PyMethodDef table_methods[] = {
     {"add", table_add_method, METH_O, table_add_doc},
     {"load", table_load_method, METH_VARARGS, table_load_doc},
+    {"expect_words", table_expect_method, METH_O, table_expect_doc},
     {"clear", (PyCFunction)(void (*)(void))table_clear_method, METH_VARARGS | METH_KEYWORDS,
      table_clear_doc},
     {"by_word", table_by_word, METH_NOARGS, table_by_word_doc},

@@ -137,6 +137,8 @@ static bool table_step(struct table *table, struct table *other, unsigned step,
     case 15:
         if (step % 5 == 0)
             table_clear(table, step % 2);
+        if (step % 7 == 0 && !table_expect_words(table, step % 11 + 1))
+            return false;
         return lines_sort_by_count(LINES, sizeof LINES - 1, sorted) == LOAD_DONE &&
                lines_load(table, LINES, sizeof LINES - 1, &position, '\t', (struct share){0, 1}) ==
                    LOAD_DONE;

@@ -157,12 +157,11 @@ class _Work:
         def count(item: Item) -> None:
             started = time.monotonic()
             memory = self._memory * threads
-            counter = SplitCounter(threads=threads, memory=memory) if threads > 1 else None
             with (
-                closing(counter or WordCounter(memory=memory)) as counting,
                 self._stores.source.open(
                     item.name, etag=item.etag or None, ranges=_RANGES
                 ) as reader,
+                closing(_counter(reader.info, memory=memory, threads=threads)) as counting,
             ):
                 text = Utf8Text(reader, name=self._stores.source.url(item.name))
                 aside = threads > 1 and is_archive(item.name)
@@ -362,6 +361,14 @@ class _Room:
             with self._changed:
                 self._left += size
                 self._changed.notify_all()
+
+
+def _counter(info: ObjectInfo, *, memory: int, threads: int) -> SplitCounter | WordCounter:
+    """What counts a large file."""
+    size = 0 if is_archive(info.key) else info.size
+    if threads > 1:
+        return SplitCounter(threads=threads, memory=memory, size=size)
+    return WordCounter(memory=memory, size=size)
 
 
 def _receipt(

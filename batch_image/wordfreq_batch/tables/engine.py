@@ -69,6 +69,9 @@ if TYPE_CHECKING:
         def grow(self, memory: int, /) -> None:
             """Allow it so many more bytes of memory."""
 
+        def expect_words(self, times: int, /) -> None:
+            """Make room for so many times the different words that there are, within its memory."""
+
         def clear(self, *, keep: bool = False) -> None:
             """Forget all words; `keep` the memory, as there are as many to come."""
 

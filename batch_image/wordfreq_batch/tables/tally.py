@@ -312,6 +312,9 @@ class DictTable:
         """Allow it so many more bytes of memory."""
         self._memory += memory
 
+    def expect_words(self, times: int, /) -> None:
+        """Nothing: a dictionary can't make room."""
+
     def clear(self, *, keep: bool = False) -> None:  # noqa: ARG002 - a dict can't keep it
         """Forget all words."""
         self._counts.clear()

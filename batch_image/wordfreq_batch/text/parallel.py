@@ -29,8 +29,10 @@ _NEAR: Final = 1 << 12  # bytes; there is nearly always a blank among so many
 class SplitCounter:
     """Like `WordCounter`, with several threads. Close it; after that none of them is left."""
 
-    def __init__(self, *, threads: int, memory: int) -> None:
+    def __init__(self, *, threads: int, memory: int, size: int = 0) -> None:
+        """Make a counter; `size` is that of the stream in bytes, if it is known."""
         self._memory = memory // threads
+        self._size = size // threads
         self._most = threads
         self._crew = Crew()
         self._workers: list[_Worker] = []
@@ -93,7 +95,8 @@ class SplitCounter:
     def _next_free(self) -> _Worker:
         """Wait for a thread that has room: the one with the beginning of the piece, if one has."""
         if len(self._workers) < self._most and self._unfinished is None:
-            worker = _Worker(self._memory, self._free, self._crew.stop)
+            counter = WordCounter(memory=self._memory, size=self._size)
+            worker = _Worker(counter, self._free, self._crew.stop)
             self._workers.append(worker)
             # The last time so that whoever waits for room sees what went wrong.
             self._crew.start(worker.run, then=worker.has_room)
@@ -115,10 +118,10 @@ class SplitCounter:
 class _Worker:
     """Counts what comes; puts itself into `free` once for each segment that it has room for."""
 
-    def __init__(self, memory: int, free: SimpleQueue[_Worker], stop: Stop) -> None:
+    def __init__(self, counter: WordCounter, free: SimpleQueue[_Worker], stop: Stop) -> None:
         self.inbox: SimpleQueue[tuple[_Part, ...] | None] = SimpleQueue()
         self.counted: Counted | None = None
-        self._counter = WordCounter(memory=memory)
+        self._counter = counter
         self._free = free
         self._stop = stop
         for _ in range(_WAITING - 1):  # the first segment is on its way

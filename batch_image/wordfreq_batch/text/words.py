@@ -34,6 +34,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from math import log
 from typing import Final, NamedTuple
 
 from wordfreq_batch.tables import engine, icu
@@ -57,6 +58,8 @@ TRIMMED_CHARACTERS: Final = "[[:White_Space:][:Cc:]]"
 _BLANKS: Final = b" \t\n\v\f\r"  # where bytes.split() splits
 _ASCII_TRIMMED: Final = "".join(map(chr, [*range(33), 127]))
 _BLOCK: Final = 1 << 20  # bytes counted at a time
+_FORESEEN_FROM: Final = 1 << 19  # bytes after which the number of words to come is estimated
+_FORESEEN_SHARE: Final = 0.8  # of what is estimated: too large a table costs more than growing once
 _DISTINCT_PIECES: Final = 1 << 17  # kept before they are turned into words
 _LONG_PIECE: Final = 32  # bytes; a block of longer pieces has few repetitions to wait for
 _REMEMBERED: Final = 32  # code points; the words of longer segments aren't kept for the next time
@@ -122,7 +125,10 @@ class WordCounter:
     tables are for another ICU, what isn't ASCII takes the way that all takes without it.
     """
 
-    def __init__(self, *, memory: int = 256 << 20) -> None:
+    def __init__(self, *, memory: int = 256 << 20, size: int = 0) -> None:
+        """Make a counter; `size` is that of a large stream in bytes, if it is known."""
+        self._size = size
+        self._early = (0, 0)  # different words, and bytes that they are of
         self._pending = bytearray()
         self._pieces: Counter[bytes] = Counter()
         self._tally = Tally(memory=memory)
@@ -139,6 +145,24 @@ class WordCounter:
             return
         while (start := self._scanner.feed(chunk, start, end)) < end:
             self._take_over(self._scanner)
+        if self._size and self._bytes > _FORESEEN_FROM:
+            self._foresee()
+
+    def _foresee(self) -> None:
+        """Give the table its size by how the number of different words has grown so far.
+
+        That is a power of the text's length (Heaps' law). Growing step by step instead takes a
+        quarter of the time that counting a log takes, whose words are mostly new ones.
+        """
+        distinct, (before, size_before) = len(self._tally.table), self._early
+        if not before:
+            self._early = (distinct, self._bytes)
+        elif self._bytes >= 2 * size_before:
+            power = min(log(distinct / before) / log(self._bytes / size_before), 1.0)
+            times = int(_FORESEEN_SHARE * (self._size / self._bytes) ** power)
+            if times > 1 and not self._tally.on_disk:
+                self._tally.table.expect_words(times)
+            self._size = 0
 
     def _take_over(self, scanner: engine.Scanner) -> None:
         """Do what the kernel left to ICU, and give it room to go on."""

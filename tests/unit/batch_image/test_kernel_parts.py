@@ -245,6 +245,37 @@ def test_without_the_extension_icu_counts_and_says_so(monkeypatch: pytest.Monkey
         engine.kernel()
 
 
+@pytest.mark.parametrize("times", [1, 3, 1000, 2**63])
+def test_a_table_with_room_for_more_words_holds_the_same(kernel: ModuleType, times: int) -> None:
+    table, plain = kernel.Table(1 << 22), kernel.Table(1 << 22)
+    words = [(f"{'w' * (n % 40)}{n}", n % 5 + 1) for n in range(2000)]
+    for step, half in enumerate((words[:1000], words[1000:])):
+        assert table.add(iter(half))
+        assert plain.add(iter(half))
+        if step == 0:
+            list(table.by_word())  # what is sorted has to be spread again
+        held = table.unsorted()
+        table.expect_words(times)
+        with pytest.raises(RuntimeError, match="changed"):
+            next(held)
+        assert not table.full
+        assert (len(table), table.total) == (len(plain), plain.total)
+    assert list(table.by_count()) == list(plain.by_count())
+    with pytest.raises(ValueError, match="1 or more"):
+        table.expect_words(0)
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20, 50 << 20, 1 << 50])
+def test_what_is_said_of_a_streams_size_changes_no_count(size: int) -> None:
+    text = b" ".join(b"%d-%x it is" % (n, n * n) for n in range(150_000))
+    plain, told = WordCounter(), WordCounter(memory=1 << 25, size=size)
+    for start in range(0, len(text), 300_000):
+        plain.feed(text[start : start + 300_000])
+        told.feed(text[start : start + 300_000])
+        told.feed(b"")
+    assert dict(told.finish().tally.by_word()) == plain.finish().counts
+
+
 def test_no_parts_of_the_kernel_include_each_other_in_a_circle() -> None:
     needs: dict[str, set[str]] = {}
     for path in KERNEL_SOURCES.glob("*.[ch]"):
