@@ -47,6 +47,8 @@ examples:
       rejected rows are printed on stderr
   wordfreq ingest --source s3://in/p.csv --table prices --columns 'Sku,Day,Price:number' \\
       --key Sku --sort-key Day --rejects s3://out/rejects/ --max-rejects 1%
+  wordfreq ingest --source s3://in/products.csv --table products --dry-run
+      writes nothing: rows, rejects, write units and their price
   wordfreq plan -s s3://in/ -d s3://out/rejects/ -p s3://out/plans/p.json
   wordfreq ingest --plan s3://out/plans/p.json --index 3 --table products
       the fourth file; the rejects go to the plan's destination, under the file's name
@@ -130,6 +132,18 @@ def add_ingest(commands: Commands) -> None:
         "whatever is there is replaced, 25 items a request, quicker where no two files share keys",
     )
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --source: write nothing; say what would be written, rejected and paid",
+    )
+    parser.add_argument(
+        "--write-price",
+        type=float,
+        default=0.625,
+        metavar="USD",
+        help="of a million write units, for --dry-run (default: 0.625, on demand in us-east-1)",
+    )
+    parser.add_argument(
         "--in-flight",
         type=positive,
         default=8,
@@ -171,6 +185,8 @@ def _ingest(options: argparse.Namespace) -> int:
         if options.index is not None:
             raise UsageError("--index needs --plan; with --source there is one file")
         return _load_one(options, schema)
+    if options.dry_run:
+        raise UsageError("--dry-run needs --source: a task of a plan leaves a receipt")
     if options.rejects is not None:
         raise UsageError("--rejects needs --source; with --plan they go to the plan's destination")
     return _load_task(options, schema)
@@ -199,6 +215,7 @@ def _load_one(options: argparse.Namespace, schema: Schema) -> int:
     from wordfreq_batch.csv.ingest import (
         Source,
         load,
+        rehearse,
     )
     from wordfreq_batch.storage.opening import open_object, open_store
     from wordfreq_batch.storage.store import split_uri
@@ -214,6 +231,19 @@ def _load_one(options: argparse.Namespace, schema: Schema) -> int:
             raise UsageError(
                 f"--rejects {options.rejects} is where the file itself lies; choose another place"
             )
+    if options.dry_run:
+        rehearsed = rehearse(
+            source, _target(options, schema), progress=say, rejected=_say_rejected
+        ).figures
+        price = rehearsed.capacity * options.write_price / 1e6
+        print(
+            f"{options.source}: {rehearsed.read:,} rows read; {rehearsed.written:,} items would be "
+            f"written to {options.table}, {rehearsed.rejected:,} rejected, "
+            f"{rehearsed.superseded:,} superseded; {rehearsed.capacity:,.0f} write units, "
+            f"{price:,.6f} USD, {rehearsed.capacity / 1000:,.1f} s at 1,000 write units a second. "
+            "Nothing was written"
+        )
+        return 0
     loaded = load(
         source,
         _target(options, schema),

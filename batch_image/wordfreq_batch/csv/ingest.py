@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 MAX_LATE = 10_000
 """Rows that only DynamoDB finds invalid; with more of them it must be the wrong table."""
 
+WRITE_UNIT = 1024
+"""Bytes of an item for one write unit (DynamoDB developer guide, "Write request units")."""
+
 _MEMORY = 64 << 20
 _SAMPLE = 5
 _SAMPLE_TEXT = 200
@@ -161,6 +164,32 @@ def load(
             raise
         source.check_current(info)
         _keep(found, rejects, rejected)
+        return Loaded(info=info, figures=run.figures(), seconds=time.monotonic() - started)
+
+
+def rehearse(
+    source: Source,
+    target: Target,
+    *,
+    progress: Progress,
+    rejected: Callable[[RejectedRow], None] = lambda _: None,
+) -> Loaded:
+    """What `load` would do, found out without writing anything.
+
+    The figures are those of a load into a table that holds none of the keys: what DynamoDB itself
+    would reject, and which keys newer uploads hold, only writing shows.
+
+    Raises:
+        DataError: the file as a whole is unusable, or has too many rejects.
+    """
+    started = time.monotonic()
+    with Rejects() as found, LastOfKey(memory=target.memory) as last:
+        run = _FileLoad(source, target, found, last, progress)
+        try:
+            info = run.check()
+            run.add_up(info)
+        finally:
+            _keep(found, None, rejected)
         return Loaded(info=info, figures=run.figures(), seconds=time.monotonic() - started)
 
 
@@ -295,6 +324,13 @@ class _FileLoad:
             )
         self._figures = writer.figures
         self._seconds = time.monotonic() - started
+
+    def add_up(self, info: ObjectInfo) -> None:
+        """The second reading of a rehearsal: what would be put, and the write units it takes."""
+        with self._source.store.open(self._source.key, etag=info.etag) as reader:
+            for put in self._puts(self._rows(reader), info):
+                self._figures.written += 1
+                self._figures.capacity += -(-put.item.size // WRITE_UNIT)
 
     def _puts(self, rows: Iterator[Row], info: ObjectInfo) -> Iterator[Put[Row]]:
         items = self._items(next(rows).fields, info)

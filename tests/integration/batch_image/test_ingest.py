@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, SAMPLE
+from tests.integration.batch_image.dynamodb import HEADER, SAMPLE, Moto
 
 
 def test_the_sample_layout_is_loaded(database):
@@ -187,6 +188,32 @@ def test_other_dialects_are_loaded_where_a_setting_names_them(either, data, opti
     assert ran.code == 0, ran.err
     assert "1 rows read, 1 items written" in ran.out
     assert either.values(table) == {"1": ("Mü,l", "€")}
+
+
+def test_a_rehearsal_says_what_then_happens_and_writes_nothing(either):
+    table = either.table()
+    data = (
+        HEADER
+        + b"".join(b"%d,name,%s\n" % (n % 90, b"x" * (40 * n)) for n in range(100))
+        + b"short\n,no key,x\n"
+    )
+    rehearsed = either.load(data, table, "--dry-run")
+    assert rehearsed.code == 0, rehearsed.err
+    assert either.items(table) == []
+    loaded = either.load(data, table)
+
+    def figures(text, pattern):
+        return re.search(pattern, text).groups()
+
+    numbers = r"([0-9,]+) rows read[;,] ([0-9,]+) items .*, (\d+) rejected, (\d+) superseded"
+    assert figures(rehearsed.out, numbers) == figures(loaded.out, numbers)
+    assert figures(loaded.out, numbers) == ("102", "90", "2", "10")
+    (units,) = figures(rehearsed.out, r"([0-9,]+) write units")
+    if not isinstance(either.server, Moto):
+        assert figures(loaded.out, r"([0-9,]+)\.0 write units") == (units,)  # moto takes 1 each
+    told = [line for line in rehearsed.err.splitlines() if "rejected: line" in line]
+    assert told == [line for line in loaded.err.splitlines() if "rejected: line" in line]
+    assert either.wordfreq("ingest", "-p", "p", "-i", "0", "-t", table, "--dry-run").code == 2
 
 
 def test_tables_that_do_not_fit_are_explained(database):
