@@ -1,6 +1,7 @@
 """How fast `wordfreq ingest` loads a CSV, and in how much memory.
 
-`python benchmarks/csv_ingest.py [--rows 1000000] [--null]`, after `make emulators`. Against the
+`python benchmarks/csv_ingest.py [--rows 1000000] [--null] [--write always]`, after
+`make emulators`. Against the
 emulator the server shares the machine; with `--null` a server on loopback answers every write at
 once without reading it, so that what is left is the client's own time.
 """
@@ -52,7 +53,9 @@ class NullServer:
         threading.Thread(target=self._accept, daemon=True).start()
         table = {"Table": {"TableStatus": "ACTIVE", **KEYS}}
         self._table = self._answer(table)
-        self._done = self._answer({"UnprocessedItems": {}})
+        consumed = {"TableName": TABLE, "CapacityUnits": 1.0}
+        self._put = self._answer({"ConsumedCapacity": consumed})
+        self._batch = self._answer({"UnprocessedItems": {}, "ConsumedCapacity": [consumed]})
 
     def _answer(self, document: object) -> bytes:
         body = json.dumps(document).encode()
@@ -73,7 +76,9 @@ class NullServer:
                 length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
                 if len(data) < end + 4 + length:
                     break
-                connection.sendall(self._table if b"describetable" in head else self._done)
+                answers = {b"describetable": self._table, b"putitem": self._put}
+                found = (answer for name, answer in answers.items() if name in head)
+                connection.sendall(next(found, self._batch))
                 data = data[end + 4 + length :]
 
 
@@ -82,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--null", action="store_true", help="against a server that does nothing")
+    parser.add_argument("--write", choices=("newer", "always"), default="newer")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -103,17 +109,18 @@ def main() -> None:
             client.create_table(TableName=TABLE, BillingMode="PAY_PER_REQUEST", **KEYS)
         print(f"{options.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB")
         for _ in range(1 if options.null else 2):
-            run(path, environment, options.rows)
+            run(path, environment, options.rows, options.write)
             if not options.null:
                 count = client.describe_table(TableName=TABLE)["Table"]["ItemCount"]
                 print(f"  items in the table: {count:,}")
 
 
-def run(path: Path, environment: dict[str, str], rows: int) -> None:
+def run(path: Path, environment: dict[str, str], rows: int, write: str) -> None:
     """One load; prints wall clock, processor time and peak memory of the client."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     command = [sys.executable, "-m", "wordfreq_batch", "ingest", "-s", str(path), "-t", TABLE]
+    command += ["--write", write]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     seconds = time.monotonic() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -196,6 +196,10 @@ class Settings(BaseSettings):
         pattern=r"^(\d+|\d{1,2}(\.\d+)?%)?$",
         description="above so many rejected rows nothing of a CSV is loaded; unset: any number",
     )
+    csv_write: Literal["newer", "always"] = Field(
+        default="newer",
+        description="newer: items of newer uploads stay; always: quicker, where no CSVs share keys",
+    )
     csv_pack: Size = Field(
         default=8 << 20,
         description="bytes of CSV that share one container; 1: one container per CSV",

@@ -231,6 +231,16 @@ def test_other_settings_load_the_same_files_again(shop, ministack):
     assert "'X' is missing" in failures(result)
 
 
+def test_items_are_written_in_batches_if_so_set(shop):
+    shop.upload("a.csv", SAMPLE)
+    assert shop.run().success
+    assert shop.figures("a.csv")["requests"] == 2
+    other = shop.settings.model_copy(update={"csv_write": "always"})
+    shop.definitions = build_definitions(other)
+    assert shop.again("a.csv").success
+    assert shop.figures("a.csv")["requests"] == 1
+
+
 def test_observing_tells_of_a_change(shop):
     shop.upload("a.csv", SAMPLE)
     job = shop.definitions.resolve_implicit_global_asset_job_def()

@@ -55,6 +55,7 @@ def test_on_aws_nothing_of_it_is_asked_for_unless_a_table_is_named(environment):
     [
         ("WORDFREQ_CSV_MAX_REJECTS", "a few"),
         ("WORDFREQ_CSV_REFUSE_ABOVE", "150%"),
+        ("WORDFREQ_CSV_WRITE", "sometimes"),
         ("WORDFREQ_CSV_EXTRA_COLUMNS", "hide"),
         ("WORDFREQ_CSV_PACK", "much"),
         ("WORDFREQ_CSV_EVENTS_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/1/q"),

@@ -52,6 +52,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 encoding=settings.csv_encoding,
                 header=settings.csv_header,
                 max_rejects=settings.csv_max_rejects,
+                write=settings.csv_write,
                 refuse_above=settings.csv_refuse_above,
                 endpoint=settings.csv_endpoint if settings.embedded else "",
             )

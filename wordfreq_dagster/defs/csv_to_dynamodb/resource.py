@@ -43,6 +43,7 @@ class CsvPlaces(Places):
         header: names of all columns where the files have no header; else `''`.
         max_rejects: highest number (`100`) or share (`1%`) of rejected rows that is no alarm.
         refuse_above: the same, above which nothing of a file is loaded; `''`: any number will do.
+        write: `newer` or `always`, as the option of `wordfreq ingest`.
         endpoint: of DynamoDB, for the containers; `''`: their own environment says.
     """
 
@@ -56,6 +57,7 @@ class CsvPlaces(Places):
     header: str
     max_rejects: str
     refuse_above: str
+    write: Literal["newer", "always"]
     endpoint: str
 
     def rows_schema(self) -> Schema:
@@ -128,6 +130,7 @@ class CsvPlaces(Places):
         options = ["ingest", "--plan", plan, "--table", self.table]
         options += ["--columns", self.columns, "--key", self.key]
         options += ["--extra-columns", self.extra_columns]
+        options += ["--write", self.write]
         options += ["--delimiter", self.delimiter, "--encoding", self.encoding]
         options += ["--header", self.header] if self.header else []
         options += ["--max-rejects", self.refuse_above] if self.refuse_above else []
