@@ -89,6 +89,13 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
             only=only,
         )
 
+    def existing_results(self, names: Collection[str]) -> list[str]:
+        """Those of the names whose results are there, in their order."""
+        if not names:
+            return []
+        there = {info.key for info in open_store(self.destination).list()}
+        return [name for name in names if name in there]
+
     def remove_results(self, names: Collection[str]) -> None:
         """Delete the results of these files; those that aren't there are no error."""
         if names:

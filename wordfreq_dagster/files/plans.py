@@ -19,7 +19,9 @@ from wordfreq_dagster.files.partitions import (
 from wordfreq_dagster.files.places import Places
 
 
-def plan_of_run(context: dg.AssetExecutionContext, places: Places) -> Plan | None:
+def plan_of_run(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, places: Places
+) -> Plan | None:
     """The plan that this run made, or the run that it is a retry of; None if there is none."""
     run = context.run
     origin = origin_run_id(context.instance, run)

@@ -15,10 +15,17 @@ import dagster as dg
 from dagster_aws_batch import Outcome
 from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.plans.formats import Item, ItemReceipt, Plan, Receipt, Task
+from wordfreq_dagster.files.dagster_events import (
+    failed_partitions,
+    log_failed,
+    log_materializations,
+    materialized_versions,
+)
 from wordfreq_dagster.files.partitions import unusable_partition_key
 from wordfreq_dagster.files.plans import new_receipts
 
 _REPORT_SECONDS = 5.0  # between two lines of progress in the run's log
+_WRITTEN_AT_ONCE = 500  # events
 _SHOWN = 20
 
 
@@ -86,8 +93,9 @@ def report_files(
 class FileReporter:
     """One event per file, once: while the containers of other files still run, or at the end.
 
-    Writing an event takes Dagster ten milliseconds and more, so it is done in the time that is
-    spent waiting anyway, and a partition turns green when its file is done.
+    In a run without partitions it also reports what was counted by an earlier run and never reached
+    Dagster, because that run was killed meanwhile: what lies in the bucket is compared with the
+    data versions that Dagster has.
     """
 
     def __init__(
@@ -97,15 +105,17 @@ class FileReporter:
         planned: Plan,
         stage: str,
         whole: bool,
+        partitions: dg.DynamicPartitionsDefinition,
         event: Callable[[ItemReceipt], dg.AssetMaterialization],
     ) -> None:
         self._context = context
         self._planned = planned
         self._stage = stage
+        self._partitions = partitions
         self._event = event
         self._whole = whole
         self._read: set[int] = set()
-        self._waiting: deque[ItemReceipt] = deque()
+        self._waiting: deque[ItemReceipt] = deque(self._unreported() if whole else ())
         self._reported: set[str] = set()
 
     def report_done(self, seconds: float) -> None:
@@ -113,21 +123,62 @@ class FileReporter:
         until = time.monotonic() + seconds
         self._read_receipts()
         while self._waiting and time.monotonic() < until:
-            item = self._waiting.popleft()
-            if self._is_new(item):
-                self._context.log_event(self._event(item))
+            self._report_some()
 
-    def report_rest(self, report: FileReport) -> Iterator[dg.AssetMaterialization]:
-        """The events that are left when all has ended; the log says now and then how far it is."""
+    def report_rest(self, report: FileReport) -> None:
+        """Report what is left when all has ended; the log says now and then how far it is."""
+        self._waiting += report.done
         due = time.monotonic() + _REPORT_SECONDS
-        for item in report.done:
+        while self._waiting:
             if time.monotonic() > due:
                 self._context.log.info(
-                    f"reported {len(self._reported):,} of {len(report.done):,} files to Dagster"
+                    f"reported {len(self._reported):,} files to Dagster; up to "
+                    f"{len(self._waiting):,} are left"
                 )
                 due = time.monotonic() + _REPORT_SECONDS
-            if self._is_new(item):
-                yield self._event(item)
+            self._report_some()
+        log_failed(
+            self._context,
+            {
+                name: reason
+                for name, reason in report.failed.items()
+                if unusable_partition_key(name) is None
+            },
+            whole=self._whole,
+        )
+
+    def _unreported(self) -> list[ItemReceipt]:
+        """Files whose results are valid, but whose partitions show another state, or none."""
+        instance, key = self._context.instance, self._context.asset_key
+        versions = materialized_versions(instance, key)
+        failed = failed_partitions(instance, key, self._partitions)
+        found = [
+            ItemReceipt(
+                name=item.name,
+                etag=item.etag,
+                size=item.size,
+                counts_etag=item.counted.counts_etag,
+                words=item.counted.words,
+                distinct=item.counted.distinct,
+                invalid=item.counted.invalid,
+                reused=True,
+            )
+            for item in self._planned.items
+            if item.counted is not None
+            and (versions.get(item.name) not in (item.etag, "") or item.name in failed)
+        ]
+        if found:
+            self._context.log.info(
+                f"{len(found):,} files are done, but an earlier run could not report them to "
+                "Dagster; they are reported now"
+            )
+        return found
+
+    def _report_some(self) -> None:
+        some = [self._waiting.popleft() for _ in range(min(_WRITTEN_AT_ONCE, len(self._waiting)))]
+        log_materializations(
+            self._context, [self._event(item) for item in some if self._is_new(item)]
+        )
 
     def _read_receipts(self) -> None:
         try:

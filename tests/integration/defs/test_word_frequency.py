@@ -96,7 +96,7 @@ def test_new_changed_and_removed_files(project):
     expected = {w: n for w, n in ascii_words(A, B).items() if len(w) > 2 and n >= 3}
     assert project.ranking == expected
     assert list(project.ranking.items()) == sorted(expected.items(), key=lambda i: (-i[1], i[0]))
-    assert all(checks(first).values()) and len(checks(first)) == 4
+    assert all(checks(first).values()) and len(checks(first)) == 5
 
     again = project.run()
     assert again.success

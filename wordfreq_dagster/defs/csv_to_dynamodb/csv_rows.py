@@ -71,6 +71,7 @@ def csv_rows(
         planned=planned,
         stage="ingest",
         whole=keys is None,
+        partitions=csv_uploads_partitions,
         event=lambda item: _event(context.asset_key, item, csv),
     )
     outcome = batch.run(
@@ -85,7 +86,7 @@ def csv_rows(
         while_waiting=reporter.report_done,
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from reporter.report_rest(report)
+    reporter.report_rest(report)
     yield from _checks(report, planned if keys is None else csv.compare(), csv)
     metadata = {
         "plan": planned.head.plan.uri,

@@ -32,7 +32,7 @@ from wordfreq_dagster.files.tags import OWNERS
 )
 def word_counts(
     context: dg.AssetExecutionContext, batch: BatchJobs, locations: WordPlaces, stages: Stages
-) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """The words of each file with their counts, one object and one partition per file.
 
     In the job `word_frequency` the pending files of the plan are counted: those that are new or
@@ -47,6 +47,7 @@ def word_counts(
         planned=planned,
         stage="migrate",
         whole=keys is None,
+        partitions=source_files_partitions,
         event=lambda item: _materialization(context.asset_key, item, locations),
     )
     outcome = batch.run(
@@ -57,7 +58,7 @@ def word_counts(
         while_waiting=reporter.report_done,
     )
     report = report_files(planned, outcome, chosen=keys)
-    yield from reporter.report_rest(report)
+    reporter.report_rest(report)
     totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
     raise_for_failed(report, outcome, done="counted", metadata=totals)
     if keys is None:
@@ -100,9 +101,9 @@ def _materialization(
         metadata={
             "words": item.words,
             "distinct words": item.distinct,
-            "bytes": item.bytes,
             "bytes not UTF-8": item.invalid,
-            "seconds": round(item.seconds, 4),
+            # Of a file that was counted by an earlier run these two aren't known.
+            **({} if item.reused else {"bytes": item.bytes, "seconds": round(item.seconds, 4)}),
             "source": describe_uri(f"{locations.source.rstrip('/')}/{item.name}"),
             "counts": describe_uri(f"{locations.destination.rstrip('/')}/{item.name}"),
             "ETag": item.etag,

@@ -1,0 +1,145 @@
+"""What Dagster shows of the files is what lies in the bucket, whatever happened to earlier runs."""
+
+import gzip
+import json
+import shutil
+
+import dagster as dg
+import pytest
+
+from aws_batch_emulator import stop_running
+from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.files.partitions import source_files_partitions
+from wordfreq_dagster.settings import Settings
+
+WORD_COUNTS = dg.AssetKey("word_counts")
+GOOD, OTHER, BAD = b"cat cat cat dog", b"bird bird bird", b"\x1f\x8b no archive"
+
+
+class Place:
+    """A folder, the project on it, and what Dagster shows."""
+
+    def __init__(self, home):
+        self.home = home
+        (home / "source").mkdir(parents=True)
+        self.definitions = build_definitions(Settings(home=str(home)))
+
+    def write(self, **files):
+        for name, data in files.items():
+            (self.home / "source" / f"{name}.gz").write_bytes(
+                data if data == BAD else gzip.compress(data)
+            )
+
+    def run(self, instance, **options):
+        job = self.definitions.resolve_job_def("word_frequency")
+        return job.execute_in_process(instance=instance, raise_on_error=False, **options)
+
+    def status(self, instance):
+        keys = instance.get_dynamic_partitions("source_files")
+        found = instance.get_status_by_partition(WORD_COUNTS, keys, source_files_partitions)
+        return {key: status and status.value for key, status in found.items()}
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(tmp_path / "home")
+    yield made
+    stop_running(Settings(home=str(made.home)).local_folder)
+
+
+@pytest.fixture
+def instance():
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def reported(instance, run):
+    found = instance.fetch_materializations(WORD_COUNTS, limit=1000).records
+    return sorted(
+        each.partition_key for each in found if each.run_id == run.run_id and each.partition_key
+    )
+
+
+def check(run, name):
+    (found,) = [each for each in run.get_asset_check_evaluations() if each.check_name == name]
+    return found.passed
+
+
+def test_what_was_counted_and_never_reported_is_reported_by_the_next_run(place, instance):
+    """As after a run that was killed between counting and reporting."""
+    place.write(**{f"file{number}": GOOD + b" %d" % number for number in range(40)})
+    with dg.instance_for_test() as gone:
+        assert place.run(gone).success
+    run = place.run(instance)
+    assert run.success
+    assert len(reported(instance, run)) == 40
+    assert set(place.status(instance).values()) == {"MATERIALIZED"}
+    assert check(run, "every_count_reported")
+    again = place.run(instance)
+    assert again.success
+    assert reported(instance, again) == []
+
+
+def test_a_changed_file_whose_report_was_lost_gets_its_new_version(place, instance):
+    place.write(a=GOOD, b=GOOD)
+    assert place.run(instance).success
+    place.write(a=OTHER)
+    with dg.instance_for_test() as gone:
+        assert place.run(gone).success
+    run = place.run(instance)
+    assert reported(instance, run) == ["a.gz"]
+    latest = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=WORD_COUNTS, asset_partitions=["a.gz"]), limit=1
+    ).records[0]
+    assert latest.asset_materialization.metadata["words"].value == 3
+
+
+def test_a_bad_file_is_red_with_its_reason_until_it_is_good(place, instance):
+    place.write(good=GOOD, bad=BAD)
+    assert not place.run(instance).success
+    assert place.status(instance) == {"good.gz": "MATERIALIZED", "bad.gz": "FAILED"}
+    seen = instance.fetch_observations(
+        dg.AssetRecordsFilter(asset_key=WORD_COUNTS, asset_partitions=["bad.gz"]), limit=1
+    ).records[0]
+    assert "bad.gz" in seen.asset_observation.metadata["failed"].value
+
+    place.write(more=OTHER)  # a later run, in which other files are good
+    place.run(instance)
+    assert place.status(instance)["bad.gz"] == "FAILED"
+    assert place.status(instance)["more.gz"] == "MATERIALIZED"
+
+    place.write(bad=GOOD)
+    assert place.run(instance).success
+    assert set(place.status(instance).values()) == {"MATERIALIZED"}
+
+
+def test_good_bad_and_the_same_good_again(place, instance):
+    place.write(a=GOOD, b=OTHER)
+    assert place.run(instance).success
+    kept = place.home / "kept"
+    shutil.copy2(place.home / "source" / "a.gz", kept)
+    place.write(a=BAD)
+    assert not place.run(instance).success
+    assert place.status(instance) == {"a.gz": "FAILED", "b.gz": "MATERIALIZED"}
+    shutil.copy2(kept, place.home / "source" / "a.gz")
+    assert place.run(instance).success
+    assert set(place.status(instance).values()) == {"MATERIALIZED"}
+    ranking = json.loads((place.home / "ranking" / "ranking.json").read_text())
+    assert {word["Word"]: word["Count"] for word in ranking["Words"]} == {"bird": 3, "cat": 3}
+
+
+def test_a_run_reads_its_plan_at_most_twice_and_lists_the_source_only_in_the_container(
+    place, instance, monkeypatch
+):
+    from wordfreq_batch.plans.plan import Plan
+    from wordfreq_dagster.files import places
+
+    reads = []
+    loads = Plan.loads.__func__
+    monkeypatch.setattr(
+        Plan, "loads", classmethod(lambda cls, *a, **k: reads.append(1) or loads(cls, *a, **k))
+    )
+    monkeypatch.setattr(places, "build_plan", lambda **_: pytest.fail("the source is listed again"))
+    place.write(a=GOOD)
+    assert place.run(instance).success
+    assert 1 <= len(reads) <= 2

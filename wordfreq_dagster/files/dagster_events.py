@@ -1,0 +1,120 @@
+"""Per-file events: the one module that uses names of Dagster which its public API doesn't offer.
+
+They are pinned by tests/integration/files/test_dagster_events.py to the line of Dagster in use, and
+each has a fallback in public API. For `files.report` and the checks.
+
+* `DagsterEvent.asset_materialization` with `DagsterEventBatchMetadata`: many events in one write;
+  else `context.log_event`.
+* `build_asset_materialization_planned_event`: a failed partition is red although the run has no
+  partitions; else there is only the observation with the reason.
+* `event_log_storage.get_latest_tags_by_partition`: the data versions of all partitions in one
+  query; else only which partitions are materialized.
+
+Beta API in use, on purpose: `backfill_policy`, `observable_source_asset`, code references,
+`FreshnessPolicy`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from uuid import uuid4
+
+import dagster as dg
+
+try:
+    from dagster._core.events import (
+        AssetMaterializationPlannedData,
+        DagsterEvent,
+        DagsterEventBatchMetadata,
+        DagsterEventType,
+    )
+except ImportError:  # another line of Dagster: everything still works, slower and less coloured
+    DagsterEvent = None  # type: ignore[assignment, misc]
+
+_VERSION_TAG = "dagster/data_version"
+#: Dagster writes batches where this variable is set; so many events are one write.
+_BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
+_EVENTS = "500"
+
+
+def log_materializations(
+    context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]
+) -> None:
+    """Write the events, many at a time where the instance's storage can.
+
+    Args:
+        context: of the step that reports.
+        materializations: one per file, in the order in which they are written.
+    """
+    if DagsterEvent is None or len(materializations) < 2:
+        for materialization in materializations:
+            context.log_event(materialization)
+        return
+    os.environ.setdefault(_BATCH_SIZE, _EVENTS)
+    step = context.get_step_execution_context()
+    batch, last = uuid4().hex, len(materializations) - 1
+    for number, materialization in enumerate(materializations):
+        DagsterEvent.asset_materialization(
+            step, materialization, DagsterEventBatchMetadata(batch, number == last)
+        )
+
+
+def log_failed(
+    context: dg.AssetExecutionContext, reasons: Mapping[str, str], *, whole: bool
+) -> None:
+    """Leave the reason on the page of each partition, and let it be red once this run has failed.
+
+    Args:
+        context: of the step that reports; it has to fail afterwards.
+        reasons: why, by partition key.
+        whole: in a run without partitions nothing was planned for these yet; Dagster calls a
+            partition failed whose latest planned materialization belongs to a failed run.
+    """
+    for key, reason in reasons.items():
+        if whole and DagsterEvent is not None:
+            planned = AssetMaterializationPlannedData(context.asset_key, partition=key)
+            context.instance.report_dagster_event(
+                DagsterEvent.build_asset_materialization_planned_event(
+                    context.job_name, context.get_step_execution_context().step.key, planned
+                ),
+                context.run.run_id,
+            )
+        context.log_event(
+            dg.AssetObservation(context.asset_key, partition=key, metadata={"failed": reason})
+        )
+
+
+def materialized_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, str]:
+    """The data version of each partition's latest materialization, in one query.
+
+    Args:
+        instance: the Dagster instance.
+        key: the partitioned asset.
+
+    Returns:
+        Data versions by partition key; `''` where only the fact is known.
+    """
+    query = getattr(instance.event_log_storage, "get_latest_tags_by_partition", None)
+    if DagsterEvent is None or query is None:
+        return dict.fromkeys(instance.get_materialized_partitions(key), "")
+    found = query(key, DagsterEventType.ASSET_MATERIALIZATION, tag_keys=[_VERSION_TAG])
+    return {partition: tags[_VERSION_TAG] for partition, tags in found.items()}
+
+
+def failed_partitions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: dg.DynamicPartitionsDefinition
+) -> frozenset[str]:
+    """The partitions that are red now.
+
+    Args:
+        instance: the Dagster instance.
+        key: the partitioned asset.
+        partitions: its partitions.
+
+    Returns:
+        Their keys.
+    """
+    keys = instance.get_dynamic_partitions(str(partitions.name))
+    status = instance.get_status_by_partition(key, keys, partitions) or {}
+    return frozenset(name for name, found in status.items() if found and found.value == "FAILED")
