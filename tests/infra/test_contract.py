@@ -106,8 +106,8 @@ def test_dagsters_containers_get_the_same_settings(deployment):
 def test_each_stage_is_a_command_of_the_container():
     from pathlib import Path
 
-    package = Path(__file__).parents[2] / "batch_image" / "wordfreq"
-    commands = "".join(path.read_text() for path in package.glob("cli*.py"))
+    package = Path(__file__).parents[2] / "batch_image/wordfreq_batch/cli"
+    commands = "".join(path.read_text() for path in package.glob("*.py"))
     for stage in STAGES:
         assert f'"{stage.name}"' in commands
 

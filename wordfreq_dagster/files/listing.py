@@ -117,6 +117,7 @@ class Attempt:
 
     listing: str
     ended: float | None
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,9 +108,12 @@ def tick(
 ) -> dg.SensorResult:
     """One tick: list a piece more; at the end of a listing compare it with the result's."""
     attempts = attempts_of(context.instance, source, job=watched.job)
-    if any(attempt.ended is None for attempt in attempts):
+    waits = next((attempt for attempt in attempts if attempt.ended is None), None)
+    if waits is not None:
         # Whatever it misses, the listing after it will show.
-        return _skip("a run is under way; the source is listed again when it has ended")
+        return _skip(
+            f"run {waits.run[:8]} is under way; the source is listed again when it has ended"
+        )
     scan = Scan.resume(context.cursor, source=source)
     try:
         scan, complete = advance(
@@ -159,7 +162,7 @@ def attempts_of(instance: dg.DagsterInstance, source: str, *, job: str) -> list[
     for record in records:
         run = record.dagster_run
         if run.status in UNFINISHED:
-            found.append(Attempt(listing="", ended=None))
+            found.append(Attempt(listing="", ended=None, run=run.run_id))
         elif listing := run.tags.get(LISTING_TAG):
             ended = record.end_time or record.update_timestamp.timestamp()
             found.append(Attempt(listing=listing, ended=ended))

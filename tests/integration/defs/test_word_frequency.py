@@ -200,7 +200,7 @@ def test_the_checks_fail_when_they_should(project):
         project.write(name, A)
     assert project.run().success
     green = check_again(project)
-    assert len(green) == 4 and all(green.values())
+    assert len(green) == 5 and all(green.values())
 
     (project.home / "output" / "b.txt").unlink()
     broken = {name for name, ok in check_again(project).items() if not ok}

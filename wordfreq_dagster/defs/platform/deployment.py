@@ -5,6 +5,7 @@ import dagster as dg
 from dagster_aws_batch import batch_reaper_sensors
 from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 from wordfreq_dagster.defs.platform.batch import batch_jobs, local_image
+from wordfreq_dagster.files.alive import dead_runs_sensor
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.settings import load_settings
 
@@ -18,8 +19,9 @@ def deployment() -> dg.Definitions:
         slack_webhook=settings.failure_slack_webhook,
         ui=settings.ui_url,
     )
+    alerts = [failure_sensor(channels)] if channels else []
     return dg.Definitions(
-        sensors=[*batch_reaper_sensors(), *([failure_sensor(channels)] if channels else [])],
+        sensors=[dead_runs_sensor(), *batch_reaper_sensors(), *alerts],
         resources={
             "batch": batch_jobs(settings),
             "stages": Stages(
