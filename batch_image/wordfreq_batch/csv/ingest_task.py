@@ -14,7 +14,7 @@ from wordfreq_batch.csv.ingest import (
     Target,
     load,
 )
-from wordfreq_batch.csv.loads import forget_load, is_newest_load, record_load
+from wordfreq_batch.csv.loads import begin_load, is_newest_load, record_load
 from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
@@ -130,7 +130,7 @@ def _load(
             target,
             rejects=(stores[1], item.name),
             progress=progress,
-            before_writing=lambda: forget_load(stores[1], item.name),
+            before_writing=lambda: begin_load(stores[1], item.name),
         )
         etag = record_load(stores[1], item.name, loaded, version=version)
     except OSError as error:

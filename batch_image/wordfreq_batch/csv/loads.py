@@ -1,16 +1,18 @@
 """The record of a CSV's newest load: of which upload, with which settings, and what came of it.
 
 For `csv.ingest_task` (write) and `plans.planning` (which uploads are loaded already). One object a
-CSV below `LOADS` of the destination. It is removed before the first item is written and written
-anew after the last one, so whatever was killed, ran twice or was changed back in between: a row of
-the ledger is believed only if it holds the ETag of this object, that is, while it is of the newest
-load of its name.
+CSV below `LOADS` of the destination. It is replaced before the first item is written and again
+after the last one, so whatever was killed, ran twice or was changed back in between: a row of the
+ledger is believed only if it holds the ETag of this object, that is, while it is of the newest
+load of its name. (Replaced, not removed: the container's role may write but not delete.)
 """
 
 from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from secrets import token_hex
+from typing import Any
 
 from wordfreq_batch.csv.ingest import Loaded
 from wordfreq_batch.errors import NotFoundError
@@ -18,13 +20,13 @@ from wordfreq_batch.plans.formats import LOADS
 from wordfreq_batch.storage.store import Store
 
 
-def forget_load(store: Store, name: str) -> None:
-    """Remove the record of CSV `name` from the destination `store`: its items are about to change.
+def begin_load(store: Store, name: str) -> None:
+    """Replace the record of CSV `name` in the destination `store`: its items are about to change.
 
     Raises:
-        WordfreqError: the record couldn't be removed; nothing may be written then.
+        WordfreqError: the record couldn't be written; no item may be written then.
     """
-    store.delete([LOADS + name])
+    _write(store, name, {"Name": name, "Begun": _now()})
 
 
 def record_load(store: Store, name: str, loaded: Loaded, *, version: str) -> str:
@@ -42,10 +44,19 @@ def record_load(store: Store, name: str, loaded: Loaded, *, version: str) -> str
         "Size": loaded.info.size,
         "LastModified": loaded.info.last_modified.isoformat(),
         "Version": version,
-        "Loaded": datetime.now(timezone.utc).isoformat(),
+        "Loaded": _now(),
         "Rows": loaded.figures.to_json(),
     }
-    return store.put(LOADS + name, json.dumps(document, indent=1).encode())
+    return _write(store, name, document)
+
+
+def _write(store: Store, name: str, document: dict[str, Any]) -> str:
+    # Two records never have the same bytes, and so, on S3, the same ETag.
+    return store.put(LOADS + name, json.dumps({**document, "Nonce": token_hex(8)}).encode())
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()
 
 
 def is_newest_load(store: Store, name: str, etag: str) -> bool:
