@@ -20,14 +20,12 @@ from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 from wordfreq_batch.counts.counts import write_counts
+from wordfreq_batch.counts.outage import PATIENCE, Outage, Stores
 from wordfreq_batch.errors import StorageError
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.plans.tasks import failure
-from wordfreq_batch.storage.store import (
-    ObjectInfo,
-    Store,
-)
+from wordfreq_batch.storage.store import ObjectInfo
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.parallel import SplitCounter
 from wordfreq_batch.text.text import (
@@ -44,22 +42,12 @@ from wordfreq_batch.together import Crew, GivenUpError, ahead
 SMALL: Final = 1 << 20
 """Objects up to this many bytes are fetched whole, several at once."""
 
-GIVE_UP_AFTER: Final = 10
-"""So many storage errors in a row mean that it's not the files: the rest isn't tried."""
-
 _TINY: Final = 64 << 10  # bytes; files up to that are counted many at a time where that helps
 _AT_A_TIME: Final = 16
 _LARGE: Final = 16 << 20  # bytes; larger files are counted by all threads together
 _FETCHED: Final = 64 << 20  # bytes of files that wait for a table
 _RANGES: Final = 6  # of a large object on their way
 _ONE_REQUEST: Final = 8 << 20  # bytes of counts that are stored by one put
-
-
-class Stores(NamedTuple):
-    """Where the files come from and where the counts go."""
-
-    source: Store
-    destination: Store
 
 
 def count_items(
@@ -70,12 +58,14 @@ def count_items(
     memory: int,
     threads: int,
     done: Callable[[ItemReceipt], None],
+    patience: float = PATIENCE,
 ) -> None:
     """Count these files, store their counts, and call `done` with each one's receipt, in any order.
 
     The words are also added to `total`. `memory` bounds, in bytes and for each of the `threads`,
     the words of the files at hand, and as much again their sums before they get into `total`. A
-    file that fails gets its error in its receipt, the others go on.
+    file that fails gets its error in its receipt, the others go on, unless neither the source nor
+    the destination answers for `patience` seconds (`counts.outage`).
     """
     small = [item for item in items if item.size <= _LARGE]
     large = [item for item in items if item.size > _LARGE]
@@ -83,7 +73,7 @@ def count_items(
     worthwhile = 1 + sum(item.size if item.etag else SMALL for item in small) // SMALL
     tables = min(threads, worthwhile, max(len(small), 1))
     waiting = max(stores.source.concurrency, stores.destination.concurrency)
-    work = _Work(stores, memory, done)
+    work = _Work(stores, memory, done, patience=patience)
     work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
     for item in large + work.too_large:
         work.count_large(item, total, threads=threads)
@@ -92,16 +82,23 @@ def count_items(
 class _Work:
     """What the threads share."""
 
-    def __init__(self, stores: Stores, memory: int, done: Callable[[ItemReceipt], None]) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        memory: int,
+        done: Callable[[ItemReceipt], None],
+        *,
+        patience: float,
+    ) -> None:
         self._stores = stores
         self._memory = memory
         self._done = done
         self._lock = threading.Lock()
-        self._in_a_row = 0
         self._todo: deque[Item] = deque()
         self._free: SimpleQueue[_CountingTable] = SimpleQueue()
         self._room = _Room(_FETCHED)
         self._crew = Crew()
+        self._outage = Outage(stores, stop=self._crew.stop, patience=patience)
         self.too_large: list[Item] = []
         """Files that turned out to be large when they were opened."""
 
@@ -182,14 +179,15 @@ class _Work:
     def _attempt(self, item: Item, count: Callable[[Item], None]) -> None:
         """Count a file; what goes wrong becomes its receipt."""
         try:
-            if self._in_a_row >= GIVE_UP_AFTER:
-                raise StorageError("not tried: the storage failed too often")
+            if reason := self._outage.reason():
+                url = self._stores.source.url(item.name)
+                raise StorageError(f"{url}: not tried, as no file can be read or written: {reason}")
             count(item)
         except GivenUpError:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
+            self._outage.failed(error)
             with self._lock:
-                self._in_a_row = self._in_a_row + 1 if isinstance(error, StorageError) else 0
                 if not self._crew.stop.wanted:
                     self._done(failure(item, error))
 
@@ -300,8 +298,8 @@ class _Work:
         return writer.etag
 
     def _succeeded(self, receipt: ItemReceipt) -> None:
+        self._outage.succeeded()
         with self._lock:
-            self._in_a_row = 0
             if not self._crew.stop.wanted:
                 self._done(receipt)
 

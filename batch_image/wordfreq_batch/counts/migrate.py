@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 from wordfreq_batch.counts.counting import (
     SMALL,
-    Stores,
     count_items,
 )
 from wordfreq_batch.counts.counts import read_counts
+from wordfreq_batch.counts.outage import Stores
 from wordfreq_batch.counts.partials import (
     partial_key,
     store_partial,

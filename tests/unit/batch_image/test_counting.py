@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import math
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from wordfreq_batch.counts import counting
-from wordfreq_batch.counts.counting import Stores, count_items
+from wordfreq_batch.counts.counting import count_items
+from wordfreq_batch.counts.outage import IN_A_ROW, Stores
+from wordfreq_batch.errors import StorageError
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.storage.local import LocalStore
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import ByteReader, ObjectInfo, Store
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import WordCounter
 
@@ -110,3 +117,70 @@ def test_texts_that_need_more_room_than_there_is_are_left_to_be_fed() -> None:
     counter.feed(b"it goes on")
     with pytest.raises(ValueError, match="in use"):
         counter._scanner.count_each(texts, b":", None)  # type: ignore[union-attr]
+
+
+class OutOfReach(LocalStore):
+    """A folder of a file server that gives no answer for so many questions."""
+
+    def __init__(self, folder: str, silent: float) -> None:
+        super().__init__(folder)
+        self.silent = silent
+
+    def _answer(self) -> None:
+        self.silent -= 1
+        if self.silent >= 0:
+            raise StorageError("the file server doesn't answer")
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        self._answer()
+        return super().list(prefix, start_after=start_after)
+
+    def open(
+        self, key: str, *, etag: str | None = None, ranges: int = 1
+    ) -> AbstractContextManager[ByteReader]:
+        self._answer()
+        return super().open(key, etag=etag, ranges=ranges)
+
+
+def outcome(source: Store, folder: Path, names: list[str], **more: float) -> dict[str, str | None]:
+    """The error of each file, or none."""
+    stores = Stores(source, open_store(str(folder / "out")))
+    receipts: list[ItemReceipt] = []
+    items = [Item(name, 10, "") for name in names]
+    count_items(stores, items, total=None, memory=1 << 22, threads=1, done=receipts.append, **more)
+    return {receipt.name: receipt.error for receipt in receipts}
+
+
+def test_files_that_cannot_be_opened_keep_nobody_from_counting_their_neighbours(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    bad = [f"a{number}.txt" for number in range(3 * IN_A_ROW)]
+    for name in bad:
+        (tmp_path / "in" / name).symlink_to(name)  # a loop: no file, but nothing missing either
+    good = [f"z{number}.txt" for number in range(5)]
+    for name in good:
+        (tmp_path / "in" / name).write_text("some words")
+    errors = outcome(open_store(str(tmp_path / "in")), tmp_path, bad + good)
+    assert [name for name in good if errors[name]] == []
+    assert [name for name in bad if not errors[name] or name not in errors[name]] == []
+
+
+def test_an_outage_that_passes_costs_only_the_files_that_were_tried(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = [f"{number:02d}.txt" for number in range(2 * IN_A_ROW)]
+    for name in names:
+        (tmp_path / "in" / name).write_text("some words")
+    source = OutOfReach(str(tmp_path / "in"), silent=IN_A_ROW + 2)
+    errors = outcome(source, tmp_path, names, patience=60)
+    assert [name for name in names if errors[name]] == names[:IN_A_ROW]
+
+
+def test_an_outage_that_stays_leaves_the_rest_untried_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = [f"{number:02d}.txt" for number in range(1000)]
+    source = OutOfReach(str(tmp_path / "in"), silent=math.inf)
+    errors = outcome(source, tmp_path, names, patience=1)
+    untried = names[IN_A_ROW:]
+    assert all("not tried" in (errors[name] or "") for name in untried)
+    assert all("the file server doesn't answer" in (errors[name] or "") for name in names)
