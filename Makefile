@@ -55,9 +55,7 @@ demo-csv: $(VENV)/.runtime $(EMULATORS)/.installed ## load CSVs made on the spot
 	@$(BIN)/python -m demo.csv_to_dynamodb $(if $(ROWS),--rows $(ROWS))
 
 ui: $(VENV)/.runtime ## open the same instance in the Dagster UI on PORT (3000)
-	@$(BIN)/python -m demo.word_frequency --prepare-only $(if $(SOURCE),--source '$(SOURCE)')
-	@echo "the UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
-	@$(BIN)/dg dev -w workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@exec $(BIN)/python -m demo.word_frequency --ui $(PORT) $(if $(SOURCE),--source '$(SOURCE)')
 
 test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

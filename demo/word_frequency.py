@@ -17,15 +17,19 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _TEXTS = (".md", ".rst", ".txt", ".pyi")
 _NAMED = ("METADATA", "LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS", "README")
 _MOST_FILES = 1000
 _MOST_OF_A_PACKAGE = 40
 _WORDS_SHOWN = 20
-#: Small, so that also little text becomes an array job that uses every processor.
-_PACK = "2MiB"
+_SETTINGS = {
+    # small, so that also little text becomes an array job that uses every processor
+    "WORDFREQ_PACK": "2MiB",
+    # without them the first words of every text are the same
+    "WORDFREQ_STOP_WORDS": "en",
+}
 
 
 def gather_texts(folder: Path, *, most: int) -> int:
@@ -77,7 +81,8 @@ def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
     environment = dict(os.environ)
     make_instance(Path(environment.setdefault("DAGSTER_HOME", str(home / "dagster"))))
     environment["WORDFREQ_HOME"] = str(home)
-    environment.setdefault("WORDFREQ_PACK", _PACK)
+    for name, value in _SETTINGS.items():
+        environment.setdefault(name, value)
     if source:
         environment["WORDFREQ_SOURCE"] = source
     elif "WORDFREQ_SOURCE" not in environment:
@@ -126,6 +131,15 @@ def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequenc
     return process.returncode
 
 
+def open_ui(environment: dict[str, str], port: int) -> NoReturn:
+    """Become the Dagster UI: it gets the signals of this process, and the same settings."""
+    print(f"the UI: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
+    root = Path(__file__).resolve().parents[1]
+    os.chdir(root)
+    command = ["dg", "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    os.execve(Path(sys.executable).with_name("dg"), command, environment)  # noqa: S606
+
+
 def progress_of(line: str) -> str | None:
     """What a person wants to see of one line of Dagster's log: `step: message`, or None."""
     match = _LOG_LINE.match(line.rstrip("\n"))
@@ -171,7 +185,10 @@ engine    {description()}
 source    {settings.source}
 counts    {settings.destination}
 ranking   {settings.ranking}   (ranking.json, totals.parquet)
-instance  {environment["DAGSTER_HOME"]}   (`make ui` opens it)""")
+instance  {environment["DAGSTER_HOME"]}
+
+Next: `make ui`. Open the asset `ranking` for the table and its chart, and the partitions of the
+asset `word_counts` for the figures of each file. WORDFREQ_STOP_WORDS chooses whose stop words are left out.""")
 
 
 def _figures(instance: Any, name: str) -> dict[str, Any]:
@@ -192,13 +209,13 @@ def main() -> int:
         "--files", type=int, default=_MOST_FILES, help="how many files to gather at most (1000)"
     )
     parser.add_argument(
-        "--prepare-only", action="store_true", help="make the instance, run nothing"
+        "--ui", type=int, metavar="PORT", help="run nothing, open the Dagster UI on this port"
     )
     options = parser.parse_args()
     home = Path(os.environ.get("WORDFREQ_HOME") or ".local").absolute()
     environment = prepare(home, options.source, files=options.files)
-    if options.prepare_only:
-        return 0
+    if options.ui:
+        open_ui(environment, options.ui)
     started = time.monotonic()
     log = home / "logs" / time.strftime("demo-%Y%m%d-%H%M%S.log")
     try:

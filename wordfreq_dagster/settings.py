@@ -24,10 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from wordfreq_dagster.outputs import (
-    OutputsError,
-    read_outputs,
-)
+from wordfreq_dagster.outputs import OutputsError, read_outputs
 
 PREFIX = "WORDFREQ_"
 
@@ -112,7 +109,7 @@ class Settings(BaseSettings):
     destination: Uri = Field(
         default="",
         validate_default=False,
-        description="where the counts go, one object a file, named like it; unset: HOME/output",
+        description="where the counts go, one object per file, with its name; unset: HOME/output",
     )
     plans: Uri = Field(
         default="", validate_default=False, description="plans and receipts; unset: HOME/plans"
@@ -128,6 +125,11 @@ class Settings(BaseSettings):
         description="bytes of input that share one container (one child of the array job)",
     )
 
+    stop_words: str = Field(
+        default="",
+        pattern=r"^([a-z]{2}(,[a-z]{2})*)?$",
+        description="languages whose stop words are left out if run config names none: en,de",
+    )
     merge_part_words: int = Field(
         default=1_000_000_000,
         ge=1,

@@ -161,8 +161,9 @@ def _threads(name: str) -> tuple[int, ...]:
 
 
 def _spark(shop: Workshop, corpus: str) -> tuple[int, ...]:
-    """Its runs are the longest: two threads are tried only once, and on little text it is only
-    half a minute of start-up.
+    """Its runs are the longest: two threads are tried only once, and not on little text.
+
+    There they would only be half a minute of start-up.
     """
     if corpus == "english":
         return (1, 2) if shop.corpora.sizes.text >= 10 * MB else (1,)

@@ -17,7 +17,7 @@ CHOICES = {
     "csv_extra_columns", "csv_delimiter", "csv_encoding", "csv_header",
     "csv_max_rejects", "csv_refuse_above", "csv_write", "csv_pack", "csv_new_uploads",
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
-    "pack", "merge_part_words", "timeout_seconds", "sensor_seconds",
+    "pack", "stop_words", "merge_part_words", "timeout_seconds", "sensor_seconds",
     "failure_slack_webhook", "ui_url", "code_url",
     "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
 }  # fmt: skip

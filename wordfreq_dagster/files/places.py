@@ -108,10 +108,12 @@ class WordPlaces(Places):
     Attributes:
         ranking: `ranking.json` and `totals.parquet`.
         merge_part_words: a plan with more words is merged in parts of about so many.
+        stop_words: languages whose stop words are left out where the run config names none.
     """
 
     ranking: str
     merge_part_words: int
+    stop_words: list[str]
 
     def read_ranking(self) -> Ranking:
         """The ranking written last."""

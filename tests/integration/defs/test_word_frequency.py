@@ -274,6 +274,22 @@ def test_ranking_options_are_run_config(project):
     assert project.ranking == dict(ascii_words(A).most_common(2))
 
 
+def test_stop_words_are_a_setting_that_run_config_overrides(project):
+    """So a ranking that a sensor asks for has the same ones as that of the job."""
+    project.settings = project.settings.model_copy(update={"stop_words": "en"})
+    project.definitions = build_definitions(project.settings)
+    project.write("a.txt", "the the the the zebra zebra zebra\n")
+    result = project.run()
+    assert result.success, failures(result)
+    assert project.ranking == {"zebra": 3}
+    (ranked,) = result.asset_materializations_for_node("ranking")
+    assert "without stop words of en" in ranked.metadata["options"].value
+
+    result = project.run(run_config={"ops": {"ranking": {"config": {"stop_words": []}}}})
+    assert result.success, failures(result)
+    assert project.ranking == {"the": 4, "zebra": 3}
+
+
 def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
     """Each file is a container of its own here; they can't all run at once."""
     project.settings = Settings(home=str(project.home), pack=1, local_vcpus=1)

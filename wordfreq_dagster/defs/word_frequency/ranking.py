@@ -39,15 +39,22 @@ class RankingOptions(dg.Config):
     min_length: int = Field(default=3, ge=1, description="shortest word, in characters")
     min_count: int = Field(default=3, ge=1, description="least number of occurrences")
     top: int = Field(default=100, ge=1, description="how many words")
-    stop_words: list[str] = Field(
-        default=[], description="languages whose stop words are left out, e.g. ['en', 'de']"
+    stop_words: list[str] | None = Field(
+        default=None,
+        description="languages whose stop words are left out, e.g. ['en', 'de']; "
+        "unset: those of WORDFREQ_STOP_WORDS",
     )
 
-    def arguments(self) -> list[str]:
-        """The options as arguments of `wordfreq merge`."""
+    def arguments(self, stop_words: Sequence[str]) -> list[str]:
+        """The options as arguments of `wordfreq merge`.
+
+        Args:
+            stop_words: the languages where the options name none.
+        """
         arguments = ["--min-length", str(self.min_length), "--min-count", str(self.min_count)]
         arguments += ["--top", str(self.top)]
-        return arguments + (["--stop-words", ",".join(self.stop_words)] if self.stop_words else [])
+        languages = stop_words if self.stop_words is None else self.stop_words
+        return arguments + (["--stop-words", ",".join(languages)] if languages else [])
 
 
 @dg.asset(
@@ -95,7 +102,10 @@ def ranking(
         if jobs := summed.metadata().get("batch/jobs"):
             how["parts"] = jobs
     command = merge_command(
-        plan=plan_uri, output=locations.ranking, options=config.arguments(), parts=parts
+        plan=plan_uri,
+        output=locations.ranking,
+        options=config.arguments(locations.stop_words),
+        parts=parts,
     )
     outcome = batch.run(
         context=context,
@@ -113,6 +123,7 @@ def ranking(
             "files": ranked.files,
             "words": ranked.total_words,
             "distinct words": ranked.distinct_words,
+            "options": _options(ranked),
             "most used word": ranked.words[0].word if ranked.words else "none",
             "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
             "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
@@ -121,6 +132,18 @@ def ranking(
             **how,
             **outcome.metadata(),
         }
+    )
+
+
+def _options(ranked: Ranking) -> str:
+    """Which words the ranking could hold, for a reader who wonders where a word is."""
+    options = ranked.options
+    without = (
+        f"; without stop words of {', '.join(options.stop_words)}" if options.stop_words else ""
+    )
+    return (
+        f"the first {options.top:,} words of {options.min_length} characters or more that occur "
+        f"{options.min_count:,} times or more{without}"
     )
 
 
