@@ -188,7 +188,8 @@ ranking   {settings.ranking}   (ranking.json, totals.parquet)
 instance  {environment["DAGSTER_HOME"]}
 
 Next: `make ui`. Open the asset `ranking` for the table and its chart, and the partitions of the
-asset `word_counts` for the figures of each file. WORDFREQ_STOP_WORDS chooses whose stop words are left out.""")
+asset `word_counts` for the figures of each file.
+WORDFREQ_STOP_WORDS chooses whose stop words are left out.""")
 
 
 def _figures(instance: Any, name: str) -> dict[str, Any]:
