@@ -86,6 +86,7 @@ def clients(monkeypatch) -> list[str]:
         made.append(f"obstore {bucket}")
         return fast(bucket, **options)
 
+    monkeypatch.setattr(s3_clients, "_made", {})  # those of other tests
     monkeypatch.setattr(botocore.session.Session, "create_client", create_client)
     monkeypatch.setattr(s3_clients, "ObstoreS3", obstore_client)
     return made
