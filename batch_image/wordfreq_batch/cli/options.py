@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -56,12 +57,15 @@ def add_command(
 
 
 def size(text: str) -> int:
-    """Bytes from `64MiB`, `100kB`, `1000`."""
-    match = re.fullmatch(r"([0-9]{1,15})\s*(?:([kKMGT])(i?)B?|B)?", text.strip())
-    if match is None or int(match[1]) == 0:
+    """Bytes from `64MiB`, `1.5gib`, `100kB`, `1000`."""
+    pattern = r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([kmgt])(i?)b?|b)?"
+    match = re.fullmatch(pattern, text.strip(), re.IGNORECASE | re.ASCII)
+    number = Fraction(match[1]) if match else Fraction()
+    power = " KMGT".index(match[2].upper()) if match and match[2] else 0
+    bytes_ = int(number * int((1024 if match and match[3] else 1000) ** power))
+    if bytes_ == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write e.g. 64MiB, 500kB or 1000")
-    power = " KMGT".index(match[2].upper()) if match[2] else 0
-    return int(match[1]) * int((1024 if match[3] else 1000) ** power)
+    return bytes_
 
 
 def natural(text: str) -> int:

@@ -12,13 +12,14 @@ a plain path.
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from wordfreq_batch.errors import (
@@ -180,6 +181,11 @@ class Store(ABC):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+# A path may hold anything, but what begins like this was meant for a bucket: a folder made of it
+# would hold the results in a container that is gone a minute later.
+_MISTYPED: Final = re.compile(r"(?:s3[an]?|file|gs|https?|ftp):|arn:|s3//", re.IGNORECASE)
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """Split a URI into its container and key: `('s3://bucket/', 'a/b')` or `('file:///', 'tmp/x')`.
 
@@ -205,6 +211,11 @@ def split_uri(uri: str) -> tuple[str, str]:
         local = os.fsdecode(unquote_to_bytes("/" + path))
     elif separator and scheme.isalnum() and "/" not in scheme:
         raise UsageError(f"{uri}: unknown scheme {scheme}://; use s3://, file:/// or a plain path")
+    elif mistake := _MISTYPED.match(uri):
+        raise UsageError(
+            f"{uri}: {mistake[0]} begins no location; write s3://bucket/prefix, file:///folder, "
+            f"or ./{uri} for a folder of that name"
+        )
     else:
         local = uri
     if "\0" in local:

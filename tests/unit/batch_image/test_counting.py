@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from wordfreq_batch.counts import counting
 from wordfreq_batch.counts.counting import count_items
 from wordfreq_batch.counts.outage import IN_A_ROW, Stores
-from wordfreq_batch.errors import StorageError
+from wordfreq_batch.errors import PermissionDeniedError, StorageError
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.storage.local import LocalStore
@@ -120,11 +120,14 @@ def test_texts_that_need_more_room_than_there_is_are_left_to_be_fed() -> None:
 
 
 class OutOfReach(LocalStore):
-    """A folder of a file server that gives no answer for so many questions."""
+    """A folder of a file server that gives no answer for so many questions, or for some files."""
 
-    def __init__(self, folder: str, silent: float) -> None:
+    def __init__(
+        self, folder: str, *, silent: float = 0, broken: Mapping[str, Exception] | None = None
+    ) -> None:
         super().__init__(folder)
         self.silent = silent
+        self.broken = broken or {}
 
     def _answer(self) -> None:
         self.silent -= 1
@@ -139,48 +142,51 @@ class OutOfReach(LocalStore):
         self, key: str, *, etag: str | None = None, ranges: int = 1
     ) -> AbstractContextManager[ByteReader]:
         self._answer()
+        if key in self.broken:
+            raise self.broken[key]
         return super().open(key, etag=etag, ranges=ranges)
 
 
-def outcome(source: Store, folder: Path, names: list[str], **more: float) -> dict[str, str | None]:
-    """The error of each file, or none."""
+def made(folder: Path, names: list[str]) -> str:
+    """A folder with these files."""
+    (folder / "in").mkdir()
+    for name in names:
+        (folder / "in" / name).write_text("some words")
+    return str(folder / "in")
+
+
+def outcome(source: Store, folder: Path, names: list[str], **more: float) -> dict[str, str]:
+    """The error of each file, or nothing."""
     stores = Stores(source, open_store(str(folder / "out")))
     receipts: list[ItemReceipt] = []
     items = [Item(name, 10, "") for name in names]
     count_items(stores, items, total=None, memory=1 << 22, threads=1, done=receipts.append, **more)
-    return {receipt.name: receipt.error for receipt in receipts}
+    return {receipt.name: receipt.error or "" for receipt in receipts}
 
 
-def test_files_that_cannot_be_opened_keep_nobody_from_counting_their_neighbours(
-    tmp_path: Path,
+@pytest.mark.parametrize("error", [PermissionDeniedError, StorageError])
+def test_files_that_cannot_be_read_keep_nobody_from_counting_their_neighbours(
+    tmp_path: Path, error: type[Exception]
 ) -> None:
-    (tmp_path / "in").mkdir()
-    bad = [f"a{number}.txt" for number in range(3 * IN_A_ROW)]
-    for name in bad:
-        (tmp_path / "in" / name).symlink_to(name)  # a loop: no file, but nothing missing either
+    bad = [f"a{number:02d}.txt" for number in range(3 * IN_A_ROW)]
     good = [f"z{number}.txt" for number in range(5)]
-    for name in good:
-        (tmp_path / "in" / name).write_text("some words")
-    errors = outcome(open_store(str(tmp_path / "in")), tmp_path, bad + good)
-    assert [name for name in good if errors[name]] == []
-    assert [name for name in bad if not errors[name] or name not in errors[name]] == []
+    folder = made(tmp_path, bad + good)
+    source = OutOfReach(folder, broken={name: error(f"{name} is bad") for name in bad})
+    assert outcome(source, tmp_path, bad + good) == {
+        name: f"{name} is bad" if name in bad else "" for name in bad + good
+    }
 
 
 def test_an_outage_that_passes_costs_only_the_files_that_were_tried(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
     names = [f"{number:02d}.txt" for number in range(2 * IN_A_ROW)]
-    for name in names:
-        (tmp_path / "in" / name).write_text("some words")
-    source = OutOfReach(str(tmp_path / "in"), silent=IN_A_ROW + 2)
+    source = OutOfReach(made(tmp_path, names), silent=IN_A_ROW + 2)
     errors = outcome(source, tmp_path, names, patience=60)
     assert [name for name in names if errors[name]] == names[:IN_A_ROW]
 
 
 def test_an_outage_that_stays_leaves_the_rest_untried_and_says_why(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    names = [f"{number:02d}.txt" for number in range(1000)]
-    source = OutOfReach(str(tmp_path / "in"), silent=math.inf)
+    names = [f"{number:02d}.txt" for number in range(100)]
+    source = OutOfReach(made(tmp_path, names), silent=math.inf)
     errors = outcome(source, tmp_path, names, patience=1)
-    untried = names[IN_A_ROW:]
-    assert all("not tried" in (errors[name] or "") for name in untried)
-    assert all("the file server doesn't answer" in (errors[name] or "") for name in names)
+    assert all("not tried" in errors[name] for name in names[IN_A_ROW:])
+    assert all("the file server doesn't answer" in errors[name] for name in names)

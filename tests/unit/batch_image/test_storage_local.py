@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wordfreq_batch.cli.options import size
 from wordfreq_batch.errors import (
     AlreadyExistsError,
     ChangedError,
@@ -44,6 +46,30 @@ def test_a_uri_is_split_literally(uri: str, container: str, key: str) -> None:
 def test_what_names_no_place_is_refused(uri: str) -> None:
     with pytest.raises(UsageError):
         split_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3:/b/counts", "s3:b/c", "S3:/b", "s3//b/c", "arn:aws:s3:::b/counts", "file:/tmp/x", "gs:/b"],
+)
+def test_a_mistyped_uri_never_becomes_a_local_folder(uri: str) -> None:
+    with pytest.raises(UsageError, match="s3://bucket/prefix"):
+        split_uri(uri)
+    assert split_uri(f"./{uri}")[0] == "file:///"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("64mib", 64 << 20), ("1.5GiB", 3 << 29), ("500kB", 500_000), ("0.5m", 500_000), ("7", 7)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, expected: int) -> None:
+    assert size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.1", "-1", "1.5.5M", "12 parsecs", "KiB", "١k"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="64MiB"):
+        size(text)
 
 
 def test_relative_paths_start_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
