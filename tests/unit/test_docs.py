@@ -7,6 +7,7 @@ import ast
 import importlib
 import re
 import subprocess
+import sys
 import textwrap
 from collections import defaultdict
 from pathlib import Path
@@ -80,6 +81,27 @@ def test_links_lead_somewhere(page):
             headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
             assert anchor in slugs, f"{page.relative_to(ROOT)}: {target}#{anchor}"
+
+
+WORKFLOWS = [
+    code
+    for page in PAGES
+    for code in re.findall(r"^```yaml\n(name:.*?)^```", page.read_text("utf-8"), re.M | re.S)
+]
+
+
+@pytest.mark.parametrize("code", WORKFLOWS, ids=range(len(WORKFLOWS)))
+def test_a_workflow_to_copy_is_one_and_its_commands_are_ours(code, tmp_path):
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "ours.yml").write_text(code)
+    for tool in (
+        ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", folder / "ours.yml"),
+        ("zizmor", "--offline", "--quiet", tmp_path / ".github"),
+    ):
+        argv = [str(Path(sys.executable).with_name(tool[0])), *map(str, tool[1:])]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _documented():
