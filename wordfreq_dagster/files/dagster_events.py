@@ -1,4 +1,4 @@
-"""Per-file events: the one module that uses names of Dagster which its public API doesn't offer.
+"""Events and partitions of files: the one module that uses what Dagster's public API lacks.
 
 They are pinned by tests/integration/files/test_dagster_events.py to the line of Dagster in use, and
 each has a fallback in public API. For `files.report` and the checks.
@@ -9,6 +9,8 @@ each has a fallback in public API. For `files.report` and the checks.
   partitions; else there is only the observation with the reason.
 * `event_log_storage.get_latest_tags_by_partition`: the data versions of all partitions in one
   query; else only which partitions are materialized.
+* `event_log_storage.index_connection` and `DynamicPartitionsTable`: many partitions deleted in one
+  statement; else `delete_dynamic_partition`, one transaction per partition.
 
 Beta API in use, on purpose: `backfill_policy`, `observable_source_asset`, code references,
 `FreshnessPolicy`.
@@ -32,6 +34,13 @@ try:
 except ImportError:  # another line of Dagster: everything still works, slower and less coloured
     DagsterEvent = None  # type: ignore[assignment, misc]
 
+try:
+    from dagster._core.storage.event_log import SqlEventLogStorage
+    from dagster._core.storage.event_log.schema import DynamicPartitionsTable
+except ImportError:
+    SqlEventLogStorage = None  # type: ignore[assignment, misc]
+
+_DELETED_AT_ONCE = 500  # partitions; databases bound the parameters of one statement
 _VERSION_TAG = "dagster/data_version"
 #: Dagster writes batches where this variable is set; so many events are one write.
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
@@ -100,6 +109,30 @@ def materialized_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> Map
         return dict.fromkeys(instance.get_materialized_partitions(key), "")
     found = query(key, DagsterEventType.ASSET_MATERIALIZATION, tag_keys=[_VERSION_TAG])
     return {partition: tags[_VERSION_TAG] for partition, tags in found.items()}
+
+
+def delete_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str]) -> None:
+    """Delete dynamic partitions, many at a time where the instance's storage can.
+
+    Args:
+        instance: the Dagster instance.
+        name: of the partitions definition.
+        keys: what to delete; those that aren't there are no error.
+    """
+    storage = instance.event_log_storage
+    if SqlEventLogStorage is None or not isinstance(storage, SqlEventLogStorage):
+        for key in keys:
+            instance.delete_dynamic_partition(name, key)
+        return
+    columns = DynamicPartitionsTable.c
+    for first in range(0, len(keys), _DELETED_AT_ONCE):
+        some = keys[first : first + _DELETED_AT_ONCE]
+        with storage.index_connection() as connection:
+            connection.execute(
+                DynamicPartitionsTable.delete()
+                .where(columns.partitions_def_name == name)
+                .where(columns.partition.in_(some))
+            )
 
 
 def failed_partitions(

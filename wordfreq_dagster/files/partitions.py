@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import dagster as dg
 from sqlalchemy.exc import IntegrityError
 
+from wordfreq_dagster.files.dagster_events import delete_partitions
+
 _ADD_ATTEMPTS = 5
 
 source_files_partitions = dg.DynamicPartitionsDefinition(name="source_files")
@@ -66,8 +68,7 @@ def sync_partitions(
     _add(instance, name, changes.added)
     # Results first: if that fails, the partition is still there to be noticed next time.
     remove_results(changes.removed)
-    for key in changes.removed:
-        instance.delete_dynamic_partition(name, key)
+    delete_partitions(instance, name, changes.removed)
     return changes
 
 

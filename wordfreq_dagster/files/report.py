@@ -153,16 +153,7 @@ class FileReporter:
         versions = materialized_versions(instance, key)
         failed = failed_partitions(instance, key, self._partitions)
         found = [
-            ItemReceipt(
-                name=item.name,
-                etag=item.etag,
-                size=item.size,
-                counts_etag=item.counted.counts_etag,
-                words=item.counted.words,
-                distinct=item.counted.distinct,
-                invalid=item.counted.invalid,
-                reused=True,
-            )
+            ItemReceipt.reuse(item)
             for item in self._planned.items
             if item.counted is not None
             and (versions.get(item.name) not in (item.etag, "") or item.name in failed)

@@ -153,7 +153,7 @@ class _Run:
             valid = self._read_back(counted, total)
         for item in counted:
             if item.name in valid:
-                self._finished(_reused(item))
+                self._finished(ItemReceipt.reuse(item))
         return [item for item in items if item.name not in valid]
 
     def _unchanged(self, item: Item) -> bool:
@@ -213,17 +213,3 @@ class _Run:
             record(store, self._done.values(), self._head, self._task, version=COUNTER_VERSION)
         except WordfreqError as error:
             self._progress(said(error, self._task))
-
-
-def _reused(item: Item) -> ItemReceipt:
-    assert item.counted is not None
-    return ItemReceipt(
-        name=item.name,
-        etag=item.etag,
-        size=item.size,
-        counts_etag=item.counted.counts_etag,
-        words=item.counted.words,
-        distinct=item.counted.distinct,
-        invalid=item.counted.invalid,
-        reused=True,
-    )

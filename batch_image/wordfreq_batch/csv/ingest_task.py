@@ -97,13 +97,9 @@ def _load_all(
         elif (
             believed
             and item.counted is not None
-            and is_newest_load(stores[1], item.name, etag := item.counted.counts_etag)
+            and is_newest_load(stores[1], item.name, item.counted.counts_etag)
         ):
-            receipts.append(
-                ItemReceipt(
-                    name=item.name, etag=item.etag, size=item.size, counts_etag=etag, reused=True
-                )
-            )
+            receipts.append(ItemReceipt.reuse(item))
         else:
             receipts.append(_load(head, stores, item, target, version, progress))
             # After each file: loading is long, and a killed task should not do it all again.

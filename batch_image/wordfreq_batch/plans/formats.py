@@ -200,6 +200,14 @@ class ItemReceipt(NamedTuple):
     error: str | None = None
     rows: RowFigures | None = None
 
+    @classmethod
+    def reuse(cls, item: Item) -> ItemReceipt:
+        """A file that was counted, or loaded, before its plan was made, as the plan knows it."""
+        assert item.counted is not None
+        etag, words, distinct, invalid = item.counted
+        known = (item.name, item.etag, item.size, etag, 0, words, distinct, invalid)
+        return cls(*known, reused=True)
+
     @property
     def known(self) -> KnownCounts:
         """The part that a plan keeps."""

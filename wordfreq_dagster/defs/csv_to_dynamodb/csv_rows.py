@@ -195,10 +195,17 @@ def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvPlaces) -> dg.Asse
         "rejects": describe_uri(f"{csv.destination.rstrip('/')}/{item.name}"),
         "ETag": item.etag,
         "bytes": item.size,
-        "seconds": round(item.seconds, 3),
     }
+    if item.reused:  # of a file that an earlier run loaded only this is known
+        metadata |= {
+            "dagster/row_count": item.distinct,
+            "rows read": item.words,
+            "items written": item.distinct,
+            "rows rejected": item.invalid,
+        }
     if (rows := item.rows) is not None:
         metadata |= {
+            "seconds": round(item.seconds, 3),
             "dagster/row_count": rows.written,
             "rows read": rows.read,
             "items written": rows.written,
