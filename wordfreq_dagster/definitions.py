@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import dagster as dg
 
 from wordfreq_dagster.code_links import with_code_references
 from wordfreq_dagster.settings import Settings, load_settings, using
+
+# Used on purpose: backfill policies, source code references, observable sources. Their warnings,
+# a dozen per command, would hide what a user has to read.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 @dg.definitions

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import dagster as dg
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -25,6 +24,9 @@ from pydantic_settings import (
 )
 
 from wordfreq_dagster.outputs import OutputsError, read_outputs
+
+if TYPE_CHECKING:
+    import dagster as dg  # the infrastructure reads the settings where there is no Dagster
 
 PREFIX = "WORDFREQ_"
 
@@ -341,10 +343,14 @@ class Settings(BaseSettings):
 
     def sensor_status(self, name: Automated) -> dg.DefaultSensorStatus:
         """Whether this sensor runs until somebody switches it in the UI."""
+        import dagster as dg
+
         return dg.DefaultSensorStatus(self._switch(name))
 
     def schedule_status(self, name: Automated) -> dg.DefaultScheduleStatus:
         """Whether this schedule runs until somebody switches it in the UI."""
+        import dagster as dg
+
         return dg.DefaultScheduleStatus(self._switch(name))
 
     def _switch(self, name: Automated) -> str:
