@@ -140,6 +140,21 @@ def test_new_replaced_and_removed_uploads(shop):
     assert not (shop.home / "rejects" / "more" / "m.CSV").exists()
 
 
+def test_what_was_loaded_and_never_reported_is_reported_with_its_rows(shop):
+    """As after a run that was killed between loading and reporting, or on a new instance."""
+    shop.upload("sample.csv", SAMPLE + "\n,no key,d\n")
+    assert shop.run().success
+    with dg.instance_for_test() as shop.instance:
+        assert shop.run().success
+        assert shop.figures()["files loaded"] == 0
+        assert shop.partitions == shop.green == {"sample.csv"}
+        figures = shop.figures("sample.csv")
+    assert figures["rows read"] == 3
+    assert figures["items written"] == figures["dagster/row_count"] == 2
+    assert figures["rows rejected"] == 1
+    assert "seconds" not in figures  # not known of an earlier run
+
+
 def test_a_chosen_upload_is_loaded_again(shop):
     shop.upload("a.csv", SAMPLE)
     shop.upload("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
