@@ -7,7 +7,12 @@ and `counts.migrate` writes code and message into a task's receipt. A message na
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+OUT_OF_MEMORY: Final = (
+    "there is not enough memory; give the process more of it, or fewer --threads and less --memory"
+)
+"""What to say of a `MemoryError`."""
 
 
 class WordfreqError(Exception):

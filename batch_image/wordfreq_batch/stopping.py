@@ -26,7 +26,11 @@ class Stopped(BaseException):
 
 
 def raise_on_signals() -> None:
-    """Install the handlers and the watcher; call it once, in the main thread."""
+    """Install the handlers and the watcher; call it once, in the main thread.
+
+    Whoever started the process may have ignored or blocked these signals, as a shell does in the
+    background: a program that AWS Batch must be able to stop doesn't inherit that.
+    """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     # The C-level handler writes here at once, even while the main thread is busy elsewhere.
@@ -34,6 +38,7 @@ def raise_on_signals() -> None:
     threading.Thread(target=_watch, args=(reading,), daemon=True, name="wordfreq-stop").start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -12,10 +12,8 @@ from urllib.parse import quote
 import dagster as dg
 
 from wordfreq_batch.errors import NotFoundError
-from wordfreq_batch.plans.formats import (
-    Plan,
-    Ranking,
-)
+from wordfreq_batch.plans.formats import Ranking
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.plans.planning import (
     build_plan,

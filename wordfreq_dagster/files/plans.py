@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import origin_run_id
-from wordfreq_batch.plans.formats import Plan, Receipt
+from wordfreq_batch.plans.formats import Receipt
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import listed_receipts, read_receipts
 from wordfreq_dagster.files.partitions import (
     PartitionChanges,

@@ -14,7 +14,8 @@ import dagster as dg
 
 from dagster_aws_batch import Outcome
 from wordfreq_batch.errors import WordfreqError
-from wordfreq_batch.plans.formats import Item, ItemReceipt, Plan, Receipt, Task
+from wordfreq_batch.plans.formats import ItemReceipt, Receipt
+from wordfreq_batch.plans.plan import Item, Plan, Task
 from wordfreq_dagster.files.dagster_events import (
     failed_partitions,
     log_failed,

@@ -8,10 +8,11 @@ needs it: `--help` and a typing error answer at once.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from wordfreq_batch import __version__
 from wordfreq_batch.cli.ingest import add_ingest
@@ -26,6 +27,7 @@ from wordfreq_batch.cli.options import (
     threads,
 )
 from wordfreq_batch.errors import (
+    OUT_OF_MEMORY,
     UsageError,
     WordfreqError,
 )
@@ -36,10 +38,8 @@ from wordfreq_batch.stopping import (
 )
 
 if TYPE_CHECKING:
-    from wordfreq_batch.plans.formats import (
-        Plan,
-        Receipt,
-    )
+    from wordfreq_batch.plans.formats import Receipt
+    from wordfreq_batch.plans.plan import Plan
 
 _MAIN_EXAMPLE = """\
 examples, on a laptop:
@@ -87,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Meant for a process of its own: takes signals."""
     try:
         raise_on_signals()
+        _show_any_name(sys.stdout)
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] | None = options.command
         if command is None:
@@ -101,10 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WordfreqError as error:
         say(f"error: {error}")
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has seen enough; Python mustn't complain at its exit.
+    except MemoryError:
+        say(f"error: {OUT_OF_MEMORY}")
+        return 1
+    except OSError as error:  # of stdout: those of the storage are errors of this package
+        # Python mustn't complain at its exit, where it writes what is left once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):
+            return 0  # the reader of our output (`| head`) has seen enough
+        say(f"error: stdout: {error.strerror}; the work is done, only its report is lost")
+        return 1
+
+
+def _show_any_name(stream: TextIO) -> None:
+    """Let the stream show what its encoding doesn't have as escapes, as `say` does."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

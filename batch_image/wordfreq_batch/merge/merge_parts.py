@@ -33,13 +33,8 @@ from wordfreq_batch.merge.totals import (
     totals_of,
     usable,
 )
-from wordfreq_batch.plans.formats import (
-    MERGES,
-    ItemReceipt,
-    PlanHead,
-    Ranking,
-    Receipt,
-)
+from wordfreq_batch.plans.formats import MERGES, ItemReceipt, Ranking, Receipt
+from wordfreq_batch.plans.plan import PlanHead
 from wordfreq_batch.plans.plan_store import (
     load_head,
     load_plan,

@@ -1,8 +1,8 @@
 """The documents that container and orchestrator exchange, in one place.
 
-Anybody may import this. The plan is defined in `plans.plan` (and offered here too); here are
-the receipts, the ranking and the rows of the ledger. All are JSON, ASCII only, members in
-PascalCase, unknown members ignored when read.
+Anybody may import this. The plan is defined in `plans.plan`; here are the receipts, the ranking
+and the rows of the ledger. All are JSON, ASCII only, members in PascalCase, unknown members
+ignored when read.
 """
 
 from __future__ import annotations
@@ -11,40 +11,8 @@ import json
 from typing import Any, NamedTuple
 
 from wordfreq_batch.errors import DataError
-from wordfreq_batch.plans.plan import (
-    Item,
-    KnownCounts,
-    Location,
-    Plan,
-    PlanHead,
-    Refused,
-    Task,
-    receipt_name,
-)
-
-__all__ = [
-    "LEDGER",
-    "LOADS",
-    "MERGES",
-    "PARTIALS",
-    "RESERVED",
-    "CountedFile",
-    "Item",
-    "ItemReceipt",
-    "KnownCounts",
-    "Location",
-    "Plan",
-    "PlanHead",
-    "RankedWord",
-    "Ranking",
-    "RankingOptions",
-    "Receipt",
-    "Refused",
-    "RejectedRow",
-    "RowFigures",
-    "Task",
-    "receipt_name",
-]
+from wordfreq_batch.plans.checked import checked
+from wordfreq_batch.plans.plan import Item, KnownCounts
 
 RESERVED = ".wordfreq/"
 """Below this prefix of a destination lies what isn't counts; no file's result may go there."""
@@ -94,15 +62,17 @@ class CountedFile(NamedTuple):
     def loads(cls, line: str | bytes) -> CountedFile:
         """The reverse of `dumps`; `ValueError` where it isn't such a row."""
         name, etag, size, version, counts_etag, words, distinct, invalid = json.loads(line)
-        return cls(
-            name=name,
-            etag=etag,
-            size=size,
-            counter_version=version,
-            counts_etag=counts_etag,
-            words=words,
-            distinct=distinct,
-            invalid=invalid,
+        return checked(
+            cls(
+                name=name,
+                etag=etag,
+                size=size,
+                counter_version=version,
+                counts_etag=counts_etag,
+                words=words,
+                distinct=distinct,
+                invalid=invalid,
+            )
         )
 
 
@@ -160,20 +130,22 @@ class RowFigures(NamedTuple):
     @classmethod
     def from_json(cls, rows: dict[str, Any]) -> RowFigures:
         """The reverse of `to_json`."""
-        return cls(
-            read=rows["Read"],
-            written=rows["Written"],
-            rejected=rows["Rejected"],
-            superseded=rows["Superseded"],
-            capacity=rows["Capacity"],
-            requests=rows["Requests"],
-            refused=rows["Refused"],
-            write_seconds=rows["WriteSeconds"],
-            sample=tuple(rows["Sample"]),
-            rejects=tuple(RejectedRow(*row) for row in rows["Rejects"]),
-            newer=rows.get("Newer", 0),
-            shared=rows.get("Shared", 0),
-            others=tuple(rows.get("Others", ())),
+        return checked(
+            cls(
+                read=rows["Read"],
+                written=rows["Written"],
+                rejected=rows["Rejected"],
+                superseded=rows["Superseded"],
+                capacity=rows["Capacity"],
+                requests=rows["Requests"],
+                refused=rows["Refused"],
+                write_seconds=rows["WriteSeconds"],
+                sample=tuple(rows["Sample"]),
+                rejects=tuple(checked(RejectedRow(*row)) for row in rows["Rejects"]),
+                newer=rows.get("Newer", 0),
+                shared=rows.get("Shared", 0),
+                others=tuple(rows.get("Others", ())),
+            )
         )
 
 
@@ -234,20 +206,22 @@ class ItemReceipt(NamedTuple):
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> ItemReceipt:
         """The reverse of `to_json`."""
-        return cls(
-            name=item["Name"],
-            etag=item["ETag"],
-            size=item["Size"],
-            counts_etag=item["CountsETag"],
-            bytes=item["Bytes"],
-            words=item["Words"],
-            distinct=item["Distinct"],
-            invalid=item["Invalid"],
-            seconds=item["Seconds"],
-            reused=item["Reused"],
-            exit_code=item["ExitCode"],
-            error=item["Error"],
-            rows=RowFigures.from_json(item["Rows"]) if "Rows" in item else None,
+        return checked(
+            cls(
+                name=item["Name"],
+                etag=item["ETag"],
+                size=item["Size"],
+                counts_etag=item["CountsETag"],
+                bytes=item["Bytes"],
+                words=item["Words"],
+                distinct=item["Distinct"],
+                invalid=item["Invalid"],
+                seconds=item["Seconds"],
+                reused=item["Reused"],
+                exit_code=item["ExitCode"],
+                error=item["Error"],
+                rows=RowFigures.from_json(item["Rows"]) if "Rows" in item else None,
+            )
         )
 
 
@@ -309,19 +283,21 @@ class Receipt(NamedTuple):
         """
         try:
             document = json.loads(text)
-            return cls(
-                plan_id=document["PlanId"],
-                stage=document["Stage"],
-                task=document["Task"],
-                exit_code=document["ExitCode"],
-                counter_version=document["CounterVersion"],
-                started=document["Started"],
-                finished=document["Finished"],
-                seconds=document["Seconds"],
-                job_id=document["JobId"],
-                attempt=document["Attempt"],
-                error=document["Error"],
-                items=tuple(ItemReceipt.from_json(item) for item in document["Items"]),
+            return checked(
+                cls(
+                    plan_id=document["PlanId"],
+                    stage=document["Stage"],
+                    task=document["Task"],
+                    exit_code=document["ExitCode"],
+                    counter_version=document["CounterVersion"],
+                    started=document["Started"],
+                    finished=document["Finished"],
+                    seconds=document["Seconds"],
+                    job_id=document["JobId"],
+                    attempt=document["Attempt"],
+                    error=document["Error"],
+                    items=tuple(ItemReceipt.from_json(item) for item in document["Items"]),
+                )
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{uri} is no receipt ({error!r}); delete it and run again") from None
@@ -395,20 +371,26 @@ class Ranking(NamedTuple):
             document = json.loads(text)
             metadata = document["Metadata"]
             options = metadata["Options"]
-            return cls(
-                words=tuple(RankedWord(row["Word"], row["Count"]) for row in document["Words"]),
-                files=metadata["Files"],
-                total_words=metadata["Words"],
-                distinct_words=metadata["DistinctWords"],
-                source=metadata["Source"],
-                plan_id=metadata["PlanId"],
-                counter_version=metadata["CounterVersion"],
-                options=RankingOptions(
-                    min_length=options["MinLength"],
-                    min_count=options["MinCount"],
-                    top=options["Top"],
-                    stop_words=tuple(options["StopWords"]),
-                ),
+            return checked(
+                cls(
+                    words=tuple(
+                        checked(RankedWord(row["Word"], row["Count"])) for row in document["Words"]
+                    ),
+                    files=metadata["Files"],
+                    total_words=metadata["Words"],
+                    distinct_words=metadata["DistinctWords"],
+                    source=metadata["Source"],
+                    plan_id=metadata["PlanId"],
+                    counter_version=metadata["CounterVersion"],
+                    options=checked(
+                        RankingOptions(
+                            min_length=options["MinLength"],
+                            min_count=options["MinCount"],
+                            top=options["Top"],
+                            stop_words=tuple(options["StopWords"]),
+                        )
+                    ),
+                )
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(

@@ -33,6 +33,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from wordfreq_batch.errors import DataError
+from wordfreq_batch.plans.checked import checked
 from wordfreq_batch.storage.store import (
     LOCAL_BUCKET,
     join_uri,
@@ -321,13 +322,13 @@ def _plan(head: PlanHead | None, document: dict[str, Any]) -> Plan:
     etags: list[str] = document.get("ETags") or [""] * len(names)
     if not len(names) == len(sizes) == len(etags):
         raise ValueError("Items, Sizes and ETags differ in length")
-    counted = {row[0]: KnownCounts(*row[1:]) for row in document.get("Counted", ())}
+    counted = {row[0]: checked(KnownCounts(*row[1:])) for row in document.get("Counted", ())}
     unwanted = frozenset(document.get("Unwanted", ()))
     groups = tuple(document.get("Groups", range(len(names))))
     return Plan(
         head=head,
         items=tuple(
-            Item(name, size, etag, counted.get(i), i not in unwanted)
+            checked(Item(name, size, etag, counted.get(i), i not in unwanted))
             for i, (name, size, etag) in enumerate(zip(names, sizes, etags, strict=True))
         ),
         groups=groups,
@@ -374,9 +375,17 @@ def task_loads(line: bytes, *, uri: str) -> Task:
     try:
         document = json.loads(line)
         items = tuple(
-            Item(name, size, etag, None if counted is None else KnownCounts(*counted), wanted)
+            checked(
+                Item(
+                    name,
+                    size,
+                    etag,
+                    None if counted is None else checked(KnownCounts(*counted)),
+                    wanted,
+                )
+            )
             for name, size, etag, wanted, counted in document["Items"]
         )
-        return Task(document["Task"], document["Group"], document["First"], items)
+        return checked(Task(document["Task"], document["Group"], document["First"], items))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{uri} is damaged ({error!r}); make the plan anew") from None

@@ -15,12 +15,8 @@ from wordfreq_batch.errors import (
     WordfreqError,
 )
 from wordfreq_batch.job import JobInfo
-from wordfreq_batch.plans.formats import (
-    ItemReceipt,
-    Receipt,
-    receipt_name,
-)
-from wordfreq_batch.plans.plan import PlanHead
+from wordfreq_batch.plans.formats import ItemReceipt, Receipt
+from wordfreq_batch.plans.plan import PlanHead, receipt_name
 from wordfreq_batch.plans.plan_store import load_head
 from wordfreq_batch.storage.opening import open_store
 

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from wordfreq_batch.errors import (
+    OUT_OF_MEMORY,
     ChangedError,
     InputError,
     WordfreqError,
@@ -113,6 +114,8 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
     """The receipt of a file that failed; an error that nobody foresaw is printed in full."""
     if isinstance(error, WordfreqError):
         message, exit_code = str(error), error.exit_code
+    elif isinstance(error, MemoryError):
+        message, exit_code = f"{item.name}: {OUT_OF_MEMORY}", 1
     else:
         import traceback
 

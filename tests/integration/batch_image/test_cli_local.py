@@ -341,3 +341,41 @@ def test_an_unreadable_file_fails_alone(wordfreq, folder):
     (source / "a.txt").chmod(0o600)
     assert "4 of 4 files" in wordfreq.ok("migrate", "-p", "plan.json", "-i", "0")
     assert set(tree(wordfreq.folder / "out")) == set(FILES)
+
+
+def test_a_report_that_cannot_be_written_is_said_in_one_line(wordfreq, folder):
+    folder("in", {"a.txt": "a word"})
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "wordfreq_batch",
+                "plan",
+                "-s",
+                "in",
+                "-d",
+                "out",
+                "-p",
+                "p.json",
+            ],
+            cwd=wordfreq.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert "No space left" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+
+
+def test_words_that_the_terminal_cannot_show_are_escaped(wordfreq, folder):
+    folder("in", {"a.txt": "東京 東京 東京"})
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "p.json")
+    wordfreq.ok("migrate", "-p", "p.json", "-i", "0")
+    out = wordfreq.ok(
+        "merge", "-p", "p.json", "--min-length", "1", PYTHONIOENCODING="latin-1", PYTHONUTF8="0"
+    )
+    assert "\\u6771\\u4eac" in out

@@ -66,6 +66,34 @@ def test_a_signal_ends_counting_soon_and_cleanly(wordfreq, folder, number, code)
     assert not list((wordfreq.folder / "plan").rglob("migrate-*.json"))
 
 
+IGNORING = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+os.execv(sys.executable, [sys.executable, "-m", "wordfreq_batch", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_launcher_that_ignores_and_blocks_signals_takes_nothing_from_us(wordfreq, folder, number):
+    big = folder("in", {"big.txt": (words(1, 200_000) + "\n") * 150}) / "big.txt"
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json")
+    process = subprocess.Popen(
+        [sys.executable, "-c", IGNORING, *TASK],
+        cwd=wordfreq.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    opened = Path(f"/proc/{process.pid}/fd")
+    until(lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert f"stopped by {number.name}" in err
+
+
 @pytest.mark.parametrize("command", ["plan", "migrate"])
 def test_a_signal_ends_waiting_for_a_silent_server(wordfreq, command):
     with socket.socket() as silent:

@@ -13,6 +13,7 @@ from wordfreq_batch.errors import (
     DataError,
     UsageError,
 )
+from wordfreq_batch.plans.formats import CountedFile, ItemReceipt, Receipt, RejectedRow, RowFigures
 from wordfreq_batch.plans.plan import (
     Item,
     KnownCounts,
@@ -20,6 +21,7 @@ from wordfreq_batch.plans.plan import (
     Plan,
     PlanHead,
     Refused,
+    Task,
     head_loads,
     task_dumps,
     task_loads,
@@ -30,6 +32,7 @@ from wordfreq_batch.plans.plan_store import (
     load_task,
     write_plan,
 )
+from wordfreq_batch.plans.tasks import failure
 
 URI = "s3://b/plans/p.json"
 
@@ -202,3 +205,71 @@ def test_what_is_no_plan_is_called_so(text: str, tmp_path: Path) -> None:
     if text != SEED[:-30]:
         with pytest.raises(DataError, match=r"p\.json is no plan"):
             load_head(str(tmp_path / "p.json"))
+
+
+RECEIPT = Receipt(
+    plan_id="p",
+    stage="ingest",
+    task=3,
+    exit_code=0,
+    counter_version="1/icu-78.2",
+    started="2026-01-01T00:00:00+00:00",
+    finished="2026-01-01T00:00:01+00:00",
+    seconds=1.5,
+    items=(
+        ItemReceipt(
+            "a.csv", "e", 9, rows=RowFigures(1, 1, 0, 0, rejects=(RejectedRow(1, "r", "t"),))
+        ),
+    ),
+)
+
+
+def test_a_receipt_is_read_back() -> None:
+    assert Receipt.loads(RECEIPT.dumps(), uri=URI) == RECEIPT
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("PlanId",), 1),
+        (("ExitCode",), "0"),
+        (("Task",), True),
+        (("Seconds",), "a"),
+        (("Error",), 7),
+        (("Items", 0, "Words"), None),
+        (("Items", 0, "Reused"), 0),
+        (("Items", 0, "Rows", "Written"), "1"),
+        (("Items", 0, "Rows", "Rejects", 0, 0), "1"),
+    ],
+)
+def test_a_receipt_with_values_of_other_types_is_none(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    document = json.loads(RECEIPT.dumps())
+    place = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(DataError, match="is no receipt"):
+        Receipt.loads(json.dumps(document), uri=URI)
+
+
+@pytest.mark.parametrize("line", ['["a","e","9","v","c",1,1,0]', '["a","e",9,"v","c",1,null,0]'])
+def test_a_row_of_the_ledger_with_values_of_other_types_is_damaged(line: str) -> None:
+    with pytest.raises(TypeError):
+        CountedFile.loads(line)
+
+
+def test_a_task_with_values_of_other_types_is_damaged() -> None:
+    line = task_dumps(Task(0, 0, 0, (Item("a", 1, "e"),)))
+    assert task_loads(line, uri=URI).items[0].size == 1
+    with pytest.raises(DataError, match="is damaged"):
+        task_loads(line.replace(b'"a",1', b'"a","1"'), uri=URI)
+
+
+def test_a_shortage_of_memory_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = failure(Item("a.txt", 1, "e"), MemoryError())
+    assert failed.error is not None
+    assert "not enough memory" in failed.error
+    assert "--memory" in failed.error
+    assert "Traceback" not in capsys.readouterr().err

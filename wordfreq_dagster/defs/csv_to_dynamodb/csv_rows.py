@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
-from wordfreq_batch.plans.formats import ItemReceipt, Plan, RowFigures
+from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces

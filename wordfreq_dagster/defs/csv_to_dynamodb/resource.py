@@ -16,7 +16,8 @@ from wordfreq_batch.errors import (
     NotFoundError,
     UsageError,
 )
-from wordfreq_batch.plans.formats import LOADS, Plan
+from wordfreq_batch.plans.formats import LOADS
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.planning import build_plan
 from wordfreq_dagster.files.places import Places
 

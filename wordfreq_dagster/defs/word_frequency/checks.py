@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from wordfreq_batch.plans.formats import ItemReceipt, Plan
+from wordfreq_batch.plans.formats import ItemReceipt
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
-from wordfreq_batch.plans.formats import Plan
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_dagster.defs.word_frequency.commands import plan_command
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
 from wordfreq_dagster.files.alive import keep_alive

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.merge.merge_parts import part_receipts
-from wordfreq_batch.plans.formats import Plan, Ranking
+from wordfreq_batch.plans.formats import Ranking
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import (
     merge_command,

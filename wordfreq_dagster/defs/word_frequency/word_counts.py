@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
-from wordfreq_batch.plans.formats import ItemReceipt, Plan
+from wordfreq_batch.plans.formats import ItemReceipt
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.plan import plan
