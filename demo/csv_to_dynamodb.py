@@ -16,14 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from demo.local_aws import (
-    LocalAwsError,
-    local_aws,
-)
-from demo.word_frequency import (
-    make_instance,
-    run_job,
-)
+from demo.local_aws import LocalAwsError, local_aws
+from demo.word_frequency import make_instance, run_job
 
 TABLE = "products"
 _SHOWN = 12

@@ -7,19 +7,10 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
-from wordfreq_batch.errors import (
-    NotFoundError,
-    WordfreqError,
-)
+from wordfreq_batch.errors import NotFoundError, WordfreqError
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import ObjectInfo
-from wordfreq_dagster.files.listing import (
-    Attempt,
-    Decision,
-    Scan,
-    advance,
-    decide,
-)
+from wordfreq_dagster.files.listing import Attempt, Decision, Scan, advance, decide
 from wordfreq_dagster.files.tags import LISTING_TAG, SOURCE_TAG
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.

@@ -15,10 +15,7 @@ from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.plans.formats import Ranking
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.plan_store import load_plan
-from wordfreq_batch.plans.planning import (
-    build_plan,
-    write_plan,
-)
+from wordfreq_batch.plans.planning import build_plan, write_plan
 from wordfreq_batch.storage.opening import open_store
 
 #: The plans that this process read or wrote last. Once written, a plan of a run stays as it is, and

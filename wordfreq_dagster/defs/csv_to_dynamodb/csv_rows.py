@@ -11,7 +11,6 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
-from wordfreq_dagster.files.alive import keep_alive
 from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
@@ -62,7 +61,6 @@ def csv_rows(
     A removed upload loses its partition and its rejects; its items stay in the table. A replaced
     one is loaded over the old items of the same keys.
     """
-    keep_alive(context)
     csv.rows_schema()  # says what to set
     keys = chosen_keys(context)
     if keys is None:

@@ -12,10 +12,7 @@ import dagster as dg
 
 from wordfreq_batch.csv.dialect import Dialect
 from wordfreq_batch.csv.schema import Schema
-from wordfreq_batch.errors import (
-    NotFoundError,
-    UsageError,
-)
+from wordfreq_batch.errors import NotFoundError, UsageError
 from wordfreq_batch.plans.formats import LOADS
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.planning import build_plan

@@ -17,10 +17,7 @@ from pydantic import Field
 
 from aws_batch_emulator import ensure_running
 from dagster_aws_batch import BatchJobs, Connection, client_config
-from wordfreq_dagster.files.stages import (
-    LOCAL_IMAGE,
-    LOCAL_IMAGES,
-)
+from wordfreq_dagster.files.stages import LOCAL_IMAGE, LOCAL_IMAGES
 from wordfreq_dagster.settings import Settings
 
 

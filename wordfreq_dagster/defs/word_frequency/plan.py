@@ -6,7 +6,6 @@ from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_dagster.defs.word_frequency.commands import plan_command
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
-from wordfreq_dagster.files.alive import keep_alive
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import sync_with_plan
@@ -30,7 +29,6 @@ def plan(
     when they were counted are packed into tasks, one container each. The partitions of
     `word_counts` are then made equal to the source: added, kept, removed.
     """
-    keep_alive(context)
     uri = locations.plan_uri(origin_run_id(context.instance, context.run))
     command = plan_command(
         source=locations.source, destination=locations.destination, plan=uri, pack=locations.pack

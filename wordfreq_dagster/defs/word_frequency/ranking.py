@@ -19,7 +19,6 @@ from wordfreq_dagster.defs.word_frequency.commands import (
 from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
-from wordfreq_dagster.files.alive import keep_alive
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_run
 from wordfreq_dagster.files.stages import Stages
@@ -81,7 +80,6 @@ def ranking(
     Words of equal count are in alphabetical order (by code point), so the same counts always give
     the same ranking.
     """
-    keep_alive(context)
     planned = plan_of_run(context, locations) or _plan_of_counted(context, locations)
     plan_uri = planned.head.plan.uri
     parts = parts_of_merge(

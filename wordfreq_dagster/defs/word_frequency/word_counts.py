@@ -11,7 +11,6 @@ from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
-from wordfreq_dagster.files.alive import keep_alive
 from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
@@ -42,7 +41,6 @@ def word_counts(
     way it is one AWS Batch array job; each file is reported with its own figures, and a file that
     fails doesn't take its neighbours with it.
     """
-    keep_alive(context)
     keys = chosen_keys(context)
     planned = _plan_for(context, locations, keys)
     reporter = FileReporter(

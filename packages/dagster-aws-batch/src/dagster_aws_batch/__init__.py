@@ -8,6 +8,7 @@ from types import FunctionType
 
 from dagster_shared.libraries import DagsterLibraryRegistry
 
+from dagster_aws_batch._alive import dead_runs_sensor
 from dagster_aws_batch._aws.connect import Connection, client_config
 from dagster_aws_batch._components import BatchJobComponent, BatchJobsComponent
 from dagster_aws_batch._errors import (
@@ -71,6 +72,7 @@ __all__ = [
     "batch_reaper_sensor",
     "batch_reaper_sensors",
     "client_config",
+    "dead_runs_sensor",
     "origin_run_id",
     "reap",
 ]

@@ -19,6 +19,7 @@ __all__ = ["Caller", "caller_of", "ordinal_of", "origin_run_id"]
 RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
 PARENT_TAG = "dagster/parent_run_id"
 MAX_CHAIN = 100
+DIRECT = "direct"
 # Callers whose counts are kept: many more than a process serves at once.
 MAX_CALLERS = 100
 
@@ -35,6 +36,11 @@ class Caller:
     step: str
     retry_number: int
     tags: Mapping[str, str]
+
+    @property
+    def direct(self) -> bool:
+        """Whether the op or asset was called as a function, outside of any run."""
+        return self.step == DIRECT
 
     @property
     def resumed(self) -> bool:
@@ -106,7 +112,7 @@ def _direct(op: dg.OpExecutionContext) -> Caller:
     """The caller of an op or asset that is called as a function, as unit tests do: no run."""
     run_id = f"direct-{secrets.token_hex(8)}"
     tags = {"dagster/run-id": run_id, "dagster/origin-run-id": run_id, **_partition_tags(op)}
-    return Caller(run_id=run_id, origin_run_id=run_id, step="direct", retry_number=0, tags=tags)
+    return Caller(run_id=run_id, origin_run_id=run_id, step=DIRECT, retry_number=0, tags=tags)
 
 
 def _asset_tags(op: dg.OpExecutionContext) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from dagster_aws_batch._alive import keep_alive
 from dagster_aws_batch._aws.calls import checked_rates
 from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
 from dagster_aws_batch._aws.names import ExecutionId, content_key
@@ -181,6 +182,8 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         ensure_interrupts(context.log)
         caller = caller_of(context)
+        if not caller.direct:
+            keep_alive(context)
         connection = self.connection()
         name = job.definition if isinstance(job.definition, str) else ""
         content = content_key(job, name, tasks)

@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from wordfreq_dagster.files import alive
-from wordfreq_dagster.files.alive import ALIVE_TAG, TICKS, dead_runs_sensor, unchanged
+from dagster_aws_batch import _alive as alive
+from dagster_aws_batch._alive import ALIVE_TAG, TICKS, dead_runs_sensor, unchanged
 
 
 @dg.job

@@ -2,8 +2,8 @@
 
 Dagster believes a run to be under way until its process says otherwise; a process that was killed
 (SIGKILL, a reboot, a code server that went with its runs) says nothing, and then sensors, queue and
-people wait for it for ever. So each step renews a run tag, and `dead_runs` reports runs as failed
-whose tag no longer changes, whatever launched them. The assets of both pipelines call `keep_alive`.
+people wait for it for ever. So a step that runs jobs renews a run tag, and `dead_runs` reports runs
+as failed whose tag no longer changes, whatever launched them. `BatchJobs.run` calls `keep_alive`.
 """
 
 import json
@@ -16,7 +16,7 @@ import dagster as dg
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
 #: Run tag: changes while the run's process lives.
-ALIVE_TAG = "wordfreq/alive"
+ALIVE_TAG = "dagster-aws-batch/alive"
 #: Seconds between two changes of the tag; each is one row of the database, overwritten.
 BEAT_SECONDS = 20.0
 #: Seconds between two ticks of the sensor.
@@ -25,11 +25,15 @@ TICK_SECONDS = 60
 #: that slept or a daemon that was down ends nothing.
 TICKS = 5
 
-_beating: set[str] = set()
+#: A run whose tag can't be renewed for so many beats is given up: an hour.
+_MOST_FAILURES = 180
+
+# The runs whose steps this process executes, with their instance and failures in a row.
+_beating: dict[str, tuple[dg.DagsterInstance, int]] = {}
 _lock = threading.Lock()
 
 
-def keep_alive(context: dg.AssetExecutionContext) -> None:
+def keep_alive(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
     """Renew the run's tag from now on, as long as this process lives.
 
     Args:
@@ -39,23 +43,34 @@ def keep_alive(context: dg.AssetExecutionContext) -> None:
     with _lock:
         if run_id in _beating:
             return
-        _beating.add(run_id)
+        first = not _beating
+        _beating[run_id] = (instance, 0)
     instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.0f}"})
-    threading.Thread(target=_beat, args=(instance, run_id), name="run-alive", daemon=True).start()
+    if first:
+        threading.Thread(target=_beat, name="run-alive", daemon=True).start()
 
 
-def _beat(instance: dg.DagsterInstance, run_id: str) -> None:
+def _beat() -> None:
     while True:
         time.sleep(BEAT_SECONDS)
-        try:
-            run = instance.get_run_by_id(run_id)
-            if run is None or run.is_finished:
-                break
-            instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.0f}"})
-        except Exception:  # noqa: BLE001, S112 - the database may be away for a while
-            continue
-    with _lock:
-        _beating.discard(run_id)
+        for run_id, (instance, failures) in list(_beating.items()):
+            try:
+                run = instance.get_run_by_id(run_id)
+                over = run is None or run.is_finished
+                if not over:
+                    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.0f}"})
+                failures = 0
+            except Exception:  # noqa: BLE001 - the database may be away for a while
+                failures += 1
+                over = failures > _MOST_FAILURES
+            with _lock:
+                if over:
+                    del _beating[run_id]
+                else:
+                    _beating[run_id] = (instance, failures)
+        with _lock:
+            if not _beating:
+                return
 
 
 def unchanged(
