@@ -83,14 +83,22 @@ static bool trim(const uint16_t *text, int32_t *start, int32_t *end)
     return is_word;
 }
 
+/* What every breaker sees first, see `segments` in tables/icu.py, which has the same text. */
+static const uint16_t FIRST_TEXT[] = {0x6F22, 0x30FC, 0x3031, 0x1112, 0xD55C, 0x0E01, 0x0E81, 0x179B, 0x1781, 0x1000, 0x000A};
+
 /* Has the breaker go over a text of well-formed UTF-16. */
 static bool break_text(struct icu *icu, int32_t units)
 {
     int status = 0; /* above 0: an error */
-    if (icu->breaker)
-        icu->call.ubrk_setText(icu->breaker, icu->piece, units, &status);
-    else
-        icu->breaker = icu->call.ubrk_open(UBRK_WORD, "", icu->piece, units, &status);
+    if (!icu->breaker) {
+        const int32_t first = sizeof FIRST_TEXT / sizeof *FIRST_TEXT;
+        icu->breaker = icu->call.ubrk_open(UBRK_WORD, "", FIRST_TEXT, first, &status);
+        if (status > 0)
+            return false;
+        while (icu->call.ubrk_next(icu->breaker) != UBRK_DONE)
+            ;
+    }
+    icu->call.ubrk_setText(icu->breaker, icu->piece, units, &status);
     return status <= 0;
 }
 

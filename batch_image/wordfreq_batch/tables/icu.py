@@ -45,9 +45,20 @@ def _function(name: str, result: type | None, *arguments: type) -> ctypes._FuncP
     return function
 
 
+_FIRST_TEXT = "\u6f22\u30fc\u3031\u1112\ud55c\u0e01\u0e81\u179b\u1781\u1000\n"
+
+
 def segments(text: str) -> Iterator[str]:
     """Cut `text` as ICU's root word break iterator does; joined again, the segments are `text`."""
-    return iter(breakers.WordBreaker(text, ""))
+    # ICU loads a script's dictionary when it first meets the script, and what it has met before,
+    # in this breaker and in others, decides who gets a character of no script, such as U+30FC at
+    # the beginning of a run. So that a file's words don't depend on other files, each breaker
+    # meets all of them first, ending with a line. (The kernel's does too: kernel/icu.c.)
+    found = iter(breakers.WordBreaker(_FIRST_TEXT + text, ""))
+    left = len(_FIRST_TEXT)
+    while left > 0:
+        left -= len(next(found))
+    return iter(found.__next__, None)  # `iter(found)` would begin anew
 
 
 def unicode_version() -> str:
