@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import botocore.exceptions as botocore_errors
 import obstore.exceptions as obstore_errors
 
 from wordfreq_batch.errors import (
     AlreadyExistsError,
     ChangedError,
+    InputError,
     NotFoundError,
     PermissionDeniedError,
     StorageError,
@@ -30,11 +34,17 @@ _REFUSALS = frozenset(
     }
 )
 
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,500})</Message>")
+
 
 def translated(error: BaseException, uri: str, bucket: str) -> WordfreqError | None:
     """The error of this package that says what a client's error means for `uri`; None: no idea."""
     if isinstance(error, botocore_errors.ClientError):
-        return _by_code(error, uri, bucket)
+        answer = error.response.get("Error", {})
+        creating = error.operation_name in ("PutObject", "CompleteMultipartUpload")
+        code, message = answer.get("Code", ""), answer.get("Message", "")
+        return _by_code(code, message, uri, bucket, creating=creating)
     if isinstance(error, botocore_errors.NoCredentialsError):
         return StorageError(f"{uri}: no AWS credentials were found; set AWS_PROFILE or a job role")
     # obstore raises the built-in FileNotFoundError for what its own NotFoundError is named after.
@@ -50,6 +60,11 @@ def translated(error: BaseException, uri: str, bucket: str) -> WordfreqError | N
         return ChangedError(f"{uri} has changed since it was planned; plan again")
     if isinstance(error, obstore_errors.AlreadyExistsError):
         return AlreadyExistsError(f"{uri} exists already")
+    # S3's answer stands in the text of obstore's error, as XML.
+    if code_element := _CODE.search(str(error)):
+        sentence = _MESSAGE.search(str(error))
+        message = html.unescape(sentence[1]) if sentence else ""
+        return _by_code(code_element[1], message, uri, bucket)
     if isinstance(
         error, (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError)
     ):
@@ -58,20 +73,24 @@ def translated(error: BaseException, uri: str, bucket: str) -> WordfreqError | N
     return StorageError(f"{uri}: {summary}; check network and AWS environment, run this again")
 
 
-def _by_code(error: botocore_errors.ClientError, uri: str, bucket: str) -> WordfreqError:
-    code = error.response.get("Error", {}).get("Code", "")
-    message = error.response.get("Error", {}).get("Message", "")
+def _by_code(
+    code: str, message: str, uri: str, bucket: str, *, creating: bool = False
+) -> WordfreqError:
+    """What an error code of S3 means; `message` is S3's own sentence."""
+    said = f"{code}: {message}" if message else code
     if code == "NoSuchBucket":
         return NotFoundError(f"s3://{bucket}: there is no such bucket; check its name")
     if code in ("NoSuchKey", "NotFound", "404"):
         return NotFoundError(f"{uri} doesn't exist; check the name, or plan again")
     if code in _REFUSALS:
-        return PermissionDeniedError(f"{uri}: access denied ({code}); check keys and permissions")
+        return PermissionDeniedError(f"{uri}: access denied ({said}); check keys and permissions")
     if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
         # A put asks for absence, a get for sameness: one code for both.
-        if error.operation_name in ("PutObject", "CompleteMultipartUpload"):
+        if creating:
             return AlreadyExistsError(f"{uri} exists already")
         return ChangedError(f"{uri} has changed since it was planned; plan again")
     if code == "InvalidObjectState":
-        return StorageError(f"{uri} is archived (Glacier); restore it first")
-    return StorageError(f"{uri}: {code}: {message}; run this again")
+        return InputError(f"{uri} is archived ({said}); restore it first")
+    if code == "RequestTimeTooSkewed":
+        return StorageError(f"{uri}: {said}; set this machine's clock")
+    return StorageError(f"{uri}: {said}; run this again")
