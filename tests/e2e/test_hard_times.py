@@ -14,9 +14,11 @@ from collections import Counter
 from pathlib import Path
 
 import boto3
+import dagster as dg
 import pytest
 
 from aws_batch_emulator import ensure_running
+from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.stages import LOCAL_IMAGES
 
 CHILDREN = int(os.environ.get("WORDFREQ_TEST_CHILDREN", "24"))
@@ -106,17 +108,15 @@ def check(home, batch):
     assert len(done) == CHILDREN, Counter(child["arrayProperties"]["index"] for child in done)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_and_retried_from_failure(many, moment):
-    process = many.start(*LAUNCH)
+def kill_at(process, home, moment):
+    """Kill the run and all that it started, by then."""
     try:
         deadline = time.monotonic() + 120
         for line in process.stdout:
-            if MOMENTS[moment](line, many):
+            if MOMENTS[moment](line, home):
                 break
             if moment.startswith("half") and "submitted array" in line:
-                while not MOMENTS[moment]("", many):
+                while not MOMENTS[moment]("", home):
                     assert time.monotonic() < deadline
                     time.sleep(0.05)
                 break
@@ -124,6 +124,13 @@ def test_killed_and_retried_from_failure(many, moment):
         os.killpg(process.pid, signal.SIGKILL)  # no process of the run gets to do anything more
         process.stdout.close()
         process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_retried_from_failure(many, moment):
+    process = many.start(*LAUNCH)
+    kill_at(process, many, moment)
     retried = subprocess.run(
         [sys.executable, Path(__file__).with_name("retry_from_failure.py")],
         env=many.environment,
@@ -133,6 +140,25 @@ def test_killed_and_retried_from_failure(many, moment):
     )
     assert retried.returncode == 0, retried.stderr[-3000:]
     check(many, Batch(many))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", list(MOMENTS)[1:])
+def test_killed_and_then_a_new_run(many, moment):
+    """Nobody reports that the first run is dead; the second knows it by what lies there."""
+    process = many.start(*LAUNCH)
+    kill_at(process, many, moment)
+    done = many.run(*LAUNCH, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    total = CHILDREN * (CHILDREN + 1) // 2
+    assert many.ranking["the"] == 5 * total
+    with dg.DagsterInstance.from_config(many.environment["DAGSTER_HOME"]) as instance:
+        keys = instance.get_dynamic_partitions("source_files")
+        found = instance.get_status_by_partition(
+            dg.AssetKey("word_counts"), keys, source_files_partitions
+        )
+    assert len(found) == CHILDREN
+    assert {status and status.value for status in found.values()} == {"MATERIALIZED"}
 
 
 @pytest.mark.slow
