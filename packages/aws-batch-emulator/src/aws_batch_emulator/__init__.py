@@ -7,28 +7,12 @@ this project.
 
 from types import FunctionType
 
-from aws_batch_emulator._core.clock import (
-    Clock,
-    SystemClock,
-    VirtualClock,
-)
+from aws_batch_emulator._core.clock import Clock, SystemClock, VirtualClock
 from aws_batch_emulator._core.errors import EmulatorError
-from aws_batch_emulator._core.faults import (
-    Fault,
-    Faults,
-)
-from aws_batch_emulator._core.runner import (
-    Runner,
-    SimulatedJob,
-    SimulatedRun,
-    SimulatedRunner,
-)
+from aws_batch_emulator._core.faults import Fault, Faults
+from aws_batch_emulator._core.runner import Runner, SimulatedJob, SimulatedRun, SimulatedRunner
 from aws_batch_emulator._emulator import EmbeddedBatch
-from aws_batch_emulator._process import (
-    Endpoint,
-    ensure_running,
-    stop_running,
-)
+from aws_batch_emulator._process import Endpoint, ensure_running, stop_running
 from aws_batch_emulator._runners.containers import ContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
 

@@ -9,10 +9,7 @@ import sys
 from pathlib import Path
 
 from aws_batch_emulator._core.errors import EmulatorError
-from aws_batch_emulator._core.runner import (
-    Runner,
-    SimulatedRunner,
-)
+from aws_batch_emulator._core.runner import Runner, SimulatedRunner
 from aws_batch_emulator._emulator import EmbeddedBatch
 from aws_batch_emulator._process import serve
 from aws_batch_emulator._runners.containers import ContainerRunner

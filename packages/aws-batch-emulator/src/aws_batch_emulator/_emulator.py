@@ -14,37 +14,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_batch_emulator._api import limits
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.jobs import JobsApi
 from aws_batch_emulator._api.logs import LogsApi
 from aws_batch_emulator._api.resources import Resources
-from aws_batch_emulator._core.clock import (
-    Clock,
-    SystemClock,
-    VirtualClock,
-)
+from aws_batch_emulator._core.clock import Clock, SystemClock, VirtualClock
 from aws_batch_emulator._core.engine import Engine
-from aws_batch_emulator._core.errors import (
-    ApiError,
-    EmulatorError,
-    unsupported,
-)
-from aws_batch_emulator._core.faults import (
-    Fault,
-    Faults,
-)
+from aws_batch_emulator._core.errors import ApiError, EmulatorError, unsupported
+from aws_batch_emulator._core.faults import Fault, Faults
 from aws_batch_emulator._core.log_store import LogStore
-from aws_batch_emulator._core.runner import (
-    Runner,
-    SimulatedRunner,
-)
-from aws_batch_emulator._core.scheduler import (
-    Capacity,
-    Scheduler,
-)
+from aws_batch_emulator._core.runner import Runner, SimulatedRunner
+from aws_batch_emulator._core.scheduler import Capacity, Scheduler
 from aws_batch_emulator._core.store import Store
 from aws_batch_emulator._events import EventLog
 from aws_batch_emulator._http import wire
@@ -109,6 +92,14 @@ class EmbeddedBatch:
         self._keep_events = events
         self._preferred_port = 0
         self._server: Server | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is missing where something is asked of an emulator that isn't started."""
+            if name in ("engine", "events", "logs"):
+                raise EmulatorError("The emulator is not started; use it as a context manager.")
+            raise AttributeError(name)
 
     def __enter__(self) -> EmbeddedBatch:
         """Start and return the emulator."""

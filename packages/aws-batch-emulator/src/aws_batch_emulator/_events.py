@@ -14,15 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from aws_batch_emulator._api.describe import (
-    Names,
-    detail,
-)
+from aws_batch_emulator._api.describe import Names, detail
 from aws_batch_emulator._core.engine import Engine
-from aws_batch_emulator._core.model import (
-    Document,
-    Job,
-)
+from aws_batch_emulator._core.model import Document, Job
 
 KEPT = 10_000
 """So many events can be read back; the file has them all."""

@@ -27,10 +27,7 @@ from typing import Any
 from aws_batch_emulator._core.errors import EmulatorError
 from aws_batch_emulator._emulator import EmbeddedBatch
 from aws_batch_emulator._http.admin import HEADER
-from aws_batch_emulator._runners.processes import (
-    SubprocessRunner,
-    aws_variables,
-)
+from aws_batch_emulator._runners.processes import SubprocessRunner, aws_variables
 
 ENDPOINT = "endpoint.json"
 LOG = "emulator.log"

@@ -111,6 +111,28 @@ def test_jobs_get_signals_that_the_emulators_process_ignores() -> None:
     assert ran.stdout.strip() == "143"  # SIGTERM; 137 would be SIGKILL after the grace
 
 
+def test_a_log_group_of_any_legal_length_works(workshop: Any) -> None:
+    """512 characters are legal; a file's name may have 255 bytes."""
+    workshop.batch.register_job_definition(
+        jobDefinitionName="long",
+        type="container",
+        containerProperties={
+            "image": "shell",
+            "command": ["echo here"],
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "1"},
+                {"type": "MEMORY", "value": "64"},
+            ],
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {"awslogs-group": "/g/" + "x" * 500},
+            },
+        },
+    )
+    job = workshop.batch.submit_job(jobName="j", jobQueue="local", jobDefinition="long")["jobId"]
+    assert workshop.wait(job)["status"] == "SUCCEEDED"
+
+
 def test_what_a_job_started_ends_with_it(workshop: Any, tools: Any) -> None:
     job = workshop.submit("shell", "sleep 300 & echo $!")
     shown = workshop.wait(job)

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 
 from aws_batch_emulator import (
     EmbeddedBatch,
+    EmulatorError,
     SimulatedJob,
     SimulatedRun,
     SimulatedRunner,
@@ -92,3 +94,42 @@ def test_a_lost_job_without_retries_fails(tmp_path: Path) -> None:
         shown = client_for(second).describe_jobs(jobs=[job])["jobs"][0]
         assert shown["status"] == "FAILED"
         assert shown["statusReason"].startswith("Host EC2 (instance i-")
+
+
+def test_an_attempt_that_cannot_be_started_ends_as_aws_says_it(tmp_path: Path) -> None:
+    """Whatever fails while a job is placed ends that attempt; others and a restart go on."""
+    clock = VirtualClock()
+
+    class Failing(SimulatedRunner):
+        def start(self, task: Any) -> None:
+            if task.image == "bad":
+                raise OSError("disk full")
+            super().start(task)
+
+    def define(batch: Any, name: str) -> str:
+        batch.register_job_definition(
+            jobDefinitionName=name,
+            type="container",
+            containerProperties={"image": name, "vcpus": 1, "memory": 64},
+        )
+        return str(batch.submit_job(jobName=name, jobQueue="local", jobDefinition=name)["jobId"])
+
+    with EmbeddedBatch(state=tmp_path, clock=clock, runner=Failing(), vcpus=1) as aws:
+        batch = client_for(aws)
+        bad, good = define(batch, "bad"), define(batch, "good")
+        clock.advance(60)
+        shown = {job["jobId"]: job for job in batch.describe_jobs(jobs=[bad, good])["jobs"]}
+        assert shown[good]["status"] == "SUCCEEDED"
+        assert (shown[bad]["status"], shown[bad]["statusReason"]) == (
+            "FAILED",
+            "Task failed to start",
+        )
+        assert "disk full" in shown[bad]["container"]["reason"]
+    with EmbeddedBatch(state=tmp_path, clock=clock, runner=SimulatedRunner()) as again:
+        assert len(client_for(again).describe_jobs(jobs=[bad, good])["jobs"]) == 2
+
+
+def test_what_is_not_started_says_so() -> None:
+    for name in ("engine", "events", "logs", "url"):
+        with pytest.raises(EmulatorError, match="not started"):
+            getattr(EmbeddedBatch(), name)

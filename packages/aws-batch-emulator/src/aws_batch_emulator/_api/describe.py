@@ -9,12 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_batch_emulator._core.launch import log_stream
-from aws_batch_emulator._core.model import (
-    Attempt,
-    Document,
-    Job,
-    Status,
-)
+from aws_batch_emulator._core.model import Attempt, Document, Job, Status
 
 CLUSTER = "local_Batch"
 

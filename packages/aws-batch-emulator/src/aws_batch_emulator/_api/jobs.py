@@ -6,29 +6,12 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from aws_batch_emulator._api import limits, paging
-from aws_batch_emulator._api.describe import (
-    Names,
-    detail,
-    summary,
-)
-from aws_batch_emulator._api.resources import (
-    Operation,
-    Resources,
-)
+from aws_batch_emulator._api.describe import Names, detail, summary
+from aws_batch_emulator._api.resources import Operation, Resources
 from aws_batch_emulator._api.specs import job_spec
 from aws_batch_emulator._core.engine import Engine
-from aws_batch_emulator._core.errors import (
-    ApiError,
-    plain,
-    rejected,
-    unsupported,
-)
-from aws_batch_emulator._core.model import (
-    Document,
-    Job,
-    JobQueue,
-    Status,
-)
+from aws_batch_emulator._core.errors import ApiError, plain, rejected, unsupported
+from aws_batch_emulator._core.model import Document, Job, JobQueue, Status
 
 PAGE = 1_000
 FILTERED_PAGE = 100

@@ -14,10 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aws_batch_emulator._core.errors import (
-    plain,
-    rejected,
-)
+from aws_batch_emulator._core.errors import plain, rejected
 from aws_batch_emulator._core.model import Document
 
 ARRAY_SIZE: Final = (2, 10_000)

@@ -7,11 +7,7 @@ import re
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.resources import Operation
 from aws_batch_emulator._core.errors import ApiError
-from aws_batch_emulator._core.log_store import (
-    MAX_EVENTS,
-    LogEvent,
-    LogStore,
-)
+from aws_batch_emulator._core.log_store import MAX_EVENTS, LogEvent, LogStore
 from aws_batch_emulator._core.model import Document
 
 _TOKEN = re.compile(r"[fb]/(\d+)/s")

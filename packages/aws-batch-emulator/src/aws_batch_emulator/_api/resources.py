@@ -13,16 +13,8 @@ from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
 from aws_batch_emulator._api.scheduling_policies import Policies
 from aws_batch_emulator._api.specs import checked_definition
-from aws_batch_emulator._core.errors import (
-    plain,
-    rejected,
-    unsupported,
-)
-from aws_batch_emulator._core.model import (
-    ComputeEnvironment,
-    Document,
-    JobQueue,
-)
+from aws_batch_emulator._core.errors import plain, rejected, unsupported
+from aws_batch_emulator._core.model import ComputeEnvironment, Document, JobQueue
 from aws_batch_emulator._core.store import Store
 
 Operation = Callable[[Document], Document]

@@ -7,14 +7,8 @@ from collections.abc import Callable
 from aws_batch_emulator._api import limits
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
-from aws_batch_emulator._core.errors import (
-    plain,
-    unsupported,
-)
-from aws_batch_emulator._core.model import (
-    Document,
-    JobQueue,
-)
+from aws_batch_emulator._core.errors import plain, unsupported
+from aws_batch_emulator._core.model import Document, JobQueue
 from aws_batch_emulator._core.store import Store
 
 KIND = "policy"

@@ -10,16 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_batch_emulator._api import limits
-from aws_batch_emulator._core.errors import (
-    rejected,
-    unsupported,
-)
-from aws_batch_emulator._core.model import (
-    Dependency,
-    Document,
-    ExitRule,
-    JobSpec,
-)
+from aws_batch_emulator._core.errors import rejected, unsupported
+from aws_batch_emulator._core.model import Dependency, Document, ExitRule, JobSpec
 
 _REF = re.compile(r"Ref::([A-Za-z0-9_-]+)")
 _CONTAINER_LISTS = (

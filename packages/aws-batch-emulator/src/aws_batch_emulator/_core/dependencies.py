@@ -8,10 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
-from aws_batch_emulator._core.model import (
-    Job,
-    Status,
-)
+from aws_batch_emulator._core.model import Job, Status
 
 
 class Dependencies:

@@ -11,20 +11,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
-from aws_batch_emulator._core.clock import (
-    Clock,
-    Timers,
-    VirtualClock,
-)
+from aws_batch_emulator._core.clock import Clock, Timers, VirtualClock
 from aws_batch_emulator._core.faults import Faults
 from aws_batch_emulator._core.launch import streams
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.machine import Machine
-from aws_batch_emulator._core.model import (
-    Exit,
-    Job,
-    JobSpec,
-)
+from aws_batch_emulator._core.model import Exit, Job, JobSpec
 from aws_batch_emulator._core.runner import Runner
 from aws_batch_emulator._core.scheduler import Scheduler
 from aws_batch_emulator._core.store import Store

@@ -11,13 +11,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from aws_batch_emulator._core.model import (
-    Document,
-    Exit,
-    Job,
-    JobSpec,
-    RunningAttempt,
-)
+from aws_batch_emulator._core.model import NOT_STARTED, Document, Exit, Job, JobSpec, RunningAttempt
 from aws_batch_emulator._core.runner import Task
 
 DEFAULT_GROUP = "/aws/batch/job"
@@ -100,3 +94,9 @@ def ended_containers(job: Job, run: RunningAttempt, end: Exit) -> tuple[Document
             document["logStreamName"] = log_stream(job.spec, container, run.task_id)
         shown.append(document)
     return tuple(shown)
+
+
+def cannot_start(error: Exception) -> Exit:
+    """How an attempt ends that could not be started here, in AWS's words."""
+    reason = f"CannotStartContainerError: {error}"[:1024]
+    return Exit(exit_code=None, reason=reason, status_reason=NOT_STARTED)

@@ -42,11 +42,8 @@ class LogStore:
         self._lock = threading.Lock()
 
     def path(self, group: str, stream: str) -> Path:
-        """Return the file of a stream; its name is readable and safe whatever the stream's name."""
-        name = _file_name(stream)
-        if len(name) > 200:
-            name = name[:150] + hashlib.sha256(name.encode()).hexdigest()[:32]
-        return self._folder / _file_name(group) / name
+        """Return the file of a stream; its names are readable and safe, whatever they stand for."""
+        return self._folder / _bounded(_file_name(group)) / _bounded(_file_name(stream))
 
     def create(self, group: str, stream: str, *, now: int) -> Path:
         """Make the stream known (an empty one is listed too) and return where its bytes go."""
@@ -188,3 +185,10 @@ def _lines(data: bytes) -> list[bytes]:
     """Split at line feeds only: a progress bar's carriage returns stay inside one event."""
     parts = data.split(b"\n")
     return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def _bounded(name: str) -> str:
+    """The name, or its beginning and a digest where a file system would refuse its length."""
+    if len(name) <= 200:
+        return name
+    return name[:150] + hashlib.sha256(name.encode()).hexdigest()[:32]

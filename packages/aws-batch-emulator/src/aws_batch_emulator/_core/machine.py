@@ -7,6 +7,7 @@ after every change; time, timers and the runner come from outside.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import secrets
 import uuid
 from collections import deque
@@ -16,6 +17,7 @@ from aws_batch_emulator._core import retries
 from aws_batch_emulator._core.dependencies import Dependencies
 from aws_batch_emulator._core.faults import UNSTARTABLE, Fault, Faults, end_of_attempt
 from aws_batch_emulator._core.launch import (
+    cannot_start,
     ended_containers,
     log_stream,
     streams,
@@ -27,6 +29,7 @@ from aws_batch_emulator._core.model import (
     CHILD_FAILED,
     DEPENDENCY_FAILED,
     HOST_LOST,
+    NOT_STARTED,
     TIMED_OUT,
     UNSTARTED,
     Attempt,
@@ -38,10 +41,9 @@ from aws_batch_emulator._core.model import (
     Status,
 )
 from aws_batch_emulator._core.runner import Runner
-from aws_batch_emulator._core.scheduler import (
-    NO_CAPACITY,
-    Scheduler,
-)
+from aws_batch_emulator._core.scheduler import NO_CAPACITY, Scheduler
+
+logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL (AWS Batch user guide, job timeouts)."""
@@ -240,9 +242,14 @@ class Machine:
         self._move(job, Status.STARTING)
         if fault is not None and self._apply(job, run, fault):
             return
-        for group, stream in streams(job.spec, run.task_id):
-            self._logs.create(group, stream, now=self.now_ms())
-        self._runner.start(task)
+        try:
+            for group, stream in streams(job.spec, run.task_id):
+                self._logs.create(group, stream, now=self.now_ms())
+            self._runner.start(task)
+        except Exception as error:
+            logger.exception("Attempt %s of job %s could not be started", number, job.id)
+            end = cannot_start(error)
+            self._later(0.0, lambda: self.task_ended(run.task_id, end))
 
     def _apply(self, job: Job, run: RunningAttempt, fault: Fault) -> bool:
         """Apply a job fault; return whether the attempt is not to be started at all."""
@@ -390,7 +397,11 @@ class Machine:
             origins = {job_id: origin for job_id in named if (origin := find(job_id)) is not None}
             impossible = self._dependencies.link(job, origins)
             for one in job.children or [job]:
-                self._restore_one(one)
+                try:
+                    self._restore_one(one)
+                except Exception:  # one record never keeps the emulator from starting
+                    logger.exception("Job %s could not be restored", one.id)
+                    self._end(one, Status.FAILED, NOT_STARTED)
             self._later(0.0, lambda j=job, i=impossible: self._evaluate(j, i))  # type: ignore[misc]
 
     def _restore_one(self, job: Job) -> None:

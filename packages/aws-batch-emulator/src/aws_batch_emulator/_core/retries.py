@@ -5,11 +5,7 @@ Pure functions. Source: AWS Batch API reference, RetryStrategy and EvaluateOnExi
 
 from __future__ import annotations
 
-from aws_batch_emulator._core.model import (
-    Exit,
-    ExitRule,
-    JobSpec,
-)
+from aws_batch_emulator._core.model import Exit, ExitRule, JobSpec
 
 
 def retried(spec: JobSpec, *, attempt: int, end: Exit) -> bool:

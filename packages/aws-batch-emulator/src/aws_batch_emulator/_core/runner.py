@@ -12,10 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aws_batch_emulator._core.log_store import LogStore
-from aws_batch_emulator._core.model import (
-    NOT_STARTED,
-    Exit,
-)
+from aws_batch_emulator._core.model import NOT_STARTED, Exit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

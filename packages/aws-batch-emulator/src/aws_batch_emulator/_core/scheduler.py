@@ -9,12 +9,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from aws_batch_emulator._core.model import (
-    ComputeEnvironment,
-    Job,
-    JobQueue,
-    Status,
-)
+from aws_batch_emulator._core.model import ComputeEnvironment, Job, JobQueue, Status
 
 TOO_BIG_FOR_ENVIRONMENT = (
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue have "

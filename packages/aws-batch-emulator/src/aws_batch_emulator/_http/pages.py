@@ -15,12 +15,7 @@ from urllib.parse import parse_qs, quote, unquote
 from aws_batch_emulator._core.engine import Engine
 from aws_batch_emulator._core.launch import streams
 from aws_batch_emulator._core.log_store import MAX_EVENTS, LogStore
-from aws_batch_emulator._core.model import (
-    Attempt,
-    Document,
-    Job,
-    Status,
-)
+from aws_batch_emulator._core.model import Attempt, Document, Job, Status
 from aws_batch_emulator._http.wire import Answer
 
 ROWS = 200

@@ -18,10 +18,7 @@ from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from aws_batch_emulator._core.errors import (
-    ApiError,
-    rejected,
-)
+from aws_batch_emulator._core.errors import ApiError, rejected
 from aws_batch_emulator._core.model import Document
 
 

@@ -15,15 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_batch_emulator._core.errors import EmulatorError
-from aws_batch_emulator._core.model import (
-    NOT_STARTED,
-    OUT_OF_MEMORY,
-    Exit,
-)
-from aws_batch_emulator._core.runner import (
-    RunnerHost,
-    Task,
-)
+from aws_batch_emulator._core.model import NOT_STARTED, OUT_OF_MEMORY, Exit
+from aws_batch_emulator._core.runner import RunnerHost, Task
 from aws_batch_emulator._runners.processes import aws_variables
 
 _REASON_LENGTH = 255

@@ -12,11 +12,7 @@ from dataclasses import dataclass, field
 
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.model import Exit
-from aws_batch_emulator._core.runner import (
-    Runner,
-    RunnerHost,
-    Task,
-)
+from aws_batch_emulator._core.runner import Runner, RunnerHost, Task
 
 STOP_SECONDS = 30.0
 

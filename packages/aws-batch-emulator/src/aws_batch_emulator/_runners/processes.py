@@ -14,14 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_batch_emulator._core.model import (
-    NOT_STARTED,
-    Exit,
-)
-from aws_batch_emulator._core.runner import (
-    RunnerHost,
-    Task,
-)
+from aws_batch_emulator._core.model import NOT_STARTED, Exit
+from aws_batch_emulator._core.runner import RunnerHost, Task
 
 CLOSE_SECONDS = 5.0
 SAMPLE_SECONDS = 0.5
