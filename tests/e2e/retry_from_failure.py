@@ -12,7 +12,7 @@ from wordfreq_dagster.definitions import defs
 
 
 def word_frequency():
-    return defs.resolve_job_def("word_frequency")
+    return defs().resolve_job_def("word_frequency")
 
 
 if __name__ == "__main__":

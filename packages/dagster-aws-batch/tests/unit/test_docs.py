@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -84,6 +85,7 @@ def test_the_quick_start_works_as_written(tmp_path):
                 ],
             ],
             cwd=tmp_path,
+            env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
             capture_output=True,
             text=True,
             check=False,
