@@ -45,7 +45,7 @@ def keep_alive(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Non
             return
         first = not _beating
         _beating[run_id] = (instance, 0)
-    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.0f}"})
+    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
     if first:
         threading.Thread(target=_beat, name="run-alive", daemon=True).start()
 
@@ -58,7 +58,7 @@ def _beat() -> None:
                 run = instance.get_run_by_id(run_id)
                 over = run is None or run.is_finished
                 if not over:
-                    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.0f}"})
+                    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
                 failures = 0
             except Exception:  # noqa: BLE001 - the database may be away for a while
                 failures += 1
