@@ -157,6 +157,7 @@ class FileReporter:
             ItemReceipt.reuse(item)
             for item in self._planned.items
             if item.counted is not None
+            and unusable_partition_key(item.name) is None
             and (versions.get(item.name) not in (item.etag, "") or item.name in failed)
         ]
         if found:
