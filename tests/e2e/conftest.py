@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,6 +16,7 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.waiting import answers, until
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -149,15 +149,13 @@ class UI:
         return self.wait(answer["run"]["runId"])
 
     def wait(self, run_id, *, seconds=180):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        def ended():
             status = self.query(
                 "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id
             )["runOrError"]["status"]
-            if status in ("SUCCESS", "FAILURE", "CANCELED"):
-                return status
-            time.sleep(0.5)
-        raise AssertionError(f"run {run_id} is still {status} after {seconds} s")
+            return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+        return until(ended, seconds=seconds, what=f"the end of run {run_id}")
 
     def partitions(self, asset="word_counts"):
         node = self.query(
@@ -182,6 +180,20 @@ class UI:
         found = node.get("assetMaterializations")
         return found[0]["timestamp"] if found else None
 
+    def ticks(self, sensor):
+        """How many ticks of the sensor have ended."""
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "wordfreq",
+            "sensorName": sensor,
+        }
+        found = self.query(
+            """query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor {
+               sensorState { ticks(limit: 1000) { status } } } } }""",
+            s=selector,
+        )["sensorOrError"]["sensorState"]["ticks"]
+        return sum(tick["status"] != "STARTED" for tick in found)
+
     def backfill(self, keys, *, asset="word_counts", seconds=240):
         answer = self.query(
             """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
@@ -195,17 +207,16 @@ class UI:
             },
         )["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+
+        def ended():
             found = self.query(
                 """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
                    ... on PartitionBackfill { status runs(limit: 20) { runId status } } } }""",
                 id=answer["backfillId"],
             )["partitionBackfillOrError"]
-            if found["status"] not in ("REQUESTED", "CANCELING"):
-                return found
-            time.sleep(1)
-        raise AssertionError(f"the backfill is still {found} after {seconds} s")
+            return found if found["status"] not in ("REQUESTED", "CANCELING") else None
+
+        return until(ended, seconds=seconds, what="the end of the backfill")
 
 
 @contextlib.contextmanager
@@ -224,15 +235,11 @@ def running_ui(home, **settings):
     )
     running = UI(home, f"http://127.0.0.1:{port}")
     try:
-        end = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(running.url + "/server_info", timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert process.poll() is None, (home / "ui.log").read_text()[-3000:]
-                assert time.monotonic() < end, "the UI did not come up within 120 s"
-                time.sleep(0.5)
+        until(
+            lambda: answers(running.url + "/server_info"),
+            process=process,
+            what=lambda: (home / "ui.log").read_text()[-3000:],
+        )
         running.query("mutation { setNuxSeen }")
         yield running
     finally:

@@ -3,10 +3,11 @@
 import gzip
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -91,10 +92,7 @@ class Site:
         self.page.get_by_role("button", name="Launch").first.click()
 
     def until(self, condition, *, seconds=180):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s; {self.ui.partitions()}"
-            time.sleep(1)
+        until(condition, seconds=seconds, what=self.ui.partitions)
 
 
 PARTITIONS = "/assets/word_counts?view=partitions"

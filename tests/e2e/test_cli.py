@@ -3,10 +3,11 @@
 import gzip
 import json
 import signal
-import time
 
 import boto3
 import pytest
+
+from tests.waiting import until
 
 TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"
 RANKING = {"the": 5, "saw": 3}
@@ -99,7 +100,7 @@ def test_a_killed_run_is_completed_by_the_next_and_counts_nothing_twice(home, na
     for line in process.stdout:
         if seen in line:
             break
-    time.sleep(1.5)
+    until(lambda: list((home.folder / "plans").rglob("migrate-*.json")), what="a first receipt")
     process.send_signal(getattr(signal, name))
     process.stdout.read()
     assert process.wait(timeout=60) != 0

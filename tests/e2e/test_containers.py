@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.waiting import until
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.settings import Settings
 
@@ -117,7 +118,8 @@ def test_sigterm_ends_the_first_process_of_a_container_at_once(image, tmp_path):
     started = podman("run", "-d", *locked, *mount, image, "migrate", f"--plan={tmp_path}/plan.json",
                      "--index=0").stdout.strip()  # fmt: skip
     try:
-        time.sleep(2)
+        files = ("exec", started, "sh", "-c", "ls -l /proc/1/fd")
+        until(lambda: "big.txt" in podman(*files, check=False).stdout, what="a file being read")
         begin = time.monotonic()
         podman("stop", "--time=25", started)
         seconds = time.monotonic() - begin
@@ -246,7 +248,6 @@ def kill_one_migrate(killed, stop):
     while not stop.wait(0.2) and not killed:
         for line in podman("ps", "--no-trunc", "--format", form).stdout.splitlines():
             if "migrate" in line and " batch-" in line:
-                time.sleep(0.2)
                 done = podman("kill", "--signal=KILL", line.split()[0], check=False)
                 if done.returncode == 0:
                     killed.append(line)

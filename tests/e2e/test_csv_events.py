@@ -1,25 +1,16 @@
 """An upload to S3 becomes items of a table by itself: S3, SQS, a real Dagster daemon, DynamoDB."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import threading
-import time
-import urllib.request
 
 import pytest
 
+from tests.waiting import answers, until
+
 HEADER = "ProductId,ProductName,ProductDescription\n"
-
-
-def _until(condition, process, what, seconds=150):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "Dagster has ended"
-        assert time.monotonic() < end, f"no {what} after {seconds} s"
-        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -62,16 +53,9 @@ def daemon(home, ministack, tmp_path):
     log = []
     threading.Thread(target=lambda: log.extend(process.stdout), daemon=True).start()
 
-    def up():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as found:
-                return bool(json.load(found))
-        except OSError:
-            return False
-
     try:
-        _until(up, process, "UI")
-        yield process, bucket, table
+        until(lambda: answers(f"http://127.0.0.1:{port}/server_info"), what=lambda: log)
+        yield bucket, table
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -82,7 +66,7 @@ def daemon(home, ministack, tmp_path):
 
 
 def test_uploads_are_loaded_by_their_events(daemon, ministack):
-    process, bucket, table = daemon
+    bucket, table = daemon
     s3, dynamodb = ministack.client("s3"), ministack.client("dynamodb")
 
     def items():
@@ -93,7 +77,7 @@ def test_uploads_are_loaded_by_their_events(daemon, ministack):
     s3.put_object(Bucket=bucket, Key="in/my file+é.csv", Body=(HEADER + "1,one,x\n").encode())
     s3.put_object(Bucket=bucket, Key="in/b.csv", Body=(HEADER + '2,"two, 2",x\n').encode())
     s3.put_object(Bucket=bucket, Key="elsewhere/c.csv", Body=(HEADER + "3,no,x\n").encode())
-    _until(lambda: items() == {"1": "one", "2": "two, 2"}, process, "items")
+    until(lambda: items() == {"1": "one", "2": "two, 2"}, seconds=180, what=items)
 
     s3.put_object(Bucket=bucket, Key="in/b.csv", Body=(HEADER + "2,new,x\n").encode())
-    _until(lambda: items() == {"1": "one", "2": "new"}, process, "new item")
+    until(lambda: items() == {"1": "one", "2": "new"}, seconds=180, what=items)

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import ensure_running
+from tests.waiting import until
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.stages import LOCAL_IMAGES
 
@@ -111,14 +111,11 @@ def check(home, batch):
 def kill_at(process, home, moment):
     """Kill the run and all that it started, by then."""
     try:
-        deadline = time.monotonic() + 120
         for line in process.stdout:
             if MOMENTS[moment](line, home):
                 break
             if moment.startswith("half") and "submitted array" in line:
-                while not MOMENTS[moment]("", home):
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
+                until(lambda: MOMENTS[moment]("", home))
                 break
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # no process of the run gets to do anything more

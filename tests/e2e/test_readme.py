@@ -7,14 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.waiting import answers, until
 
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -97,16 +95,12 @@ def test_make_ui_opens_the_ui_and_ends_on_a_signal(checkout, tmp_path, free_port
             start_new_session=True,
         )
     try:
-        end = time.monotonic() + 180
-        while True:
-            try:
-                url = f"http://127.0.0.1:{free_port}/server_info"
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert ui.poll() is None, log.read_text()[-3000:]
-                assert time.monotonic() < end, "the UI did not come up within 180 s"
-                time.sleep(0.2)
+        until(
+            lambda: answers(f"http://127.0.0.1:{free_port}/server_info"),
+            seconds=180,
+            process=ui,
+            what=lambda: log.read_text()[-3000:],
+        )
         os.killpg(ui.pid, signal.SIGINT)
         ui.wait(timeout=60)
     finally:

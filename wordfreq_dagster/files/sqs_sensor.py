@@ -25,7 +25,7 @@ from wordfreq_dagster.files.tags import SOURCE_TAG
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
 _BATCH = 10  # the most that SQS hands out or deletes at once
-_SKEW = 2.0  # seconds by which the clocks of SQS and of Dagster's machines may differ
+CLOCKS_DIFFER = 2.0  # seconds by which the clocks of SQS and of Dagster's machines may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ def covered(instance: dg.DagsterInstance, source: str, *, job: str) -> Covered:
     until = 0.0
     for record in records:
         if record.start_time is not None:
-            until = max(until, record.start_time - _SKEW)
+            until = max(until, record.start_time - CLOCKS_DIFFER)
         elif record.dagster_run.status in UNFINISHED:
             until = float("inf")  # it hasn't looked yet
     return Covered(until=until, run=records[0].dagster_run.run_id if records else "")
@@ -223,5 +223,5 @@ def handle(
         return dg.SkipReason(summary if received else "no messages")
     newest = max(message.sent for message in fresh)
     # A run that began within the clocks' difference of its message wouldn't count as later.
-    time.sleep(min(max(newest + _SKEW - time.time(), 0.0), _SKEW))
+    time.sleep(min(max(newest + CLOCKS_DIFFER - time.time(), 0.0), CLOCKS_DIFFER))
     return dg.RunRequest(run_key=f"sqs/{newest:.3f}/after-{seen.run or 'none'}")

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.integration.batch_image.dynamodb import HEADER, SAMPLE, Unreliable, expected, many
+from tests.waiting import until
 
 
 def test_throttled_failing_and_unprocessed_writes_all_arrive(database, ministack):
@@ -113,9 +114,7 @@ def test_a_slow_load_of_an_older_upload_spoils_nothing(database, ministack):
         slow = database.wordfreq.popen(
             *("ingest", "-s", "v1.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        while proxy.told["passed"] < 20:
-            assert slow.poll() is None, slow.communicate()
-            time.sleep(0.01)
+        until(lambda: proxy.told["passed"] >= 20, process=slow)
         assert database.wordfreq("ingest", "-s", "v2.csv", "-t", table).code == 0
         assert slow.poll() is None
         slow.communicate(timeout=120)
@@ -190,9 +189,7 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_items(
     ingest = ("ingest", "-p", "plan.json", "-i", "0", "-t", table)
     with Unreliable(ministack.url, slow=0.05) as proxy:
         process = run.popen(*ingest, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
-        while proxy.told["passed"] < 20:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+        until(lambda: proxy.told["passed"] >= 20, process=process)
         process.send_signal(number)
         started = time.monotonic()
         _, err = process.communicate(timeout=30)
@@ -228,9 +225,7 @@ def test_sigterm_ends_the_waiting_for_a_table_that_throttles(database, ministack
         process = database.wordfreq.popen(
             *("ingest", "-s", "a.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        while proxy.told["throttled"] < 40:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+        until(lambda: proxy.told["throttled"] >= 40, process=process)
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
         _, err = process.communicate(timeout=30)
@@ -248,9 +243,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(database, ministack):
             *("ingest", "-s", "a.csv", "-t", table, "--write", "always"),
             AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
-        while proxy.told["passed"] < 5:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+        until(lambda: proxy.told["passed"] >= 5, process=process)
         with path.open("ab") as file:
             file.write(b"new,row,x\n")
         _, err = process.communicate(timeout=60)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from unittest import mock
 
 import pytest
 
 from tests.integration.batch_image.dynamodb import HEADER, Unreliable, expected, many
+from tests.waiting import next_second, until
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.plans.formats import LOADS
 from wordfreq_batch.plans.planning import build_plan, write_plan
@@ -101,11 +101,11 @@ def test_settings_that_are_changed_back_load_again(inbox):
 def test_the_same_bytes_uploaded_again_are_the_newest_upload(inbox):
     inbox.upload("f.csv", A)
     inbox.run()
-    time.sleep(1.1)  # S3 tells uploads apart by the second
+    next_second()
     inbox.upload("g.csv", B)
     inbox.run()
     assert inbox.names == {"b"}
-    time.sleep(1.1)
+    next_second()
     inbox.upload("f.csv", A)
     assert inbox.run() == ("f.csv",)
     assert inbox.names == {"a"}
@@ -120,9 +120,7 @@ def test_a_load_killed_in_the_middle_is_not_taken_for_the_one_before(inbox, mini
         process = inbox.base.wordfreq.popen(
             *inbox.command(uri, 0), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        while proxy.told["passed"] < 20:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+        until(lambda: proxy.told["passed"] >= 20, process=process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     inbox.upload("f.csv", many(300))
@@ -144,14 +142,12 @@ def test_a_retry_of_an_older_plan_does_not_believe_its_own_receipt(inbox):
 def test_a_slow_load_of_a_replaced_upload_is_an_error_and_spoils_nothing(inbox, ministack):
     inbox.upload("f.csv", many(300))
     uri, _ = inbox.plan()
-    time.sleep(1.1)
+    next_second()
     with Unreliable(ministack.url, slow=0.05) as proxy:
         process = inbox.base.wordfreq.popen(
             *inbox.command(uri, 0), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        while proxy.told["passed"] < 20:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+        until(lambda: proxy.told["passed"] >= 20, process=process)
         inbox.upload("f.csv", many(300).replace(b"text", b"new"))
         assert inbox.run() == ("f.csv",)
         _, err = process.communicate(timeout=120)

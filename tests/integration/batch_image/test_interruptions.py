@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 TASK = ("migrate", "-p", "plan.json", "-i", "0")
 
 
@@ -36,14 +38,6 @@ def leftovers(root: Path) -> list[Path]:
     return [path for path in root.rglob(".wordfreq-tmp-*") if path.is_file()]
 
 
-def until(condition, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
 )
@@ -52,7 +46,9 @@ def test_a_signal_ends_counting_soon_and_cleanly(wordfreq, folder, number, code)
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json")
     process = wordfreq.popen(*TASK)
     opened = Path(f"/proc/{process.pid}/fd")
-    until(lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()), process)
+    until(
+        lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()), process=process
+    )
     started = time.monotonic()
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
@@ -87,7 +83,9 @@ def test_a_launcher_that_ignores_and_blocks_signals_takes_nothing_from_us(wordfr
         text=True,
     )
     opened = Path(f"/proc/{process.pid}/fd")
-    until(lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()), process)
+    until(
+        lambda: any(fd.resolve() == big for fd in opened.iterdir() if fd.exists()), process=process
+    )
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.waiting import until
 from wordfreq_batch.counts.migrate import (
     JobInfo,
     run_task,
@@ -210,6 +211,7 @@ import sys
 from pathlib import Path
 from wordfreq_batch.merge.merge import MergeOptions, merge_source
 from wordfreq_batch.stopping import Stopped, raise_on_signals
+from tests.waiting import until
 raise_on_signals()
 print("started", flush=True)
 try:
@@ -260,14 +262,16 @@ def test_three_million_words_are_merged_in_bounded_memory(
     assert not list((tmp_path / "temporary").iterdir())
 
 
-@pytest.mark.parametrize("seconds", [0.5, 2.0, 3.0])
+@pytest.mark.parametrize("written", [0, 1, 4])
 def test_a_stopped_merge_leaves_nothing_behind(
-    large_counts: Path, tmp_path: Path, seconds: float
+    large_counts: Path, tmp_path: Path, written: int
 ) -> None:
     process = child(large_counts, tmp_path, times=100)
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
-    time.sleep(seconds)
+    temporary = tmp_path / "temporary"
+    files = lambda: [path for path in temporary.rglob("*") if path.is_file()]  # noqa: E731
+    until(lambda: len(files()) >= written, process=process, what=files)
     process.send_signal(signal.SIGTERM)
     started = time.monotonic()
     assert process.wait(timeout=10) == 143

@@ -10,6 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.waiting import until
+
 
 def rows(folder: Path) -> list[tuple[str, int]]:
     return duckdb.sql(f"SELECT * FROM '{folder}/totals.parquet'").fetchall()
@@ -96,8 +98,10 @@ def test_a_damaged_part_is_an_error(counted, tmp_path, kind) -> None:
 
 
 def test_two_copies_of_a_part_at_once_and_a_killed_one_do_no_harm(counted, tmp_path) -> None:
-    killed = counted.popen(*PARTS, "--part", "-i", "0", TMPDIR=str(tmp_path / "in"))
-    time.sleep(0.4)
+    own = tmp_path / "temporary"
+    own.mkdir()
+    killed = counted.popen(*PARTS, "--part", "-i", "0", TMPDIR=str(own))
+    until(lambda: list(own.iterdir()) or killed.poll() is not None, what="temporary files")
     killed.kill()
     killed.communicate()
     for index in ("0", "1", "2"):

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +13,7 @@ import yaml
 from botocore.validate import ParamValidator
 
 from aws_batch_emulator import stop_running
+from tests.waiting import until
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.settings import Settings
 
@@ -76,13 +76,12 @@ def postgres(tmp_path):
     options += ["-c", f"ssl_key_file={key}", "-c", f"ssl_cert_file={certificate}"]
     server = subprocess.Popen([programs / "postgres", "-D", data / "db", *options], **quiet, **user)
     try:
-        end = time.monotonic() + 60
-        while True:
-            ask = [programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "dagster"]
-            if subprocess.run([*ask, "dagster"], timeout=30, **quiet).returncode == 0:
-                break
-            assert server.poll() is None and time.monotonic() < end, "PostgreSQL didn't come up"
-            time.sleep(0.3)
+        ask = [programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "dagster"]
+        until(
+            lambda: subprocess.run([*ask, "dagster"], timeout=30, **quiet).returncode == 0,
+            process=server,
+            what="PostgreSQL",
+        )
         yield port
     finally:
         server.terminate()

@@ -6,8 +6,9 @@ import time
 import dagster as dg
 import pytest
 
+from tests.waiting import until
 from wordfreq_dagster.defs.word_frequency.automation import WORD_FREQUENCY
-from wordfreq_dagster.files.sqs_sensor import Queue, sqs_sensor
+from wordfreq_dagster.files.sqs_sensor import CLOCKS_DIFFER, Queue, sqs_sensor
 from wordfreq_dagster.files.tags import SOURCE_TAG
 
 
@@ -69,19 +70,18 @@ class Arrivals:
         events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=rule, Targets=[{"Id": "q", "Arn": self.arn(self.queue)}])
 
-    def left(self, url=None):
+    def left(self, url=None, *, only=None):
+        number = "ApproximateNumberOfMessages"
         found = self.sqs.get_queue_attributes(
             QueueUrl=url or self.queue,
-            AttributeNames=[
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-            ],
+            AttributeNames=[only] if only else [number, number + "NotVisible"],
         )["Attributes"]
         return sum(int(number) for number in found.values())
 
     def tick(self):
         """One tick, when hidden messages are visible again; the run asked for, or None."""
-        time.sleep(1.2)
+        hidden = "ApproximateNumberOfMessagesNotVisible"
+        until(lambda: self.left(only=hidden) == 0, what="messages in flight to be visible again")
         context = dg.build_sensor_context(instance=self.instance, sensor_name="new_objects_sqs")
         result = self.sensor.evaluate_tick(context)
         assert len(result.run_requests) <= 1
@@ -109,10 +109,7 @@ def arrivals(ministack):
 
 
 def wait_for_messages(arrivals, number):
-    end = time.monotonic() + 20
-    while arrivals.left() < number:
-        assert time.monotonic() < end, f"{arrivals.left()} of {number} messages came"
-        time.sleep(0.1)
+    until(lambda: arrivals.left() >= number, what=arrivals.left)
 
 
 @pytest.mark.parametrize("way", ["events_direct", "events_by_eventbridge"])
@@ -166,7 +163,8 @@ def test_doubled_and_late_messages_ask_for_nothing_more(arrivals):
 def test_a_message_that_comes_while_a_run_is_under_way_asks_for_another(arrivals):
     arrivals.events_direct()
     arrivals.run()
-    time.sleep(2.1)  # more than the clocks may differ
+    ended = time.time()
+    until(lambda: time.time() > ended + CLOCKS_DIFFER, what="a message that surely came later")
     arrivals.s3.put_object(Bucket=arrivals.bucket, Key="docs/new", Body=b"x")
     wait_for_messages(arrivals, 1)
     assert arrivals.tick() is not None
