@@ -18,7 +18,7 @@ export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup emulators demo demo-csv ui test lint types format pins clean
+.PHONY: help setup emulators demo demo-csv ui test lint types format reference pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ types: $(VENV)/.installed ## check the types
 format: $(VENV)/.installed ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+reference: $(VENV)/.installed ## rewrite docs/commands.md from the programs' help
+	@$(BIN)/python docs/commands.py
 
 pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	@$(BIN)/pip install --quiet uv

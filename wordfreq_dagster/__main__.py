@@ -12,15 +12,20 @@ from wordfreq_dagster.outputs import OutputsError, read_outputs
 from wordfreq_dagster.settings import PREFIX, Settings
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     parser = argparse.ArgumentParser(prog="python -m wordfreq_dagster")
     commands = parser.add_subparsers(dest="command", required=True)
     outputs = commands.add_parser(
         "outputs", help="print the settings that `make deploy` left in a file, for a shell"
     )
     outputs.add_argument("file", type=Path, help="the file, such as infra/outputs.json")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    chosen = build_parser().parse_args(arguments)
     try:
         found = read_outputs(chosen.file, Settings.model_fields)
     except OutputsError as error:

@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ from types import FunctionType
 
 import pytest
 
-from wordfreq_batch.cli.main import _parser
+from wordfreq_batch.cli.main import build_parser
 from wordfreq_dagster.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,8 +130,25 @@ def _options(parser):
 
 
 def test_every_option_of_the_command_has_help():
-    without = [f"{command} {option}" for command, option, help in _options(_parser()) if not help]
+    without = [
+        f"{command} {option}" for command, option, help in _options(build_parser()) if not help
+    ]
     assert not without
+
+
+def test_the_page_of_commands_is_what_the_programs_say():
+    made = runpy.run_path(str(ROOT / "docs" / "commands.py"))["page"]()
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == made, "run `make reference`"
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("dagster_aws_batch", "dagster-aws-batch"), ("aws_batch_emulator", "aws-batch-emulator")],
+)
+def test_every_public_name_stands_in_the_docs_of_its_package(name, folder):
+    pages = (ROOT / "packages" / folder).rglob("*.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    assert [public for public in importlib.import_module(name).__all__ if public not in text] == []
 
 
 @pytest.mark.parametrize("name", ["dagster_aws_batch", "aws_batch_emulator"])

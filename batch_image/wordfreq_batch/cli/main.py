@@ -88,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         raise_on_signals()
         _show_any_name(sys.stdout)
-        options = _parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] | None = options.command
         if command is None:
-            _parser().print_help()
+            build_parser().print_help()
             return 0
         code = command(options)
         sys.stdout.flush()
@@ -120,7 +120,8 @@ def _show_any_name(stream: TextIO) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command and its options."""
     parser = argparse.ArgumentParser(
         prog="wordfreq",
         description="Count and rank the words of every file below an S3 prefix or in a folder.",

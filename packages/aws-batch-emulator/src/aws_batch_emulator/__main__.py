@@ -40,7 +40,7 @@ It stops cleanly on Ctrl-C and SIGTERM. Jobs running then are lost, as with a lo
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code: 0 stopped, 1 could not start, 2 wrong usage."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     try:
         images = _images(options.image, options.images)
@@ -70,7 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command and its options."""
     parser = argparse.ArgumentParser(
         prog="python -m aws_batch_emulator",
         description=DESCRIPTION,
