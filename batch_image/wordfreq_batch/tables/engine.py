@@ -134,13 +134,16 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "WORDFREQ_ENGINE"
 MACHINE_VARIABLE: Final = "WORDFREQ_MACHINE"
+API: Final = 2
+"""Of the C extension, as in `kernel/module.c`; raised when a call of it changes."""
 
 
 def kernel() -> ModuleType | None:
     """Return the C extension if it is to be used.
 
     Raises:
-        UsageError: `WORDFREQ_ENGINE` has another value, or wants a kernel that wasn't built.
+        UsageError: `WORDFREQ_ENGINE` has another value, or wants a kernel that wasn't built; or the
+            one there was built from other sources.
     """
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "icu", "kernel"):
@@ -154,6 +157,11 @@ def kernel() -> ModuleType | None:
         raise UsageError(
             f"{VARIABLE}=kernel, but the C extension wordfreq_batch._kernel wasn't built: install "
             f"a C compiler and this package again, or unset {VARIABLE}"
+        )
+    if found is not None and getattr(found, "API", None) != API:
+        raise UsageError(
+            f"{found.__file__} was built from other sources than this wordfreq_batch: install the "
+            f"package again (in a checkout: make setup), or set {VARIABLE}=icu"
         )
     return found
 
