@@ -9,7 +9,7 @@ from wordfreq_batch.tables import engine
 def test_an_extension_of_other_sources_is_refused_and_says_what_to_do(kernel, monkeypatch):
     assert engine.kernel() is kernel
     monkeypatch.setattr(kernel, "API", engine.API - 1)
-    with pytest.raises(UsageError, match="built from other sources.*make setup"):
+    with pytest.raises(UsageError, match=r"built from other sources.*make setup"):
         engine.kernel()
     monkeypatch.setenv(engine.VARIABLE, "icu")
     assert engine.kernel() is None
