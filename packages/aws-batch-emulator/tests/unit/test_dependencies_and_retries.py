@@ -222,3 +222,18 @@ def test_ten_arrays_of_10000_end_with_one_bulk_call(bench: Any) -> None:
     shown = bench.batch.describe_jobs(jobs=jobs)["jobs"]
     assert {job["status"] for job in shown} == {"FAILED"}
     assert bench.batch.list_jobs(jobQueue="local")["jobSummaryList"] == []
+
+
+def test_sequential_with_a_job_id_waits_for_that_job(bench: Any) -> None:
+    # Production pipelines send this for plain jobs (wri/gfw-data-api), and AWS takes it.
+    bench.behaviour = lambda job: SimulatedRun(seconds=100)
+    first = bench.submit()
+    dependency = [{"jobId": first, "type": "SEQUENTIAL"}]
+    second = bench.submit(dependsOn=dependency)
+    array = bench.submit(size=2, dependsOn=dependency)
+    bench.clock.advance(50)
+    assert (bench.status(second), bench.status(array)) == ("PENDING", "PENDING")
+    assert bench.job(second)["dependsOn"] == dependency
+    bench.clock.advance(60)
+    assert bench.status(second) == "RUNNING"
+    assert bench.counts(array) == {"RUNNING": 2}

@@ -58,7 +58,7 @@ REFUSED_SUBMITS = [
         },
         "Invalid pattern in evaluateOnExit: onExitCode=1x",
     ),
-    ({"dependsOn": [{"jobId": UUID}] * 21}, "maximum of 20 jobs, got 21"),
+    ({"dependsOn": [{"jobId": UUID}] * 21}, "Job cannot have more than 20 dependencies"),
     ({"dependsOn": [{"jobId": UUID}]}, f"The job {UUID} in dependsOn does not exist"),
     ({"dependsOn": [{"type": "SEQUENTIAL"}]}, "for array jobs only"),
     ({"shareIdentifier": "a"}, "shareIdentifier cannot be specified"),
@@ -84,7 +84,7 @@ REFUSED_SUBMITS = [
     ({"dependsOn": [{"jobId": UUID, "type": "AFTER"}]}, "Invalid value 'AFTER'"),
     ({"timeout": {"attemptDurationSeconds": "60"}}, "Invalid type for parameter"),
     ({"colour": "red"}, 'Unknown parameter in input: "colour"'),
-    ({"nodeOverrides": {}}, "does not support multi-node parallel jobs"),
+    ({"nodeOverrides": {"numNodes": 2}}, "does not support multi-node parallel jobs"),
 ]
 
 

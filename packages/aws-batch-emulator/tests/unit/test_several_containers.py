@@ -94,7 +94,9 @@ def test_overrides_name_their_container(bench: Any) -> None:
     wrong = {"taskProperties": [{"containers": [{**override, "name": "nobody"}]}]}
     text = bench.refused(bench.submit, jobDefinition="several", ecsPropertiesOverride=wrong)[1]
     assert "no container nobody" in text
-    text = bench.refused(bench.submit, jobDefinition="several", containerOverrides={})[1]
+    text = bench.refused(
+        bench.submit, jobDefinition="several", containerOverrides={"command": ["x"]}
+    )[1]
     assert "containerOverrides is not applicable" in text
 
 

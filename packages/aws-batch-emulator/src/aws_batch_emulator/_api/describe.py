@@ -25,6 +25,10 @@ class Names:
         """Return an ARN of AWS Batch, e.g. kind `job-queue`."""
         return f"arn:aws:batch:{self.region}:{self.account_id}:{kind}/{name}"
 
+    def short(self, kind: str, name_or_arn: str) -> str:
+        """Return the name in an ARN of that kind, account and Region; else what was given."""
+        return name_or_arn.removeprefix(self.arn(kind, ""))
+
     def task(self, task_id: str) -> str:
         """Return the ARN of an ECS task."""
         return f"arn:aws:ecs:{self.region}:{self.account_id}:task/{CLUSTER}/{task_id}"
@@ -165,6 +169,7 @@ def _attempt(attempt: Attempt, names: Names) -> Document:
     else:
         container = {
             **place,
+            "containerInstanceArn": names.instance() if attempt.log_stream else None,
             "exitCode": attempt.exit_code,
             "reason": attempt.reason,
             "logStreamName": attempt.log_stream,

@@ -10,7 +10,7 @@ from aws_batch_emulator._api.describe import Names, detail, summary
 from aws_batch_emulator._api.resources import Operation, Resources
 from aws_batch_emulator._api.specs import job_spec
 from aws_batch_emulator._core.engine import Engine
-from aws_batch_emulator._core.errors import ApiError, plain, rejected, unsupported
+from aws_batch_emulator._core.errors import ApiError, plain, rejected
 from aws_batch_emulator._core.model import Document, Job, JobQueue, Status
 
 PAGE = 1_000
@@ -78,7 +78,7 @@ class JobsApi:
         origins: dict[str, Job] = {}
         for entry in entries:
             job_id, kind = entry.get("jobId"), entry.get("type")
-            if kind is not None and size is None:
+            if size is None and (kind == "N_TO_N" or job_id is None):
                 raise rejected(f"A dependency of type {kind} is for array jobs only")
             if job_id is None:
                 if kind != "SEQUENTIAL":
@@ -88,8 +88,6 @@ class JobsApi:
             origin = self._engine.find(job_id)
             if origin is None:
                 raise rejected(f"The job {job_id} in dependsOn does not exist")
-            if kind == "SEQUENTIAL":
-                raise rejected("A dependency of type SEQUENTIAL takes no job ID")
             if kind == "N_TO_N" and origin.size != size:
                 raise rejected(
                     f"A dependency of type N_TO_N needs an array job of size {size}: {job_id}"
@@ -119,13 +117,11 @@ class JobsApi:
 
     def list_jobs(self, request: Document) -> Document:
         """ListJobs: by queue, or children of an array; RUNNING ones unless a status is named."""
-        given = [k for k in ("jobQueue", "arrayJobId", "multiNodeJobId") if request.get(k)]
+        given = [key for key in ("jobQueue", "arrayJobId") if key in request]
         if len(given) != 1:
             raise rejected(
                 "Exactly one of jobQueue, arrayJobId and multiNodeJobId must be specified"
             )
-        if given == ["multiNodeJobId"]:
-            raise unsupported("multi-node parallel jobs")
         filters = request.get("filters")
         most = FILTERED_PAGE if filters else PAGE
         if request.get("maxResults", most) < 1:
@@ -318,8 +314,8 @@ class JobsApi:
         return {}
 
     def _by_arn(self, arn: str) -> tuple[Job | None, tuple[str, str, Document]]:
-        _, found, job_id = arn.partition(":job/")
-        if found:
+        job_id = self._names.short("job", arn)
+        if job_id != arn:
             if ":" in job_id:
                 raise rejected(f"Tags of child jobs are not supported: {arn}")
             job = self._engine.find(job_id)

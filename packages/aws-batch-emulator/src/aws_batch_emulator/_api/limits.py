@@ -88,8 +88,8 @@ def array_size(size: int) -> None:
 
 def dependencies(count: int) -> None:
     """Check the number of entries in `dependsOn`."""
-    if count > DEPENDENCIES:
-        raise rejected(f"A job can depend upon a maximum of {DEPENDENCIES} jobs, got {count}")
+    if count > DEPENDENCIES:  # (recorded)
+        raise rejected(f"Job cannot have more than {DEPENDENCIES} dependencies")
 
 
 def job_id(value: str) -> None:
@@ -175,6 +175,12 @@ def priority(value: int | None) -> None:
     low, high = PRIORITY
     if value is not None and not low <= value <= high:
         raise rejected(f"schedulingPriority must be between {low} and {high}, got {value}")
+
+
+def queue_priority(value: int | None) -> None:
+    """Check a job queue's priority."""
+    if value is not None and value < 0:
+        raise rejected(f"Job queue priority must be at least 0, got {value}")
 
 
 def share_identifier(value: str | None, *, fair_share: bool) -> None:

@@ -5,15 +5,15 @@ Everything becomes VALID at once; in AWS environments and queues take some secon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from aws_batch_emulator._api import limits
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
 from aws_batch_emulator._api.scheduling_policies import Policies
 from aws_batch_emulator._api.specs import checked_definition
-from aws_batch_emulator._core.errors import plain, rejected, unsupported
+from aws_batch_emulator._core.errors import plain, rejected
 from aws_batch_emulator._core.model import ComputeEnvironment, Document, JobQueue
 from aws_batch_emulator._core.store import Store
 
@@ -68,8 +68,6 @@ class Resources:
             raise plain("Object already exists")
         if len(self.environments) >= limits.ENVIRONMENTS:
             raise rejected(f"Compute environment limit of {limits.ENVIRONMENTS} exceeded")
-        if "eksConfiguration" in request:
-            raise unsupported("jobs on Amazon EKS")
         resources = request.get("computeResources")
         if request["type"] == "MANAGED":
             if resources is None:
@@ -97,10 +95,7 @@ class Resources:
 
     def describe_environments(self, request: Document) -> Document:
         """DescribeComputeEnvironments; unknown names are left out."""
-        documents = _chosen(
-            {n: e.document for n, e in self.environments.items()},
-            request.get("computeEnvironments"),
-        )
+        documents = self._chosen(ENVIRONMENT, self.environments, request.get("computeEnvironments"))
         return page("computeEnvironments", documents, request, most=100)
 
     def update_environment(self, request: Document) -> Document:
@@ -123,7 +118,7 @@ class Resources:
 
     def delete_environment(self, request: Document) -> Document:
         """DeleteComputeEnvironment: only disabled and unused ones."""
-        name = _short(request["computeEnvironment"])
+        name = self._names.short(ENVIRONMENT, request["computeEnvironment"])
         environment = self.environments.get(name)
         if environment is None:
             return {}
@@ -138,7 +133,7 @@ class Resources:
         return {}
 
     def _environment(self, name_or_arn: str) -> ComputeEnvironment:
-        environment = self.environments.get(_short(name_or_arn))
+        environment = self.environments.get(self._names.short(ENVIRONMENT, name_or_arn))
         if environment is None:
             raise plain(f"{name_or_arn} does not exist")
         return environment
@@ -154,8 +149,7 @@ class Resources:
             raise plain("Object already exists")
         if len(self.queues) >= limits.QUEUES:
             raise rejected(f"Job queue limit of {limits.QUEUES} exceeded")
-        if "serviceEnvironmentOrder" in request:
-            raise unsupported("service environments")
+        limits.queue_priority(request["priority"])
         policy = request.get("schedulingPolicyArn")
         if policy is not None:
             self.policies.by_arn(policy)
@@ -180,15 +174,14 @@ class Resources:
 
     def describe_queues(self, request: Document) -> Document:
         """DescribeJobQueues; unknown names are left out."""
-        documents = _chosen(
-            {n: q.document for n, q in self.queues.items()}, request.get("jobQueues")
-        )
+        documents = self._chosen(QUEUE, self.queues, request.get("jobQueues"))
         return page("jobQueues", documents, request, most=100)
 
     def update_queue(self, request: Document) -> Document:
         """UpdateJobQueue."""
         queue = self.queue(request["jobQueue"])
         document = queue.document
+        limits.queue_priority(request.get("priority"))
         if "schedulingPolicyArn" in request:
             if not queue.fair_share:
                 raise plain("A scheduling policy can't be added to a FIFO job queue.")
@@ -208,7 +201,7 @@ class Resources:
 
     def delete_queue(self, request: Document) -> Document:
         """DeleteJobQueue: only disabled ones; their jobs are ended."""
-        name = _short(request["jobQueue"])
+        name = self._names.short(QUEUE, request["jobQueue"])
         queue = self.queues.get(name)
         if queue is None:
             return {}
@@ -221,9 +214,10 @@ class Resources:
 
     def queue(self, name_or_arn: str) -> JobQueue:
         """Return a queue by name or ARN; `ApiError` in AWS's words if there is none."""
-        queue = self.queues.get(_short(name_or_arn))
+        name = self._names.short(QUEUE, name_or_arn)
+        queue = self.queues.get(name)
         if queue is None:
-            raise plain(f"JobQueue {_short(name_or_arn)} not found.")  # (recorded)
+            raise plain(f"JobQueue {name} not found.")  # (recorded)
         return queue
 
     def _order(self, entries: Iterable[Document]) -> list[Document]:
@@ -290,7 +284,7 @@ class Resources:
 
     def definition(self, name_or_arn: str) -> Document:
         """Return the ACTIVE revision that a job names; without number the latest ACTIVE one."""
-        short = _short(name_or_arn)
+        short = self._names.short(DEFINITION, name_or_arn)
         name, _, revision = short.partition(":")
         found = [
             document
@@ -302,7 +296,7 @@ class Resources:
         return found[-1]
 
     def _revision(self, name_or_arn: str) -> Document | None:
-        name, _, revision = _short(name_or_arn).partition(":")
+        name, _, revision = self._names.short(DEFINITION, name_or_arn).partition(":")
         for document in self.definitions.get(name, []):
             if str(document["revision"]) == revision:
                 return document
@@ -312,25 +306,29 @@ class Resources:
 
     def tagged(self, arn: str) -> tuple[str, str, Document] | None:
         """Return (kind, name, document) of the resource with this ARN, None if it is none."""
-        kind, _, name = (
-            arn.partition(":batch:")[2].partition(":")[2].partition(":")[2].partition("/")
-        )
-        found: Document | None = None
-        if kind == "compute-environment" and name in self.environments:
-            found = self.environments[name].document
-        elif kind == "job-queue" and name in self.queues:
-            found = self.queues[name].document
-        elif kind == "job-definition":
-            found = self._revision(name)
-        elif kind == "scheduling-policy":
-            found = self.policies.documents.get(name)
-        kinds = {
-            "compute-environment": "environment",
-            "job-queue": "queue",
-            "job-definition": "definition",
-            "scheduling-policy": "policy",
-        }
-        return None if found is None else (kinds[kind], name, found)
+        if not arn.startswith("arn:"):
+            return None
+        names = self._names
+        if queue := self.queues.get(names.short(QUEUE, arn)):
+            return "queue", queue.name, queue.document
+        if environment := self.environments.get(names.short(ENVIRONMENT, arn)):
+            return "environment", environment.name, environment.document
+        if definition := self._revision(arn):
+            return "definition", names.short(DEFINITION, arn), definition
+        name = names.short("scheduling-policy", arn)
+        policy = self.policies.documents.get(name)
+        return None if policy is None else ("policy", name, policy)
+
+    def _chosen(
+        self,
+        kind: str,
+        resources: Mapping[str, ComputeEnvironment | JobQueue],
+        wanted: list[str] | None,
+    ) -> list[Document]:
+        if not wanted:
+            return [resource.document for resource in resources.values()]
+        names = (self._names.short(kind, name) for name in wanted)
+        return [resources[name].document for name in names if name in resources]
 
     def save_tags(self, kind: str, name: str, document: Document) -> None:
         """Write a document whose tags were changed."""
@@ -341,14 +339,9 @@ class Resources:
         self.changed()
 
 
-def _short(name_or_arn: str) -> str:
-    return name_or_arn.rpartition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn
-
-
-def _chosen(documents: dict[str, Document], wanted: list[str] | None) -> list[Document]:
-    if not wanted:
-        return list(documents.values())
-    return [documents[name] for name in map(_short, wanted) if name in documents]
+ENVIRONMENT: Final = "compute-environment"
+QUEUE: Final = "job-queue"
+DEFINITION: Final = "job-definition"
 
 
 def _state_limits(actions: list[Document]) -> list[Document]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aws_batch_emulator._api import limits
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
-from aws_batch_emulator._core.errors import plain, unsupported
+from aws_batch_emulator._core.errors import plain
 from aws_batch_emulator._core.model import Document, JobQueue
 from aws_batch_emulator._core.store import Store
 
@@ -38,8 +38,6 @@ class Policies:
         name = request["name"]
         limits.name(name)
         limits.tags(request.get("tags", {}))
-        if "quotaSharePolicy" in request:
-            raise unsupported("quota shares")
         if name in self.documents:
             raise plain("Object already exists")
         document = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_batch_emulator._api import limits
-from aws_batch_emulator._core.errors import rejected, unsupported
+from aws_batch_emulator._core.errors import rejected
 from aws_batch_emulator._core.model import Dependency, Document, ExitRule, JobSpec
 
 _REF = re.compile(r"Ref::([A-Za-z0-9_-]+)")
@@ -34,16 +34,10 @@ _KEPT = (
 
 def checked_definition(request: Document) -> Document:
     """Return a definition's document as DescribeJobDefinitions shows it, less name and number."""
-    if request["type"] != "container" or "nodeProperties" in request:
-        raise unsupported("multi-node parallel jobs")
-    if "eksProperties" in request:
-        raise unsupported("jobs on Amazon EKS")
     given = [key for key in ("containerProperties", "ecsProperties") if key in request]
     if len(given) != 1:
         raise rejected("Exactly one of containerProperties and ecsProperties must be provided.")
     platform = (request.get("platformCapabilities") or ["EC2"])[0]
-    if platform not in ("EC2", "FARGATE"):
-        raise rejected(f"Invalid platformCapabilities: {platform}")
     properties: Document
     if given == ["ecsProperties"]:
         properties = _checked_task(request["ecsProperties"], platform)
@@ -119,13 +113,6 @@ def _checked_task(properties: Document, platform: str) -> Document:
 
 def job_spec(request: Document, definition: Document, *, number: int, queue: str) -> JobSpec:
     """Return what a checked SubmitJob request comes to with this definition."""
-    for key, what in (
-        ("nodeOverrides", "multi-node parallel jobs"),
-        ("eksPropertiesOverride", "jobs on Amazon EKS"),
-        ("consumableResourcePropertiesOverride", "consumable resources"),
-    ):
-        if key in request:
-            raise unsupported(what)
     platform = definition["platformCapabilities"][0]
     overrides = _overrides(request, ecs="ecsProperties" in definition)
     for override in overrides.values():

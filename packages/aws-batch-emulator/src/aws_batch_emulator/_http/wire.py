@@ -1,7 +1,4 @@
-"""The service models of botocore, as this server needs them: routes, checks, errors.
-
-Requests are checked with botocore's own validator plus the enums, which it leaves to the service.
-"""
+"""The service models of botocore, as this server needs them: routes, bodies, answers, errors."""
 
 from __future__ import annotations
 
@@ -11,15 +8,14 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.loaders import create_loader
-from botocore.model import OperationModel, ServiceModel, Shape
-from botocore.validate import ParamValidator
+from botocore.model import OperationModel, ServiceModel
 
-from aws_batch_emulator._core.errors import ApiError, rejected
+from aws_batch_emulator._core.errors import ApiError
 from aws_batch_emulator._core.model import Document
+from aws_batch_emulator._http.requests import prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,6 @@ class Wire:
 
     def __init__(self) -> None:
         self.batch, self.logs = _models()
-        self._validator = ParamValidator()
         self._routes: list[tuple[str, re.Pattern[str], OperationModel]] = []
         for name in self.batch.operation_names:
             operation = self.batch.operation_model(name)
@@ -68,9 +63,8 @@ class Wire:
             query = parse_qs(url.query, keep_blank_values=True)
             if operation.name == "UntagResource":
                 request["tagKeys"] = query.get("tagKeys", [])
-        self._check(operation, request)
         service = operation.service_model.service_name
-        return Call(service, operation.name, request, len(body))
+        return Call(service, operation.name, prepared(operation, request), len(body))
 
     def _logs_operation(self, target: str) -> OperationModel:
         name = target.rpartition(".")[2]
@@ -88,17 +82,6 @@ class Wire:
             "UnknownOperationException", f"{method} {path} is no AWS Batch operation.", status=404
         )
 
-    def _check(self, operation: OperationModel, request: Document) -> None:
-        shape = operation.input_shape
-        if shape is None:
-            return
-        report = self._validator.validate(request, shape)
-        if report.has_errors():
-            raise rejected(report.generate_report())
-        for path, value, allowed in _enum_problems(request, shape, ""):
-            choices = ", ".join(allowed)
-            raise rejected(f"Invalid value {value!r} for {path}, must be one of: {choices}")
-
 
 @functools.cache
 def _models() -> tuple[ServiceModel, ServiceModel]:
@@ -113,33 +96,15 @@ def _json(body: bytes) -> Document:
         return {}
     try:
         document = json.loads(body)
-    except ValueError as error:
+        if b"\\ud" in body.lower():
+            # Half a surrogate pair is no character: nothing could show, log or store it.
+            text = json.dumps(document, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            document = json.loads(text.decode("utf-16", "replace"))
+    except (ValueError, RecursionError) as error:
         raise ApiError("SerializationException", f"The body is no JSON: {error}") from None
     if not isinstance(document, dict):
         raise ApiError("SerializationException", "The body is no JSON object.")
-    return {key: value for key, value in document.items() if value is not None}
-
-
-def _enum_problems(value: Any, shape: Shape, path: str) -> list[tuple[str, Any, list[str]]]:
-    kind = shape.type_name
-    if kind == "structure":
-        members = shape.members  # type: ignore[attr-defined]
-        return [
-            problem
-            for key, item in value.items()
-            if key in members
-            for problem in _enum_problems(item, members[key], f"{path}.{key}".lstrip("."))
-        ]
-    if kind == "list":
-        member = shape.member  # type: ignore[attr-defined]
-        return [
-            p for i, item in enumerate(value) for p in _enum_problems(item, member, f"{path}[{i}]")
-        ]
-    allowed = getattr(shape, "enum", None)
-    # The actions of evaluateOnExit are "not case sensitive" (API reference); limits.py checks them.
-    if allowed and value not in allowed and value.upper() not in ("RETRY", "EXIT"):
-        return [(path, value, list(allowed))]
-    return []
+    return document
 
 
 def success(call: Call, result: Document, request_id: str) -> Answer:
