@@ -1,8 +1,9 @@
-"""The emulator as a program: `python -m aws_batch_emulator --help`."""
+"""The emulator as a program: `aws-batch-emulator --help`, or `python -m aws_batch_emulator`."""
 
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import shlex
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from aws_batch_emulator._core.errors import EmulatorError
 from aws_batch_emulator._core.runner import Runner, SimulatedRunner
 from aws_batch_emulator._emulator import EmbeddedBatch
+from aws_batch_emulator._http.server import LOOPBACK
 from aws_batch_emulator._process import serve
 from aws_batch_emulator._runners.containers import ContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
@@ -22,7 +24,7 @@ Jobs run as processes of this machine, as containers, or not at all (simulated).
 EXAMPLES = """\
 examples:
   # two images, state kept in a folder
-  python -m aws_batch_emulator --port 8642 --state .local/batch \\
+  aws-batch-emulator --port 8642 --state .local/batch \\
       --image wordfreq:local="python -m wordfreq_batch" --image shell="sh -c"
   export AWS_ENDPOINT_URL_BATCH=http://127.0.0.1:8642
   export AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=http://127.0.0.1:8642
@@ -32,7 +34,7 @@ examples:
   # health, faults
   curl http://127.0.0.1:8642/_emulator/health
   echo '[{"fault": "throttle", "operation": "SubmitJob", "rate": 0.5}]' > faults.json
-  python -m aws_batch_emulator --faults faults.json
+  aws-batch-emulator --faults faults.json
 
 It stops cleanly on Ctrl-C and SIGTERM. Jobs running then are lost, as with a lost host.
 """
@@ -56,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
             region=options.region,
             account_id=options.account_id,
             port=options.port,
+            bind=options.bind,
+            allow_hosts=options.allow_host,
             events=options.events,
         )
         serve(
@@ -73,13 +77,28 @@ def main(arguments: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The command and its options."""
     parser = argparse.ArgumentParser(
-        prog="python -m aws_batch_emulator",
+        prog="aws-batch-emulator",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--port", type=int, default=0, help="loopback port (default: the last one, or a free one)")
+    add("--port", type=int, default=0, help="port (default: the folder's last one, or a free one)")
+    add(
+        "--bind",
+        type=_address,
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="address to listen on, 0.0.0.0 for all: who reaches it can run commands here "
+        "(default: the loopback)",
+    )
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="one more name by which clients call it, e.g. host.docker.internal; may be repeated",
+    )
     add("--state", type=Path, help="folder for jobs, logs and events (default: nothing is kept)")
     add(
         "--image",
@@ -115,6 +134,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="leave after so long without requests and unfinished jobs (default: never)",
     )
     return parser
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no IPv4 address") from None
 
 
 def _images(pairs: list[str], document: str) -> dict[str, list[str]]:

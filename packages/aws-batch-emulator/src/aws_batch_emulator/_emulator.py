@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import os
 import secrets
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from aws_batch_emulator._core.store import Store
 from aws_batch_emulator._events import EventLog
 from aws_batch_emulator._http import wire
 from aws_batch_emulator._http.admin import Admin
-from aws_batch_emulator._http.server import Server
+from aws_batch_emulator._http.server import LOOPBACK, Server
 from aws_batch_emulator._runners.multi_container import MultiContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
 
@@ -43,12 +44,13 @@ UNLIMITED_VCPUS = 1_000_000
 
 
 class EmbeddedBatch:
-    """AWS Batch and its CloudWatch logs on a loopback port, as a context manager.
+    """AWS Batch and its CloudWatch logs on one port, as a context manager.
 
     `state`: folder for jobs and logs, which then survive a restart; None keeps nothing. `clock`: a
     `VirtualClock` needs a runner that only simulates (the default). `vcpus` and `memory_mib` limit
     what runs at once (default: this machine's, without limit if simulated). `port` 0 takes a free
-    one.
+    one. `bind` is the address to listen on (default: the loopback), `allow_hosts` the further names
+    by which clients may call it.
 
     A new emulator has one compute environment and one queue, both named `local`. `calls` counts
     requests by operation, refused ones included; `faults` makes things go wrong; `events` has the
@@ -66,6 +68,8 @@ class EmbeddedBatch:
         region: str = "us-east-1",
         account_id: str = "000000000000",
         port: int = 0,
+        bind: str = LOOPBACK,
+        allow_hosts: Collection[str] = (),
         events: bool = False,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
@@ -83,6 +87,7 @@ class EmbeddedBatch:
             self._memory_mib = memory_mib or _machine_memory_mib()
         self._names = Names(region=region, account_id=account_id)
         self._port = port
+        self._bind, self._allow_hosts = bind, allow_hosts
         self.id = secrets.token_hex(8)
         """Names this emulator, so that a stale address can't be mistaken for it."""
         self.admin_token: str | None = None
@@ -215,13 +220,14 @@ class EmbeddedBatch:
         self._preferred_port = port
 
     def _listen(self) -> Server:
+        listen = functools.partial(Server, self._handle, bind=self._bind, hosts=self._allow_hosts)
         if self._port == 0 and self._preferred_port:
             try:
-                return Server(self._handle, port=self._preferred_port)
+                return listen(port=self._preferred_port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-        return Server(self._handle, port=self._port)
+        return listen(port=self._port)
 
     def stop(self) -> None:
         """Stop listening, end running jobs and close the state; they are lost with their host."""

@@ -139,7 +139,7 @@ def test_what_jobs_say_is_escaped(bench: Any) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80"])
 def test_only_by_an_address_of_this_machine(bench: Any, host: str) -> None:
     text, _ = read(bench.emulator.url + "/_emulator/jobs", status=403, host=host)
-    assert "refused" in text
+    assert "--allow-host evil.example" in text
 
 
 def test_a_long_log_shows_its_end_and_says_so(bench: Any) -> None:

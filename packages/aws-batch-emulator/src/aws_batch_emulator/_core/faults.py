@@ -58,12 +58,20 @@ class Fault:
         known = API_FAULTS | JOB_FAULTS | SERVICE_FAULTS
         if self.fault not in known:
             raise ValueError(f"unknown fault {self.fault!r}; known are {', '.join(sorted(known))}")
+        if not all(
+            isinstance(text, str) for text in (self.operation, self.job, self.message or "")
+        ):
+            raise ValueError(f"fault {self.fault}: operation, job and message are texts")
+        if not self.seconds >= 0 or not isinstance(self.status, int):
+            raise ValueError(f"fault {self.fault}: seconds and status are numbers from 0 on")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"fault {self.fault}: rate must be from 0 to 1, not {self.rate}")
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Fault:
         """Read the JSON object of a fault; ValueError says what is wrong with it."""
+        if not isinstance(document, Mapping):
+            raise ValueError(f"a fault is a JSON object, not {document!r}")
         names = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(document) - names):
             raise ValueError(

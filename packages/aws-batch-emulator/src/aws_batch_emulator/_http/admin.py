@@ -8,6 +8,7 @@ requests need the header `X-Batch-Emulator`, which no web page can send to anoth
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ from aws_batch_emulator._http.pages import Pages
 from aws_batch_emulator._http.wire import Answer
 from aws_batch_emulator._runners.containers import ContainerRunner
 from aws_batch_emulator._runners.processes import SubprocessRunner
+
+logger = logging.getLogger(__name__)
 
 HEADER = "X-Batch-Emulator"
 
@@ -53,6 +56,7 @@ class Admin:
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request."""
+        method = "GET" if method == "HEAD" else method
         url = urlsplit(target)
         name = url.path.removeprefix("/_emulator/")
         given, token = headers.get(HEADER), self._token
@@ -70,16 +74,20 @@ class Admin:
             ("POST", "shutdown"): self._shut_down,
             ("POST", "settings"): lambda: self._change_settings(json.loads(body)),
         }
-        if method == "GET" and (page := self._pages.page(name, url.query)) is not None:
-            return page
-        action = actions.get((method, name))
-        if action is None:
-            known = ", ".join(f"{m} /_emulator/{n}" for m, n in actions)
-            return _answer(404, {"message": f"No such address; known are {known}."})
         try:
+            if method == "GET" and (page := self._pages.page(name, url.query)) is not None:
+                return page
+            action = actions.get((method, name))
+            if action is None:
+                known = ", ".join(f"{m} /_emulator/{n}" for m, n in actions)
+                return _answer(404, {"message": f"No such address; known are {known}."})
             return _answer(200, action())
         except ValueError as error:
             return _answer(400, {"message": str(error)})
+        except Exception:
+            logger.exception("The Batch emulator failed at %s %s", method, target)
+            text = "The Batch emulator failed; its log has the traceback."
+            return _answer(500, {"message": text})
 
     def _health(self) -> dict[str, Any]:
         with self._engine.step():
@@ -102,10 +110,11 @@ class Admin:
         runner = self._runner
         if not isinstance(runner, (SubprocessRunner, ContainerRunner)):
             raise ValueError("a simulated runner has no settings")
+        images, environment = _settings(document)
         if isinstance(runner, SubprocessRunner):
-            self._add_images(document.get("images", {}))
-        if "environment" in document:
-            runner.set_credentials(document["environment"])
+            self._add_images(images)
+        if environment is not None:
+            runner.set_credentials(environment)
         return self._images()
 
     def _add_faults(self, document: Any) -> list[dict[str, Any]]:
@@ -116,6 +125,23 @@ class Admin:
     def _events(self, query: dict[str, list[str]]) -> dict[str, Any]:
         number, events = self._event_log.after(int(query.get("after", ["0"])[0]))
         return {"last": number, "events": events}
+
+
+def _settings(document: Any) -> tuple[dict[str, list[str]], dict[str, str] | None]:
+    """Return images and variables of a settings request; all are checked before one is taken."""
+    if not isinstance(document, dict):
+        raise ValueError("settings are a JSON object of `images` and `environment`")
+    images, environment = document.get("images", {}), document.get("environment")
+    if not isinstance(images, dict) or not all(
+        isinstance(argv, list) and all(isinstance(word, str) for word in argv)
+        for argv in images.values()
+    ):
+        raise ValueError("`images` is a JSON object of lists of words")
+    if environment is not None and not (
+        isinstance(environment, dict) and all(isinstance(v, str) for v in environment.values())
+    ):
+        raise ValueError("`environment` is a JSON object of texts")
+    return images, environment
 
 
 def _answer(status: int, document: Any) -> Answer:

@@ -255,7 +255,7 @@ def _html(title: str, body: str, *, status: int = 200, again: bool = False) -> A
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
     headers = {**_HEADERS, "Content-Type": "text/html; charset=utf-8"}
-    return Answer(status, document.encode(), headers)
+    return Answer(status, document.encode("utf-8", "replace"), headers)
 
 
 def _plain(text: str, *, status: int = 200) -> Answer:
