@@ -105,6 +105,12 @@ class Bench:
 
 
 @pytest.fixture
+def connect() -> Callable[[str, str], Any]:
+    """Makes a client of (service, url) whose answers are checked."""
+    return checked_client
+
+
+@pytest.fixture
 def bench() -> Iterator[Bench]:
     clock = VirtualClock()
     runner = SimulatedRunner()

@@ -10,7 +10,7 @@ import pytest
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
-from aws_batch_emulator._http.requests import REFUSED, REFUSED_VALUES, TAKEN
+from aws_batch_emulator._api.requests import REFUSED, REFUSED_VALUES, TAKEN
 
 MODEL = ServiceModel(create_loader().load_service_model("batch", "service-2"), "batch")
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=local"}
@@ -145,7 +145,7 @@ def test_a_member_that_a_newer_service_model_brings_is_refused_by_name(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = {**TAKEN, "SubmitJobRequest": TAKEN["SubmitJobRequest"] - {"propagateTags"}}
-    monkeypatch.setattr("aws_batch_emulator._http.requests.TAKEN", taken)
+    monkeypatch.setattr("aws_batch_emulator._api.requests.TAKEN", taken)
     code, text = bench.refused(bench.batch.submit_job, **SUBMIT, propagateTags=True)
     assert (code, text) == (
         "ClientException",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aws_batch_emulator._api import pods
 from aws_batch_emulator._core.launch import log_stream
 from aws_batch_emulator._core.model import Attempt, Document, Job, Status
 
@@ -28,6 +29,10 @@ class Names:
     def short(self, kind: str, name_or_arn: str) -> str:
         """Return the name in an ARN of that kind, account and Region; else what was given."""
         return name_or_arn.removeprefix(self.arn(kind, ""))
+
+    def cluster(self, environment: str) -> str:
+        """Return the ARN of the ECS cluster of a compute environment."""
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:cluster/{environment}_Batch"
 
     def task(self, task_id: str) -> str:
         """Return the ARN of an ECS task."""
@@ -54,7 +59,7 @@ def detail(job: Job, names: Names) -> Document:
         "statusReason": job.status_reason,
         "shareIdentifier": spec.share_identifier,
         "schedulingPriority": spec.scheduling_priority if spec.share_identifier else None,
-        "attempts": [_attempt(attempt, names) for attempt in job.attempts],
+        "attempts": [] if spec.eks else [_attempt(attempt, names) for attempt in job.attempts],
         "createdAt": job.created_at,
         "startedAt": job.started_at,
         "stoppedAt": job.stopped_at,
@@ -68,8 +73,8 @@ def detail(job: Job, names: Names) -> Document:
         else None,
         "tags": job.tags if job.tags is not None else dict(spec.tags),
         "propagateTags": spec.propagate_tags,
-        "platformCapabilities": [spec.platform],
-        "eksAttempts": [],
+        "platformCapabilities": None if spec.eks else [spec.platform],
+        "eksAttempts": [_eks_attempt(job, attempt) for attempt in job.attempts] if spec.eks else [],
         "isCancelled": job.cancelled,
         "isTerminated": job.terminated,
         "arrayProperties": _array(job),
@@ -79,7 +84,7 @@ def detail(job: Job, names: Names) -> Document:
 
 def summary(job: Job, names: Names) -> Document:
     """Return the JobSummary of a job, array parent or child."""
-    exit_code, reason = (None, None) if job.spec.ecs is not None else _last(job)
+    exit_code, reason = (None, None) if job.spec.several else _last(job)
     container = _present({"exitCode": exit_code, "reason": reason})
     return _present(
         {
@@ -130,6 +135,9 @@ def _work(job: Job, names: Names) -> Document:
         "taskArn": names.task(task_id) if task_id else None,
         "containerInstanceArn": names.instance() if stream else None,
     }
+    if job.spec.eks is not None:
+        ends = last.containers if last and not run else ({},) * len(job.spec.containers)
+        return {"eksProperties": pods.shown_pod(job.spec.eks, job.spec.containers, ends, task_id)}
     if job.spec.ecs is not None:
         containers = _task_containers(job)
         task = _present({**job.spec.ecs, **place, "containers": containers})
@@ -158,6 +166,13 @@ def _task_containers(job: Job) -> list[Document]:
     return [
         {**c, "networkInterfaces": [], **e} for c, e in zip(spec.containers, ended, strict=True)
     ]
+
+
+def _eks_attempt(job: Job, attempt: Attempt) -> Document:
+    around: Document = job.spec.eks or {}
+    pod = pods.shown_attempt(around, job.spec.containers, attempt.containers, attempt.task_id)
+    times = {"startedAt": attempt.started_at, "stoppedAt": attempt.stopped_at}
+    return _present({**pod, **times, "statusReason": attempt.status_reason})
 
 
 def _attempt(attempt: Attempt, names: Names) -> Document:

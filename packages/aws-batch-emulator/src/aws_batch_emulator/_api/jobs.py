@@ -63,7 +63,13 @@ class JobsApi:
         if count is not None:
             limits.array_size(count)
         definition = self._resources.definition(request["jobDefinition"])
-        spec = job_spec(request, definition, number=next(self._numbers), queue=queue.name)
+        spec = job_spec(
+            request,
+            definition,
+            number=next(self._numbers),
+            queue=queue.name,
+            environment=self._resources.first_environment(queue),
+        )
         self._check_share_count(queue, request.get("shareIdentifier"))
         origins = self._origins(request.get("dependsOn", []), count)
         job = self._engine.submit(spec, size=count, origins=origins)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from aws_batch_emulator._api import limits
+from aws_batch_emulator._api import limits, pods
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
 from aws_batch_emulator._api.scheduling_policies import Policies
@@ -75,15 +75,17 @@ class Resources:
                     "computeResources must be provided for a MANAGED compute environment"
                 )
             _check_compute_resources(resources)
+        cluster = request.get("eksConfiguration")
+        if cluster is not None:
+            pods.checked_cluster(cluster, kind=(resources or {}).get("type"))
         document = {
             **request,
             "computeEnvironmentArn": self._names.arn("compute-environment", name),
-            "ecsClusterArn": f"arn:aws:ecs:{self._names.region}:{self._names.account_id}:"
-            f"cluster/{name}_Batch",
+            **({} if cluster else {"ecsClusterArn": self._names.cluster(name)}),
             "state": request.get("state", "ENABLED"),
             "status": "VALID",
             "statusReason": "ComputeEnvironment Healthy",
-            "containerOrchestrationType": "ECS",
+            "containerOrchestrationType": "EKS" if cluster else "ECS",
             "tags": request.get("tags", {}),
         }
         self.environments[name] = ComputeEnvironment(name=name, document=document)
@@ -105,6 +107,9 @@ class Resources:
         for key in ("state", "serviceRole", "updatePolicy", "unmanagedvCpus", "context"):
             if key in request:
                 document[key] = request[key]
+        for key in ("eksConfiguration", "ecsSettings"):
+            if key in request:
+                document[key] = {**document.get(key, {}), **request[key]}
         if "computeResources" in request:
             document["computeResources"] = {
                 **document.get("computeResources", {}),
@@ -153,6 +158,10 @@ class Resources:
         policy = request.get("schedulingPolicyArn")
         if policy is not None:
             self.policies.by_arn(policy)
+        order = self._order(request.get("computeEnvironmentOrder", []))
+        kind = self._kind(order)
+        if request.get("jobQueueType", kind) != kind:
+            raise rejected(f"A job queue of these compute environments has the type {kind}")
         document: dict[str, Any] = {
             "jobQueueName": name,
             "jobQueueArn": self._names.arn("job-queue", name),
@@ -160,9 +169,9 @@ class Resources:
             "status": "VALID",
             "statusReason": "JobQueue Healthy",
             "priority": request["priority"],
-            "computeEnvironmentOrder": self._order(request.get("computeEnvironmentOrder", [])),
+            "computeEnvironmentOrder": order,
             "serviceEnvironmentOrder": [],
-            "jobQueueType": "ECS",
+            "jobQueueType": kind,
             "tags": request.get("tags", {}),
             "jobStateTimeLimitActions": _state_limits(request.get("jobStateTimeLimitActions", [])),
         }
@@ -192,7 +201,10 @@ class Resources:
             if key in request
         }
         if "computeEnvironmentOrder" in request:
-            changes["computeEnvironmentOrder"] = self._order(request["computeEnvironmentOrder"])
+            order = self._order(request["computeEnvironmentOrder"])
+            if self._kind(order) != document["jobQueueType"]:
+                raise rejected(f"The type of job queue {queue.name} can't be changed")
+            changes["computeEnvironmentOrder"] = order
         if "jobStateTimeLimitActions" in request:
             changes["jobStateTimeLimitActions"] = _state_limits(request["jobStateTimeLimitActions"])
         document.update(changes)
@@ -219,6 +231,26 @@ class Resources:
         if queue is None:
             raise plain(f"JobQueue {name} not found.")  # (recorded)
         return queue
+
+    def first_environment(self, queue: JobQueue) -> Document:
+        """Return the document of a queue's first compute environment."""
+        first = min(queue.document["computeEnvironmentOrder"], key=lambda entry: entry["order"])
+        return self._environment(first["computeEnvironment"]).document
+
+    def _kind(self, order: list[Document]) -> str:
+        """Return the type of a queue of these environments; those of two types can't be mixed."""
+        documents = [self._environment(e["computeEnvironment"]).document for e in order]
+        kinds = {
+            "EKS"
+            if document["containerOrchestrationType"] == "EKS"
+            else "ECS_FARGATE"
+            if document.get("computeResources", {}).get("type", "").startswith("FARGATE")
+            else "ECS"
+            for document in documents
+        }
+        if len(kinds) > 1:
+            raise rejected(f"Compute environments of {' and '.join(sorted(kinds))} can't be mixed")
+        return kinds.pop()
 
     def _order(self, entries: Iterable[Document]) -> list[Document]:
         order = [

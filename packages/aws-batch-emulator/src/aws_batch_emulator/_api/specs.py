@@ -6,10 +6,10 @@ Pure: knows the documents, not the engine. Raises `ApiError` for what Batch refu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_batch_emulator._api import limits
+from aws_batch_emulator._api import limits, pods
 from aws_batch_emulator._core.errors import rejected
 from aws_batch_emulator._core.model import Dependency, Document, ExitRule, JobSpec
 
@@ -22,6 +22,12 @@ _CONTAINER_LISTS = (
     "resourceRequirements",
     "secrets",
 )
+OVERRIDES = {
+    "containerOverrides": "containerProperties",
+    "ecsPropertiesOverride": "ecsProperties",
+    "eksPropertiesOverride": "eksProperties",
+}
+"""Which member of SubmitJob changes which of a definition's."""
 _KEPT = (
     "parameters",
     "retryStrategy",
@@ -34,12 +40,16 @@ _KEPT = (
 
 def checked_definition(request: Document) -> Document:
     """Return a definition's document as DescribeJobDefinitions shows it, less name and number."""
-    given = [key for key in ("containerProperties", "ecsProperties") if key in request]
+    kinds = ("containerProperties", "ecsProperties", "eksProperties")
+    given = [key for key in kinds if key in request]
     if len(given) != 1:
-        raise rejected("Exactly one of containerProperties and ecsProperties must be provided.")
+        raise rejected(f"Exactly one of {', '.join(kinds)} must be provided.")
+    eks = given == ["eksProperties"]
     platform = (request.get("platformCapabilities") or ["EC2"])[0]
     properties: Document
-    if given == ["ecsProperties"]:
+    if eks:
+        properties = pods.checked_pod(request)
+    elif given == ["ecsProperties"]:
         properties = _checked_task(request["ecsProperties"], platform)
     else:
         properties = {
@@ -61,8 +71,8 @@ def checked_definition(request: Document) -> Document:
         "tags": {},
         **{key: request[key] for key in _KEPT if key in request},
         given[0]: properties,
-        "platformCapabilities": [platform],
-        "containerOrchestrationType": "ECS",
+        **({} if eks else {"platformCapabilities": [platform]}),
+        "containerOrchestrationType": "EKS" if eks else "ECS",
     }
 
 
@@ -111,21 +121,21 @@ def _checked_task(properties: Document, platform: str) -> Document:
     return {"taskProperties": [{**tasks[0], "containers": checked}]}
 
 
-def job_spec(request: Document, definition: Document, *, number: int, queue: str) -> JobSpec:
-    """Return what a checked SubmitJob request comes to with this definition."""
-    platform = definition["platformCapabilities"][0]
-    overrides = _overrides(request, ecs="ecsProperties" in definition)
-    for override in overrides.values():
-        limits.command(override.get("command", []))
-        limits.environment(override.get("environment", []))
-        limits.resources(override.get("resourceRequirements", []), platform=platform)
+def job_spec(
+    request: Document, definition: Document, *, number: int, queue: str, environment: Document
+) -> JobSpec:
+    """Return what a checked SubmitJob request comes to with this definition.
+
+    `environment` is the document of the queue's first compute environment.
+    """
+    platform = definition.get("platformCapabilities", ["EC2"])[0]
     parameters = {**definition["parameters"], **request.get("parameters", {})}
-    bases, ecs = _bases(definition)
-    if unknown := set(overrides) - {base.get("name") for base in bases}:
-        raise rejected(f"The job definition has no container {', '.join(map(str, unknown))}")
-    containers = tuple(
-        _container(base, overrides.get(base.get("name"), {}), parameters) for base in bases
-    )
+    _check_kind(request, definition, environment, queue)
+    ecs = eks = None
+    if "eksProperties" in definition:
+        containers, eks = pods.resolved(definition, request, environment)
+    else:
+        containers, ecs = _containers(request, definition, parameters, platform)
     retry: Document | None = request.get("retryStrategy") or definition.get("retryStrategy")
     timeout: Document = request.get("timeout") or definition.get("timeout") or {}
     tags = dict(request.get("tags", {}))
@@ -136,12 +146,12 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
     }
     propagate: bool = settings["propagateTags"]
     failure = None
-    given = request.get("containerOverrides") or request.get("ecsPropertiesOverride") or {}
+    given: Document = next((request[member] for member in OVERRIDES if member in request), {})
     if limits.overrides_length(given) > limits.OVERRIDES_CHARACTERS:
         failure = limits.OVERRIDES_TOO_LONG
     elif propagate and len({**definition["tags"], **tags}) > limits.TAGS:
         failure = limits.TOO_MANY_TAGS
-    amounts = [_resources(container) for container in containers]
+    vcpus, memory_mib, gpus = _amounts(containers)
     return JobSpec(
         id=number,
         name=request["jobName"],
@@ -149,6 +159,7 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
         definition_arn=definition["jobDefinitionArn"],
         containers=containers,
         ecs=ecs,
+        eks=eks,
         parameters=parameters,
         attempts=retry["attempts"] if retry else 1,
         rules=_rules(retry),
@@ -163,9 +174,9 @@ def job_spec(request: Document, definition: Document, *, number: int, queue: str
         share_identifier=request.get("shareIdentifier"),
         scheduling_priority=settings["schedulingPriorityOverride"],
         platform=platform,
-        vcpus=sum(vcpus for vcpus, _, _ in amounts),
-        memory_mib=sum(memory for _, memory, _ in amounts),
-        gpus=sum(gpus for _, _, gpus in amounts),
+        vcpus=vcpus,
+        memory_mib=memory_mib,
+        gpus=gpus,
         start_failure=failure,
     )
 
@@ -175,11 +186,34 @@ def substitute(text: str, parameters: Mapping[str, str]) -> str:
     return _REF.sub(lambda found: parameters.get(found[1], found[0]), text)
 
 
+def _check_kind(request: Document, definition: Document, environment: Document, queue: str) -> None:
+    """Refuse overrides for another kind of definition, and a queue for another orchestration."""
+    for member, properties in OVERRIDES.items():
+        if member in request and properties not in definition:
+            raise rejected(f"{member} is not applicable to this kind of job definition")
+    needed = definition["containerOrchestrationType"]
+    if environment["containerOrchestrationType"] != needed:
+        raise rejected(f"The job definition needs a job queue of type {needed}, {queue} is none")
+
+
+def _containers(
+    request: Document, definition: Document, parameters: Mapping[str, str], platform: str
+) -> tuple[tuple[Document, ...], Document | None]:
+    """Return the containers to run, and the properties of an ECS task around them."""
+    overrides = _overrides(request, ecs="ecsProperties" in definition)
+    for override in overrides.values():
+        limits.command(override.get("command", []))
+        limits.environment(override.get("environment", []))
+        limits.resources(override.get("resourceRequirements", []), platform=platform)
+    bases, ecs = _bases(definition)
+    if unknown := set(overrides) - {base.get("name") for base in bases}:
+        raise rejected(f"The job definition has no container {', '.join(map(str, unknown))}")
+    merged = (_container(base, overrides.get(base.get("name"), {}), parameters) for base in bases)
+    return tuple(merged), ecs
+
+
 def _overrides(request: Document, *, ecs: bool) -> dict[str | None, Document]:
     """Return the overrides by container name; None names the container of containerProperties."""
-    wrong = "containerOverrides" if ecs else "ecsPropertiesOverride"
-    if wrong in request:
-        raise rejected(f"{wrong} is not applicable to this kind of job definition")
     if not ecs:
         return {None: request.get("containerOverrides", {})}
     tasks = request.get("ecsPropertiesOverride", {}).get("taskProperties", [])
@@ -216,6 +250,15 @@ def _container(base: Document, overrides: Document, parameters: Mapping[str, str
         if kind in required:
             container.pop(key, None)
     return container
+
+
+def _amounts(containers: Sequence[Document]) -> tuple[float, int, int]:
+    """Return vCPUs, MiB and GPUs of a job: its containers together, or its largest init one."""
+    together = [_resources(container) for container in containers if not container.get("init")]
+    alone = [_resources(container) for container in containers if container.get("init")]
+    sums = [sum(amounts) for amounts in zip(*together, strict=True)]
+    vcpus, memory_mib, gpus = (max(amounts) for amounts in zip(sums, *alone, strict=True))
+    return vcpus, int(memory_mib), int(gpus)
 
 
 def _resources(container: Document) -> tuple[float, int, int]:

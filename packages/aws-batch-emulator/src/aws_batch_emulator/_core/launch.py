@@ -41,6 +41,7 @@ def task_of(job: Job, run: RunningAttempt) -> Task:
             attempt=run.number,
             image=container["image"],
             command=tuple(container.get("command", ())),
+            entrypoint=container.get("entrypoint"),
             environment={**own, **set_by_batch},
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
@@ -50,10 +51,10 @@ def task_of(job: Job, run: RunningAttempt) -> Task:
         )
 
     task = one(spec.container, run.task_id)
-    if spec.ecs is None:
+    if not spec.several:
         return task
     parts = (one(c, f"{run.task_id}-{i}") for i, c in enumerate(spec.containers))
-    return dataclasses.replace(task, parts=tuple(parts))
+    return dataclasses.replace(task, parts=tuple(parts), pod=spec.eks is not None)
 
 
 def _options(container: Document) -> dict[str, Any]:
@@ -80,8 +81,8 @@ def streams(spec: JobSpec, task_id: str) -> list[tuple[str, str]]:
 
 
 def ended_containers(job: Job, run: RunningAttempt, end: Exit) -> tuple[Document, ...]:
-    """Return what is shown of each container of an ended attempt; nothing without ecsProperties."""
-    if job.spec.ecs is None:
+    """Return what is shown of each container of an ended attempt, if there are several."""
+    if not job.spec.several:
         return ()
     # An end that comes from a fault is the first container's.
     known = end.containers or ({"exitCode": end.exit_code, "reason": end.reason},)

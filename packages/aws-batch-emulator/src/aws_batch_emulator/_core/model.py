@@ -62,6 +62,8 @@ class JobSpec:
     """The resolved container properties; several only for ecsProperties."""
     ecs: Document | None = None
     """The task properties less their containers, if the definition has ecsProperties."""
+    eks: Document | None = None
+    """The pod around its containers, if the definition has eksProperties."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 1
     rules: tuple[ExitRule, ...] = ()
@@ -83,6 +85,11 @@ class JobSpec:
     def container(self) -> Document:
         """The only container, or the first one."""
         return self.containers[0]
+
+    @property
+    def several(self) -> bool:
+        """Whether each container has an end of its own, even if there is only one."""
+        return self.ecs is not None or self.eks is not None
 
 
 HOST_LOST = "Host EC2 (instance {}) terminated."

@@ -27,6 +27,8 @@ class Task:
     attempt: int
     image: str
     command: Sequence[str]
+    entrypoint: Sequence[str] | None
+    """What replaces the image's ENTRYPOINT (jobs on Amazon EKS)."""
     environment: Mapping[str, str]
     """The job's own variables and those that Batch sets, not the emulator's environment."""
     vcpus: float
@@ -36,9 +38,11 @@ class Task:
     container: Mapping[str, Any] = field(default_factory=dict)
     """The container properties in full, in AWS's shape."""
     parts: tuple[Task, ...] = ()
-    """The containers of a job of ecsProperties; the rest then is the first one's. Runners never see
+    """The containers of a job of several; the rest then is the first one's. Runners never see
     such a task: `MultiContainerRunner` starts the parts.
     """
+    pod: bool = False
+    """Whether all parts run to their end, as in a pod, whatever becomes of the others."""
 
 
 class RunnerHost(Protocol):

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel
 
+from aws_batch_emulator._api.requests import prepared
 from aws_batch_emulator._core.errors import ApiError
 from aws_batch_emulator._core.model import Document
-from aws_batch_emulator._http.requests import prepared
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,9 @@ class ContainerRunner:
 
     def _attempt(self, task: Task) -> Exit:
         host, name = self._need(), _name(task.id)
+        more = (task.entrypoint or ())[1:]
         created = self._call(
-            "create", "--name", name, *self._options(task), task.image, *task.command
+            "create", "--name", name, *self._options(task), task.image, *more, *task.command
         )
         if created.returncode != 0:
             text = created.stderr.strip()
@@ -178,6 +179,8 @@ class ContainerRunner:
         passed = {n: v for n, v in self._credentials.items() if n not in _FILES}
         for name, value in {**passed, **task.environment}.items():
             options += ["--env", f"{name}={value}"]
+        if task.entrypoint:
+            options += ["--entrypoint", task.entrypoint[0]]
         if user := container.get("user"):
             options += ["--user", user]
         if container.get("readonlyRootFilesystem"):

@@ -112,7 +112,8 @@ class MultiContainerRunner:
                 return
             group, part = found
             group.ended[_name(part)] = end
-            if part.container["essential"] or end.exit_code is None:
+            last = part.container["essential"] and not group.task.pod
+            if last or end.exit_code is None:
                 self._stop_all(group, STOP_SECONDS)
             else:
                 self._start_ready(group)

@@ -131,6 +131,8 @@ class SubprocessRunner:
     def _attempt(self, task: Task) -> Exit:
         host = self._need()
         entrypoint = self.images.get(task.image)
+        if entrypoint is not None and task.entrypoint is not None:
+            entrypoint = task.entrypoint
         if entrypoint is None:
             known = ", ".join(sorted(self.images)) or "none"
             reason = (

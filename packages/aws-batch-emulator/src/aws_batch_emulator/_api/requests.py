@@ -17,15 +17,12 @@ from botocore.validate import ParamValidator
 from aws_batch_emulator._core.errors import rejected, unsupported
 from aws_batch_emulator._core.model import Document
 
-_EKS: Final = "jobs on Amazon EKS"
 _NODES: Final = "multi-node parallel jobs"
 _CONSUMABLE: Final = "consumable resources"
 _MANAGED: Final = "Amazon ECS Managed Instances"
 _TRAINING: Final = "service environments and service jobs"
 
 REFUSED: Final[dict[str, dict[str, str]]] = {
-    "CreateComputeEnvironmentRequest": {"eksConfiguration": _EKS},
-    "UpdateComputeEnvironmentRequest": {"eksConfiguration": _EKS},
     "ComputeResource": {"managedInstancesProvider": _MANAGED, "capacityTags": _MANAGED},
     "ComputeResourceUpdate": {"managedInstancesProvider": _MANAGED, "capacityTags": _MANAGED},
     "CreateJobQueueRequest": {"serviceEnvironmentOrder": _TRAINING},
@@ -34,12 +31,10 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
     "UpdateSchedulingPolicyRequest": {"quotaSharePolicy": "quota shares"},
     "RegisterJobDefinitionRequest": {
         "nodeProperties": _NODES,
-        "eksProperties": _EKS,
         "consumableResourceProperties": _CONSUMABLE,
     },
     "SubmitJobRequest": {
         "nodeOverrides": _NODES,
-        "eksPropertiesOverride": _EKS,
         "consumableResourcePropertiesOverride": _CONSUMABLE,
     },
     "ListJobsRequest": {"multiNodeJobId": _NODES},
@@ -50,7 +45,6 @@ REFUSED_VALUES: Final[dict[str, dict[str, str]]] = {
     "JobQueueType": {
         "SAGEMAKER_TRAINING": _TRAINING,
         "ECS_MANAGED_INSTANCES": _MANAGED,
-        "EKS": _EKS,
     },
     "CRType": {"ECS_MANAGED_INSTANCES": _MANAGED},
     "PlatformCapability": {"MANAGED_INSTANCES": _MANAGED},
@@ -62,9 +56,9 @@ TAKEN: Final[dict[str, frozenset[str]]] = {
     shape: frozenset(members.split())
     for shape, members in {
         "CreateComputeEnvironmentRequest": "computeEnvironmentName type state unmanagedvCpus "
-        "computeResources serviceRole tags context ecsSettings",
+        "computeResources serviceRole tags context ecsSettings eksConfiguration",
         "UpdateComputeEnvironmentRequest": "computeEnvironment state unmanagedvCpus "
-        "computeResources serviceRole updatePolicy context ecsSettings",
+        "computeResources serviceRole updatePolicy context ecsSettings eksConfiguration",
         "ComputeResource": "type allocationStrategy minvCpus maxvCpus desiredvCpus instanceTypes "
         "imageId subnets securityGroupIds ec2KeyPair instanceRole tags placementGroup "
         "bidPercentage spotIamFleetRole launchTemplate ec2Configuration scalingPolicy",
@@ -80,7 +74,7 @@ TAKEN: Final[dict[str, frozenset[str]]] = {
         "UpdateSchedulingPolicyRequest": "arn fairsharePolicy",
         "RegisterJobDefinitionRequest": "jobDefinitionName type parameters schedulingPriority "
         "containerProperties retryStrategy propagateTags timeout tags platformCapabilities "
-        "ecsProperties",
+        "ecsProperties eksProperties",
         "ContainerProperties": "image vcpus memory command jobRoleArn executionRoleArn volumes "
         "environment mountPoints readonlyRootFilesystem privileged ulimits user instanceType "
         "resourceRequirements linuxParameters logConfiguration secrets networkConfiguration "
@@ -88,7 +82,7 @@ TAKEN: Final[dict[str, frozenset[str]]] = {
         "repositoryCredentials",
         "SubmitJobRequest": "jobName jobQueue shareIdentifier schedulingPriorityOverride "
         "arrayProperties dependsOn jobDefinition parameters containerOverrides retryStrategy "
-        "propagateTags timeout tags ecsPropertiesOverride",
+        "propagateTags timeout tags ecsPropertiesOverride eksPropertiesOverride",
         "ListJobsRequest": "jobQueue arrayJobId jobStatus maxResults nextToken filters",
     }.items()
 }
