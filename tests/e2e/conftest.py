@@ -194,16 +194,25 @@ class UI:
         )["sensorOrError"]["sensorState"]["ticks"]
         return sum(tick["status"] != "STARTED" for tick in found)
 
-    def backfill(self, keys, *, asset="word_counts", seconds=240):
+    def backfill(self, keys, *, assets=("word_counts",), job=None, seconds=240):
+        """As *Launch* in the dialog of the assets' page, or of the page of `job`."""
+        repository = {"repositoryLocationName": "wordfreq", "repositoryName": "__repository__"}
+        partition_set = {
+            "selector": {
+                "partitionSetName": f"{job}_partition_set",
+                "repositorySelector": repository,
+            }
+        }
         answer = self.query(
             """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
                __typename ... on LaunchBackfillSuccess { backfillId }
                ... on PythonError { message } } }""",
             p={
-                "assetSelection": [{"path": [asset]}],
+                "assetSelection": [{"path": [asset]} for asset in assets],
                 "partitionNames": list(keys),
                 "tags": [],
                 "fromFailure": False,
+                **(partition_set if job else {}),
             },
         )["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer

@@ -80,6 +80,32 @@ def test_all_partitions_are_one_run_and_a_broken_one_goes_red_alone(counted):
     assert counted.partitions()["red"] == set()
 
 
+EVERYTHING = ("plan", "word_counts", "ranking")
+
+
+def rankings(ui):
+    return len(
+        ui.query(
+            """{ assetOrError(assetKey: {path: ["ranking"]}) { ... on Asset {
+               assetMaterializations(limit: 50) { runId } } } }"""
+        )["assetOrError"]["assetMaterializations"]
+    )
+
+
+@pytest.mark.parametrize(("page", "runs"), [("word_frequency", 1), (None, 3)])
+def test_materialize_all_counts_what_is_new_and_ranks_once(counted, page, runs):
+    """On the job's page that is one run; on the group's, Dagster makes one per kind of asset."""
+    keys = sorted(counted.partitions()["green"])
+    new = f"new-{runs}.txt"
+    (counted.source / new).write_text(TEXT)
+    before = rankings(counted)
+    found = counted.backfill(keys, assets=EVERYTHING, job=page)
+    assert found["status"] == "COMPLETED_SUCCESS"
+    assert [run["status"] for run in found["runs"]] == ["SUCCESS"] * runs
+    assert counted.partitions() == {"green": {*keys, new}, "red": set(), "grey": set()}
+    assert rankings(counted) == before + 1
+
+
 @pytest.mark.browser
 def test_the_lineage_page_shows_the_pipeline(counted, tmp_path):
     chromium = shutil.which("chromium")

@@ -9,6 +9,9 @@ each has a fallback in public API. For `files.report` and the checks.
   partitions; else there is only the observation with the reason.
 * `event_log_storage.get_latest_tags_by_partition`: the data versions of all partitions in one
   query; else only which partitions are materialized.
+* `SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION`: an output without events of Dagster's own, which
+  in a run with chosen partitions would be one more per partition, without its figures; else there
+  are these.
 * `event_log_storage.index_connection` and `DynamicPartitionsTable`: many partitions deleted in one
   statement; else `delete_dynamic_partition`, one transaction per partition.
 
@@ -39,6 +42,13 @@ try:
     from dagster._core.storage.event_log.schema import DynamicPartitionsTable
 except ImportError:
     SqlEventLogStorage = None  # type: ignore[assignment, misc]
+
+try:
+    from dagster._core.definitions.source_asset import (
+        SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION as _OWN_EVENTS,
+    )
+except ImportError:
+    _OWN_EVENTS = ""
 
 _DELETED_AT_ONCE = 500  # partitions; databases bound the parameters of one statement
 _VERSION_TAG = "dagster/data_version"
@@ -92,6 +102,14 @@ def log_failed(
         context.log_event(
             dg.AssetObservation(context.asset_key, partition=key, metadata={"failed": reason})
         )
+
+
+def done_without_events() -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The result of a step that has reported its partitions itself.
+
+    Without a result Dagster skips what depends on the asset in the same run.
+    """
+    return dg.MaterializeResult(metadata={_OWN_EVENTS: True} if _OWN_EVENTS else None)
 
 
 def materialized_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, str]:

@@ -61,15 +61,28 @@ def sync_partitions(
     wanted: Collection[str],
     *,
     remove_results: Callable[[Collection[str]], None],
+    keep: Collection[str] = (),
 ) -> PartitionChanges:
-    """Make the partitions equal to `wanted`; `remove_results` is called with the files now gone."""
+    """Make the partitions equal to `wanted`; `remove_results` is called with the files now gone.
+
+    Partitions to `keep` lose only their results.
+    """
     name = str(definition.name)
     changes = partition_changes(current=instance.get_dynamic_partitions(name), wanted=wanted)
     _add(instance, name, changes.added)
     # Results first: if that fails, the partition is still there to be noticed next time.
     remove_results(changes.removed)
-    delete_partitions(instance, name, changes.removed)
+    delete_partitions(instance, name, [key for key in changes.removed if key not in keep])
     return changes
+
+
+def ends_of_range(run: dg.DagsterRun) -> frozenset[str]:
+    """The first and the last partition that the run was asked for, if it was asked for a range.
+
+    Dagster looks them up until the step that has the partitions has ended.
+    """
+    found = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    return frozenset(key for key in found if key is not None)
 
 
 def _add(instance: dg.DagsterInstance, name: str, keys: Collection[str]) -> None:

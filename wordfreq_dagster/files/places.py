@@ -64,13 +64,16 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         write_plan(plan)
         _keep(plan, plan.head.plan.uri)
 
-    def compare(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
+    def compare(
+        self, *, plan: str = "", only: Collection[str] | None = None, again: bool = False
+    ) -> Plan:
         """Compare source and results now, without a container and without writing anything.
 
         Args:
             plan: where the plan would be written.
             only: tasks for exactly these files; of those whose counts are valid a task only
                 confirms that.
+            again: files with valid results are to be done again, too.
 
         Returns:
             The plan.
@@ -82,6 +85,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
             pack=self.pack,
             pending=only is None,
             only=only,
+            again=again,
         )
 
     def existing_results(self, names: Collection[str]) -> list[str]:

@@ -12,8 +12,10 @@ from dagster_aws_batch import origin_run_id
 from wordfreq_batch.plans.formats import Receipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import listed_receipts, read_receipts
+from wordfreq_dagster.files.dagster_events import delete_partitions
 from wordfreq_dagster.files.partitions import (
     PartitionChanges,
+    ends_of_range,
     sync_partitions,
     unusable_partition_key,
 )
@@ -23,28 +25,63 @@ from wordfreq_dagster.files.places import Places
 def plan_of_run(
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, places: Places
 ) -> Plan | None:
-    """The plan that this run made, or the run that it is a retry of; None if there is none."""
+    """The plan that this run made, the run that it is a retry of, or another of its backfill.
+
+    None if there is none.
+    """
     run = context.run
     origin = origin_run_id(context.instance, run)
-    for run_id in dict.fromkeys([origin, run.run_id, run.parent_run_id, run.root_run_id]):
+    runs = dict.fromkeys([origin, run.run_id, run.parent_run_id, run.root_run_id])
+    for run_id in [*runs, *_others_of_backfill(context)]:
         if run_id and (found := places.read_plan(places.plan_uri(run_id))):
             return found
     return None
 
 
-def plan_of_choice(
-    context: dg.AssetExecutionContext, places: Places, keys: Collection[str], *, kind: str
-) -> Plan:
-    """The plan of exactly these files. `kind` tells the plans of one run apart.
+def _others_of_backfill(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+) -> list[str]:
+    """The runs of other assets in this run's backfill, latest first.
 
-    A retry of the step finds the same plan, and by it the same jobs and receipts.
+    *Materialize all* of an asset group makes a run per asset: Dagster joins only assets with the
+    same partitions.
+    """
+    backfill = context.run.tags.get("dagster/backfill")
+    if not backfill:
+        return []
+    runs = context.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))
+    own = context.run.asset_selection or frozenset()
+    return [run.run_id for run in runs if run.asset_selection and not run.asset_selection & own]
+
+
+def plan_of_choice(
+    context: dg.AssetExecutionContext,
+    places: Places,
+    keys: Collection[str] | None,
+    *,
+    kind: str,
+    again: bool = False,
+) -> Plan:
+    """The plan of exactly these files. A retry of the step finds it, and by it jobs and receipts.
+
+    Args:
+        context: of the asset that works by the plan.
+        places: where the files and the results are.
+        keys: the files; None: all.
+        kind: tells the plans of one run apart.
+        again: files whose results are valid are done again, not only confirmed.
     """
     uri = places.plan_uri(origin_run_id(context.instance, context.run), kind=kind)
     planned = places.read_plan(uri)
-    if planned is None or {item.name for item in planned.items if item.wanted} != set(keys):
-        planned = places.compare(plan=uri, only=keys)
+    other = planned is not None and keys is not None and _wanted(planned) != set(keys)
+    if planned is None or other:
+        planned = places.compare(plan=uri, only=keys, again=again)
         places.save_plan(planned)
     return planned
+
+
+def _wanted(planned: Plan) -> set[str]:
+    return {item.name for item in planned.items if item.wanted}
 
 
 def sync_with_plan(
@@ -71,6 +108,8 @@ def sync_with_plan(
         partitions,
         [name for name in names if name not in unusable],
         remove_results=places.remove_results,
+        # What is gone already can still be chosen; `forget_ends` removes it later in the run.
+        keep=ends_of_range(context.run),
     )
     context.log.info(
         f"{len(names):,} files in the source, {len(planned.pending):,} to do in "
@@ -78,6 +117,15 @@ def sync_with_plan(
         f"{len(changes.removed):,} removed"
     )
     return changes, {found.name: found.reason for found in planned.refused} | unusable
+
+
+def forget_ends(
+    context: dg.AssetExecutionContext, planned: Plan, partitions: dg.DynamicPartitionsDefinition
+) -> None:
+    """Delete the ends of the run's range if their files are gone, after the asset that has them."""
+    gone = sorted(ends_of_range(context.run) - {item.name for item in planned.items})
+    if gone:
+        delete_partitions(context.instance, str(partitions.name), gone)
 
 
 def new_receipts(planned: Plan, stage: str, *, known: Collection[int]) -> dict[int, Receipt]:

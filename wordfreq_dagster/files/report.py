@@ -94,9 +94,10 @@ def report_files(
 class FileReporter:
     """One event per file, once: while the containers of other files still run, or at the end.
 
-    In a run without partitions it also reports what was counted by an earlier run and never reached
-    Dagster, because that run was killed meanwhile: what lies in the bucket is compared with the
-    data versions that Dagster has.
+    In a `whole` run, one that does all that there is to do, it also reports what was counted by an
+    earlier run and never reached Dagster, because that run was killed meanwhile: what lies in the
+    bucket is compared with the data versions that Dagster has. Of the files `confirmed`, which
+    somebody asked for, it also reports those that are done already.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class FileReporter:
         planned: Plan,
         stage: str,
         whole: bool,
+        confirmed: Collection[str] | None = None,
         partitions: dg.DynamicPartitionsDefinition,
         event: Callable[[ItemReceipt], dg.AssetMaterialization],
     ) -> None:
@@ -117,6 +119,12 @@ class FileReporter:
         self._whole = whole
         self._read: set[int] = set()
         self._waiting: deque[ItemReceipt] = deque(self._unreported() if whole else ())
+        chosen = frozenset(confirmed or ())
+        self._waiting += [
+            ItemReceipt.reuse(item)
+            for item in planned.items
+            if item.name in chosen and item.counted is not None
+        ]
         self._reported: set[str] = set()
 
     def report_done(self, seconds: float) -> None:
@@ -197,13 +205,33 @@ class FileReporter:
 
 
 def raise_for_failed(
-    report: FileReport, outcome: Outcome[Receipt], *, done: str, metadata: Mapping[str, Any]
+    report: FileReport,
+    outcome: Outcome[Receipt],
+    *,
+    done: str,
+    job: str,
+    metadata: Mapping[str, Any],
 ) -> None:
-    """Raise `dagster.Failure` if a file failed; `done` is the verb, such as `counted`."""
+    """Raise `dagster.Failure` if a file failed.
+
+    Args:
+        report: what became of the files.
+        outcome: what became of the AWS Batch jobs.
+        done: the verb, such as `counted`.
+        job: the Dagster job that tries all failed files again.
+        metadata: of the run, for the failure.
+    """
     if not report.failed:
         return
     raise dg.Failure(
-        "\n".join([report.explain(done), *([outcome.explain()] if outcome.failed else [])]),
+        "\n".join(
+            [
+                report.explain(done),
+                f"Repair or remove them. One run of the job {job} without partitions tries all "
+                "failed files again.",
+                *([outcome.explain()] if outcome.failed else []),
+            ]
+        ),
         metadata={**metadata, **outcome.failure_metadata()},
         # Containers were tried again already where that helps; a bad file stays bad.
         allow_retries=False,

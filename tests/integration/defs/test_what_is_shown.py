@@ -143,3 +143,91 @@ def test_a_run_reads_its_plan_at_most_twice_and_lists_the_source_only_in_the_con
     place.write(a=GOOD)
     assert place.run(instance).success
     assert 1 <= len(reads) <= 2
+
+
+def everything(place, instance, **options):
+    """*Materialize all*, All, Launch: one run of all three assets with a range of partitions."""
+    keys = instance.get_dynamic_partitions("source_files")
+    tags = {
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
+    }
+    return place.run(instance, tags=tags, **options)
+
+
+def counted(instance, run):
+    """The files that containers of this run have counted; others are only confirmed."""
+    found = instance.fetch_materializations(WORD_COUNTS, limit=1000).records
+    return sorted(
+        each.partition_key
+        for each in found
+        if each.run_id == run.run_id and "seconds" in each.asset_materialization.metadata
+    )
+
+
+def test_all_partitions_with_the_plan_do_what_the_job_does(place, instance):
+    place.write(a=GOOD, b=OTHER)
+    assert place.run(instance).success
+    place.write(b=GOOD, c=OTHER)
+    run = everything(place, instance)
+    assert run.success
+    assert reported(instance, run) == ["a.gz", "b.gz", "c.gz"]
+    assert counted(instance, run) == ["b.gz", "c.gz"]  # and a is confirmed
+    assert len(run.asset_materializations_for_node("ranking")) == 1
+    assert instance.get_run_by_id(run.run_id).tags["wordfreq/ranks"] == "true"
+    assert set(place.status(instance).values()) == {"MATERIALIZED"}
+    assert check(run, "every_count_reported") and check(run, "every_planned_file_counted")
+    ranking = json.loads((place.home / "ranking" / "ranking.json").read_text())
+    assert {word["Word"]: word["Count"] for word in ranking["Words"]} == {"cat": 6, "bird": 3}
+
+
+def test_an_end_of_the_range_may_be_gone_when_its_plan_is_made(place, instance):
+    place.write(a=GOOD, b=OTHER, c=GOOD)
+    assert place.run(instance).success
+    (place.home / "source" / "a.gz").unlink()
+    (place.home / "source" / "c.gz").unlink()
+    place.write(d=GOOD)
+    run = everything(place, instance)
+    assert run.success
+    assert counted(instance, run) == ["d.gz"]
+    assert place.status(instance) == {"b.gz": "MATERIALIZED", "d.gz": "MATERIALIZED"}
+
+
+def test_all_partitions_with_a_bad_file_leave_it_red_and_one_run_tries_it_again(place, instance):
+    place.write(a=GOOD, bad=BAD, c=GOOD, worse=BAD)
+    assert not place.run(instance).success
+    run = everything(place, instance)
+    assert not run.success
+    assert counted(instance, run) == []
+    assert place.status(instance) == {
+        "a.gz": "MATERIALIZED",
+        "bad.gz": "FAILED",
+        "c.gz": "MATERIALIZED",
+        "worse.gz": "FAILED",
+    }
+    place.write(bad=GOOD, worse=OTHER)
+    again = place.run(instance)  # without partitions: exactly what failed, however scattered
+    assert again.success
+    assert reported(instance, again) == counted(instance, again) == ["bad.gz", "worse.gz"]
+
+
+@pytest.mark.parametrize("start", ["all", "partition", "job"])
+def test_recount_counts_what_is_valid_again(place, instance, start):
+    place.write(a=GOOD, b=OTHER)
+    assert place.run(instance).success
+    place.write(c=GOOD)
+    config = {"ops": {"word_counts": {"config": {"recount": True}}}}
+    if start == "partition":
+        run = place.run(
+            instance,
+            partition_key="b.gz",
+            asset_selection=[WORD_COUNTS],
+            run_config=config,
+        )
+        assert counted(instance, run) == ["b.gz"]
+    else:
+        begin = {"all": everything, "job": lambda place, *a, **k: place.run(*a, **k)}[start]
+        run = begin(place, instance, run_config=config)
+        assert counted(instance, run) == ["a.gz", "b.gz", "c.gz"]
+        assert len(run.asset_materializations_for_node("ranking")) == 1
+    assert run.success

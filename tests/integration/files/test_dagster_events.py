@@ -76,3 +76,30 @@ def test_a_failed_partition_is_red_until_it_is_materialized(instance):
     assert failed() == {"k2"}
     assert run(instance, lambda context: context.log_event(event("k2", "v"))).success
     assert failed() == frozenset()
+
+
+def test_a_result_without_events_lets_the_next_asset_run(instance):
+    @dg.asset(
+        partitions_def=PARTITIONS,
+        output_required=False,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def files(context: dg.AssetExecutionContext):
+        context.log_event(event("k2", "own"))
+        yield dagster_events.done_without_events()
+
+    @dg.asset(deps=[files])
+    def total() -> None: ...
+
+    done = dg.materialize(
+        [files, total],
+        instance=instance,
+        tags={
+            "dagster/asset_partition_range_start": "k1",
+            "dagster/asset_partition_range_end": "k3",
+        },
+    )
+    assert done.success
+    assert len(done.asset_materializations_for_node("total")) == 1
+    found = instance.fetch_materializations(dg.AssetKey("files"), limit=10).records
+    assert [record.partition_key for record in found] == ["k2"]

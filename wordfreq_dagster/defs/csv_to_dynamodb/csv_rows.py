@@ -66,7 +66,7 @@ def csv_rows(
     if keys is None:
         planned, more = _plan_pending(context, csv)
     else:
-        planned, more = plan_of_choice(context, csv, keys, kind="csv-files"), {}
+        planned, more = plan_of_choice(context, csv, keys, kind="csv-files", again=True), {}
     reporter = FileReporter(
         context,
         planned=planned,
@@ -96,7 +96,7 @@ def csv_rows(
         **_totals(report),
         **outcome.metadata(),
     }
-    raise_for_failed(report, outcome, done="loaded", metadata=metadata)
+    raise_for_failed(report, outcome, done="loaded", job=GROUP, metadata=metadata)
     if keys is None:
         yield dg.MaterializeResult(metadata={**metadata, LISTING: planned.head.listing})
 

@@ -88,8 +88,10 @@ class CsvPlaces(Places):
                 allow_retries=False,
             ) from error
 
-    def compare(self, *, plan: str = "", only: Collection[str] | None = None) -> Plan:
-        """Compare the uploads with what is loaded; with `only` plan exactly these, loaded or not.
+    def compare(
+        self, *, plan: str = "", only: Collection[str] | None = None, again: bool = False
+    ) -> Plan:
+        """Compare the uploads with what is loaded; with `only` plan exactly these.
 
         Raises:
             dagster.Failure: no table is configured, or the uploads' place doesn't exist.
@@ -105,7 +107,7 @@ class CsvPlaces(Places):
                 only=only,
                 counter_version=version,
                 refuse=no_csv,
-                again=only is not None,
+                again=again,
                 compact=True,
                 results=LOADS,
             )

@@ -19,10 +19,11 @@ from wordfreq_dagster.defs.word_frequency.commands import (
 from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
+from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
-from wordfreq_dagster.files.plans import latest_metadata, plan_of_run
+from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import LISTING, OWNERS
+from wordfreq_dagster.files.tags import LISTING, OWNERS, RANKS_TAG
 
 _BAR_WIDTH = 40
 _BARS_SHOWN = 30
@@ -80,7 +81,11 @@ def ranking(
     Words of equal count are in alphabetical order (by code point), so the same counts always give
     the same ranking.
     """
-    planned = plan_of_run(context, locations) or _plan_of_counted(context, locations)
+    found = plan_of_run(context, locations)
+    whole, planned = found is not None, found or _plan_of_counted(context, locations)
+    if whole:
+        # Of a run that was started as assets, not as the job, Dagster doesn't take the job's tags.
+        context.instance.add_run_tags(context.run.run_id, {RANKS_TAG: "true"})
     plan_uri = planned.head.plan.uri
     parts = parts_of_merge(
         _words_to_merge(planned, locations.merge_part_words),
@@ -113,6 +118,8 @@ def ranking(
         receipts=lambda tasks: read_receipts(planned.head, "merge", tasks),
     )
     outcome.raise_for_failure()
+    if whole:
+        forget_ends(context, planned, source_files_partitions)
     ranked = locations.read_ranking()
     return dg.MaterializeResult(
         metadata={

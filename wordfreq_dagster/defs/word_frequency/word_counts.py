@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_aws_batch import BatchJobs
 from wordfreq_batch.plans.formats import ItemReceipt
@@ -11,12 +12,21 @@ from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
+from wordfreq_dagster.files.dagster_events import done_without_events
 from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
 from wordfreq_dagster.files.report import FileReport, FileReporter, raise_for_failed, report_files
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import OWNERS
+
+
+class CountOptions(dg.Config):
+    """What is counted; set it in the launchpad, by `--config` or by a run's config."""
+
+    recount: bool = Field(
+        default=False, description="count files again whose counts are valid already"
+    )
 
 
 @dg.asset(
@@ -32,22 +42,36 @@ from wordfreq_dagster.files.tags import OWNERS
     tags={"domain": "text"},
 )
 def word_counts(
-    context: dg.AssetExecutionContext, batch: BatchJobs, locations: WordPlaces, stages: Stages
+    context: dg.AssetExecutionContext,
+    config: CountOptions,
+    batch: BatchJobs,
+    locations: WordPlaces,
+    stages: Stages,
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """The words of each file with their counts, one object and one partition per file.
 
-    In the job `word_frequency` the pending files of the plan are counted: those that are new or
-    have changed. With partitions chosen in the UI exactly these files are counted again. Either
-    way it is one AWS Batch array job; each file is reported with its own figures, and a file that
-    fails doesn't take its neighbours with it.
+    Together with `plan`, as in the job `word_frequency` or by *Materialize all*, the pending files
+    of the plan are counted: those that are new or have changed. With partitions chosen, exactly
+    these are. A chosen file whose counts are valid is confirmed, and counted again only if the
+    config says `recount`. Either way it is one AWS Batch array job; each file is reported with its
+    own figures, and a file that fails doesn't take its neighbours with it.
     """
+    planned = plan_of_run(context, locations)
     keys = chosen_keys(context)
-    planned = _plan_for(context, locations, keys)
+    with_plan = planned is not None  # then it decides, whatever partitions were chosen
+    if config.recount:
+        more = planned.pending if planned is not None and keys is not None else ()
+        again = None if keys is None else {*keys, *more}
+        planned = plan_of_choice(context, locations, again, kind="recount", again=True)
+    elif planned is None:
+        planned = _plan_of(context, locations, keys)
+    whole = with_plan or keys is None
     reporter = FileReporter(
         context,
         planned=planned,
         stage="migrate",
-        whole=keys is None,
+        whole=whole,
+        confirmed=keys if with_plan else None,
         partitions=source_files_partitions,
         event=lambda item: _materialization(context.asset_key, item, locations),
     )
@@ -58,27 +82,26 @@ def word_counts(
         receipts=lambda tasks: read_receipts(planned.head, "migrate", tasks),
         while_waiting=reporter.report_done,
     )
-    report = report_files(planned, outcome, chosen=keys)
+    report = report_files(planned, outcome, chosen=None if whole else keys)
     reporter.report_rest(report)
     totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
-    raise_for_failed(report, outcome, done="counted", metadata=totals)
+    raise_for_failed(report, outcome, done="counted", job=GROUP, metadata=totals)
     if keys is None:
         # Without partition keys the asset itself is reported too, else `ranking` is skipped.
         yield dg.MaterializeResult(metadata=totals)
+    elif with_plan:
+        yield done_without_events()
 
 
-def _plan_for(
+def _plan_of(
     context: dg.AssetExecutionContext, locations: WordPlaces, keys: list[str] | None
 ) -> Plan:
     if keys is None:
-        planned = plan_of_run(context, locations)
-        if planned is None:
-            raise dg.Failure(
-                "this run has no plan: materialize `plan` with it (the job `word_frequency` does), "
-                "or choose the partitions to count",
-                allow_retries=False,
-            )
-        return planned
+        raise dg.Failure(
+            "this run has no plan: materialize `plan` with it (the job `word_frequency` does), "
+            "or choose the partitions to count",
+            allow_retries=False,
+        )
     return plan_of_choice(context, locations, keys, kind="files")
 
 
