@@ -190,6 +190,11 @@ class Settings(BaseSettings):
     csv_header: str = Field(
         default="", description="names of all columns where CSVs have no header; unset: they have"
     )
+    csv_settings: Uri = Field(
+        default="",
+        validate_default=False,
+        description="a TOML file with these and more settings of CSVs, also for single prefixes",
+    )
     csv_max_rejects: str = Field(
         default="1%",
         pattern=r"^\d+(\.\d+)?%?$",

@@ -13,13 +13,14 @@ from wordfreq_batch.cli.options import (
     positive,
     say,
 )
-from wordfreq_batch.csv.dialect import Dialect
 from wordfreq_batch.csv.schema import (
     DEFAULT_COLUMNS,
     DEFAULT_KEY,
     EXTRA,
     Schema,
 )
+from wordfreq_batch.csv.settings import HELP as SETTINGS_HELP
+from wordfreq_batch.csv.settings import Settings, read_settings, set_option
 from wordfreq_batch.errors import UsageError
 from wordfreq_batch.job import JobInfo
 
@@ -66,7 +67,7 @@ def add_ingest(commands: Commands) -> None:
         "ingest",
         _ingest,
         description=_HELP,
-        example=_EXAMPLE,
+        example=_EXAMPLE + SETTINGS_HELP + "\n",
         summary="load CSVs into a DynamoDB table",
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -113,6 +114,14 @@ def add_ingest(commands: Commands) -> None:
         metavar="NAMES",
         help="names of all columns, in order, for files that have no header",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another setting of those below; may be repeated",
+    )
+    parser.add_argument("--settings", metavar="URI", help="a TOML file with settings, see below")
     parser.add_argument(
         "--rejects",
         metavar="URI",
@@ -172,27 +181,25 @@ def _limit(text: str) -> float:
 
 
 def _ingest(options: argparse.Namespace) -> int:
-    schema = Schema.parse(
-        columns=options.columns,
-        key=options.key,
-        sort_key=options.sort_key,
-        extra=options.extra_columns,
-        dialect=Dialect.parse(
-            delimiter=options.delimiter, encoding=options.encoding, header=options.header
-        ),
-    )
+    settings = _settings(options)
     if options.plan is None:
         if options.index is not None:
             raise UsageError("--index needs --plan; with --source there is one file")
-        return _load_one(options, schema)
+        return _load_one(options, settings)
     if options.dry_run:
         raise UsageError("--dry-run needs --source: a task of a plan leaves a receipt")
     if options.rejects is not None:
         raise UsageError("--rejects needs --source; with --plan they go to the plan's destination")
-    return _load_task(options, schema)
+    return _load_task(options, settings)
 
 
-def _target(options: argparse.Namespace, schema: Schema) -> Target:
+def _settings(options: argparse.Namespace) -> Settings:
+    names = ("columns", "key", "sort_key", "extra_columns", "delimiter", "encoding", "header")
+    given = {name.replace("_", "-"): getattr(options, name) for name in names}
+    return read_settings(given | dict(map(set_option, options.set)), options.settings or "")
+
+
+def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> Target:
     from wordfreq_batch.csv.dynamo import (
         check_table,
         connect,
@@ -202,7 +209,7 @@ def _target(options: argparse.Namespace, schema: Schema) -> Target:
     client = connect(connections=options.in_flight)
     return Target(
         client=client,
-        table=check_table(client, options.table, schema, patience=options.patience),
+        table=check_table(client, options.table, settings.schemas, patience=options.patience),
         schema=schema,
         in_flight=options.in_flight,
         patience=options.patience,
@@ -211,7 +218,7 @@ def _target(options: argparse.Namespace, schema: Schema) -> Target:
     )
 
 
-def _load_one(options: argparse.Namespace, schema: Schema) -> int:
+def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     from wordfreq_batch.csv.ingest import (
         Source,
         load,
@@ -223,6 +230,7 @@ def _load_one(options: argparse.Namespace, schema: Schema) -> int:
     store, key = open_object(options.source)
     local = store.uri.startswith("file:")
     source = Source(store=store, key=key, filename=key if local else split_uri(options.source)[1])
+    schema = settings.schema(source.filename)
     store.head(key)  # a wrong name is told before the table is asked
     rejects: tuple[Store, str] | None = None
     if options.rejects is not None:
@@ -233,7 +241,7 @@ def _load_one(options: argparse.Namespace, schema: Schema) -> int:
             )
     if options.dry_run:
         rehearsed = rehearse(
-            source, _target(options, schema), progress=say, rejected=_say_rejected
+            source, _target(options, settings, schema), progress=say, rejected=_say_rejected
         ).figures
         price = rehearsed.capacity * options.write_price / 1e6
         print(
@@ -246,7 +254,7 @@ def _load_one(options: argparse.Namespace, schema: Schema) -> int:
         return 0
     loaded = load(
         source,
-        _target(options, schema),
+        _target(options, settings, schema),
         rejects=rejects,
         progress=say,
         rejected=_say_rejected,
@@ -260,7 +268,7 @@ def _say_rejected(row: RejectedRow) -> None:
     say(f"rejected: line {row.line}: {row.reason}: {row.text!r}")
 
 
-def _load_task(options: argparse.Namespace, schema: Schema) -> int:
+def _load_task(options: argparse.Namespace, settings: Settings) -> int:
     from wordfreq_batch.plans.tasknumber import task_number
 
     number = task_number(options.index, os.environ)
@@ -269,7 +277,8 @@ def _load_task(options: argparse.Namespace, schema: Schema) -> int:
     outcome = ingest_task(
         options.plan,
         number,
-        _target(options, schema),
+        _target(options, settings, settings.default),
+        settings,
         job=JobInfo.of(os.environ),
         progress=say,
     )

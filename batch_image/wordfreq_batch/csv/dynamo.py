@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,9 +96,9 @@ def connect(*, connections: int) -> DynamoDBClient:
 
 
 def check_table(
-    client: DynamoDBClient, name: str, schema: Schema, *, patience: float = 300.0
+    client: DynamoDBClient, name: str, schemas: Sequence[Schema], *, patience: float = 300.0
 ) -> Table:
-    """Look at the table before anything is written.
+    """Compare the table with all schemas (of one key), before anything is written.
 
     Without the right to describe tables nothing is checked; the first write will say. An answer
     that may be another one later is asked for again, up to `patience` seconds.
@@ -127,6 +127,7 @@ def check_table(
     types = {a["AttributeName"]: a["AttributeType"] for a in described["AttributeDefinitions"]}
     keys = {key["KeyType"]: key["AttributeName"] for key in described["KeySchema"]}
     there = [keys[kind] for kind in ("HASH", "RANGE") if kind in keys]
+    schema = schemas[0]
     if there != list(schema.keys):
         raise UsageError(
             f"table {name} has the key {_keys(there)}, the settings say {_keys(schema.keys)}; "
@@ -142,8 +143,9 @@ def check_table(
         for key in index["KeySchema"]
         if key["AttributeName"] not in there
     }
-    for column in [*schema.columns, *map(Column, ADDED)]:
-        check_type(column, types.get(column.name))
+    for each in schemas:
+        for column in (*each.columns, *each.made, *map(Column, ADDED)):
+            check_type(column, types.get(column.name))
     return Table(name=name, indexed=indexed)
 
 

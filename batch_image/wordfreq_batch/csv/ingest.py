@@ -23,20 +23,18 @@ from wordfreq_batch.csv.dynamo_writer import (
     WriteMode,
     Writer,
 )
-from wordfreq_batch.csv.items import (
-    BadRowError,
-    ItemBuilder,
-)
+from wordfreq_batch.csv.items import ItemBuilder
 from wordfreq_batch.csv.last import LastOfKey
-from wordfreq_batch.csv.rejects import Rejects
-from wordfreq_batch.csv.rows import (
+from wordfreq_batch.csv.reading.rows import (
     Row,
     read_rows,
 )
+from wordfreq_batch.csv.rejects import Rejects
 from wordfreq_batch.csv.schema import (
     Layout,
     Schema,
 )
+from wordfreq_batch.csv.values import BadRowError, shown
 from wordfreq_batch.errors import (
     ChangedError,
     DataError,
@@ -343,10 +341,7 @@ class _FileLoad:
             if self._last.is_last(number):
                 if len(self._sample) < _SAMPLE:
                     self._sample.append(
-                        {
-                            name: _short(next(iter(value.values())))
-                            for name, value in item.attributes.items()
-                        }
+                        {name: _short(shown(value)) for name, value in item.attributes.items()}
                     )
                 yield Put(item, row)
             number += 1

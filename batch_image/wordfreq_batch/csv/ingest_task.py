@@ -7,7 +7,8 @@ neighbours from being loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from wordfreq_batch.csv.ingest import (
     Source,
@@ -15,6 +16,7 @@ from wordfreq_batch.csv.ingest import (
     load,
 )
 from wordfreq_batch.csv.loads import begin_load, is_newest_load, record_load
+from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
@@ -48,19 +50,26 @@ VERSION_PREFIX = "csv"
 
 
 def ingest_task(
-    plan: str, number: int, target: Target, *, job: JobInfo, progress: Progress
+    plan: str,
+    number: int,
+    target: Target,
+    settings: Settings,
+    *,
+    job: JobInfo,
+    progress: Progress,
 ) -> TaskOutcome:
     """Load the files of task `number` of the plan at the URI `plan`.
 
     Raises:
         WordfreqError: the task as a whole could not be done; no receipt is left.
     """
-    version = target.schema.version(target.table.name)
+    version = settings.version(target.table.name)
 
     def work(head: PlanHead, task: Task, earlier: Receipt | None) -> Sequence[ItemReceipt]:
         done = {item.name: item for item in earlier.items} if earlier else {}
         believed = head.counter_version == version
-        return _load_all(head, task, target, done, version, believed=believed, progress=progress)
+        target_of = lambda name: replace(target, schema=settings.schema(name))  # noqa: E731
+        return _load_all(head, task, target_of, done, version, believed=believed, progress=progress)
 
     stage = Stage(
         name=STAGE,
@@ -74,7 +83,7 @@ def ingest_task(
 def _load_all(
     head: PlanHead,
     task: Task,
-    target: Target,
+    target_of: Callable[[str], Target],
     earlier: dict[str, ItemReceipt],
     version: str,
     *,
@@ -101,7 +110,7 @@ def _load_all(
         ):
             receipts.append(ItemReceipt.reuse(item))
         else:
-            receipts.append(_load(head, stores, item, target, version, progress))
+            receipts.append(_load(head, stores, item, target_of(item.name), version, progress))
             # After each file: loading is long, and a killed task should not do it all again.
             try:
                 record(stores[1], receipts[-1:], head, task, version=version)

@@ -7,12 +7,13 @@ sizes and formats": 400 KB an item (names included), keys of 1 to 2,048 and 1,02
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from hashlib import blake2b
 
-from wordfreq_batch.csv.rows import Row
+from wordfreq_batch.csv.reading.rows import Row
 from wordfreq_batch.csv.schema import (
     FILENAME,
     LAST_MODIFIED,
@@ -20,22 +21,19 @@ from wordfreq_batch.csv.schema import (
     Layout,
     Schema,
 )
+from wordfreq_batch.csv.values import (
+    LETTERS,
+    Attribute,
+    BadRowError,
+    number_of,
+    size_of,
+    value_of,
+)
 from wordfreq_batch.errors import UsageError
 
 MAX_ITEM = 400 * 1024
 MAX_KEY = 2048
 MAX_SORT_KEY = 1024
-
-Attribute = dict[str, str]
-"""`{"S": text}` or `{"N": digits}`, as DynamoDB's API has it."""
-
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_MAX_DIGITS = 38
-_SMALLEST, _LARGEST = -130, 125
-
-
-class BadRowError(Exception):
-    """The row can't be an item; the message is the reason, for its sender. Stays in the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +54,13 @@ def check_type(column: Column, wanted: str | None) -> None:
     Raises:
         UsageError: they differ; such items would all be refused.
     """
-    if wanted is None or wanted == _LETTER[column.type]:
+    if wanted is None or wanted == LETTERS[column.type]:
         return
     name = column.name
     advice = {
         "S": f"write it as {name}",
         "N": f"write it as {name}:number",
-        "B": "binary keys can't be loaded",
+        "B": f"write it as {name}:binary, in Base64",
     }
     raise UsageError(
         f"the table has {name!r} as a key of type {_WORD[wanted]}, it is loaded as a "
@@ -70,7 +68,6 @@ def check_type(column: Column, wanted: str | None) -> None:
     )
 
 
-_LETTER = {"string": "S", "number": "N"}
 _WORD = {"S": "string", "N": "number", "B": "binary"}
 
 
@@ -93,19 +90,36 @@ class ItemBuilder:
         last_modified: str,
         indexed: Mapping[str, str] | None = None,
     ) -> None:
-        for column in layout.fields:
+        for column in (*layout.fields, *schema.made):
             if column is not None:
                 check_type(column, (indexed or {}).get(column.name))
+        self._schema = schema
+        self._filename = filename
         self._keys = schema.keys
         self._columns = layout.fields
         self._added = {FILENAME: {"S": filename}, LAST_MODIFIED: {"S": last_modified}}
         self._added_size = sum(len(k) + len(v["S"].encode()) for k, v in self._added.items())
         self._indexed = indexed or {}
+        empty: dict[str, Attribute | None] = {"absent": None, "null": {"NULL": True}}
         self._names = [
-            (position, column.name, len(column.name.encode()), _VALUES[column.type])
+            (
+                position,
+                column.name,
+                len(column.name.encode()),
+                value_of(column.type, decimal=schema.dialect.decimal),
+                _NULL
+                if column.type == "null"
+                else empty.get(schema.empty, _EMPTY if column.type == "string" else None),
+                column.type != "string" or schema.empty != "keep",
+            )
             for position, column in enumerate(layout.fields)
             if column is not None
         ]
+        self._position = {
+            column.name: position
+            for position, column in enumerate(layout.fields)
+            if column is not None
+        }
 
     def item(self, row: Row) -> TableItem:
         """The item of a row.
@@ -120,27 +134,48 @@ class ItemBuilder:
             raise BadRowError(self._wrong_number(len(fields)))
         attributes: dict[str, Attribute] = {}
         size = self._added_size
-        for position, name, length, value_of in self._names:
-            value = value_of(fields[position], name)
+        for position, name, length, value_of_cell, empty, may_be_empty in self._names:
+            text = fields[position]
+            if may_be_empty and (not text or text.isspace()):
+                value = empty
+            else:
+                value = value_of_cell(text, name)
             if value is not None:
                 attributes[name] = value
-                size += length + _size(value)
+                size += length + size_of(value)
+        if self._schema.made:
+            for name, value in self._made(row):
+                attributes[name] = value
+                size += len(name.encode()) + size_of(value)
         key = _KEY_SEPARATOR.join([self._key(name, attributes) for name in self._keys])
         for name in self._indexed:
-            if attributes.get(name, _THERE) == _EMPTY:
+            if attributes.get(name, _THERE) in (_EMPTY, _NULL):
                 raise BadRowError(f"{name} is empty, but the table has an index on it")
         if size > MAX_ITEM:
             raise BadRowError(f"the item has {size:,} bytes; DynamoDB allows {MAX_ITEM:,}")
         attributes.update(self._added)
         return TableItem(attributes, key, size)
 
+    def _made(self, row: Row) -> Iterator[tuple[str, Attribute]]:
+        """The attributes that are made of other cells, or of the row's place."""
+        schema = self._schema
+        for each in schema.generated:
+            cells: list[object] = [row.fields[self._position[column]] for column in each.columns]
+            what = json.dumps(cells or [self._filename, row.line]).encode()
+            yield each.name, {"S": blake2b(what, digest_size=16).hexdigest()}
+        if schema.ttl is not None:
+            text = row.fields[self._position[schema.ttl.column]]
+            if text.strip():
+                yield schema.ttl.name, {"N": schema.ttl.seconds(text)}
+
     def _key(self, name: str, attributes: Mapping[str, Attribute]) -> bytes:
         value = key_of(attributes, (name,))
         limit = MAX_KEY if name == self._keys[0] else MAX_SORT_KEY
         if not value:
             raise BadRowError(f"the key {name} is empty")
-        if len(value) > limit:
-            raise BadRowError(f"the key {name} has {len(value):,} bytes; DynamoDB allows {limit:,}")
+        length = size_of(attributes[name]) if "B" in attributes[name] else len(value)
+        if length > limit:
+            raise BadRowError(f"the key {name} has {length:,} bytes; DynamoDB allows {limit:,}")
         return value
 
     def _wrong_number(self, found: int) -> str:
@@ -152,58 +187,19 @@ class ItemBuilder:
 
 def key_of(attributes: Mapping[str, Attribute], keys: Sequence[str]) -> bytes:
     """The `TableItem.key` of an item, also of one that the table gave back."""
-    found = (attributes.get(name, _EMPTY) for name in keys)
-    return _KEY_SEPARATOR.join(
-        each.get("S", "").encode() if "N" not in each else number_of(each["N"], "key").encode()
-        for each in found
-    )
+    return _KEY_SEPARATOR.join(_key_bytes(attributes.get(name, _EMPTY)) for name in keys)
+
+
+def _key_bytes(value: Attribute) -> bytes:
+    if "N" in value:
+        return number_of(value["N"], "key").encode()
+    if "B" in value:
+        return base64.b64encode(value["B"])
+    return str(value.get("S", "")).encode()
 
 
 _KEY_SEPARATOR = b"\0"  # no row can hold it
 
 _EMPTY: Attribute = {"S": ""}
+_NULL: Attribute = {"NULL": True}
 _THERE: Attribute = {"S": "there"}
-
-
-def _size(value: Attribute) -> int:
-    if (text := value.get("S")) is not None:
-        return len(text) if text.isascii() else len(text.encode())
-    return len(value["N"]) // 2 + 3
-
-
-def _string(text: str, _: str) -> Attribute:
-    return {"S": text}
-
-
-def _number(text: str, name: str) -> Attribute | None:
-    stripped = text.strip()
-    return {"N": number_of(stripped, name)} if stripped else None
-
-
-_VALUES: dict[str, Callable[[str, str], Attribute | None]] = {"string": _string, "number": _number}
-
-
-def number_of(text: str, name: str) -> str:
-    """The number in the one spelling that DynamoDB gives back: `1.50` and `15e-1` are `1.5`.
-
-    Raises:
-        BadRowError: it is no number, or none that DynamoDB holds.
-    """
-    if len(text) > 1000 or _NUMBER.fullmatch(text) is None:
-        raise BadRowError(f"{name} is no number: {text[:60]!r}; write it as 1234.5 or 1.2e-3")
-    sign, digits, exponent = Decimal(text).as_tuple()
-    assert isinstance(exponent, int)
-    written = "".join(map(str, digits)).lstrip("0")
-    significant = written.rstrip("0")
-    if not significant:
-        return "0"
-    exponent += len(written) - len(significant)
-    if len(significant) > _MAX_DIGITS:
-        raise BadRowError(
-            f"{name} has {len(significant)} digits; DynamoDB keeps {_MAX_DIGITS}: {text[:60]}"
-        )
-    magnitude = exponent + len(significant) - 1
-    if not _SMALLEST <= magnitude <= _LARGEST:
-        raise BadRowError(f"{name} is out of DynamoDB's range (1E-130 to 9.99E+125): {text[:60]}")
-    value = Decimal((sign, tuple(map(int, significant)), exponent))
-    return format(value, "f") if abs(magnitude) <= _MAX_DIGITS else str(value)

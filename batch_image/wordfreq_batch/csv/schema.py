@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Literal
 
-from wordfreq_batch.csv.dialect import AUTO, DELIMITERS, Dialect, likely_delimiter
+from wordfreq_batch.csv.reading.dialect import Dialect
+from wordfreq_batch.csv.reading.hints import header_hint
+from wordfreq_batch.csv.values import TYPES, BadRowError, Type
 from wordfreq_batch.errors import (
     DataError,
     UsageError,
@@ -30,11 +33,15 @@ DEFAULT_KEY = "ProductId"
 MEANING = "1"
 """Raised whenever the same CSV and settings would give other items."""
 
-Type = Literal["string", "number"]
 Extra = Literal["refuse", "keep", "drop"]
 EXTRA: tuple[Extra, ...] = ("refuse", "keep", "drop")
 
-_COLUMN = re.compile(r"\s*(?P<name>[^\s:](?:[^:]*[^\s:])?)\s*(?::\s*(?P<type>string|number)\s*)?")
+Empty = Literal["keep", "absent", "null"]
+EMPTY: tuple[Empty, ...] = ("keep", "absent", "null")
+"""Empty cells: of strings empty strings, of other types no attribute; none at all; or NULL."""
+
+_COLUMN = re.compile(r"\s*(?P<name>[^\s:](?:[^:]*[^\s:])?)\s*(?::\s*(?P<type>[A-Za-z-]+)\s*)?")
+_TTL = re.compile(r"(?P<name>[^=]+)=(?P<column>.+?)(?:\+(?P<days>[0-9]{1,6})d)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,76 @@ class Column:
 
     name: str
     type: Type = "string"
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A string attribute that is a hash: of `columns`, or, where there are none, of file and row.
+
+    So the same upload always has the same, and loading it again doubles nothing.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Generated:
+        """Read `row` or `hash:Sku,Day`.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        if text.strip() == "row":
+            return cls(name)
+        kind, _, columns = text.partition(":")
+        if kind.strip() != "hash" or not columns.strip():
+            raise UsageError(f"{name} can't be generated from {text!r}; write row or hash:COLUMNS")
+        return cls(name, tuple(each.strip() for each in columns.split(",")))
+
+
+@dataclass(frozen=True, slots=True)
+class Ttl:
+    """The number attribute `name`: seconds since 1970 of the date in `column`, `days` later.
+
+    `date_format` is one of `datetime.strptime`; empty: ISO 8601. Without a zone it is UTC.
+    """
+
+    name: str
+    column: str
+    days: int = 0
+    date_format: str = ""
+
+    @classmethod
+    def parse(cls, text: str, *, date_format: str = "") -> Ttl:
+        """Read `Expires=Day` or `Expires=Day+30d`.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        match = _TTL.fullmatch(text)
+        if match is None:
+            raise UsageError(f"ttl: {text!r} can't be meant; write ATTRIBUTE=COLUMN+30d")
+        days = int(match["days"] or 0)
+        return cls(match["name"].strip(), match["column"].strip(), days, date_format)
+
+    def seconds(self, text: str) -> str:
+        """The attribute's digits.
+
+        Raises:
+            BadRowError: it is no such date.
+        """
+        try:
+            if self.date_format:
+                moment = datetime.strptime(text.strip(), self.date_format)  # noqa: DTZ007
+            else:
+                moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+            return str(int((moment + timedelta(days=self.days)).timestamp()))
+        except (ValueError, OverflowError):
+            wanted = self.date_format or "2026-01-31"
+            raise BadRowError(
+                f"{self.column} is no date: {text[:60]!r}; write it as {wanted}, or set date-format"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +134,8 @@ class Schema:
     """Which columns a CSV has, which of them are the table's key, and what to do with others.
 
     `extra`: columns that nobody asked for make the file an error (`refuse`), become string
-    attributes (`keep`), or are left out (`drop`).
+    attributes (`keep`), or are left out (`drop`). `rename`: titles of the files, and the columns
+    that they are.
 
     Raises:
         UsageError: the settings contradict each other.
@@ -68,6 +146,10 @@ class Schema:
     sort_key: str = ""
     extra: Extra = "refuse"
     dialect: Dialect = field(default_factory=Dialect)
+    rename: tuple[tuple[str, str], ...] = ()
+    empty: Empty = "keep"
+    generated: tuple[Generated, ...] = ()
+    ttl: Ttl | None = None
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -76,9 +158,19 @@ class Schema:
                 raise UsageError(f"the column {name!r} is named twice; name each column once")
             if name in ADDED:
                 raise UsageError(f"the column {name!r} can't be loaded: every item gets its own")
+        made = [each.name for each in self.made]
+        for name in made:
+            if name in (*names, *ADDED) or made.count(name) > 1:
+                raise UsageError(f"{name!r} can't be generated: the items have it already")
+        for source in (*(c for each in self.generated for c in each.columns), *self._dates()):
+            if source not in names:
+                raise UsageError(f"{source!r} is none of the columns {', '.join(names)}")
         for name in self.keys:
-            if name not in names:
+            if name not in (*names, *(each.name for each in self.generated)):
                 raise UsageError(f"the key {name!r} is none of the columns {', '.join(names)}")
+        for title, times in Counter(title for title, _ in self.rename).items():
+            if times > 1:
+                raise UsageError(f"{title!r} is renamed twice")
         if self.key == self.sort_key:
             raise UsageError(f"{self.key!r} can't be both key and sort key; leave the latter out")
 
@@ -91,6 +183,11 @@ class Schema:
         sort_key: str = "",
         extra: Extra = "refuse",
         dialect: Dialect | None = None,
+        rename: Mapping[str, str] | None = None,
+        empty: Empty = "keep",
+        generate: Mapping[str, str] | None = None,
+        ttl: str = "",
+        date_format: str = "",
     ) -> Schema:
         """Read the settings; `columns` is such as `ProductId,Price:number` (else a string).
 
@@ -100,20 +197,32 @@ class Schema:
         found = []
         for part in columns.split(","):
             match = _COLUMN.fullmatch(part)
-            if match is None:
+            if match is None or (kind := TYPES.get(match["type"] or "string")) is None:
                 raise UsageError(
                     f"columns: {part!r} is no column; write names with commas between them, a "
-                    "number as Name:number"
+                    f"number as Name:number; other types are {', '.join(TYPES)}"
                 )
-            number: Type = "number" if match["type"] == "number" else "string"
-            found.append(Column(match["name"], number))
+            found.append(Column(match["name"], kind))
         return cls(
             columns=tuple(found),
             key=key.strip(),
             sort_key=sort_key.strip(),
             extra=extra,
             dialect=dialect or Dialect(),
+            rename=tuple((rename or {}).items()),
+            empty=empty,
+            generated=tuple(Generated.parse(*each) for each in (generate or {}).items()),
+            ttl=Ttl.parse(ttl, date_format=date_format) if ttl else None,
         )
+
+    @property
+    def made(self) -> tuple[Column, ...]:
+        """The attributes that are made of others, as columns."""
+        generated = tuple(Column(each.name) for each in self.generated)
+        return (*generated, Column(self.ttl.name, "number")) if self.ttl else generated
+
+    def _dates(self) -> tuple[str, ...]:
+        return (self.ttl.column,) if self.ttl else ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -125,6 +234,10 @@ class Schema:
         parts = [table, self.key, self.sort_key, self.extra]
         parts += [f"{column.name}:{column.type}" for column in self.columns]
         parts += self.dialect.settings
+        # Only what isn't as before there was a choice.
+        for each in (self.rename, self.generated, self.ttl):
+            parts += [repr(each)] if each else []
+        parts += [self.empty] if self.empty != "keep" else []
         digest = blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
         return f"csv{MEANING}-{digest}"
 
@@ -135,12 +248,14 @@ class Schema:
             DataError: a column is missing, there twice, or nobody asked for it; the message says
                 which of file `name`.
         """
-        titles = [title.strip() for title in header]
+        renamed = dict(self.rename)
+        titles = [renamed.get(title.strip(), title.strip()) for title in header]
         known = {column.name: column for column in self.columns}
         times = Counter(titles)  # counted once: a header may have as many fields as a row has bytes
         problems = [f"{each!r} is missing" for each in known if each not in times]
         problems += [f"{each!r} is there twice" for each in known if times[each] > 1]
         others = [title for title in titles if title not in known]
+        reserved = (*ADDED, *(each.name for each in self.made))
         if self.extra == "refuse":
             problems += [
                 f"{title!r} is not expected" if title else "a column has no name"
@@ -150,21 +265,15 @@ class Schema:
             problems += [
                 f"{title!r} is an attribute that every item gets" if title else "one has no name"
                 for title in others
-                if title in ADDED or not title
+                if title in reserved or not title
             ]
             problems += [f"{each!r} is there twice" for each in others if times[each] > 1]
         if problems:
             shown = "; ".join(dict.fromkeys(problems[:10]))
-            likely = likely_delimiter(self.dialect.delimiter.join(header), known)
-            hint = (
-                ""
-                if likely in (None, self.dialect.delimiter) or self.dialect.delimiter == AUTO
-                else f"It looks as if the delimiter were a {DELIMITERS[likely]}: set --delimiter "
-                f"{DELIMITERS[likely]} (WORDFREQ_CSV_DELIMITER). "
-            )
+            hint = header_hint(header, list(known), self.dialect, others=self.extra)
             raise DataError(
                 f"{name}: the header doesn't fit: {shown}. It is {_shown(titles)}; expected are, "
-                f"in any order, {', '.join(known)}. {hint}Correct the file, or the settings"
+                f"in any order, {', '.join(known)}. {hint}"
             )
         keep = self.extra == "keep"
         return Layout(

@@ -22,7 +22,7 @@ from wordfreq_batch.csv.items import (
     number_of,
 )
 from wordfreq_batch.csv.last import LastOfKey
-from wordfreq_batch.csv.rows import Row
+from wordfreq_batch.csv.reading.rows import Row
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.errors import (
     DataError,

@@ -51,6 +51,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 delimiter=settings.csv_delimiter,
                 encoding=settings.csv_encoding,
                 header=settings.csv_header,
+                settings_file=settings.csv_settings,
                 max_rejects=settings.csv_max_rejects,
                 write=settings.csv_write,
                 refuse_above=settings.csv_refuse_above,

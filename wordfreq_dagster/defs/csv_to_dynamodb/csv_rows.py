@@ -61,7 +61,7 @@ def csv_rows(
     A removed upload loses its partition and its rejects; its items stay in the table. A replaced
     one is loaded over the old items of the same keys.
     """
-    csv.rows_schema()  # says what to set
+    csv.rows_settings()  # says what to set
     keys = chosen_keys(context)
     if keys is None:
         planned, more = _plan_pending(context, csv)

@@ -10,12 +10,12 @@ from typing import Literal
 
 import dagster as dg
 
-from wordfreq_batch.csv.dialect import Dialect
-from wordfreq_batch.csv.schema import Schema
+from wordfreq_batch.csv.settings import Settings, read_settings
 from wordfreq_batch.errors import NotFoundError, UsageError
 from wordfreq_batch.plans.formats import LOADS
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.planning import build_plan
+from wordfreq_batch.storage.opening import open_object
 from wordfreq_dagster.files.places import Places
 
 #: Endings of the names of CSVs, in any case; other objects below the uploads are left alone.
@@ -25,6 +25,10 @@ ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".csv.bz2")
 def no_csv(name: str) -> str | None:
     """Why an upload of this name isn't loaded, or None."""
     return None if name.lower().endswith(ENDINGS) else "its name doesn't end with .csv"
+
+
+def _settings_of(plan: str) -> str:
+    return plan.removesuffix(".json") + ".settings.toml"
 
 
 class CsvPlaces(Places):
@@ -39,6 +43,7 @@ class CsvPlaces(Places):
         delimiter: between fields: a character, its name, or `auto`.
         encoding: of files without a byte order mark.
         header: names of all columns where the files have no header; else `''`.
+        settings_file: a TOML file with more settings, see `wordfreq_batch.csv.settings`; or `''`.
         max_rejects: highest number (`100`) or share (`1%`) of rejected rows that is no alarm.
         refuse_above: the same, above which nothing of a file is loaded; `''`: any number will do.
         write: `newer` or `always`, as the option of `wordfreq ingest`.
@@ -53,13 +58,14 @@ class CsvPlaces(Places):
     delimiter: str
     encoding: str
     header: str
+    settings_file: str
     max_rejects: str
     refuse_above: str
     write: Literal["newer", "always"]
     endpoint: str
 
-    def rows_schema(self) -> Schema:
-        """The columns and keys.
+    def rows_settings(self) -> Settings:
+        """The columns and keys, for each prefix.
 
         Raises:
             dagster.Failure: the settings are missing or contradict each other.
@@ -71,22 +77,31 @@ class CsvPlaces(Places):
                 f"(it is {self.source}); docs/csv-to-dynamodb.md lists the other settings",
                 allow_retries=False,
             )
+        given = {
+            "columns": self.columns,
+            "key": self.key,
+            "sort-key": self.sort_key,
+            "extra-columns": self.extra_columns,
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "header": self.header,
+        }
         try:
-            return Schema.parse(
-                columns=self.columns,
-                key=self.key,
-                sort_key=self.sort_key,
-                extra=self.extra_columns,
-                dialect=Dialect.parse(
-                    delimiter=self.delimiter, encoding=self.encoding, header=self.header
-                ),
-            )
-        except UsageError as error:
+            return read_settings(given, self.settings_file)
+        except (UsageError, NotFoundError) as error:
             raise dg.Failure(
-                f"WORDFREQ_CSV_COLUMNS, _KEY, _SORT_KEY, _DELIMITER and _ENCODING can't be used: "
-                f"{error}",
+                "WORDFREQ_CSV_COLUMNS, _KEY, _SORT_KEY, _DELIMITER, _ENCODING and _SETTINGS can't "
+                f"be used: {error}",
                 allow_retries=False,
             ) from error
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write the plan, and beside it a copy of the settings file: what the run goes by."""
+        if self.settings_file:
+            store, key = open_object(self.settings_file)
+            copies, name = open_object(_settings_of(plan.head.plan.uri))
+            copies.put(name, store.get(key))
+        super().save_plan(plan)
 
     def compare(
         self, *, plan: str = "", only: Collection[str] | None = None, again: bool = False
@@ -96,7 +111,7 @@ class CsvPlaces(Places):
         Raises:
             dagster.Failure: no table is configured, or the uploads' place doesn't exist.
         """
-        version = self.rows_schema().version(self.table)
+        version = self.rows_settings().version(self.table)
         try:
             return build_plan(
                 source=self.source,
@@ -133,6 +148,7 @@ class CsvPlaces(Places):
         options += ["--write", self.write]
         options += ["--delimiter", self.delimiter, "--encoding", self.encoding]
         options += ["--header", self.header] if self.header else []
+        options += ["--settings", _settings_of(plan)] if self.settings_file else []
         options += ["--max-rejects", self.refuse_above] if self.refuse_above else []
         return options + (["--sort-key", self.sort_key] if self.sort_key else [])
 

@@ -13,10 +13,12 @@ import csv
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
-from wordfreq_batch.csv.dialect import AUTO, Dialect, likely_delimiter, separator_line
+from wordfreq_batch.csv.reading.decoding import SAMPLE, Found, as_utf8, likely_encoding
+from wordfreq_batch.csv.reading.dialect import Dialect, likely_delimiter, separator_line
+from wordfreq_batch.csv.reading.hints import encoding_hint
 from wordfreq_batch.errors import DataError
+from wordfreq_batch.text.detect import AUTO
 from wordfreq_batch.text.text import decompressed
 
 LIMIT = 1 << 20
@@ -29,24 +31,7 @@ _KEPT = 4096  # bytes of a line too long to be a row that go to the rejects
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
 _BLANK_LINES = 1000  # so many of them may stand before the header that gives the delimiter away
-
-_NO_TEXT = (
-    (b"\x1f\x8b", "gzip; name it .csv.gz"),
-    (b"BZh", "bzip2; name it .csv.bz2"),
-    (b"\x28\xb5\x2f\xfd", "Zstandard; name it .csv.zst"),
-    (b"PK\x03\x04", "a ZIP archive, such as an Excel workbook; save it as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV"),
-    (b"PAR1", "Parquet; save it as CSV"),
-)
 
 
 @dataclass(slots=True)
@@ -74,6 +59,7 @@ def read_rows(
     name: str,
     dialect: Dialect = DEFAULT_DIALECT,
     columns: Collection[str] = (),
+    found: Found | None = None,
 ) -> Iterator[Row]:
     """Yield every row of the file, header included; blank lines are skipped.
 
@@ -83,6 +69,7 @@ def read_rows(
         dialect: how the file is written. A first line `sep=;` and a byte order mark are believed
             instead.
         columns: names by which the delimiter `auto` is found.
+        found: is told how the file is really written, before the first row is yielded.
 
     Raises:
         DataError: the file is in another encoding, is no text at all, an archive is damaged, or
@@ -91,10 +78,12 @@ def read_rows(
     """
     # The limit of the module is the process's; nothing else here reads CSV.
     csv.field_size_limit(2 * LIMIT)
-    lines = _Lines(_utf8(decompressed(chunks, name=name), name, dialect.encoding), name)
-    delimiter = _delimiter(lines, dialect, columns)
+    found = Found() if found is None else found
+    chunks = as_utf8(decompressed(chunks, name=name), name=name, dialect=dialect, found=found)
+    lines = _Lines(chunks, name, comment=dialect.comment.encode())
+    delimiter = found.delimiter = _delimiter(lines, dialect, columns, found)
     while True:
-        reader = csv.reader(lines, strict=True, delimiter=delimiter)
+        reader = csv.reader(lines, strict=True, **dialect.format(delimiter))
         try:
             for fields in reader:
                 taken = lines.taken
@@ -105,17 +94,18 @@ def read_rows(
             return
         except csv.Error as error:
             yield lines.rejected(str(error))
-        except _LineTooLong as found:
+        except _LineTooLong as long:
             # A long line ends the row before it, if there is one: a quote that wasn't closed.
-            if found.within_row:
+            if long.within_row:
                 yield lines.rejected("a quote is opened and not closed")
             else:
-                yield lines.too_long(found)
+                yield lines.too_long(long)
 
 
-def _delimiter(lines: _Lines, dialect: Dialect, columns: Collection[str]) -> str:
+def _delimiter(lines: _Lines, dialect: Dialect, columns: Collection[str], found: Found) -> str:
     first = lines.peek()
     if (named := separator_line(first)) is not None:
+        found.separator_line = True
         lines.drop()
         return named
     if dialect.delimiter == AUTO:
@@ -146,8 +136,9 @@ class _Lines:
     When a row turns out to be none, only its first line is given up; the others are read again.
     """
 
-    def __init__(self, chunks: Iterable[bytes], name: str) -> None:
+    def __init__(self, chunks: Iterable[bytes], name: str, *, comment: bytes = b"") -> None:
         self._source = _split(chunks)
+        self._comment = comment
         self._again: deque[bytes] = deque()
         self._cut: _Cut | None = None
         self._name = name
@@ -164,6 +155,10 @@ class _Lines:
         line = self._next()
         if not self.taken:
             self._size = 0
+            while self._comment and isinstance(line, bytes) and self._is_comment(line):
+                self.number += 1
+                self._offset += len(line)
+                line = self._next()
         if isinstance(line, _Cut):
             if self.taken:
                 self._cut = line
@@ -181,20 +176,37 @@ class _Lines:
             text = line.decode()
         except UnicodeDecodeError as error:
             where = self._offset - len(line) + error.start
+            likely = likely_encoding(self._sample(line))
             raise DataError(
                 f"{self._name} is not UTF-8: line {self.number}, byte {error.start + 1} of the "
                 f"line (offset {where:,} of the file) is 0x{line[error.start]:02X}. Save it as "
-                "UTF-8, or name its encoding (--encoding, WORDFREQ_CSV_ENCODING), such as cp1252; "
-                "nothing of it was loaded"
+                f"UTF-8, or {encoding_hint(likely)}Nothing of it was loaded"
             ) from None
         if "\0" in text:
             # Python 3.10 refuses it in csv, later ones don't; a NUL is no text anyway.
             raise csv.Error("it holds a NUL character")
         return text.removeprefix("\ufeff") if self.number == 1 else text
 
+    def _sample(self, line: bytes) -> bytes:
+        """Some of the lines from `line` on that aren't ASCII, to tell the encoding by."""
+        sample = line
+        for each in self._source:
+            if isinstance(each, bytes) and not each.isascii():
+                sample += each
+            if len(sample) > SAMPLE:
+                break
+        return sample
+
+    def _is_comment(self, line: bytes) -> bool:
+        return line.removeprefix(codecs.BOM_UTF8).lstrip().startswith(self._comment)
+
     def peek(self) -> str:
         """The first line that isn't blank, to be read later all the same; empty if none is near."""
-        while not self._again or not self._again[-1].strip(_BLANK):
+        while (
+            not self._again
+            or not self._again[-1].strip(_BLANK)
+            or (self._comment and self._is_comment(self._again[-1]))
+        ):
             if len(self._again) > _BLANK_LINES:
                 return ""
             line = next(self._source, None)
@@ -268,41 +280,3 @@ def _split(chunks: Iterable[bytes]) -> Iterator[bytes | _Cut]:
         yield _Cut(beginning or rest[:_KEPT], cut + len(rest))
     elif rest:
         yield rest
-
-
-def _utf8(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[bytes]:
-    """The text as UTF-8, whatever its encoding; UTF-8 itself is passed on unchecked."""
-    head = b""
-    iterator = iter(chunks)
-    for chunk in iterator:
-        head += chunk
-        if len(head) >= 4:  # the longest mark
-            break
-    marked = next((each for mark, each in _MARKS if head.startswith(mark)), None)
-    if marked is None:
-        for magic, what in _NO_TEXT:
-            if head.startswith(magic):
-                raise DataError(f"{name} is {what}. Nothing of it was loaded")
-        if encoding == "utf-8" and len(head) >= 2 and (head[0] == 0) != (head[1] == 0):
-            order = "be" if head[0] == 0 else "le"
-            raise DataError(
-                f"{name} looks like UTF-16 without a byte order mark; save it as UTF-8 or set "
-                f"--encoding utf-16-{order} (WORDFREQ_CSV_ENCODING). Nothing of it was loaded"
-            )
-    used = marked or encoding
-    if used == "utf-8":
-        yield head
-        yield from iterator
-        return
-    decoder = codecs.getincrementaldecoder(used)()
-    done = 0
-    try:
-        for chunk in chain([head], iterator):
-            yield decoder.decode(chunk).encode()
-            done += len(chunk)
-        yield decoder.decode(b"", final=True).encode()
-    except UnicodeError as error:
-        raise DataError(
-            f"{name} is not {used}, somewhere behind byte {done:,}: {error}; name its encoding "
-            "(--encoding, WORDFREQ_CSV_ENCODING). Nothing more of it was read"
-        ) from None
