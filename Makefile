@@ -30,14 +30,14 @@ KERNEL := batch_image/setup.py $(wildcard batch_image/kernel/*.[ch])
 $(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml $(wildcard packages/*/pyproject.toml) $(KERNEL)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned packages into $(VENV) (a minute or two the first time)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m demo.install requirements.txt
 	@rm -f batch_image/wordfreq_batch/*.so  # the extension is optional: a failed build must not leave an old one
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packages/dagster-aws-batch -e packages/aws-batch-emulator -e batch_image -e .
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.runtime requirements-dev.txt
 	@echo "installing test tools into $(VENV)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m demo.install requirements-dev.txt
 	@touch $@
 
 emulators: $(EMULATORS)/.installed ## install the emulator of DynamoDB, SQS, EventBridge and S3
@@ -45,7 +45,7 @@ emulators: $(EMULATORS)/.installed ## install the emulator of DynamoDB, SQS, Eve
 $(EMULATORS)/.installed: requirements-emulators.txt
 	@test -x $(EMULATORS)/bin/python || $(PYTHON) -m venv $(EMULATORS)
 	@echo "installing AWS emulators into $(EMULATORS)"
-	@$(EMULATORS)/bin/pip install --quiet --disable-pip-version-check -r requirements-emulators.txt
+	@$(EMULATORS)/bin/python -m demo.install requirements-emulators.txt
 	@touch $@
 
 demo: $(VENV)/.runtime ## count real text of this machine, or SOURCE=<folder or s3://bucket/prefix>

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ import dagster as dg
 _TREE = re.compile(r"(https://.+?)/(?:-/)?tree/(.+?)/?$")
 
 
-def with_code_references(found: dg.Definitions, url: str) -> dg.Definitions:
+def with_code_references(
+    found: dg.Definitions, url: str, *, left_out: Collection[dg.AssetKey] = ()
+) -> dg.Definitions:
     """The definitions, each asset with a reference to its code.
 
     Args:
         found: the definitions of the code location.
         url: `https://HOST/OWNER/REPOSITORY/tree/BRANCH`, or `''` for the files on this machine.
+        left_out: assets that these definitions don't hold.
 
     Returns:
         The same definitions.
@@ -29,7 +32,8 @@ def with_code_references(found: dg.Definitions, url: str) -> dg.Definitions:
         ValueError: `url` has no such form.
     """
     # A module that imports an asset brings it along: each of them once.
-    assets = list({id(asset): asset for asset in found.assets or ()}.values())
+    once: dict[int, Any] = {id(asset): asset for asset in found.assets or ()}
+    assets = [asset for asset in once.values() if not _keys(asset) & set(left_out)]
     return dg.Definitions(
         assets=_linked(assets, url),
         asset_checks=found.asset_checks,
@@ -40,6 +44,10 @@ def with_code_references(found: dg.Definitions, url: str) -> dg.Definitions:
         executor=found.executor,
         loggers=found.loggers,
     )
+
+
+def _keys(asset: Any) -> set[dg.AssetKey]:
+    return set(asset.keys) if hasattr(asset, "keys") else {asset.key}
 
 
 def _linked(assets: Sequence[Any], url: str) -> Sequence[Any]:

@@ -14,6 +14,9 @@ from wordfreq_dagster.settings import Settings, load_settings, using
 # a dozen per command, would hide what a user has to read.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
+#: Assets that are shown only where a table is configured; `defs/csv_to_dynamodb` has their jobs.
+_CSV_ASSETS = frozenset({dg.AssetKey("csv_uploads"), dg.AssetKey("csv_rows")})
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
@@ -32,4 +35,5 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """
     with using(settings):
         found = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    return with_code_references(found, settings.code_url)
+    left_out = frozenset() if settings.csv_table else _CSV_ASSETS
+    return with_code_references(found, settings.code_url, left_out=left_out)

@@ -359,8 +359,6 @@ class Settings(BaseSettings):
         return dg.DefaultScheduleStatus(self._switch(name))
 
     def _switch(self, name: Automated) -> str:
-        if name.startswith("csv_") and not self.csv_table:
-            return "STOPPED"
         own = self.events if name == "csv_events" else getattr(self, name)
         return (own or self.automation).upper()
 

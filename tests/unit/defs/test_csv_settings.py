@@ -67,9 +67,16 @@ def test_a_bad_value_names_its_variable(environment, variable, value):
         load_settings()
 
 
-@pytest.mark.parametrize(("table", "status"), [("", "STOPPED"), ("products", "RUNNING")])
-def test_the_sensor_of_uploads_runs_where_there_is_a_table(tmp_path, table, status):
-    definitions = build_definitions(Settings(home=str(tmp_path), csv_table=table))
-    sensor = definitions.get_sensor_def("new_csv_uploads")
-    assert sensor.default_status == dg.DefaultSensorStatus[status]
-    assert definitions.resolve_job_def("csv_to_dynamodb")
+def test_the_pipeline_is_there_where_a_table_is_configured(tmp_path):
+    def names(table):
+        definitions = build_definitions(Settings(home=str(tmp_path), csv_table=table))
+        assets = definitions.resolve_asset_graph().get_all_asset_keys()
+        jobs = {job.name for job in definitions.jobs}
+        sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors}
+        return {key.to_user_string() for key in assets} | jobs, sensors
+
+    without, _ = names("")
+    assert not {name for name in without if "csv" in name}
+    found, sensors = names("products")
+    assert found - without == {"csv_uploads", "csv_rows", "csv_to_dynamodb"}
+    assert sensors["new_csv_uploads"] == dg.DefaultSensorStatus.RUNNING

@@ -11,6 +11,7 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
+from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
@@ -194,6 +195,7 @@ def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvPlaces) -> dg.Asse
         "rejects": describe_uri(f"{csv.destination.rstrip('/')}/{item.name}"),
         "ETag": item.etag,
         "bytes": item.size,
+        "size": size(item.size),
     }
     if item.reused:  # of a file that an earlier run loaded only this is known
         metadata |= {

@@ -6,6 +6,7 @@ from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces, no_csv
+from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.places import describe_uri
 
 GROUP = "csv_to_dynamodb"
@@ -37,6 +38,7 @@ def csv_uploads(context: dg.OpExecutionContext, csv: CsvPlaces) -> dg.ObserveRes
         metadata={
             "CSVs": listing.files,
             "bytes": listing.size,
+            "size": size(listing.size),
             "other files": Fingerprint().plus(found).files - listing.files,
             "uploads": describe_uri(csv.source),
         },

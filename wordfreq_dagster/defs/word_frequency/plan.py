@@ -6,6 +6,7 @@ from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_dagster.defs.word_frequency.commands import plan_command
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
+from wordfreq_dagster.files.figures import one_job, size
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import sync_with_plan
@@ -42,20 +43,23 @@ def plan(
     outcome.raise_for_failure()
     made = outcome.receipts[0]
     changes, refused = sync_with_plan(context, made, locations, source_files_partitions)
+    total = sum(item.size for item in made.items)
+    to_count = sum(item.size for item in made.items if item.pending)
     return dg.MaterializeResult(
         metadata={
             "plan": uri,
             "plan file": describe_uri(uri),
             "dagster/row_count": len(made.items),
-            "bytes": sum(item.size for item in made.items),
+            "bytes": total,
             "files to count": len(made.pending),
-            "bytes to count": sum(item.size for item in made.items if item.pending),
+            "bytes to count": to_count,
+            "size": f"{size(total)}, to count {size(to_count)}",
             "tasks": len(made.tasks),
             "partitions added": len(changes.added),
             "partitions removed": len(changes.removed),
             "removed files": listed_names(changes.removed),
             "refused files": listed_reasons(refused),
-            **outcome.metadata(),
+            **one_job(outcome.metadata()),
         },
         data_version=dg.DataVersion(made.id),
     )

@@ -19,6 +19,7 @@ from wordfreq_dagster.defs.word_frequency.commands import (
 from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
+from wordfreq_dagster.files.figures import one_job
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
@@ -27,6 +28,7 @@ from wordfreq_dagster.files.tags import LISTING, OWNERS, RANKS_TAG
 
 _BAR_WIDTH = 40
 _BARS_SHOWN = 30
+_LOGGED = 10
 
 #: The nightly run ranks every day, so a ranking of two days ago means that something is broken.
 _FRESHNESS = dg.FreshnessPolicy.time_window(
@@ -121,6 +123,7 @@ def ranking(
     if whole:
         forget_ends(context, planned, source_files_partitions)
     ranked = locations.read_ranking()
+    context.log.info(top_of(ranked))
     return dg.MaterializeResult(
         metadata={
             "ranking": ranking_table(ranked),
@@ -136,9 +139,21 @@ def ranking(
             "plan": planned.head.plan.uri,
             LISTING: planned.head.listing,
             **how,
-            **outcome.metadata(),
+            **one_job(outcome.metadata()),
         }
     )
+
+
+def top_of(ranked: Ranking) -> str:
+    """The first ten words as lines, for the end of the run's log."""
+    shown = ranked.words[:_LOGGED]
+    width = max((len(f"{entry.count:,}") for entry in shown), default=0)
+    lines = [f"the first {len(shown)} of {len(ranked.words):,} ranked words:"]
+    lines += [
+        f"{place:>3}  {entry.count:>{width},}  {entry.word}"
+        for place, entry in enumerate(shown, start=1)
+    ]
+    return "\n".join(lines)
 
 
 def _options(ranked: Ranking) -> str:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 
 GROUP = "word_frequency"
@@ -29,6 +30,7 @@ def source_files(context: dg.OpExecutionContext, locations: WordPlaces) -> dg.Ob
         metadata={
             "files": listing.files,
             "bytes": listing.size,
+            "size": size(listing.size),
             "source": describe_uri(locations.source),
         },
     )

@@ -13,6 +13,7 @@ from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.files.dagster_events import done_without_events
+from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
@@ -105,12 +106,13 @@ def _plan_of(
     return plan_of_choice(context, locations, keys, kind="files")
 
 
-def _totals(report: FileReport) -> dict[str, int]:
+def _totals(report: FileReport) -> dict[str, int | str]:
     return {
         "files counted": len(report.done),
         "files unchanged": report.unchanged,
         "files failed": len(report.failed),
-        "bytes counted": sum(item.bytes for item in report.done),
+        "bytes counted": (read := sum(item.bytes for item in report.done)),
+        "size counted": size(read),
         "words counted": sum(item.words for item in report.done),
         "bytes not UTF-8": sum(item.invalid for item in report.done),
     }
@@ -127,7 +129,15 @@ def _materialization(
             "distinct words": item.distinct,
             "bytes not UTF-8": item.invalid,
             # Of a file that was counted by an earlier run these two aren't known.
-            **({} if item.reused else {"bytes": item.bytes, "seconds": round(item.seconds, 4)}),
+            **(
+                {}
+                if item.reused
+                else {
+                    "bytes": item.bytes,
+                    "size": size(item.bytes),
+                    "seconds": round(item.seconds, 4),
+                }
+            ),
             "source": describe_uri(f"{locations.source.rstrip('/')}/{item.name}"),
             "counts": describe_uri(f"{locations.destination.rstrip('/')}/{item.name}"),
             "ETag": item.etag,
