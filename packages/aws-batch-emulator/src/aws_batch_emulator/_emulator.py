@@ -256,6 +256,7 @@ class EmbeddedBatch:
                     "instanceTypes": ["optimal"],
                     "instanceRole": "ecsInstanceRole",
                     "subnets": ["subnet-local"],
+                    "securityGroupIds": ["sg-local"],
                 },
             }
         )

@@ -185,7 +185,14 @@ def test_a_namespace_that_kubernetes_keeps_is_refused(bench: Any, name: str) -> 
         "computeEnvironmentName": "e",
         "type": "MANAGED",
         "eksConfiguration": {"eksClusterArn": CLUSTER, "kubernetesNamespace": name},
-        "computeResources": {"type": "EC2", "maxvCpus": 1, "instanceRole": "r", "subnets": ["s"]},
+        "computeResources": {
+            "type": "EC2",
+            "minvCpus": 0,
+            "maxvCpus": 1,
+            "instanceRole": "r",
+            "subnets": ["s"],
+            "securityGroupIds": ["sg"],
+        },
     }
     assert "namespace" in bench.refused(bench.batch.create_compute_environment, **request)[1]
 

@@ -23,7 +23,7 @@ def test_a_new_emulator_has_one_environment_and_one_queue(bench: Any) -> None:
 
 
 def test_environments_and_queues_are_made_used_and_deleted(bench: Any) -> None:
-    resources = {"type": "FARGATE", "maxvCpus": 4, "subnets": ["subnet-1"]}
+    resources = {"type": "FARGATE", "maxvCpus": 4, "subnets": ["s-1"], "securityGroupIds": ["g-1"]}
     bench.batch.create_compute_environment(
         computeEnvironmentName="mine", type="MANAGED", computeResources=resources
     )
@@ -31,7 +31,19 @@ def test_environments_and_queues_are_made_used_and_deleted(bench: Any) -> None:
     arn = bench.batch.create_job_queue(
         jobQueueName="mine", priority=5, computeEnvironmentOrder=order
     )["jobQueueArn"]
-    job = bench.submit(jobQueue=arn)
+    assert "a job queue of EC2, mine is none" in bench.refused(bench.submit, jobQueue=arn)[1]
+    bench.define(
+        "fargate",
+        platformCapabilities=["FARGATE"],
+        container={
+            "executionRoleArn": "role",
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "0.25"},
+                {"type": "MEMORY", "value": "512"},
+            ],
+        },
+    )
+    job = bench.submit(jobQueue=arn, jobDefinition="fargate")
     bench.clock.advance(1)
     assert bench.job(job)["jobQueue"] == arn
     assert bench.seen[0].environment["AWS_BATCH_CE_NAME"] == "mine"
@@ -108,7 +120,8 @@ def test_a_fair_share_queue_needs_a_share_identifier(fair: Any) -> None:
     shown = fair.job(job)
     assert (shown["shareIdentifier"], shown["schedulingPriority"]) == ("demobatch*", 1)
     assert (
-        "255 alphanumeric" in fair.refused(fair.submit, jobQueue="fair", shareIdentifier="a-b")[1]
+        "Invalid shareIdentifier"
+        in fair.refused(fair.submit, jobQueue="fair", shareIdentifier="a-b")[1]
     )
 
 

@@ -54,9 +54,6 @@ class JobsApi:
         if queue.document["state"] != "ENABLED":
             raise plain(f"JobQueue {queue.name} is not in ENABLED state.")
         limits.share_identifier(request.get("shareIdentifier"), fair_share=queue.fair_share)
-        limits.priority(request.get("schedulingPriorityOverride"))
-        limits.retry(request.get("retryStrategy"))
-        limits.timeout(request.get("timeout"))
         limits.tags(request.get("tags", {}))
         array = request.get("arrayProperties")
         count: int | None = array.get("size") if array else None

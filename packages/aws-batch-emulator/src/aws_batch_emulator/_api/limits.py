@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aws_batch_emulator._core.errors import plain, rejected
-from aws_batch_emulator._core.model import Document
 
 ARRAY_SIZE: Final = (2, 10_000)
 DESCRIBE_JOBS: Final = 100
@@ -25,18 +24,12 @@ DEFINITION_BYTES: Final = 24 * 1024
 OVERRIDES_CHARACTERS: Final = 8_192
 TAGS: Final = 50
 REASON_CHARACTERS: Final = 1_024
-ATTEMPTS: Final = (1, 10)
-RULES: Final = 5
-PATTERN_CHARACTERS: Final = 512
 DEPENDENCIES: Final = 20
-TIMEOUT_SECONDS: Final = 60
-PRIORITY: Final = (0, 9_999)
 SHARES: Final = 500
 QUEUES: Final = 50
 ENVIRONMENTS: Final = 50
 ENVIRONMENTS_PER_QUEUE: Final = 3
 CONTAINERS: Final = 10
-STATE_LIMIT_SECONDS: Final = (600, 86_400)
 
 OVERRIDES_TOO_LONG: Final = "Container Overrides length must be at most 8192"  # (recorded)
 TOO_MANY_TAGS: Final = (
@@ -45,13 +38,9 @@ TOO_MANY_TAGS: Final = (
 
 _JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_SHARE = re.compile(r"[A-Za-z0-9]{1,255}\*?")
 _JOB_ID = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(:\d{1,5})?"
 )
-_REASON_PATTERN = re.compile(r"[A-Za-z0-9.:\s]*\*?")
-_CODE_PATTERN = re.compile(r"[0-9]*\*?")
-_FARGATE_VCPUS: Final = ("0.25", "0.5", "1", "2", "4", "8", "16", "32")
 
 
 def job_name(name: str) -> None:
@@ -134,95 +123,12 @@ def tags(values: Mapping[str, str]) -> None:
                 raise rejected(f"Tag {key} has characters that are not allowed: {text}")
 
 
-def timeout(document: Document | None) -> None:
-    """Check `timeout`."""
-    seconds = (document or {}).get("attemptDurationSeconds")
-    if seconds is not None and seconds < TIMEOUT_SECONDS:
-        raise rejected(f"Timeout must be at least {TIMEOUT_SECONDS} seconds, got {seconds}")
-
-
-def retry(document: Document | None) -> None:
-    """Check `retryStrategy`."""
-    if document is None:
-        return
-    attempts = document.get("attempts")
-    if attempts is None:  # (recorded)
-        raise rejected("RetryAttempts must be provided with retry strategy")
-    low, high = ATTEMPTS
-    if not low <= attempts <= high:
-        raise rejected(f"Retry attempts must be between {low} and {high}, got {attempts}")
-    rules: Sequence[Document] = document.get("evaluateOnExit", [])
-    if len(rules) > RULES:
-        raise rejected(f"evaluateOnExit can have at most {RULES} entries, got {len(rules)}")
-    for rule in rules:
-        _rule(rule)
-
-
-def _rule(rule: Document) -> None:
-    if rule["action"].upper() not in ("RETRY", "EXIT"):
-        raise rejected(f"Invalid action {rule['action']} in evaluateOnExit, must be RETRY or EXIT")
-    patterns = {k: rule[k] for k in ("onStatusReason", "onReason", "onExitCode") if k in rule}
-    if not patterns:
-        raise rejected("evaluateOnExit needs one of onStatusReason, onReason and onExitCode")
-    for key, pattern in patterns.items():
-        allowed = _CODE_PATTERN if key == "onExitCode" else _REASON_PATTERN
-        if not pattern or len(pattern) > PATTERN_CHARACTERS or not allowed.fullmatch(pattern):
-            raise rejected(f"Invalid pattern in evaluateOnExit: {key}={pattern[:520]}")
-
-
-def priority(value: int | None) -> None:
-    """Check a scheduling priority."""
-    low, high = PRIORITY
-    if value is not None and not low <= value <= high:
-        raise rejected(f"schedulingPriority must be between {low} and {high}, got {value}")
-
-
-def queue_priority(value: int | None) -> None:
-    """Check a job queue's priority."""
-    if value is not None and value < 0:
-        raise rejected(f"Job queue priority must be at least 0, got {value}")
-
-
 def share_identifier(value: str | None, *, fair_share: bool) -> None:
     """Required on a fair-share queue, refused elsewhere."""
     if fair_share and not value:
         raise plain("shareIdentifier must be specified.")  # (recorded)
     if value and not fair_share:
         raise plain("shareIdentifier cannot be specified: the job queue has no fair-share policy.")
-    if value and not _SHARE.fullmatch(value):
-        raise rejected(f"shareIdentifier must be up to 255 alphanumeric characters: {value[:260]}")
-
-
-def environment(entries: Sequence[Document]) -> None:
-    """Refuse variables whose names are reserved for Batch."""
-    for entry in entries:
-        if not entry.get("name"):
-            raise rejected("Environment variable name must not be blank")
-        if entry["name"].startswith("AWS_BATCH"):
-            raise rejected(
-                f"Environment variable names can't start with AWS_BATCH: {entry['name']}"
-            )
-
-
-def command(elements: Sequence[str]) -> None:
-    """Refuse empty elements of a command."""
-    if any(element == "" for element in elements):
-        raise rejected("Command can't contain an empty string")
-
-
-def resources(requirements: Sequence[Document], *, platform: str) -> None:
-    """Check the values of `resourceRequirements`."""
-    for requirement in requirements:
-        kind, value = requirement["type"], requirement["value"]
-        if platform == "FARGATE" and kind == "GPU":
-            raise rejected("GPU is not applicable for Fargate.")
-        if platform == "FARGATE" and kind == "VCPU":
-            if value not in _FARGATE_VCPUS:
-                raise rejected(f"Fargate vCPU requirement {value} is not supported")
-        elif not value.isascii() or not value.isdecimal() or int(value) < 1:
-            raise rejected(f"{kind} requirement must be a positive whole number, got {value}")
-        elif kind == "MEMORY" and int(value) < 4:
-            raise rejected(f"At least 4 MiB of memory are required, got {value}")
 
 
 def overrides_length(overrides: Mapping[str, Any]) -> int:

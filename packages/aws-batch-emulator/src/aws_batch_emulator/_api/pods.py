@@ -21,13 +21,15 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_.-][A-Za-z0-9_.-]*)\)")
 _KINDS = {"cpu": "VCPU", "memory": "MEMORY", "nvidia.com/gpu": "GPU"}
 
 
-def checked_cluster(configuration: Document, *, kind: str | None) -> None:
-    """Check the `eksConfiguration` of a compute environment; `kind`: of its compute resources."""
+def checked_cluster(configuration: Document, resources: Document) -> None:
+    """Check the `eksConfiguration` of a compute environment with these compute resources."""
     namespace(configuration["kubernetesNamespace"])
     if not configuration["eksClusterArn"].startswith("arn:"):
         raise rejected("eksClusterArn must be the ARN of an Amazon EKS cluster")
-    if kind not in ("EC2", "SPOT"):
-        raise rejected(f"An Amazon EKS compute environment needs EC2 or SPOT resources, not {kind}")
+    if resources.get("type") not in ("EC2", "SPOT"):
+        raise rejected("An Amazon EKS compute environment needs EC2 or SPOT resources")
+    if "allocationStrategy" not in resources:
+        raise rejected("allocationStrategy is required for Amazon EKS compute environments")
 
 
 def namespace(name: str) -> None:
@@ -134,7 +136,6 @@ def _named(container: Document) -> Document:
 
 
 def _check(container: Document) -> None:
-    limits.environment(container.get("env", []))
     _requirements(container)
 
 

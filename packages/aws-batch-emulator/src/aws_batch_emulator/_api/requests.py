@@ -14,6 +14,7 @@ from typing import Any, Final
 from botocore.model import OperationModel, Shape
 from botocore.validate import ParamValidator
 
+from aws_batch_emulator._api import rules
 from aws_batch_emulator._core.errors import rejected, unsupported
 from aws_batch_emulator._core.model import Document
 
@@ -112,8 +113,13 @@ def prepared(operation: OperationModel, document: Document) -> Document:
         raise rejected(report.generate_report())
     for path, problem in _problems(request, shape, ""):
         raise rejected(f"{problem} for {path}")
-    for what in _beyond(request, shape):
-        raise unsupported(what)
+    structures = list(_structures(request, shape))
+    for inner, value in structures:
+        for what in _beyond(inner, value):
+            raise unsupported(what)
+    for inner, value in structures:
+        if isinstance(value, dict):
+            rules.check(inner.name, value)
     return request
 
 
@@ -160,20 +166,27 @@ def _problems(value: Any, shape: Shape, path: str) -> Iterator[tuple[str, str]]:
             yield path, f"Invalid value {value[:200]!r} (must be one of: {', '.join(allowed)})"
 
 
-def _beyond(value: Any, shape: Shape) -> Iterator[str]:
-    """Yield what the emulator can't do, in the order of the request."""
+def _structures(value: Any, shape: Shape) -> Iterator[tuple[Shape, Any]]:
+    """Yield the structures and enumerations of a valid value, outer ones first."""
+    if shape.type_name in ("structure", "list", "map"):
+        if shape.type_name == "structure":
+            yield shape, value
+        for _, item, inner in _parts(value, shape):
+            yield from _structures(item, inner)
+    elif shape.name in REFUSED_VALUES:
+        yield shape, value
+
+
+def _beyond(shape: Shape, value: Any) -> Iterator[str]:
+    """Yield what the emulator can't do of one structure or enumeration."""
     refused = REFUSED.get(shape.name, {})
     taken = TAKEN.get(shape.name)
-    if shape.type_name == "structure":
-        for key in value:
-            if key in refused and value[key] != []:
-                yield refused[key]
-            elif taken is not None and key not in taken and key not in refused:
-                yield f"the member {key} of {shape.name}"
-    if shape.type_name in ("structure", "list", "map"):
-        for _, item, inner in _parts(value, shape):
-            yield from _beyond(item, inner)
-    elif isinstance(value, str) and value in (found := REFUSED_VALUES.get(shape.name, {})):
+    for key in value if isinstance(value, dict) else ():
+        if key in refused and value[key] != []:
+            yield refused[key]
+        elif taken is not None and key not in taken and key not in refused:
+            yield f"the member {key} of {shape.name}"
+    if isinstance(value, str) and value in (found := REFUSED_VALUES.get(shape.name, {})):
         yield found[value]
 
 

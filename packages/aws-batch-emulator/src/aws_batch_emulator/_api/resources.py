@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from aws_batch_emulator._api import limits, pods
+from aws_batch_emulator._api import limits, platforms, pods
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
 from aws_batch_emulator._api.scheduling_policies import Policies
@@ -74,10 +74,14 @@ class Resources:
                 raise rejected(
                     "computeResources must be provided for a MANAGED compute environment"
                 )
-            _check_compute_resources(resources)
+            platforms.compute_resources(resources)
+            if "unmanagedvCpus" in request:
+                raise rejected("unmanagedvCpus is only for UNMANAGED compute environments")
+        if request.get("state", "ENABLED") != "ENABLED":
+            raise rejected("A compute environment must be created in the ENABLED state")
         cluster = request.get("eksConfiguration")
         if cluster is not None:
-            pods.checked_cluster(cluster, kind=(resources or {}).get("type"))
+            pods.checked_cluster(cluster, resources or {})
         document = {
             **request,
             "computeEnvironmentArn": self._names.arn("compute-environment", name),
@@ -104,6 +108,11 @@ class Resources:
         """UpdateComputeEnvironment: state, role and the sizes of the compute resources."""
         environment = self._environment(request["computeEnvironment"])
         document = environment.document
+        eks = "eksConfiguration" in document
+        if "unmanagedvCpus" in request and document["type"] == "MANAGED":
+            raise rejected("unmanagedvCpus is only for UNMANAGED compute environments")
+        if "eksConfiguration" in request and not eks:
+            raise rejected("eksConfiguration is only for Amazon EKS compute environments")
         for key in ("state", "serviceRole", "updatePolicy", "unmanagedvCpus", "context"):
             if key in request:
                 document[key] = request[key]
@@ -111,10 +120,9 @@ class Resources:
             if key in request:
                 document[key] = {**document.get(key, {}), **request[key]}
         if "computeResources" in request:
-            document["computeResources"] = {
-                **document.get("computeResources", {}),
-                **request["computeResources"],
-            }
+            document["computeResources"] = platforms.updated(
+                document.get("computeResources", {}), request["computeResources"], eks=eks
+            )
         self._save("environment", environment.name, document)
         return {
             "computeEnvironmentName": environment.name,
@@ -154,7 +162,6 @@ class Resources:
             raise plain("Object already exists")
         if len(self.queues) >= limits.QUEUES:
             raise rejected(f"Job queue limit of {limits.QUEUES} exceeded")
-        limits.queue_priority(request["priority"])
         policy = request.get("schedulingPolicyArn")
         if policy is not None:
             self.policies.by_arn(policy)
@@ -173,7 +180,7 @@ class Resources:
             "serviceEnvironmentOrder": [],
             "jobQueueType": kind,
             "tags": request.get("tags", {}),
-            "jobStateTimeLimitActions": _state_limits(request.get("jobStateTimeLimitActions", [])),
+            "jobStateTimeLimitActions": request.get("jobStateTimeLimitActions", []),
         }
         if policy is not None:
             document["schedulingPolicyArn"] = policy
@@ -190,7 +197,6 @@ class Resources:
         """UpdateJobQueue."""
         queue = self.queue(request["jobQueue"])
         document = queue.document
-        limits.queue_priority(request.get("priority"))
         if "schedulingPolicyArn" in request:
             if not queue.fair_share:
                 raise plain("A scheduling policy can't be added to a FIFO job queue.")
@@ -206,7 +212,7 @@ class Resources:
                 raise rejected(f"The type of job queue {queue.name} can't be changed")
             changes["computeEnvironmentOrder"] = order
         if "jobStateTimeLimitActions" in request:
-            changes["jobStateTimeLimitActions"] = _state_limits(request["jobStateTimeLimitActions"])
+            changes["jobStateTimeLimitActions"] = request["jobStateTimeLimitActions"]
         document.update(changes)
         self._save("queue", queue.name, document)
         return {"jobQueueName": queue.name, "jobQueueArn": document["jobQueueArn"]}
@@ -374,24 +380,3 @@ class Resources:
 ENVIRONMENT: Final = "compute-environment"
 QUEUE: Final = "job-queue"
 DEFINITION: Final = "job-definition"
-
-
-def _state_limits(actions: list[Document]) -> list[Document]:
-    low, high = limits.STATE_LIMIT_SECONDS
-    for action in actions:
-        if not low <= action["maxTimeSeconds"] <= high:
-            raise rejected(f"maxTimeSeconds must be between {low} and {high}")
-        if action["action"] != "CANCEL":
-            raise rejected("The only supported action is CANCEL")
-    return actions
-
-
-def _check_compute_resources(resources: Document) -> None:
-    if resources["maxvCpus"] < 0 or resources.get("minvCpus", 0) > resources["maxvCpus"]:
-        raise rejected("minvCpus must not be greater than maxvCpus")
-    if resources["type"] in ("EC2", "SPOT") and not resources.get("instanceRole"):
-        raise rejected("Instance role is required.")  # (recorded)
-    if not resources.get("subnets"):
-        raise rejected("Subnets are required.")
-    if resources["type"].startswith("FARGATE") and "desiredvCpus" in resources:
-        raise rejected("desiredvCpus is not applicable for Fargate.")  # (recorded)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_batch_emulator._api import limits, pods
+from aws_batch_emulator._api import limits, platforms, pods
 from aws_batch_emulator._core.errors import rejected
 from aws_batch_emulator._core.model import Dependency, Document, ExitRule, JobSpec
 
@@ -45,7 +45,10 @@ def checked_definition(request: Document) -> Document:
     if len(given) != 1:
         raise rejected(f"Exactly one of {', '.join(kinds)} must be provided.")
     eks = given == ["eksProperties"]
-    platform = (request.get("platformCapabilities") or ["EC2"])[0]
+    capabilities = request.get("platformCapabilities") or [platforms.EC2]
+    if len(set(capabilities)) > 1:
+        raise rejected(f"A job definition can't be for {' and '.join(capabilities)} at once")
+    platform = capabilities[0]
     properties: Document
     if eks:
         properties = pods.checked_pod(request)
@@ -56,13 +59,9 @@ def checked_definition(request: Document) -> Document:
             "volumes": [],
             **_checked_container(request["containerProperties"], platform),
         }
-        if platform == "FARGATE" and not properties.get("executionRoleArn"):
+        platforms.size(*_amounts([properties])[:2], platform=platform)
+        if platform == platforms.FARGATE and not properties.get("executionRoleArn"):
             raise rejected("EXECUTION_ROLE is required for Fargate jobs.")
-        if platform == "EC2" and "networkConfiguration" in properties:
-            raise rejected("networkConfiguration not applicable for EC2.")  # (recorded)
-    limits.retry(request.get("retryStrategy"))
-    limits.timeout(request.get("timeout"))
-    limits.priority(request.get("schedulingPriority"))
     limits.tags(request.get("tags", {}))
     return {
         "type": "container",
@@ -84,9 +83,10 @@ def _checked_container(container: Document, platform: str) -> Document:
         raise rejected("vCPU is not provided.")  # (recorded)
     if "MEMORY" not in requirements and not container.get("memory"):
         raise rejected("Memory is not provided.")
-    limits.resources(container.get("resourceRequirements", []), platform=platform)
-    limits.command(container.get("command", []))
-    limits.environment(container.get("environment", []))
+    platforms.requirements(container.get("resourceRequirements", []), platform=platform)
+    platforms.container(container, platform=platform)
+    if container.get("memory", platforms.MEMORY_MIB) < platforms.MEMORY_MIB:
+        raise rejected(f"At least {platforms.MEMORY_MIB} MiB of memory are required")
     return {**{key: [] for key in _CONTAINER_LISTS}, **container}
 
 
@@ -105,6 +105,10 @@ def _checked_task(properties: Document, platform: str) -> Document:
                 raise rejected(f"Container {number} needs a name")
             named["name"] = "default"
         checked.append(_checked_container(named, platform))
+    platforms.task(tasks[0], platform=platform)
+    platforms.size(*_amounts(checked)[:2], platform=platform)
+    if platform == platforms.FARGATE and not tasks[0].get("executionRoleArn"):
+        raise rejected("EXECUTION_ROLE is required for Fargate jobs.")
     names = [container["name"] for container in checked]
     if len(set(names)) < len(names):
         raise rejected(f"Container names must be unique: {', '.join(names)}")
@@ -112,6 +116,11 @@ def _checked_task(properties: Document, platform: str) -> Document:
         raise rejected("At least one container must be essential")
     for place, container in enumerate(checked):
         for entry in container.get("dependsOn", []):
+            named_one = next((c for c in checked if c["name"] == entry.get("containerName")), {})
+            if entry.get("condition", "START") != "START" and named_one.get("essential"):
+                raise rejected(
+                    f"The condition {entry['condition']} can't be set on an essential container"
+                )
             # Only on earlier ones: AWS only demands that there is no circle.
             if entry.get("containerName") not in names[:place]:
                 raise rejected(
@@ -152,6 +161,7 @@ def job_spec(
     elif propagate and len({**definition["tags"], **tags}) > limits.TAGS:
         failure = limits.TOO_MANY_TAGS
     vcpus, memory_mib, gpus = _amounts(containers)
+    platforms.size(vcpus, memory_mib, platform=platform)
     return JobSpec(
         id=number,
         name=request["jobName"],
@@ -192,8 +202,13 @@ def _check_kind(request: Document, definition: Document, environment: Document, 
         if member in request and properties not in definition:
             raise rejected(f"{member} is not applicable to this kind of job definition")
     needed = definition["containerOrchestrationType"]
+    kind: str = environment.get("computeResources", {}).get("type", platforms.EC2)
+    fargate = platforms.FARGATE in definition.get("platformCapabilities", ())
     if environment["containerOrchestrationType"] != needed:
         raise rejected(f"The job definition needs a job queue of type {needed}, {queue} is none")
+    if kind.startswith(platforms.FARGATE) != fargate:
+        needed = platforms.FARGATE if fargate else platforms.EC2
+        raise rejected(f"The job definition needs a job queue of {needed}, {queue} is none")
 
 
 def _containers(
@@ -202,9 +217,8 @@ def _containers(
     """Return the containers to run, and the properties of an ECS task around them."""
     overrides = _overrides(request, ecs="ecsProperties" in definition)
     for override in overrides.values():
-        limits.command(override.get("command", []))
-        limits.environment(override.get("environment", []))
-        limits.resources(override.get("resourceRequirements", []), platform=platform)
+        platforms.override(override, platform=platform)
+        platforms.requirements(override.get("resourceRequirements", []), platform=platform)
     bases, ecs = _bases(definition)
     if unknown := set(overrides) - {base.get("name") for base in bases}:
         raise rejected(f"The job definition has no container {', '.join(map(str, unknown))}")
