@@ -143,14 +143,22 @@ def add_ingest(commands: Commands) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="with --source: write nothing; say what would be written, rejected and paid",
+        help="write nothing; say what would be written, rejected and paid. With --plan: of all its "
+        "tasks, and how many keys are in several files",
     )
     parser.add_argument(
         "--write-price",
         type=float,
         default=0.625,
         metavar="USD",
-        help="of a million write units, for --dry-run (default: 0.625, on demand in us-east-1)",
+        help="of a million write units on demand, for --dry-run (default: 0.625, us-east-1)",
+    )
+    parser.add_argument(
+        "--capacity-price",
+        type=float,
+        default=0.00065,
+        metavar="USD",
+        help="of a provisioned write unit and hour, for --dry-run (default: 0.00065, us-east-1)",
     )
     parser.add_argument(
         "--in-flight",
@@ -186,10 +194,12 @@ def _ingest(options: argparse.Namespace) -> int:
         if options.index is not None:
             raise UsageError("--index needs --plan; with --source there is one file")
         return _load_one(options, settings)
-    if options.dry_run:
-        raise UsageError("--dry-run needs --source: a task of a plan leaves a receipt")
     if options.rejects is not None:
         raise UsageError("--rejects needs --source; with --plan they go to the plan's destination")
+    if options.dry_run:
+        if options.index is not None:
+            raise UsageError("--dry-run is of all tasks of the plan; leave --index out")
+        return _rehearse_plan(options, settings)
     return _load_task(options, settings)
 
 
@@ -219,11 +229,7 @@ def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> 
 
 
 def _load_one(options: argparse.Namespace, settings: Settings) -> int:
-    from wordfreq_batch.csv.ingest import (
-        Source,
-        load,
-        rehearse,
-    )
+    from wordfreq_batch.csv.ingest import Source, load, rehearse
     from wordfreq_batch.storage.opening import open_object, open_store
     from wordfreq_batch.storage.store import split_uri
 
@@ -240,17 +246,10 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
                 f"--rejects {options.rejects} is where the file itself lies; choose another place"
             )
     if options.dry_run:
-        rehearsed = rehearse(
-            source, _target(options, settings, schema), progress=say, rejected=_say_rejected
-        ).figures
-        price = rehearsed.capacity * options.write_price / 1e6
-        print(
-            f"{options.source}: {rehearsed.read:,} rows read; {rehearsed.written:,} items would be "
-            f"written to {options.table}, {rehearsed.rejected:,} rejected, "
-            f"{rehearsed.superseded:,} superseded; {rehearsed.capacity:,.0f} write units, "
-            f"{price:,.6f} USD, {rehearsed.capacity / 1000:,.1f} s at 1,000 write units a second. "
-            "Nothing was written"
-        )
+        target = _target(options, settings, schema)
+        rehearsed = rehearse(source, target, progress=say, rejected=_say_rejected)
+        print(f"settings: {rehearsed.settings}")
+        _report_rehearsal(options, options.source, rehearsed.figures)
         return 0
     loaded = load(
         source,
@@ -262,6 +261,47 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     where = "above" if rejects is None else rejects[0].url(rejects[1])
     _report(options.source, options.table, loaded.figures, where=where)
     return 0
+
+
+def _rehearse_plan(options: argparse.Namespace, settings: Settings) -> int:
+    from wordfreq_batch.csv.rehearsal import rehearse_plan, totals
+    from wordfreq_batch.plans.tasks import worst
+
+    target = _target(options, settings, settings.default)
+    job = JobInfo.of(os.environ)
+    items = rehearse_plan(options.plan, target, settings, job=job, progress=say)
+    if items is None:
+        say("another job of the same submission does this already; nothing to do here")
+        return 0
+    for item in items:
+        if item.error is not None:
+            say(f"error: {item.error}")
+        elif item.rows is None:
+            print(f"{item.name}: loaded already")
+        else:
+            for row in item.rows.rejects:
+                say(f"rejected: {item.name}: line {row.line}: {row.reason}: {row.text!r}")
+            _report_rehearsal(options, item.name, item.rows)
+    together = totals(items)
+    _report_rehearsal(options, f"all {len(items):,} files", together)
+    return worst(item.exit_code for item in items)
+
+
+def _report_rehearsal(options: argparse.Namespace, name: str, rows: RowFigures) -> None:
+    from wordfreq_batch.csv.rehearsal import RATE, Cost
+
+    rate = RATE
+    cost = Cost.of(
+        rows.capacity, rate=rate, million=options.write_price, hour=options.capacity_price
+    )
+    shared = f", {rows.shared:,} of their keys are in later files too" if rows.shared else ""
+    print(
+        f"{name}: {rows.read:,} rows read; {rows.written:,} items would be written to "
+        f"{options.table}{shared}, {rows.rejected:,} rejected, {rows.superseded:,} superseded; "
+        f"{rows.capacity:,.0f} write units, {cost.on_demand:,.6f} USD on demand or "
+        f"{cost.provisioned:,.2f} USD provisioned, {cost.seconds:,.1f} s at {rate:,} write units "
+        "a second. Nothing was written"
+    )
 
 
 def _say_rejected(row: RejectedRow) -> None:

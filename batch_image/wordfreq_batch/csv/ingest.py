@@ -25,6 +25,7 @@ from wordfreq_batch.csv.dynamo_writer import (
 )
 from wordfreq_batch.csv.items import ItemBuilder
 from wordfreq_batch.csv.last import LastOfKey
+from wordfreq_batch.csv.reading.decoding import Found
 from wordfreq_batch.csv.reading.rows import (
     Row,
     read_rows,
@@ -45,7 +46,9 @@ from wordfreq_batch.plans.formats import (
     RejectedRow,
     RowFigures,
 )
+from wordfreq_batch.plans.plan import Item, PlanHead
 from wordfreq_batch.progress import Progress, Ticker
+from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import (
     ByteReader,
     ObjectInfo,
@@ -94,6 +97,13 @@ class Source:
     filename: str
     etag: str = ""
 
+    @classmethod
+    def of_plan(cls, head: PlanHead, item: Item) -> Source:
+        """A file of a plan; its `Filename` is the whole key in a bucket."""
+        prefix = "" if head.source.is_local else head.source.key
+        store = open_store(head.source.uri)
+        return cls(store=store, key=item.name, filename=prefix + item.name, etag=item.etag)
+
     @property
     def uri(self) -> str:
         """Its URI, for messages."""
@@ -115,11 +125,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A loaded file: what was read, the figures, and how long it took."""
+    """A loaded file: what was read, the figures, how long it took, the settings that were used."""
 
     info: ObjectInfo
     figures: RowFigures
     seconds: float
+    settings: str
 
 
 def load(
@@ -162,7 +173,7 @@ def load(
             raise
         source.check_current(info)
         _keep(found, rejects, rejected)
-        return Loaded(info=info, figures=run.figures(), seconds=time.monotonic() - started)
+        return run.loaded(info, started)
 
 
 def rehearse(
@@ -171,8 +182,9 @@ def rehearse(
     *,
     progress: Progress,
     rejected: Callable[[RejectedRow], None] = lambda _: None,
+    key: Callable[[bytes], None] = lambda _: None,
 ) -> Loaded:
-    """What `load` would do, found out without writing anything.
+    """What `load` would do, found out without writing anything; `key` gets the key of each item.
 
     The figures are those of a load into a table that holds none of the keys: what DynamoDB itself
     would reject, and which keys newer uploads hold, only writing shows.
@@ -185,10 +197,10 @@ def rehearse(
         run = _FileLoad(source, target, found, last, progress)
         try:
             info = run.check()
-            run.add_up(info)
+            run.add_up(info, key)
         finally:
             _keep(found, None, rejected)
-        return Loaded(info=info, figures=run.figures(), seconds=time.monotonic() - started)
+        return run.loaded(info, started)
 
 
 def _keep(
@@ -224,6 +236,7 @@ class _FileLoad:
         self._sample: list[dict[str, str]] = []
         self._figures = WriteFigures()
         self._seconds = 0.0
+        self._found = Found()
         self.checked = False
 
     def check(self) -> ObjectInfo:
@@ -253,7 +266,11 @@ class _FileLoad:
         rows = (
             row
             for row in read_rows(
-                reader, name=uri, dialect=dialect, columns=[each.name for each in schema.columns]
+                reader,
+                name=uri,
+                dialect=dialect,
+                columns=schema.titles,
+                found=self._found,
             )
             if row.reason or any(map(str.strip, row.fields))
         )
@@ -323,10 +340,11 @@ class _FileLoad:
         self._figures = writer.figures
         self._seconds = time.monotonic() - started
 
-    def add_up(self, info: ObjectInfo) -> None:
+    def add_up(self, info: ObjectInfo, key: Callable[[bytes], None]) -> None:
         """The second reading of a rehearsal: what would be put, and the write units it takes."""
         with self._source.store.open(self._source.key, etag=info.etag) as reader:
             for put in self._puts(self._rows(reader), info):
+                key(put.item.key)
                 self._figures.written += 1
                 self._figures.capacity += -(-put.item.size // WRITE_UNIT)
 
@@ -357,6 +375,15 @@ class _FileLoad:
 
     def _tick(self, done: str, rows: int) -> None:
         self._ticker.tick(lambda: f"{self._source.uri}: {done} {rows:,} rows")
+
+    def loaded(self, info: ObjectInfo, started: float) -> Loaded:
+        """The outcome, of a load begun at `started` of the monotonic clock."""
+        return Loaded(
+            info=info,
+            figures=self.figures(),
+            seconds=time.monotonic() - started,
+            settings=self._target.schema.line(self._found),
+        )
 
     def figures(self) -> RowFigures:
         """What became of the rows."""

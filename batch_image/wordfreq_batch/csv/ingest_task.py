@@ -127,8 +127,7 @@ def _load(
     version: str,
     progress: Progress,
 ) -> ItemReceipt:
-    prefix = "" if head.source.is_local else head.source.key
-    source = Source(store=stores[0], key=item.name, filename=prefix + item.name, etag=item.etag)
+    source = Source.of_plan(head, item)
     try:
         loaded = load(
             source,

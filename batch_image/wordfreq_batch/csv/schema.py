@@ -14,8 +14,9 @@ from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Literal
 
-from wordfreq_batch.csv.reading.dialect import Dialect
-from wordfreq_batch.csv.reading.hints import header_hint
+from wordfreq_batch.csv.reading.decoding import Found
+from wordfreq_batch.csv.reading.dialect import DELIMITERS, Dialect
+from wordfreq_batch.csv.reading.hints import header_hint, setting_line
 from wordfreq_batch.csv.values import TYPES, BadRowError, Type
 from wordfreq_batch.errors import (
     DataError,
@@ -220,6 +221,34 @@ class Schema:
         """The attributes that are made of others, as columns."""
         generated = tuple(Column(each.name) for each in self.generated)
         return (*generated, Column(self.ttl.name, "number")) if self.ttl else generated
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What a file may call its columns: by these `auto` finds the delimiter."""
+        return (*(column.name for column in self.columns), *(title for title, _ in self.rename))
+
+    def line(self, found: Found) -> str:
+        """The settings as a settings file has them, on one line; `found` says what `auto` found."""
+        columns = (
+            each.name if each.type == "string" else f"{each.name}:{each.type}"
+            for each in self.columns
+        )
+        given: dict[str, object] = {
+            "columns": ",".join(columns),
+            "key": self.key,
+            "sort-key": self.sort_key,
+            "extra-columns": self.extra,
+            "delimiter": DELIMITERS[found.delimiter],
+            "encoding": found.encoding,
+            "header": ",".join(self.dialect.header),
+            "quote": self.dialect.quote if self.dialect.quote != '"' else "",
+            "escape": self.dialect.escape,
+            "comment": self.dialect.comment,
+            "decimal": self.dialect.decimal if self.dialect.decimal != "." else "",
+            "empty": self.empty if self.empty != "keep" else "",
+            "rename": dict(self.rename),
+        }
+        return "; ".join(setting_line(name, value) for name, value in given.items() if value)
 
     def _dates(self) -> tuple[str, ...]:
         return (self.ttl.column,) if self.ttl else ()

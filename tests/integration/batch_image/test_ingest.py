@@ -216,6 +216,33 @@ def test_a_rehearsal_says_what_then_happens_and_writes_nothing(either):
     assert either.wordfreq("ingest", "-p", "p", "-i", "0", "-t", table, "--dry-run").code == 2
 
 
+def test_the_rehearsal_of_a_plan_says_what_then_happens_to_all_of_its_files(either):
+    table = either.table()
+    inbox = either.wordfreq.folder / "in"
+    inbox.mkdir()
+    for number in range(4):
+        rows = b"".join(b"%d,name,%s\n" % (n, b"x" * 30 * n) for n in range(20 * number, 70))
+        (inbox / f"p{number}.csv").write_bytes(HEADER + rows + b"short\n")
+    (inbox / "bad.csv").write_bytes(b"other\n1\n")
+    either.wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "p.json", "--pack", "1MiB")
+    rehearsed = either.wordfreq("ingest", "-p", "p.json", "-t", table, "--dry-run")
+    assert rehearsed.code == 4, rehearsed.err
+    assert "bad.csv: the header doesn't fit" in rehearsed.err
+    assert either.items(table) == []
+    pattern = r"all 5 files: (\d+) rows read; (\d+) items .*, (\d+) of their keys are in later"
+    read, written, shared = map(int, re.search(pattern, rehearsed.out).groups())
+    assert (read, written, shared) == (70 + 50 + 30 + 10 + 4, 160, 90)
+    loaded = either.wordfreq("ingest", "-p", "p.json", "-t", table, "-i", "0")
+    assert loaded.code == 4, loaded.err
+    assert len(either.items(table)) == 70
+    each = r"(p\d\.csv): (\d+) rows read[;,] (\d+) items .* (\d+) rejected, (\d+) superseded; "
+    if not isinstance(either.server, Moto):
+        each += r"([\d,]+)"  # write units; moto takes 1 each
+    assert re.findall(each, rehearsed.out) == re.findall(each, loaded.out) != []
+    again = either.wordfreq("ingest", "-p", "p.json", "-t", table, "--dry-run")
+    assert again.out == rehearsed.out
+
+
 def test_tables_that_do_not_fit_are_explained(database):
     ran = database.load(SAMPLE, "no-such-table")
     assert ran.code == 3

@@ -281,3 +281,38 @@ def test_without_a_table_the_pipeline_says_what_to_set(tmp_path, monkeypatch):
         )
     assert "WORDFREQ_CSV_TABLE" in failures(result)
     assert str(tmp_path / "uploads") in failures(result)
+
+
+def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(
+    tmp_path, ministack, aws_keys
+):
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[prefix."excel/"]\ndelimiter = "semicolon"\nencoding = "cp1252"\n')
+    with dg.instance_for_test() as instance:
+        shop = Shop(
+            tmp_path / "home", instance, ministack, csv_settings=str(rules), csv_pack=1 << 20
+        )
+        shop.upload("sample.csv", SAMPLE + "\nshort\n")
+        shop.upload(
+            "excel/m.csv",
+            "ProductId;ProductName;ProductDescription\n2;Größe;x\n3;Größe;\n".encode("cp1252"),
+        )
+        os.utime(shop.uploads / "excel/m.csv", (1e9, 1e9))  # the older of two with the same key
+        shop.upload("bad.csv", "nothing known\n1\n")
+        config = {"ops": {"csv_rows": {"config": {"dry_run": True}}}}
+        rehearsed = shop.run(run_config=config)
+        assert rehearsed.success, failures(rehearsed)
+        assert shop.items == {}
+        assert shop.green == set()
+        (event,) = rehearsed.asset_observations_for_node("csv_rows")
+        seen = {key: value.value for key, value in event.metadata.items()}
+        assert "header doesn't fit" in seen["CSVs that can't be loaded"]
+        assert "it has 1 field" in seen["first rejects"]
+        assert seen["keys in several CSVs"] == 1
+        loaded = shop.run()
+        assert not loaded.success  # bad.csv
+        assert shop.items == {"1": "name1", "2": "name2", "3": "Größe"}
+        figures = [shop.figures(partition) for partition in shop.green]
+        for key in ("rows read", "rows rejected", "write units"):
+            assert seen[key] == sum(each[key] for each in figures), key
+        stop_running(shop.settings.local_folder)

@@ -10,6 +10,7 @@ from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
+from wordfreq_dagster.defs.csv_to_dynamodb.rehearsal import rehearsal
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
@@ -22,7 +23,19 @@ from wordfreq_dagster.files.tags import LISTING, OWNERS
 ROWS_ADD_UP = "every_row_accounted_for"
 FEW_REJECTS = "few_rejects"
 
-Event = dg.AssetMaterialization | dg.AssetCheckResult | dg.MaterializeResult[None]
+Event = (
+    dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.MaterializeResult[None]
+)
+
+
+class CsvRun(dg.Config):
+    """Config of a run.
+
+    Attributes:
+        dry_run: write nothing; observe what would be written, rejected and paid.
+    """
+
+    dry_run: bool = False
 
 
 @dg.asset(
@@ -50,7 +63,11 @@ Event = dg.AssetMaterialization | dg.AssetCheckResult | dg.MaterializeResult[Non
     tags={"domain": "products"},
 )
 def csv_rows(
-    context: dg.AssetExecutionContext, batch: BatchJobs, csv: CsvPlaces, stages: Stages
+    context: dg.AssetExecutionContext,
+    config: CsvRun,
+    batch: BatchJobs,
+    csv: CsvPlaces,
+    stages: Stages,
 ) -> Iterator[Event]:
     """The rows of each uploaded CSV as items of a DynamoDB table, one partition per file.
 
@@ -60,10 +77,15 @@ def csv_rows(
     the rejects, each with line number and reason; a file that fails leaves the others alone.
 
     A removed upload loses its partition and its rejects; its items stay in the table. A replaced
-    one is loaded over the old items of the same keys.
+    one is loaded over the old items of the same keys. With `dry_run` in the config nothing is
+    loaded: an observation of the asset says what would be written, rejected and paid.
     """
     csv.rows_settings()  # says what to set
     keys = chosen_keys(context)
+    if config.dry_run:
+        yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)
+        yield from _checks(FileReport(done=(), failed={}, unchanged=0), csv.compare(), csv)
+        return
     if keys is None:
         planned, more = _plan_pending(context, csv)
     else:

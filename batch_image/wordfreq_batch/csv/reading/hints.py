@@ -17,19 +17,24 @@ _OPTIONS = frozenset({"delimiter", "encoding", "header", "extra-columns"})
 _COMMENTS = ("#", "//", "--", "%", "!")
 
 
+def setting_line(name: str, value: object) -> str:
+    """One setting as it stands in a settings file."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(setting_line(json.dumps(key), text) for key, text in value.items())
+        return f"{name} = {{ {pairs} }}"
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
+
+
 def setting(**values: str | Mapping[str, str]) -> str:
     """How to give these settings: `set --delimiter semicolon (in a settings file: …)`."""
     options, lines = [], []
     for name, value in values.items():
         key = name.replace("_", "-")
-        if isinstance(value, str):
-            line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
-        else:
-            pairs = (f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items())
-            line = f"{key} = {{ {', '.join(pairs)} }}"
-        lines.append(line)
+        lines.append(setting_line(key, value))
         options += (
-            [f"--{key}", str(value)] if key in _OPTIONS else ["--set", line.replace(" = ", "=", 1)]
+            [f"--{key}", str(value)]
+            if key in _OPTIONS
+            else ["--set", lines[-1].replace(" = ", "=", 1)]
         )
     return f"set {shlex.join(options)} (in a settings file: {'; '.join(lines)}). "
 

@@ -1,0 +1,80 @@
+"""A run of `csv_rows` that writes nothing: what would be written, rejected and paid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import dagster as dg
+
+from dagster_aws_batch import BatchJobs
+from wordfreq_batch.csv.rehearsal import RATE, STAGE, Cost, totals
+from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
+from wordfreq_dagster.files.places import listed_reasons
+from wordfreq_dagster.files.plans import plan_of_choice
+from wordfreq_dagster.files.stages import Stages
+
+
+def rehearsal(
+    context: dg.AssetExecutionContext,
+    keys: Collection[str] | None,
+    *,
+    batch: BatchJobs,
+    csv: CsvPlaces,
+    stages: Stages,
+) -> dg.AssetObservation:
+    """Rehearse the chosen uploads, or all that are new or changed, in one job.
+
+    Raises:
+        dagster.Failure: the job failed; a file that can't be loaded is no failure but listed.
+    """
+    planned = plan_of_choice(context, csv, keys, kind="csv-rehearsal", again=keys is not None)
+    outcome = batch.run(
+        context=context,
+        job=stages.job(
+            "ingest",
+            [*csv.ingest_command(plan=planned.head.plan.uri), "--dry-run"],
+            name="rehearse",
+            environment=csv.environment(),
+        ),
+        tasks=1 if planned.tasks else 0,
+        receipts=lambda tasks: read_receipts(planned.head, STAGE, tasks),
+    )
+    if planned.tasks and not outcome.receipts:
+        raise dg.Failure(
+            f"the rehearsal left no receipt: {outcome.tasks[0].reason}", metadata=outcome.metadata()
+        )
+    items = tuple(item for each in outcome.receipts.values() for item in each.items)
+    rows = totals(items)
+    cost = Cost.of(rows.capacity, rate=RATE)
+    context.log.info(
+        f"rehearsed {len(items):,} CSVs: {rows.written:,} items would be written to {csv.table}, "
+        f"{rows.rejected:,} rows rejected; {rows.capacity:,.0f} write units. Nothing was written"
+    )
+    reasons = {
+        f"{item.name}, line {row.line}": row.reason
+        for item in items
+        if item.rows is not None
+        for row in item.rows.rejects
+    }
+    return dg.AssetObservation(
+        asset_key=context.asset_key,
+        metadata={
+            "dry run": True,
+            "CSVs": len(items),
+            "CSVs that can't be loaded": listed_reasons(
+                {item.name: item.error for item in items if item.error is not None}
+            ),
+            "rows read": rows.read,
+            "items that would be written": rows.written,
+            "rows rejected": rows.rejected,
+            "first rejects": listed_reasons(reasons),
+            "rows superseded": rows.superseded,
+            "keys in several CSVs": rows.shared,
+            "write units": rows.capacity,
+            "USD on demand": round(cost.on_demand, 6),
+            "USD provisioned": round(cost.provisioned, 2),
+            f"seconds at {RATE:,} write units a second": round(cost.seconds, 1),
+            **outcome.metadata(),
+        },
+    )
