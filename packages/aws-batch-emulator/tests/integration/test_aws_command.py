@@ -257,7 +257,7 @@ LONG = json.dumps({"environment": [{"name": "X", "value": "x" * 31_000}]})
     [
         (("--array-properties", "size=1"), "Array size must be between 2 and 10000, got 1"),
         (("--array-properties", "size=10001"), "between 2 and 10000, got 10001"),
-        (("--timeout", "attemptDurationSeconds=59"), "at least 60 seconds, got 59"),
+        (("--timeout", "attemptDurationSeconds=59"), "at least 60, got 59"),
         (("--container-overrides", LONG), "Job size must be less than 30 KiB, got 31 KiB"),
         (("--job-queue", "Nowhere"), "JobQueue Nowhere not found."),
         (("--job-queue", "local"), "shareIdentifier cannot be"),

@@ -185,3 +185,25 @@ def test_a_failure_below_the_emulators_own_addresses_is_answered_and_logged(
     status, document = call(bench.emulator, {}, path="/_emulator/jobs/x", method="GET")
     assert (status, "traceback" in document["message"]) == (500, True)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_unsigned_requests_are_refused_as_a_web_page_would_send_them(bench: Any) -> None:
+    status, document = call(bench.emulator, {"Authorization": ""}, path="/v1/listjobs")
+    assert (status, document["message"]) == (403, "Missing Authentication Token")
+
+
+def test_unknown_addresses_and_bodies_are_told(bench: Any) -> None:
+    status, document = call(bench.emulator, {}, path="/v1/dance")
+    assert (status, document["__type"]) == (404, "UnknownOperationException")
+    status, document = call(bench.emulator, {}, "not json", path="/v1/listjobs")
+    assert (status, document["__type"]) == (400, "SerializationException")
+    status, document = call(bench.emulator, {}, path="/_emulator/dance", method="GET")
+    assert status == 404
+    assert "GET /_emulator/health" in document["message"]
+
+
+def test_health_counts_jobs_by_status(bench: Any) -> None:
+    bench.submit()
+    with urllib.request.urlopen(f"{bench.emulator.url}/_emulator/health", timeout=10) as answer:
+        health = json.load(answer)
+    assert (health["status"], health["jobs"]) == ("ok", {"SUBMITTED": 1})

@@ -23,7 +23,7 @@ def position(request: Document) -> int:
         return 0
     try:
         kind, _, number = base64.urlsafe_b64decode(given).decode().partition(":")
-        if kind != "page":
+        if kind != "page" or not number.isdecimal():
             raise ValueError(kind)
         return int(number)
     except (ValueError, binascii.Error):

@@ -7,10 +7,12 @@ so that a stream costs nothing until somebody reads it. Line times are interpola
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +21,8 @@ MAX_BYTES = 1_048_576
 """One answer of GetLogEvents holds at most 1 MB or 10,000 events (Logs API reference)."""
 MAX_LINE = 262_144 - 26
 """Longer lines are cut into several events, as the awslogs driver does (256 KB less 26 bytes)."""
+KEPT_MARKS = 200
+"""So many times of a stream outlive the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,33 @@ class LogEvent:
     end: int
 
 
+@dataclass(slots=True)
+class _Stream:
+    created: int
+    path: Path
+    marks: list[tuple[int, int]] = field(default_factory=list)
+    """(size, time): what the stream held when."""
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """When a stream was made and when its first and last lines were written (milliseconds)."""
+
+    created: int
+    first: int | None
+    last: int | None
+
+
 class LogStore:
-    """All streams of all groups below one folder."""
+    """All streams of all groups below one folder; an index there keeps their names and times."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._marks: dict[Path, list[tuple[int, int]]] = {}
-        self._known: dict[str, set[str]] = {}
-        self._open: set[Path] = set()
+        self._index = folder / "index.jsonl"
+        self._known: dict[str, dict[str, _Stream]] = {}
         self._lock = threading.Lock()
+        self._load()
 
     def path(self, group: str, stream: str) -> Path:
         """Return the file of a stream; its names are readable and safe, whatever they stand for."""
@@ -51,17 +73,18 @@ class LogStore:
         with self._lock:
             if group not in self._known:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._known[group] = set()
-            self._known[group].add(stream)
-            self._marks[path] = [(0, now)]
-            self._open.add(path)
+            found = _Stream(created=now, path=path, marks=[(0, now)])
+            self._known.setdefault(group, {})[stream] = found
+            self._note(group, stream, found)
         return path
 
     def close(self, group: str, stream: str, *, now: int) -> None:
         """Say that nothing more will be written: a last line without line break now counts."""
         self.mark(group, stream, now=now)
         with self._lock:
-            self._open.discard(self.path(group, stream))
+            if (found := self._find(group, stream)) is not None and found.open:
+                found.open = False
+                self._note(group, stream, found)
 
     def append(self, group: str, stream: str, lines: Iterable[str], *, now: int) -> None:
         """Add finished lines, all at one time."""
@@ -75,44 +98,55 @@ class LogStore:
 
     def mark(self, group: str, stream: str, *, now: int) -> None:
         """Note how much the stream holds at this time (milliseconds)."""
-        path = self.path(group, stream)
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            return
         with self._lock:
-            marks = self._marks.setdefault(path, [])
-            if not marks or size > marks[-1][0]:
-                marks.append((size, now))
+            if (found := self._find(group, stream)) is None:
+                return
+            size = _size(found.path)
+            if not found.marks or size > found.marks[-1][0]:
+                found.marks.append((size, now))
 
     def exists(self, group: str, stream: str) -> bool:
         """Whether the stream was ever created."""
-        return stream in self._known.get(group, ()) or self.path(group, stream).exists()
+        return stream in self._known.get(group, ())
 
-    def group_exists(self, group: str) -> bool:
-        """Whether any stream of the group was ever created."""
-        return group in self._known or (self._folder / _file_name(group)).is_dir()
+    def groups(self) -> list[str]:
+        """Return the names of all groups in which a stream was ever created, sorted."""
+        with self._lock:
+            return sorted(self._known)
 
     def delete(self, group: str, stream: str) -> None:
         """Forget a stream; missing ones are ignored."""
-        path = self.path(group, stream)
         with self._lock:
-            self._known.get(group, set()).discard(stream)
-            self._marks.pop(path, None)
-            self._open.discard(path)
-        path.unlink(missing_ok=True)
+            self._known.get(group, {}).pop(stream, None)
+        self.path(group, stream).unlink(missing_ok=True)
 
     def size(self, group: str, stream: str) -> int:
         """Return the stream's length in bytes, 0 if nothing was written."""
-        try:
-            return self.path(group, stream).stat().st_size
-        except FileNotFoundError:
-            return 0
+        return _size(self.path(group, stream))
 
     def streams(self, group: str) -> list[str]:
-        """Return the names of the group's streams, sorted; those made since this process began."""
+        """Return the names of the group's streams, sorted."""
         with self._lock:
             return sorted(self._known.get(group, ()))
+
+    def times(self, group: str, stream: str | None = None) -> StreamTimes:
+        """Return the times of a stream, or of a group as a whole."""
+        with self._lock:
+            streams = self._known.get(group, {})
+            found = [streams[stream]] if stream is not None else list(streams.values())
+        marks = [[mark for mark in one.marks if mark[0]] for one in found]
+        return StreamTimes(
+            created=min((one.created for one in found), default=0),
+            first=min((m[0][1] for m in marks if m), default=None),
+            last=max((m[-1][1] for m in marks if m), default=None),
+        )
+
+    def position(self, group: str, stream: str, *, time: int) -> int:
+        """Return a byte of the stream before which all lines are older than `time`."""
+        with self._lock:
+            found = self._find(group, stream)
+            older = [size for size, when in found.marks if when < time] if found else []
+        return older[-1] if older else 0
 
     def forward(self, group: str, stream: str, *, start: int, limit: int) -> list[LogEvent]:
         """Return up to `limit` events from byte `start` on, whole lines only, at most 1 MB."""
@@ -146,13 +180,17 @@ class LogStore:
         self, group: str, stream: str, start: int, data: bytes, *, all_: bool = False
     ) -> list[LogEvent]:
         path = self.path(group, stream)
+        last, size = _changed(path), _size(path)
+        # A line's time is what it was when it was first seen.
+        self.mark(group, stream, now=last)
         with self._lock:
-            marks: Sequence[tuple[int, int]] = tuple(self._marks.get(path, ()))
-        last = self._changed(path)
+            known = self._find(group, stream)
+            marks: Sequence[tuple[int, int]] = tuple(known.marks) if known else ()
+            still_open = known is not None and known.open
         events: list[LogEvent] = []
         total, position = 0, 0
         for line in data.splitlines(keepends=True) if b"\r" not in data else _lines(data):
-            if path in self._open and not line.endswith(b"\n"):
+            if still_open and start + position + len(line) >= size and not line.endswith(b"\n"):
                 break  # the rest of the line is still to come
             begin, position = position, position + len(line)
             body = line.rstrip(b"\r\n")
@@ -163,16 +201,58 @@ class LogStore:
             for piece in range(0, len(body), MAX_LINE):
                 text = body[piece : piece + MAX_LINE].decode("utf-8", "replace")
                 total += len(text) + 26
-                events.append(LogEvent(when, text, start + begin, start + position))
+                first, after = start + begin + piece, start + begin + piece + MAX_LINE
+                more = piece + MAX_LINE < len(body)
+                events.append(LogEvent(when, text, first, after if more else start + position))
             if not all_ and (total >= MAX_BYTES or len(events) >= MAX_EVENTS):
                 break
         return events
 
-    def _changed(self, path: Path) -> int:
+    def _find(self, group: str, stream: str) -> _Stream | None:
+        return self._known.get(group, {}).get(stream)
+
+    def _note(self, group: str, stream: str, found: _Stream) -> None:
+        step = len(found.marks) // KEPT_MARKS + 1
+        kept = [*found.marks[:-1:step], *found.marks[-1:]]
+        line = json.dumps([group, stream, found.created, kept, found.open])
+        # On a full disk the stream is there as long as this process is; its jobs go on.
+        with contextlib.suppress(OSError), self._index.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    def _load(self) -> None:
+        """Read the index of an earlier process, and write it anew without what is gone."""
         try:
-            return int(path.stat().st_mtime * 1000)
+            lines = self._index.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
-            return 0
+            return
+        for line in lines:
+            try:
+                group, stream, created, marks, _ = json.loads(line)
+                path = self.path(group, stream)
+                found = _Stream(created, path, [(int(s), int(t)) for s, t in marks], open=False)
+            except (ValueError, TypeError):
+                continue  # the last line of a killed process
+            self._known.setdefault(group, {})[stream] = found
+        self._index.unlink()
+        for group, streams in list(self._known.items()):
+            kept = {name: found for name, found in streams.items() if found.path.exists()}
+            self._known[group] = kept
+            for name, found in kept.items():
+                self._note(group, name, found)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _changed(path: Path) -> int:
+    try:
+        return int(path.stat().st_mtime * 1000)
+    except FileNotFoundError:
+        return 0
 
 
 def _file_name(text: str) -> str:
