@@ -19,8 +19,6 @@ _SECONDS = 5.0  # between two lines
 
 def install(requirements: Path) -> int:
     """Install the pinned packages; returns pip's exit code, and prints its output if it fails."""
-    lines = requirements.read_text("utf-8").splitlines()
-    pinned = len({line.partition("==")[0] for line in lines if "==" in line})
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     said: list[str] = []
     seen: set[str] = set()
@@ -39,7 +37,7 @@ def install(requirements: Path) -> int:
                 seen.add(match[1])
             writes = _LAST.match(line)
             if writes or time.monotonic() > due:
-                now = "writing them" if writes else f"{len(seen)} of {pinned} packages"
+                now = f"writing {len(seen)} packages" if writes else f"{len(seen)} packages found"
                 print(f"  {now}", flush=True)
                 due = time.monotonic() + _SECONDS
     if process.returncode:

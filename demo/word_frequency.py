@@ -161,8 +161,8 @@ def report(environment: dict[str, str], seconds: float) -> None:
     os.environ.update(environment)
     import dagster as dg  # late: --help and the first lines of the demo must not wait for it
 
+    from wordfreq_batch.merge.document import Ranking
     from wordfreq_batch.merge.ranking import table
-    from wordfreq_batch.plans.formats import Ranking
     from wordfreq_batch.storage.opening import open_store
     from wordfreq_batch.tables.engine import description
     from wordfreq_dagster.settings import load_settings

@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         pattern=r"^([a-z]{2}(,[a-z]{2})*)?$",
         description="languages whose stop words are left out if run config names none: en,de",
     )
+    folder_depth: int = Field(
+        default=0,
+        ge=0,
+        description="also rank each folder of the source, so many levels deep; 0: none",
+    )
     merge_part_words: int = Field(
         default=1_000_000_000,
         ge=1,
@@ -330,20 +335,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _events_come_from_s3(self) -> Settings:
-        if self.events_queue_url and not self.source.startswith("s3://"):
-            raise ValueError(
-                f"{PREFIX}EVENTS_QUEUE_URL names a queue of S3 events, but {PREFIX}SOURCE is the "
-                "folder " + self.source + "; unset the one or give s3:// for the other"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _uploads_events_come_from_s3(self) -> Settings:
-        if self.csv_events_queue_url and not self.csv_source.startswith("s3://"):
-            raise ValueError(
-                f"{PREFIX}CSV_EVENTS_QUEUE_URL names a queue of S3 events, but {PREFIX}CSV_SOURCE "
-                f"is the folder {self.csv_source}; unset the one or give s3:// for the other"
-            )
+        for queue, source in (
+            ("events_queue_url", "source"),
+            ("csv_events_queue_url", "csv_source"),
+        ):
+            if getattr(self, queue) and not (place := getattr(self, source)).startswith("s3://"):
+                raise ValueError(
+                    f"{PREFIX}{queue.upper()} names a queue of S3 events, but "
+                    f"{PREFIX}{source.upper()} is the folder {place}; unset the one or give "
+                    "s3:// for the other"
+                )
         return self
 
     def sensor_status(self, name: Automated) -> dg.DefaultSensorStatus:

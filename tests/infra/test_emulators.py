@@ -204,7 +204,8 @@ def test_deploy_then_both_pipelines_run_on_events_with_their_rights_then_destroy
     assert found["rows"] == ["1", "2"]
     results = [one for one in found["results"] if not one.startswith("plans/")]
     assert results == [
-        "output/a b+ü.txt", "ranking/ranking.json", "ranking/totals.parquet", "rejects/a b.csv",
+        "output/a b+ü.txt", "ranking/ranking.json", "ranking/report.html", "ranking/report.md",
+        "ranking/totals.parquet", "rejects/a b.csv",
     ]  # fmt: skip
     without_users(cloud)
     run(

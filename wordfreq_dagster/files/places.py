@@ -12,7 +12,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from wordfreq_batch.errors import NotFoundError
-from wordfreq_batch.plans.formats import Ranking
+from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.plans.planning import build_plan, write_plan
@@ -108,11 +108,13 @@ class WordPlaces(Places):
         ranking: `ranking.json` and `totals.parquet`.
         merge_part_words: a plan with more words is merged in parts of about so many.
         stop_words: languages whose stop words are left out where the run config names none.
+        folder_depth: levels of folders that are ranked by themselves.
     """
 
     ranking: str
     merge_part_words: int
     stop_words: list[str]
+    folder_depth: int
 
     def read_ranking(self) -> Ranking:
         """The ranking written last."""

@@ -20,8 +20,8 @@ from wordfreq_batch.errors import UsageError
 from wordfreq_batch.job import JobInfo
 
 if TYPE_CHECKING:
+    from wordfreq_batch.merge.document import Ranking
     from wordfreq_batch.merge.merge import MergeOptions
-    from wordfreq_batch.plans.formats import Ranking
 
 _HELP = """\
 Add the counts of all files up and print the most used words; with --output also write them.
@@ -74,7 +74,17 @@ def add_merge(commands: Commands) -> None:
         help="leave out the stop words of these languages, e.g. en,de (default: none)",
     )
     parser.add_argument(
-        "--output", metavar="URI", help="also write ranking.json and totals.parquet there"
+        "--output",
+        metavar="URI",
+        help="also write ranking.json, totals.parquet, report.html and report.md there",
+    )
+    parser.add_argument(
+        "--folder-depth",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="also rank each folder of the source, N levels deep; needs --plan and --output "
+        "(default: 0, none)",
     )
     parser.add_argument(
         "--memory",
@@ -100,11 +110,11 @@ def add_merge(commands: Commands) -> None:
 
 def _merge(options: argparse.Namespace) -> int:
     from wordfreq_batch.cli import limits
+    from wordfreq_batch.merge.document import RankingOptions
     from wordfreq_batch.merge.merge import (
         MergeOptions,
         merge_source,
     )
-    from wordfreq_batch.plans.formats import RankingOptions
 
     _check(options)
     merge = MergeOptions(
@@ -115,6 +125,7 @@ def _merge(options: argparse.Namespace) -> int:
             stop_words=options.stop_words,
         ),
         output=options.output,
+        folder_depth=options.folder_depth,
         memory=options.memory or limits.memory(1),
         threads=limits.threads(options.threads, os.environ),
         progress=say,
@@ -145,6 +156,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--parts {options.parts}: at most {MOST_PARTS} are possible")
     if options.part and options.parts is None:
         raise UsageError("--part needs --parts: how many there are")
+    if options.folder_depth and (options.plan is None or options.output is None):
+        raise UsageError("--folder-depth needs --plan and --output: ranking.json has the folders")
     if options.index is not None and not options.part:
         raise UsageError("--index needs --part: the merge as a whole has no number")
 

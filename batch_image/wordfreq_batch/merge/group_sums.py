@@ -158,6 +158,11 @@ def add_groups(
     _add_jobs(tally, jobs)
 
 
+def add_items(tally: Tally, store: Store, items: Sequence[Item], files: FilesRead) -> None:
+    """Add the counts of these files only; they are `counted_items`."""
+    _add_jobs(tally, lambda _: _item_jobs(_Reading(store, files), items))
+
+
 def tidy(store: Store, plan: Plan, items: Sequence[Item], progress: Progress) -> None:
     """Delete partials that have been superseded, if the plan speaks for the whole destination."""
     if not plan.head.listing or not items:

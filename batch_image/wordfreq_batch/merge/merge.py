@@ -8,12 +8,15 @@ which are missing, `merge_source` whatever lies below a prefix. Memory is bounde
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timezone
 from pathlib import Path
 from typing import Final
 
-from wordfreq_batch.errors import UsageError
+from wordfreq_batch.errors import NotFoundError, UsageError, WordfreqError
+from wordfreq_batch.merge.document import Earlier, FolderRanking, Ranking, RankingOptions
+from wordfreq_batch.merge.folders import rank_folders
 from wordfreq_batch.merge.group_sums import (
     FilesRead,
     add_all,
@@ -25,15 +28,13 @@ from wordfreq_batch.merge.ranking import (
     ranked,
     stop_words,
 )
+from wordfreq_batch.merge.report import html, markdown
 from wordfreq_batch.merge.totals import (
     Totals,
     totals_of,
     usable,
 )
-from wordfreq_batch.plans.formats import (
-    Ranking,
-    RankingOptions,
-)
+from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
@@ -41,6 +42,8 @@ from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import COUNTER_VERSION
 
 RANKING: Final = "ranking.json"
+REPORT: Final = "report.html"
+REPORT_MARKDOWN: Final = "report.md"
 TOTALS: Final = "totals.parquet"
 
 _COPIED: Final = 8 << 20  # bytes of the result uploaded at a time
@@ -54,7 +57,8 @@ def _silent(_: str) -> None:
 class MergeOptions:
     """How to merge.
 
-    `output` is the URI of the folder or prefix that gets `ranking.json` and `totals.parquet`;
+    `output` is the URI of the folder or prefix that gets `ranking.json`, `totals.parquet` and the
+    report; with `folder_depth` above 0 the folders of a plan's files are ranked by themselves;
     `memory` (bytes) is what the process may take: never less than 256 MiB, whatever is given.
     So many `threads` read, add up and sort; less memory than they need is for fewer of them.
     `progress` gets a line every few seconds of long work.
@@ -62,6 +66,7 @@ class MergeOptions:
 
     ranking: RankingOptions = field(default_factory=RankingOptions)
     output: str | None = None
+    folder_depth: int = 0
     memory: int = 512 << 20
     threads: int = 1
     progress: Callable[[str], None] = _silent
@@ -82,6 +87,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
     items = counted_items(plan, store, options.progress)
     files = FilesRead(options.progress, len(items))
     memory = usable(options.memory)
+    folders = folders_of(items, store, options)
     with Tally(memory=memory * 3 // 4, threads=options.threads) as tally:
         add_groups(tally, store, plan, items, files, memory=memory // 4)
         with totals_of(tally) as totals:
@@ -92,6 +98,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
                 source=store.uri,
                 plan_id=plan.id,
                 counter_version=COUNTER_VERSION,
+                folders=folders,
             )
     tidy(store, plan, items, options.progress)
     return ranking
@@ -126,6 +133,7 @@ def rank(
     source: str,
     plan_id: str = "",
     counter_version: str = "",
+    folders: tuple[FolderRanking, ...] = (),
 ) -> Ranking:
     """Select the ranking from the totals; store both where `options.output` says."""
     ranking = Ranking(
@@ -137,18 +145,63 @@ def rank(
         plan_id=plan_id,
         counter_version=counter_version,
         options=options.ranking,
+        folders=folders,
     )
     if options.output is not None:
-        _store_results(open_store(options.output), totals, ranking, options)
+        store = open_store(options.output)
+        ranking = ranking._replace(previous=_previous(store, ranking, options.progress))
+        _store_results(store, totals, ranking, options)
     return ranking
 
 
+def folders_of(
+    items: Sequence[Item], store: Store, options: MergeOptions
+) -> tuple[FolderRanking, ...]:
+    """The rankings of the folders of these files, which are `counted_items`, if asked for."""
+    if not options.folder_depth:
+        return ()
+    return rank_folders(
+        items,
+        store,
+        depth=options.folder_depth,
+        options=options.ranking,
+        files=FilesRead(options.progress, len(items)),
+        memory=usable(options.memory),
+        threads=options.threads,
+    )
+
+
+def _previous(store: Store, ranking: Ranking, progress: Callable[[str], None]) -> Earlier | None:
+    """What the ranking is compared with: the one stored there, or what that was compared with.
+
+    The latter where nothing has changed since, so that neither a second try of a merge nor a
+    nightly run loses the last change. Rankings by other options aren't compared.
+    """
+    try:
+        made = store.head(RANKING).last_modified
+        stored = Ranking.loads(store.get(RANKING), uri=store.url(RANKING))
+    except NotFoundError:
+        return None
+    except WordfreqError as error:
+        progress(f"merge: no comparison with the ranking before: {error}")
+        return None
+    if (stored.options, stored.source) != (ranking.options, ranking.source):
+        return None
+    same = (stored.words, stored.files, stored.total_words)
+    if same == (ranking.words, ranking.files, ranking.total_words):
+        return stored.previous
+    made = made.astimezone(timezone.utc)
+    return Earlier(f"{made:%Y-%m-%dT%H:%M:%SZ}", stored.files, stored.total_words, stored.words)
+
+
 def _store_results(store: Store, totals: Totals, ranking: Ranking, options: MergeOptions) -> None:
-    """Write the totals, then the ranking: who finds a ranking finds its totals."""
+    """Write totals and report, then the ranking: who finds a ranking finds the others."""
     with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
         path = Path(folder) / TOTALS
         totals.write_parquet(path, memory=options.memory, threads=options.threads)
         with store.writer(TOTALS) as writer, path.open("rb") as file:
             while chunk := file.read(_COPIED):
                 writer.write(chunk)
+    store.put(REPORT, html(ranking).encode())
+    store.put(REPORT_MARKDOWN, markdown(ranking).encode())
     store.put(RANKING, ranking.dumps().encode())

@@ -18,6 +18,7 @@ from wordfreq_batch.errors import (
     DataError,
     InputError,
 )
+from wordfreq_batch.merge.document import FolderRanking, Ranking
 from wordfreq_batch.merge.group_sums import (
     FilesRead,
     add_groups,
@@ -26,6 +27,7 @@ from wordfreq_batch.merge.group_sums import (
 )
 from wordfreq_batch.merge.merge import (
     MergeOptions,
+    folders_of,
     rank,
 )
 from wordfreq_batch.merge.ranking import stop_words
@@ -33,7 +35,7 @@ from wordfreq_batch.merge.totals import (
     totals_of,
     usable,
 )
-from wordfreq_batch.plans.formats import MERGES, ItemReceipt, Ranking, Receipt
+from wordfreq_batch.plans.formats import MERGES, ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import PlanHead
 from wordfreq_batch.plans.plan_store import (
     load_head,
@@ -41,6 +43,7 @@ from wordfreq_batch.plans.plan_store import (
 )
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.by_count import read
 from wordfreq_batch.tables.lines import Share
 from wordfreq_batch.tables.runs import (
@@ -155,7 +158,14 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
                 source=store.uri,
                 plan_id=head.id,
                 counter_version=COUNTER_VERSION,
+                folders=_folders(plan_uri, store, options),
             )
+
+
+def _folders(plan_uri: str, store: Store, options: MergeOptions) -> tuple[FolderRanking, ...]:
+    if not options.folder_depth:
+        return ()
+    return folders_of(counted_items(load_plan(plan_uri), store, options.progress), store, options)
 
 
 def remove_parts(plan_uri: str, parts: int) -> None:

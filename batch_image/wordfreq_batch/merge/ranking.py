@@ -11,10 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from wordfreq_batch.errors import UsageError
-from wordfreq_batch.plans.formats import (
-    RankedWord,
-    RankingOptions,
-)
+from wordfreq_batch.merge.document import RankedWord, RankingOptions
 from wordfreq_batch.tables.lines import WordCount
 
 _WIDEST: Final = 64  # columns of a word in the table; longer ones are cut
@@ -66,7 +63,7 @@ def stop_words(languages: Collection[str]) -> frozenset[str]:
 
 
 def table(words: Iterable[RankedWord]) -> str:
-    """Draw the words and counts as a box with the headings `Key` and `Value`, a line end last.
+    """Draw the words and counts as a box with the headings `word` and `count`, a line end last.
 
     Columns are those of a terminal: a Chinese character takes two, a combining mark none.
     """
@@ -76,8 +73,8 @@ def table(words: Iterable[RankedWord]) -> str:
         return max(wcswidth(text), 0)
 
     rows = [(_shown(row.word, width), str(row.count)) for row in words]
-    left = max(map(width, ("Key", *(word for word, _ in rows))))
-    right = max(map(len, ("Value", *(count for _, count in rows))))
+    left = max(map(width, ("word", *(word for word, _ in rows))))
+    right = max(map(len, ("count", *(count for _, count in rows))))
 
     def line(word: str, count: str) -> str:
         space = right - len(count)
@@ -90,7 +87,7 @@ def table(words: Iterable[RankedWord]) -> str:
     body = "".join(line(word, count) for word, count in rows)
     return (
         rule("┌", "┬", "┐")
-        + line("Key", "Value")
+        + line("word", "count")
         + rule("├", "┼", "┤")
         + body
         + rule("└", "┴", "┘")

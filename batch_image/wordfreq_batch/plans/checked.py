@@ -1,4 +1,4 @@
-"""Whether a record read from JSON holds what its type says. For the formats of `plans` only."""
+"""Whether a record read from JSON holds what its type says. For the documents' formats only."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The documents that container and orchestrator exchange, in one place.
 
-Anybody may import this. The plan is defined in `plans.plan`; here are the receipts, the ranking
-and the rows of the ledger. All are JSON, ASCII only, members in PascalCase, unknown members
-ignored when read.
+Anybody may import this. The plan is defined in `plans.plan`, the ranking in `merge.document`; here
+are the receipts and the rows of the ledger. All are JSON, ASCII only, members in PascalCase,
+unknown members ignored when read.
 """
 
 from __future__ import annotations
@@ -301,98 +301,3 @@ class Receipt(NamedTuple):
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{uri} is no receipt ({error!r}); delete it and run again") from None
-
-
-class RankedWord(NamedTuple):
-    """A word and how often it occurs in all files together."""
-
-    word: str
-    count: int  # type: ignore[assignment]  # a tuple has a method of that name
-
-
-class RankingOptions(NamedTuple):
-    """Which words are ranked: at least so long (code points) and so often, and how many of them.
-
-    `stop_words` are ISO 639-1 codes of the languages whose stop words are left out.
-    """
-
-    min_length: int = 3
-    min_count: int = 3
-    top: int = 100
-    stop_words: tuple[str, ...] = ()
-
-
-class Ranking(NamedTuple):
-    """The most used words: count descending, then word; and the totals they are taken from.
-
-    `files`, `words` and `distinct_words` are of all counts, before any option applies. `plan_id`
-    is empty when a folder was ranked and no plan.
-    """
-
-    words: tuple[RankedWord, ...]
-    files: int
-    total_words: int
-    distinct_words: int
-    source: str
-    plan_id: str = ""
-    counter_version: str = ""
-    options: RankingOptions = RankingOptions()
-
-    def dumps(self) -> str:
-        """The ranking as JSON: two blanks of indent and a line end at the end."""
-        options = self.options
-        document = {
-            "Metadata": {
-                "Source": self.source,
-                "PlanId": self.plan_id,
-                "CounterVersion": self.counter_version,
-                "Files": self.files,
-                "Words": self.total_words,
-                "DistinctWords": self.distinct_words,
-                "Options": {
-                    "MinLength": options.min_length,
-                    "MinCount": options.min_count,
-                    "Top": options.top,
-                    "StopWords": list(options.stop_words),
-                },
-            },
-            "Words": [{"Word": ranked.word, "Count": ranked.count} for ranked in self.words],
-        }
-        return json.dumps(document, indent=2) + "\n"
-
-    @classmethod
-    def loads(cls, text: str | bytes, *, uri: str) -> Ranking:
-        """The reverse of `dumps`; `uri` is where it came from.
-
-        Raises:
-            DataError: it isn't a ranking.
-        """
-        try:
-            document = json.loads(text)
-            metadata = document["Metadata"]
-            options = metadata["Options"]
-            return checked(
-                cls(
-                    words=tuple(
-                        checked(RankedWord(row["Word"], row["Count"])) for row in document["Words"]
-                    ),
-                    files=metadata["Files"],
-                    total_words=metadata["Words"],
-                    distinct_words=metadata["DistinctWords"],
-                    source=metadata["Source"],
-                    plan_id=metadata["PlanId"],
-                    counter_version=metadata["CounterVersion"],
-                    options=checked(
-                        RankingOptions(
-                            min_length=options["MinLength"],
-                            min_count=options["MinCount"],
-                            top=options["Top"],
-                            stop_words=tuple(options["StopWords"]),
-                        )
-                    ),
-                )
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{uri} is no ranking ({error!r}); run `wordfreq merge` again"
-            ) from None

@@ -26,14 +26,11 @@ from wordfreq_batch.errors import (
     NotFoundError,
     UsageError,
 )
+from wordfreq_batch.merge.document import Ranking, RankingOptions
 from wordfreq_batch.merge.merge import (
     MergeOptions,
     merge_plan,
     merge_source,
-)
-from wordfreq_batch.plans.formats import (
-    Ranking,
-    RankingOptions,
 )
 from wordfreq_batch.plans.planning import (
     build_plan,
@@ -278,4 +275,4 @@ def test_a_stopped_merge_leaves_nothing_behind(
     assert time.monotonic() - started < 10
     assert not list((tmp_path / "temporary").iterdir())
     stored = {path.name for path in (tmp_path / "out").glob("*")}
-    assert stored <= {"ranking.json", "totals.parquet"}
+    assert stored <= {"ranking.json", "totals.parquet", "report.html", "report.md"}

@@ -55,7 +55,9 @@ def test_a_failed_run_is_told_by_sns_and_slack(ministack, webhook, monkeypatch):
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
 
-    channels = Channels(sns_topic=topic, slack_webhook=url, ui="http://ui:3000/")
+    channels = Channels(
+        sns_topic=topic, slack_webhook=url, ui="http://ui:3000/", report="/ranking/report.html"
+    )
     sensor = failure_sensor(channels)
     with dg.DagsterInstance.ephemeral() as instance:
         result = word_frequency.execute_in_process(instance=instance, raise_on_error=False)
@@ -73,6 +75,7 @@ def test_a_failed_run_is_told_by_sns_and_slack(ministack, webhook, monkeypatch):
     assert notification["Subject"] == f"Dagster run {run[:8]} of word_frequency failed"
     for text in (notification["Message"], told[0]["text"]):
         assert "c.gz: the archive is cut off" in text
+        assert "The latest report: /ranking/report.html" in text
         assert f"http://ui:3000/runs/{run}" in text
 
 

@@ -22,7 +22,7 @@ class Place:
     def __init__(self, home):
         self.home = home
         (home / "source").mkdir(parents=True)
-        self.definitions = build_definitions(Settings(home=str(home)))
+        self.definitions = build_definitions(Settings(home=str(home), folder_depth=1))
 
     def write(self, **files):
         for name, data in files.items():
@@ -231,3 +231,25 @@ def test_recount_counts_what_is_valid_again(place, instance, start):
         assert counted(instance, run) == ["a.gz", "b.gz", "c.gz"]
         assert len(run.asset_materializations_for_node("ranking")) == 1
     assert run.success
+
+
+def test_the_ranking_shows_what_rose_and_fell_and_each_folder(place, instance):
+    place.write(a=b"cat cat cat cat dog dog dog")
+    (place.home / "source" / "docs").mkdir()
+    (place.home / "source" / "docs" / "c.txt").write_bytes(OTHER)
+    (made,) = place.run(instance).asset_materializations_for_node("ranking")
+    assert "changes" not in made.metadata
+    assert "| docs/ | 1 | 3 | bird |" in made.metadata["folders"].value
+    place.write(b=b"dog dog dog cow cow cow")
+    (made,) = place.run(instance).asset_materializations_for_node("ranking")
+    rows = made.metadata["ranking"].value.records
+    assert {row.data["word"]: row.data["change"] for row in rows} == {
+        "dog": "▲2",  # before cat, and bird by the alphabet
+        "cat": "▼1",
+        "bird": "▼1",
+        "cow": "new",
+    }
+    assert "| ▲2 | dog | 1 | 3 | 6 | 3 |" in made.metadata["changes"].value
+    assert made.metadata["words new in the ranking"].value == 1
+    assert made.metadata["report"].value.endswith("/ranking/report.html")
+    assert (place.home / "ranking" / "report.html").exists()

@@ -19,16 +19,13 @@ from wordfreq_batch.errors import (
     DataError,
     UsageError,
 )
+from wordfreq_batch.merge.document import RankedWord, RankingOptions
 from wordfreq_batch.merge.ranking import (
     ranked,
     stop_words,
     table,
 )
 from wordfreq_batch.merge.totals import totals_of
-from wordfreq_batch.plans.formats import (
-    RankedWord,
-    RankingOptions,
-)
 from wordfreq_batch.tables import runs as runs_module
 from wordfreq_batch.tables import tally as tally_module
 from wordfreq_batch.tables.lines import Share
@@ -255,7 +252,7 @@ def test_an_unknown_language_is_refused() -> None:
 def test_the_table_is_the_documented_box() -> None:
     assert table([RankedWord("lorem", 11), RankedWord("dolor", 8)]) == (
         "┌───────┬───────┐\n"
-        "│ Key   │ Value │\n"
+        "│ word  │ count │\n"
         "├───────┼───────┤\n"
         "│ lorem │  11   │\n"
         "│ dolor │   8   │\n"
@@ -264,7 +261,7 @@ def test_the_table_is_the_documented_box() -> None:
 
 
 def test_an_empty_table_has_its_headings() -> None:
-    assert table([]).splitlines()[1] == "│ Key │ Value │"
+    assert table([]).splitlines()[1] == "│ word │ count │"
 
 
 def test_the_table_stays_straight_with_wide_and_odd_words() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wordfreq_batch.plans.formats import RankedWord, Ranking
+from wordfreq_batch.merge.document import RankedWord, Ranking
 from wordfreq_dagster.defs.word_frequency.ranking import top_of
 from wordfreq_dagster.files.figures import one_job, size
 

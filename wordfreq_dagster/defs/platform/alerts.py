@@ -16,11 +16,15 @@ _TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """Where failures are reported; an empty one isn't used. `ui`: the webserver's address."""
+    """Where failures are reported; an empty one isn't used.
+
+    `ui` is the webserver's address, `report` that of the latest ranking's report.
+    """
 
     sns_topic: str
     slack_webhook: str
     ui: str
+    report: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.sns_topic or self.slack_webhook)
@@ -45,6 +49,7 @@ def failure_sensor(
             context.dagster_run,
             reasons=steps or [context.failure_event.message or ""],
             ui=channels.ui,
+            report=channels.report,
         )
         if channels.sns_topic:
             _publish(channels.sns_topic, subject, text)
@@ -55,7 +60,9 @@ def failure_sensor(
     return tell_failures
 
 
-def message(run: dg.DagsterRun, *, reasons: list[str], ui: str) -> tuple[str, str]:
+def message(
+    run: dg.DagsterRun, *, reasons: list[str], ui: str, report: str = ""
+) -> tuple[str, str]:
     """Subject (one line, at most 100 ASCII characters) and text of the message about a run."""
     name = "assets" if run.job_name.startswith("__") else run.job_name
     subject = f"Dagster run {run.run_id[:8]} of {name} failed".encode("ascii", "replace").decode()
@@ -65,6 +72,8 @@ def message(run: dg.DagsterRun, *, reasons: list[str], ui: str) -> tuple[str, st
         text = text[:_LONGEST] + " … (cut; the run's log has all)"
     if ui:
         text += f"\n\n{ui.rstrip('/')}/runs/{run.run_id}"
+    if report:
+        text += f"\n\nThe latest report: {report}"
     return subject[:_SNS_SUBJECT], text
 
 

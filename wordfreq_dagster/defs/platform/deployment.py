@@ -5,6 +5,7 @@ import dagster as dg
 from dagster_aws_batch import batch_reaper_sensors, dead_runs_sensor
 from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 from wordfreq_dagster.defs.platform.batch import batch_jobs, local_image
+from wordfreq_dagster.files.places import describe_uri
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.settings import load_settings
 
@@ -17,6 +18,7 @@ def deployment() -> dg.Definitions:
         sns_topic=settings.failure_sns_topic,
         slack_webhook=settings.failure_slack_webhook,
         ui=settings.ui_url,
+        report=str(describe_uri(f"{settings.ranking.rstrip('/')}/report.html").value),
     )
     alerts = [failure_sensor(channels)] if channels else []
     return dg.Definitions(

@@ -54,6 +54,7 @@ def word_frequency() -> dg.Definitions:
                 ranking=settings.ranking,
                 pack=settings.pack,
                 merge_part_words=settings.merge_part_words,
+                folder_depth=settings.folder_depth,
                 stop_words=settings.stop_words.split(",") if settings.stop_words else [],
             )
         },

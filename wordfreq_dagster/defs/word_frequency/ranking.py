@@ -7,8 +7,9 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs, origin_run_id
+from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.merge.merge_parts import part_receipts
-from wordfreq_batch.plans.formats import Ranking
+from wordfreq_batch.merge.report import markdown_text, movement
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import (
@@ -48,16 +49,18 @@ class RankingOptions(dg.Config):
         "unset: those of WORDFREQ_STOP_WORDS",
     )
 
-    def arguments(self, stop_words: Sequence[str]) -> list[str]:
+    def arguments(self, stop_words: Sequence[str], folder_depth: int) -> list[str]:
         """The options as arguments of `wordfreq merge`.
 
         Args:
             stop_words: the languages where the options name none.
+            folder_depth: levels of folders that are ranked by themselves.
         """
         arguments = ["--min-length", str(self.min_length), "--min-count", str(self.min_count)]
         arguments += ["--top", str(self.top)]
         languages = stop_words if self.stop_words is None else self.stop_words
-        return arguments + (["--stop-words", ",".join(languages)] if languages else [])
+        arguments += ["--stop-words", ",".join(languages)] if languages else []
+        return arguments + (["--folder-depth", str(folder_depth)] if folder_depth else [])
 
 
 @dg.asset(
@@ -110,7 +113,7 @@ def ranking(
     command = merge_command(
         plan=plan_uri,
         output=locations.ranking,
-        options=config.arguments(locations.stop_words),
+        options=config.arguments(locations.stop_words, locations.folder_depth),
         parts=parts,
     )
     outcome = batch.run(
@@ -133,6 +136,9 @@ def ranking(
             "words": ranked.total_words,
             "distinct words": ranked.distinct_words,
             "options": _options(ranked),
+            **_changes(ranked),
+            **_folders(ranked),
+            "report": describe_uri(f"{locations.ranking.rstrip('/')}/report.html"),
             "most used word": ranked.words[0].word if ranked.words else "none",
             "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
             "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
@@ -142,6 +148,36 @@ def ranking(
             **one_job(outcome.metadata()),
         }
     )
+
+
+def _changes(ranked: Ranking) -> dict[str, dg.MetadataValue | int]:
+    """What rose, fell, came and went since the last ranking that was another one."""
+    if ranked.previous is None:
+        return {}
+    rows = [
+        f"| {movement(each)} | {markdown_text(each.word)} | {each.rank or ''} "
+        f"| {each.previous_rank or ''} | {each.count or ''} | {each.previous_count or ''} |"
+        for each in ranked.changes
+    ]
+    head = ["| change | word | rank | before | count | before |", "|---|---|---:|---:|---:|---:|"]
+    text = f"Since {ranked.previous.made}\n\n" + "\n".join([*head, *rows])
+    return {
+        "changes": dg.MetadataValue.md(text if rows else f"none since {ranked.previous.made}"),
+        "words new in the ranking": sum(each.previous_rank is None for each in ranked.changes),
+    }
+
+
+def _folders(ranked: Ranking) -> dict[str, dg.MetadataValue]:
+    """The first words of each folder, where they were asked for."""
+    if not ranked.folders:
+        return {}
+    rows = [
+        f"| {markdown_text(each.folder or '(top)')} | {each.files:,} | {each.total_words:,} "
+        f"| {', '.join(markdown_text(entry.word) for entry in each.words[:_LOGGED])} |"
+        for each in ranked.folders
+    ]
+    head = ["| folder | files | words | most used |", "|---|---:|---:|---|"]
+    return {"folders": dg.MetadataValue.md("\n".join([*head, *rows]))}
 
 
 def top_of(ranked: Ranking) -> str:
@@ -212,7 +248,8 @@ def _plan_of_counted(context: dg.AssetExecutionContext, locations: WordPlaces) -
 
 
 def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
-    """The ranking as a table: rank, word, count and share of all words in percent."""
+    """The ranking as a table: rank, word, count, share in percent, change since the last one."""
+    moved = {each.word: movement(each) for each in ranked.changes}
     total = max(ranked.total_words, 1)
     return dg.MetadataValue.table(
         records=[
@@ -222,6 +259,7 @@ def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
                     "word": entry.word,
                     "count": entry.count,
                     "percent": round(100 * entry.count / total, 3),
+                    "change": moved.get(entry.word, ""),
                 }
             )
             for place, entry in enumerate(ranked.words, start=1)
@@ -232,6 +270,7 @@ def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
                 dg.TableColumn("word", "string"),
                 dg.TableColumn("count", "int"),
                 dg.TableColumn("percent", "float", description="share of all words"),
+                dg.TableColumn("change", "string", description="places since the last ranking"),
             ]
         ),
     )

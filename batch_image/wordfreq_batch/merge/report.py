@@ -1,0 +1,159 @@
+"""The ranking as a page for people: Markdown and HTML, with what rose and fell and a chart.
+
+For `merge.merge`, which stores both beside `ranking.json`. Pure; the HTML needs nothing else than
+itself and fits a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+from wordfreq_batch.merge.document import Change, RankedWord, Ranking
+
+_GONE: Final = 20  # words that are named
+_IN_FOLDER: Final = 10
+_SPECIAL: Final = str.maketrans({each: f"\\{each}" for each in "\\|*_`<>[]#~"})
+
+_STYLE: Final = """
+:root{color-scheme:light dark;font:16px/1.45 system-ui,sans-serif}
+body{margin:0 auto;max-width:56rem;padding:1rem}
+h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.15rem;margin:1.6rem 0 .4rem}
+p{margin:.3rem 0;overflow-wrap:anywhere}.quiet{opacity:.7;font-size:.9rem}
+table{border-collapse:collapse;width:100%}
+td,th{padding:.15rem .4rem;text-align:right;white-space:nowrap}
+th{font-size:.8rem;opacity:.7;font-weight:600}
+.word{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:6ch}
+.bar{width:45%;min-width:4rem;padding-left:0}
+.bar i{display:block;height:.8rem;border-radius:.2rem;background:#4f7cd6}
+.up{color:#1a8a4a}.down{color:#c0392b}
+.folders{display:grid;gap:0 1.5rem;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
+@media(max-width:30rem){body{padding:.6rem}td,th{padding:.15rem .25rem}.share{display:none}}
+""".strip()
+
+
+def movement(change: Change | None) -> str:
+    """What became of a word since the previous ranking: `▲3`, `▼2`, `new`, `gone` or nothing."""
+    if change is None:
+        return ""
+    if change.previous_rank is None:
+        return "new"
+    places = change.places
+    if places is None:
+        return "gone"
+    return f"▲{places}" if places > 0 else f"▼{-places}"
+
+
+def markdown(ranking: Ranking) -> str:
+    """The report as Markdown."""
+    moved = {change.word: change for change in ranking.changes}
+    lines = ["# Most used words", "", _summary(ranking), "", f"Source: `{ranking.source}`", ""]
+    if ranking.previous is not None:
+        lines += [_history(ranking), ""]
+    lines += ["| rank | word | count | share | change |", "|---:|---|---:|---:|---|"]
+    lines += [
+        f"| {rank} | {markdown_text(entry.word)} | {entry.count:,} | {_share(entry, ranking)} "
+        f"| {movement(moved.get(entry.word))} |"
+        for rank, entry in enumerate(ranking.words, start=1)
+    ]
+    if ranking.folders:
+        lines += ["", "## By folder", "", "| folder | files | words | most used |"]
+        lines += ["|---|---:|---:|---|"]
+        lines += [
+            f"| {markdown_text(each.folder or '(top)')} | {each.files:,} | {each.total_words:,} "
+            f"| {', '.join(markdown_text(entry.word) for entry in each.words[:_IN_FOLDER])} |"
+            for each in ranking.folders
+        ]
+    return "\n".join([*lines, "", _how(ranking), ""])
+
+
+def html(ranking: Ranking) -> str:
+    """The report as one HTML page without scripts, for screens of any width."""
+    moved = {change.word: change for change in ranking.changes}
+    history = f"<p>{escape(_history(ranking))}</p>" if ranking.previous else ""
+    folders = "".join(
+        f"<section><h2><bdi>{escape(each.folder or '(top)')}</bdi></h2>"
+        f'<p class="quiet">{each.files:,} files, {each.total_words:,} words</p>'
+        f"{_chart(each.words[:_IN_FOLDER])}</section>"
+        for each in ranking.folders
+    )
+    rows = "".join(
+        f'<tr><td>{rank}</td><td class="word"><bdi>{escape(entry.word)}</bdi></td>'
+        f"<td>{entry.count:,}</td>{_bar(entry, ranking.words)}"
+        f'<td class="share">{_share(entry, ranking)}</td>{_moved(moved.get(entry.word))}</tr>'
+        for rank, entry in enumerate(ranking.words, start=1)
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Most used words</title><style>{_STYLE}</style></head><body>
+<h1>Most used words</h1>
+<p>{escape(_summary(ranking))}</p><p class="quiet">Source: {escape(ranking.source)}</p>
+{history}
+<table><thead><tr><th></th><th class="word">word</th><th>count</th><th></th>
+<th class="share">share</th><th>change</th></tr></thead><tbody>{rows}</tbody></table>
+<div class="folders">{folders}</div>
+<p class="quiet">{escape(_how(ranking))}</p></body></html>
+"""
+
+
+def _summary(ranking: Ranking) -> str:
+    return (
+        f"{ranking.total_words:,} words in {ranking.files:,} files, {ranking.distinct_words:,} of "
+        "them different."
+    )
+
+
+def _history(ranking: Ranking) -> str:
+    assert ranking.previous is not None
+    since = ranking.previous
+    kinds = [movement(change)[:1] for change in ranking.changes]
+    text = (
+        f"Since {since.made}: {ranking.total_words - since.total_words:+,} words, "
+        f"{ranking.files - since.files:+,} files; {kinds.count('▲')} words rose, "
+        f"{kinds.count('▼')} fell, {kinds.count('n')} are new, {kinds.count('g')} are gone"
+    )
+    gone = [change.word for change in ranking.changes if change.rank is None]
+    if not gone:
+        return text + "."
+    named = ", ".join(gone[:_GONE]) + (", …" if gone[_GONE:] else "")
+    return f"{text}: {named}."
+
+
+def _how(ranking: Ranking) -> str:
+    options = ranking.options
+    without = f", without stop words of {', '.join(options.stop_words)}"
+    return (
+        f"The first {options.top:,} words of {options.min_length} characters or more that occur "
+        f"{options.min_count:,} times or more{without if options.stop_words else ''}."
+    )
+
+
+def _share(entry: RankedWord, ranking: Ranking) -> str:
+    return f"{100 * entry.count / max(ranking.total_words, 1):.2f} %"
+
+
+def _bar(entry: RankedWord, words: Sequence[RankedWord]) -> str:
+    percent = 100 * entry.count / words[0].count
+    return f'<td class="bar"><i style="width:{percent:.1f}%"></i></td>'
+
+
+def _chart(words: Sequence[RankedWord]) -> str:
+    rows: Iterable[str] = (
+        f'<tr><td class="word"><bdi>{escape(entry.word)}</bdi></td><td>{entry.count:,}</td>'
+        f"{_bar(entry, words)}</tr>"
+        for entry in words
+    )
+    return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _moved(change: Change | None) -> str:
+    text = movement(change)
+    kind = {"▲": "up", "▼": "down"}.get(text[:1], "")
+    return f'<td class="{kind}">{text}</td>' if kind else f"<td>{text}</td>"
+
+
+def markdown_text(text: str) -> str:
+    """A text that Markdown shows as it is, also in a table."""
+    return text.translate(_SPECIAL)
