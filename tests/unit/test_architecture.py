@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "wordfreq_dagster.code_links": set(),
     "wordfreq_dagster.__main__": {"wordfreq_dagster.outputs", "wordfreq_dagster.settings"},
     "wordfreq_dagster.files": LIBRARIES,
+    "wordfreq_dagster.storage": set(),
     "wordfreq_dagster.defs": set(),
     "wordfreq_dagster.defs.word_frequency": {
         *LIBRARIES,

@@ -1,8 +1,6 @@
 """The instance configurations hold runs; the deployment's with real PostgreSQL, by TLS, and S3."""
 
-import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import yaml
 from botocore.validate import ParamValidator
 
 from aws_batch_emulator import stop_running
-from tests.waiting import until
+from tests.postgres import postgres_server
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.settings import Settings
 
@@ -46,47 +44,9 @@ def test_local(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def postgres(tmp_path):
-    """A PostgreSQL server with TLS; it refuses to run as root: there it runs as `postgres`."""
-    found = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
-    if not found:
-        missing = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    programs = sorted(found)[-1].parent
-    data = Path("/tmp") / f"wordfreq-postgres-{os.getpid()}"
-    data.mkdir(mode=0o700)
-    quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    key, certificate = data / "key.pem", data / "certificate.pem"
-    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
-    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, timeout=60, **quiet)
-    user = {}
-    if os.getuid() == 0:
-        for path in (data, key, certificate):
-            shutil.chown(path, "postgres", "postgres")
-        user = {"user": "postgres", "group": "postgres"}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    create = [programs / "initdb", "-D", data / "db", "-U", "dagster", "--auth=trust", "--no-sync"]
-    subprocess.run(create, check=True, timeout=120, **quiet, **user)
-    options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
-    options += ["-c", "fsync=off", "-c", "ssl=on"]
-    options += ["-c", f"ssl_key_file={key}", "-c", f"ssl_cert_file={certificate}"]
-    server = subprocess.Popen([programs / "postgres", "-D", data / "db", *options], **quiet, **user)
-    try:
-        ask = [programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "dagster"]
-        until(
-            lambda: subprocess.run([*ask, "dagster"], timeout=30, **quiet).returncode == 0,
-            process=server,
-            what="PostgreSQL",
-        )
+def postgres():
+    with postgres_server(password="any") as port:
         yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-        shutil.rmtree(data)
 
 
 FAMILY = "wordfreq-dagster-run"

@@ -1,0 +1,179 @@
+"""The pooled event logs keep what Dagster's own keep, in few transactions and connections."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy
+import yaml
+
+from tests.postgres import postgres_server
+from wordfreq_dagster.files import dagster_events
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = dg.DynamicPartitionsDefinition(name="stored")
+KEY = dg.AssetKey("files")
+MANY = 1200  # three writes of at most 500
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with postgres_server(password="any") as port:
+        yield port
+
+
+def configuration(name, *, own):
+    """What a configuration of ours says of its storage; `own` puts Dagster's classes in place."""
+    config = yaml.safe_load((ROOT / "infra" / "dagster" / name).read_text())
+    if "storage" in config:
+        if own:
+            config["storage"]["custom"] |= {
+                "module": "dagster_postgres",
+                "class": "DagsterPostgresStorage",
+            }
+        return {"storage": config["storage"]}
+    if own:
+        config["event_log_storage"] |= {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+        }
+    return {"event_log_storage": config["event_log_storage"]}
+
+
+@pytest.fixture(params=["local.yaml", "deployment.yaml"])
+def home(request, tmp_path, monkeypatch):
+    """DAGSTER_HOME of an instance with a fresh database; `home(own=True)` writes its yaml anew."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    port = None
+    if request.param == "deployment.yaml":
+        port = request.getfixturevalue("postgres")
+        for name, value in {
+            "HOST": "127.0.0.1",
+            "USERNAME": "dagster",
+            "PASSWORD": "any",
+            "DB": "dagster",
+        }.items():
+            monkeypatch.setenv(f"DAGSTER_PG_{name}", value)
+
+    def write(*, own=False):
+        config = configuration(request.param, own=own)
+        if port is not None:
+            config["storage"]["custom"]["config"]["postgres_db"]["port"] = port
+        config["telemetry"] = {"enabled": False}
+        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+        return dg.DagsterInstance.from_config(str(tmp_path))
+
+    with write() as instance:
+        instance.wipe()
+    return write
+
+
+def keys(count=MANY):
+    return [f"k{number}" for number in range(count)]
+
+
+def event(key, version="v"):
+    return dg.AssetMaterialization(
+        KEY, partition=key, tags={"dagster/data_version": version}, metadata={"words": 3}
+    )
+
+
+def run(instance, body, *, tags=None):
+    @dg.asset(
+        partitions_def=FILES,
+        output_required=False,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        body(context)
+        return dagster_events.done_without_events()
+
+    return dg.materialize([files], instance=instance, raise_on_error=False, tags=tags)
+
+
+def everything(instance):
+    """What an instance shows of the asset."""
+    records = instance.fetch_materializations(KEY, limit=10_000).records
+    latest = instance.get_latest_materialization_event(KEY)
+    return {
+        "versions": dict(dagster_events.materialized_versions(instance, KEY)),
+        "events": sorted(record.partition_key for record in records),
+        "ordered": sorted(record.storage_id for record in records)
+        == [record.storage_id for record in reversed(records)],
+        "latest": latest.asset_materialization.partition,
+        "materialized": instance.get_materialized_partitions(KEY),
+        "failed": dagster_events.failed_partitions(instance, KEY, FILES),
+    }
+
+
+def report(context):
+    dagster_events.log_materializations(context, [event(key) for key in keys(60)])
+    dagster_events.log_failed(context, {"k99": "no text"}, whole=True)
+    raise dg.Failure("k99 failed")
+
+
+def test_the_same_is_kept_as_by_dagsters_own_class_and_either_can_follow_the_other(home):
+    seen = []
+    for own in (True, False):
+        with home(own=own) as instance:
+            instance.wipe()
+            instance.add_dynamic_partitions("stored", keys(100))
+            assert not run(instance, report).success
+            seen.append(everything(instance))
+        with home(own=not own) as instance:
+            assert everything(instance) == seen[-1]
+    assert seen[0] == seen[1]
+    assert seen[0]["versions"] == dict.fromkeys(keys(60), "v")
+    assert seen[0]["failed"] == {"k99"}
+    assert seen[0]["ordered"]
+
+
+class Counted:
+    """Connections opened and transactions committed while it is entered."""
+
+    def __enter__(self):
+        self.opened = self.commits = 0
+        sqlalchemy.event.listen(sqlalchemy.pool.Pool, "connect", self._open)
+        sqlalchemy.event.listen(sqlalchemy.engine.Engine, "commit", self._commit)
+        return self
+
+    def _open(self, *_):
+        self.opened += 1
+
+    def _commit(self, *_):
+        self.commits += 1
+
+    def __exit__(self, *_):
+        sqlalchemy.event.remove(sqlalchemy.pool.Pool, "connect", self._open)
+        sqlalchemy.event.remove(sqlalchemy.engine.Engine, "commit", self._commit)
+
+
+def test_many_events_are_few_transactions_through_one_connection(home):
+    counted = Counted()
+
+    def body(context):
+        context.log.info("the connection is open from here on")
+        with counted:
+            dagster_events.log_materializations(context, [event(key) for key in keys()])
+
+    with home() as instance:
+        assert run(instance, body).success
+        assert everything(instance)["events"] == sorted(keys())
+    assert counted.opened <= 1  # the first event of a process asks which tables there are
+    assert counted.commits <= MANY // 500 + 1
+
+
+def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(home):
+    with home() as instance:
+        instance.add_dynamic_partitions("stored", keys())
+        chosen = {
+            "dagster/asset_partition_range_start": "k0",
+            "dagster/asset_partition_range_end": f"k{MANY - 1}",
+        }
+        with Counted() as counted:
+            assert run(instance, lambda context: None, tags=chosen).success
+        planned = instance.event_log_storage.get_event_records(
+            dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=KEY)
+        )
+    assert sorted(record.partition_key for record in planned) == sorted(keys())
+    assert counted.commits < MANY // 10

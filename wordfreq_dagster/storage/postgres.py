@@ -1,0 +1,98 @@
+"""The storage of a deployment: `infra/dagster/deployment.yaml` names it. Needs dagster-postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqlEventLogStorageTable
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.utils import (
+    create_pg_engine,
+    get_token_provider_from_config,
+    pg_url_from_config,
+)
+from sqlalchemy.engine import Connection
+
+from wordfreq_dagster.storage.batches import BatchedEventLogStorage
+
+#: A connection is opened anew after so long: behind a proxy or a failover old ones go stale.
+_RECYCLE_SECONDS = 300
+
+
+class PooledPostgresEventLogStorage(BatchedEventLogStorage, PostgresEventLogStorage):
+    """Dagster's PostgreSQL event log that keeps one connection open.
+
+    Dagster's own opens up to three for each event, each with a TLS and a password handshake. The
+    tables are the same: either class can follow the other.
+
+    Args:
+        postgres_url: of the database.
+        should_autocreate_tables: make the tables if they are not there.
+        inst_data: what Dagster was configured with.
+        token_provider: of passwords that expire.
+    """
+
+    def __init__(
+        self,
+        postgres_url: str,
+        should_autocreate_tables: bool = True,
+        inst_data: ConfigurableClassData | None = None,
+        token_provider: Any = None,
+    ) -> None:
+        PostgresEventLogStorage.__init__(
+            self, postgres_url, should_autocreate_tables, inst_data, token_provider
+        )
+        # One idle connection a process, more only while they are needed.
+        self._engine = create_pg_engine(
+            postgres_url,
+            token_provider,
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=-1,
+            pool_pre_ping=True,
+            pool_recycle=_RECYCLE_SECONDS,
+        )
+
+    def insert_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
+        """Insert all rows in as few statements as the protocol allows."""
+        table = SqlEventLogStorageTable
+        insert = table.insert().returning(table.c.id, sort_by_parameter_order=True)
+        rows = [self._event_to_row(event) for event in events]
+        return [int(row[0]) for row in connection.execute(insert, rows)]
+
+    def dispose(self) -> None:
+        """Close what is open."""
+        super().dispose()
+        self._engine.dispose()
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Dagster's PostgreSQL storage with the event log above; runs and schedules are Dagster's."""
+
+    def __init__(
+        self,
+        postgres_url: str,
+        should_autocreate_tables: bool = True,
+        inst_data: ConfigurableClassData | None = None,
+        token_provider: Any = None,
+    ) -> None:
+        super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
+        self._event_log_storage = PooledPostgresEventLogStorage(
+            postgres_url, should_autocreate_tables, token_provider=token_provider
+        )
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> PooledPostgresStorage:
+        """Make it from the `config` of `dagster.yaml`: that of Dagster's own `storage.postgres`."""
+        return cls(
+            pg_url_from_config(config_value),
+            config_value.get("should_autocreate_tables", True),
+            inst_data,
+            get_token_provider_from_config(config_value),
+        )
