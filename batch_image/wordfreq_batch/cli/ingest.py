@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wordfreq_batch.cli.options import (
@@ -25,11 +24,8 @@ from wordfreq_batch.errors import UsageError
 from wordfreq_batch.job import JobInfo
 
 if TYPE_CHECKING:
-    from wordfreq_batch.csv.ingest import Target
+    from wordfreq_batch.csv.upload import Target
     from wordfreq_batch.plans.formats import (
-        ItemReceipt,
-        Receipt,
-        RejectedRow,
         RowFigures,
     )
     from wordfreq_batch.storage.store import Store
@@ -60,6 +56,19 @@ is loaded (exit code 0); with none that can be loaded, or more rejects than allo
 """
 
 
+_REDRIVE_HELP = """\
+Load those files of a plan again whose tasks failed for a reason that may pass (throttling,
+network, access), or were never run. Files that are loaded are left alone; nothing is doubled. The
+options are those of `wordfreq ingest`, and must be the same as then.
+"""
+
+_REDRIVE_EXAMPLE = """\
+examples:
+  wordfreq redrive --plan s3://out/plans/p.json --table products
+
+"""
+
+
 def add_ingest(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(
@@ -76,6 +85,49 @@ def add_ingest(commands: Commands) -> None:
     parser.add_argument(
         "-i", "--index", type=int, metavar="N", help="the task; default: what AWS Batch says"
     )
+    parser.add_argument(
+        "--rejects",
+        metavar="URI",
+        help="with --source: the prefix for the rejects, an object named like the file",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing; say what would be written, rejected and paid. With --plan: of all its "
+        "tasks, and how many keys are in several files",
+    )
+    parser.add_argument(
+        "--write-price",
+        type=float,
+        default=0.625,
+        metavar="USD",
+        help="of a million write units on demand, for --dry-run (default: 0.625, us-east-1)",
+    )
+    parser.add_argument(
+        "--capacity-price",
+        type=float,
+        default=0.00065,
+        metavar="USD",
+        help="of a provisioned write unit and hour, for --dry-run (default: 0.00065, us-east-1)",
+    )
+    _add_load_options(parser)
+
+
+def add_redrive(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "redrive",
+        _redrive,
+        description=_REDRIVE_HELP,
+        example=_REDRIVE_EXAMPLE,
+        summary="load again what failed for a passing reason",
+    )
+    parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan")
+    _add_load_options(parser)
+
+
+def _add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--table", required=True, metavar="NAME", help="the table")
     parser.add_argument(
         "--columns",
@@ -123,11 +175,6 @@ def add_ingest(commands: Commands) -> None:
     )
     parser.add_argument("--settings", metavar="URI", help="a TOML file with settings, see below")
     parser.add_argument(
-        "--rejects",
-        metavar="URI",
-        help="with --source: the prefix for the rejects, an object named like the file",
-    )
-    parser.add_argument(
         "--max-rejects",
         type=_limit,
         metavar="N|P%",
@@ -139,26 +186,6 @@ def add_ingest(commands: Commands) -> None:
         default="newer",
         help="newer: an item of a newer upload stays, one request an item (default); always: "
         "whatever is there is replaced, 25 items a request, quicker where no two files share keys",
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="write nothing; say what would be written, rejected and paid. With --plan: of all its "
-        "tasks, and how many keys are in several files",
-    )
-    parser.add_argument(
-        "--write-price",
-        type=float,
-        default=0.625,
-        metavar="USD",
-        help="of a million write units on demand, for --dry-run (default: 0.625, us-east-1)",
-    )
-    parser.add_argument(
-        "--capacity-price",
-        type=float,
-        default=0.00065,
-        metavar="USD",
-        help="of a provisioned write unit and hour, for --dry-run (default: 0.00065, us-east-1)",
     )
     parser.add_argument(
         "--in-flight",
@@ -214,7 +241,7 @@ def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> 
         check_table,
         connect,
     )
-    from wordfreq_batch.csv.ingest import Target
+    from wordfreq_batch.csv.upload import Target
 
     client = connect(connections=options.in_flight)
     return Target(
@@ -229,7 +256,9 @@ def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> 
 
 
 def _load_one(options: argparse.Namespace, settings: Settings) -> int:
-    from wordfreq_batch.csv.ingest import Source, load, rehearse
+    from wordfreq_batch.cli.ingest_report import report_load, say_rejected
+    from wordfreq_batch.csv.ingest import load, rehearse
+    from wordfreq_batch.csv.upload import Source
     from wordfreq_batch.storage.opening import open_object, open_store
     from wordfreq_batch.storage.store import split_uri
 
@@ -247,7 +276,7 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
             )
     if options.dry_run:
         target = _target(options, settings, schema)
-        rehearsed = rehearse(source, target, progress=say, rejected=_say_rejected)
+        rehearsed = rehearse(source, target, progress=say, rejected=say_rejected)
         print(f"settings: {rehearsed.settings}")
         _report_rehearsal(options, options.source, rehearsed.figures)
         return 0
@@ -256,10 +285,10 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
         _target(options, settings, schema),
         rejects=rejects,
         progress=say,
-        rejected=_say_rejected,
+        rejected=say_rejected,
     )
     where = "above" if rejects is None else rejects[0].url(rejects[1])
-    _report(options.source, options.table, loaded.figures, where=where)
+    report_load(options.source, options.table, loaded.figures, where=where)
     return 0
 
 
@@ -287,31 +316,11 @@ def _rehearse_plan(options: argparse.Namespace, settings: Settings) -> int:
     return worst(item.exit_code for item in items)
 
 
-def _report_rehearsal(options: argparse.Namespace, name: str, rows: RowFigures) -> None:
-    from wordfreq_batch.csv.rehearsal import RATE, Cost
-
-    rate = RATE
-    cost = Cost.of(
-        rows.capacity, rate=rate, million=options.write_price, hour=options.capacity_price
-    )
-    shared = f", {rows.shared:,} of their keys are in later files too" if rows.shared else ""
-    print(
-        f"{name}: {rows.read:,} rows read; {rows.written:,} items would be written to "
-        f"{options.table}{shared}, {rows.rejected:,} rejected, {rows.superseded:,} superseded; "
-        f"{rows.capacity:,.0f} write units, {cost.on_demand:,.6f} USD on demand or "
-        f"{cost.provisioned:,.2f} USD provisioned, {cost.seconds:,.1f} s at {rate:,} write units "
-        "a second. Nothing was written"
-    )
-
-
-def _say_rejected(row: RejectedRow) -> None:
-    say(f"rejected: line {row.line}: {row.reason}: {row.text!r}")
-
-
 def _load_task(options: argparse.Namespace, settings: Settings) -> int:
     from wordfreq_batch.plans.tasknumber import task_number
 
     number = task_number(options.index, os.environ)
+    from wordfreq_batch.cli.ingest_report import report_task
     from wordfreq_batch.csv.ingest_task import ingest_task
 
     outcome = ingest_task(
@@ -327,43 +336,34 @@ def _load_task(options: argparse.Namespace, settings: Settings) -> int:
         return 0
     if outcome.earlier:
         say(f"task {number} was done already (receipt of {outcome.receipt.finished})")
-    _report_task(outcome.receipt, options.table)
+    report_task(outcome.receipt, options.table)
     return outcome.receipt.exit_code
 
 
-def _report_task(receipt: Receipt, table: str) -> None:
-    _first(receipt.failed, lambda failed: say(f"error: {failed.error}"))
-    done = [item for item in receipt.items if item.error is None]
-    _first(done, lambda item: _report_item(item, table))
-    print(f"task {receipt.task}: {len(done):,} of {len(receipt.items):,} files")
+def _report_rehearsal(options: argparse.Namespace, name: str, rows: RowFigures) -> None:
+    from wordfreq_batch.cli.ingest_report import report_rehearsal
 
-
-def _report_item(item: ItemReceipt, table: str) -> None:
-    if item.rows is None:
-        print(f"{item.name}: loaded already")
-    else:
-        _report(item.name, table, item.rows, where="in the plan's destination")
-
-
-def _first(
-    items: tuple[ItemReceipt, ...] | list[ItemReceipt], tell: Callable[[ItemReceipt], None]
-) -> None:
-    for item in items[:10]:
-        tell(item)
-    if len(items) > 10:
-        say(f"and {len(items) - 10:,} more files; the receipt lists them")
-
-
-def _report(name: str, table: str, rows: RowFigures, *, where: str) -> None:
-    if rows.rejected:
-        say(f"warning: {name}: {rows.rejected:,} rows were rejected; they are {where}")
-    others = f" (in {', '.join(rows.others)})" if rows.others else ""
-    if rows.shared:
-        say(f"warning: {name}: {rows.shared:,} keys were those of other uploads{others}")
-    if rows.newer:
-        say(f"warning: {name}: {rows.newer:,} rows were left out: a newer upload holds their keys")
-    print(
-        f"{name}: {rows.read:,} rows read, {rows.written:,} items written to {table}, "
-        f"{rows.rejected:,} rejected, {rows.superseded:,} superseded; "
-        f"{rows.capacity:,.1f} write units, {rows.write_seconds:.1f} s"
+    report_rehearsal(
+        name,
+        rows,
+        table=options.table,
+        write_price=options.write_price,
+        capacity_price=options.capacity_price,
     )
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    from wordfreq_batch.cli.ingest_report import report_task
+    from wordfreq_batch.csv.ingest_task import redrive
+    from wordfreq_batch.plans.tasks import worst
+
+    settings = _settings(options)
+    target = _target(options, settings, settings.default)
+    codes = []
+    # By hand: no lease of a job of AWS Batch is taken.
+    for outcome in redrive(options.plan, target, settings, job=JobInfo.of({}), progress=say):
+        if outcome.receipt is not None:
+            report_task(outcome.receipt, options.table)
+            codes.append(outcome.receipt.exit_code)
+    print(f"{len(codes):,} tasks were done again")
+    return worst(codes)

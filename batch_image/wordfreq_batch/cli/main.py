@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from wordfreq_batch import __version__
-from wordfreq_batch.cli.ingest import add_ingest
+from wordfreq_batch.cli.ingest import add_ingest, add_redrive
 from wordfreq_batch.cli.merge import add_merge
 from wordfreq_batch.cli.options import (
     EXIT_CODES,
@@ -138,6 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_migrate(commands)
     add_merge(commands)
     add_ingest(commands)
+    add_redrive(commands)
     return parser
 
 

@@ -10,53 +10,24 @@ and a second run are all without effect.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from itertools import chain
 
-from wordfreq_batch.csv.dynamo import Table
-from wordfreq_batch.csv.dynamo_writer import (
-    Put,
-    WriteFigures,
-    WriteMode,
-    Writer,
-)
+from wordfreq_batch.csv.dynamo_writer import Put, WriteFigures, Writer
 from wordfreq_batch.csv.items import ItemBuilder
 from wordfreq_batch.csv.last import LastOfKey
 from wordfreq_batch.csv.reading.decoding import Found
-from wordfreq_batch.csv.reading.rows import (
-    Row,
-    read_rows,
-)
-from wordfreq_batch.csv.rejects import Rejects
-from wordfreq_batch.csv.schema import (
-    Layout,
-    Schema,
-)
+from wordfreq_batch.csv.reading.rejects import TITLES, Form, Rejects, without_reason
+from wordfreq_batch.csv.reading.rows import Row, read_rows
+from wordfreq_batch.csv.schema import Layout
+from wordfreq_batch.csv.upload import Loaded, Source, Target
 from wordfreq_batch.csv.values import BadRowError, shown
-from wordfreq_batch.errors import (
-    ChangedError,
-    DataError,
-    NotFoundError,
-    StorageError,
-)
-from wordfreq_batch.plans.formats import (
-    RejectedRow,
-    RowFigures,
-)
-from wordfreq_batch.plans.plan import Item, PlanHead
+from wordfreq_batch.errors import DataError, StorageError
+from wordfreq_batch.plans.formats import RejectedRow, RowFigures
 from wordfreq_batch.progress import Progress, Ticker
-from wordfreq_batch.storage.opening import open_store
-from wordfreq_batch.storage.store import (
-    ByteReader,
-    ObjectInfo,
-    Store,
-)
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+from wordfreq_batch.storage.store import ByteReader, ObjectInfo, Store
 
 MAX_LATE = 10_000
 """Rows that only DynamoDB finds invalid; with more of them it must be the wrong table."""
@@ -64,73 +35,8 @@ MAX_LATE = 10_000
 WRITE_UNIT = 1024
 """Bytes of an item for one write unit (DynamoDB developer guide, "Write request units")."""
 
-_MEMORY = 64 << 20
 _SAMPLE = 5
 _SAMPLE_TEXT = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where rows go and how.
-
-    `max_rejects`: more rejected rows than that (a number, or a share of all rows below 1) make the
-    file an error, before anything of it is written unless DynamoDB itself rejects them; None: any
-    number of rejects will do. `mode`: see `dynamo_writer.WRITE_MODES`.
-    """
-
-    client: DynamoDBClient
-    table: Table
-    schema: Schema
-    in_flight: int
-    patience: float
-    max_rejects: float | None = None
-    mode: WriteMode = "newer"
-    memory: int = _MEMORY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A file: its key in `store`, the ETag it must have (empty: any), and its `Filename`."""
-
-    store: Store
-    key: str
-    filename: str
-    etag: str = ""
-
-    @classmethod
-    def of_plan(cls, head: PlanHead, item: Item) -> Source:
-        """A file of a plan; its `Filename` is the whole key in a bucket."""
-        prefix = "" if head.source.is_local else head.source.key
-        store = open_store(head.source.uri)
-        return cls(store=store, key=item.name, filename=prefix + item.name, etag=item.etag)
-
-    @property
-    def uri(self) -> str:
-        """Its URI, for messages."""
-        return self.store.url(self.key)
-
-    def check_current(self, info: ObjectInfo) -> None:
-        """Compare the file with the upload that `info` describes.
-
-        Raises:
-            ChangedError: it is another one by now, or gone.
-        """
-        try:
-            now = self.store.head(self.key)
-        except NotFoundError:
-            now = None
-        if now is None or (now.etag, now.last_modified) != (info.etag, info.last_modified):
-            raise ChangedError(f"{self.uri} was replaced while being loaded; plan again")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A loaded file: what was read, the figures, how long it took, the settings that were used."""
-
-    info: ObjectInfo
-    figures: RowFigures
-    seconds: float
-    settings: str
 
 
 def load(
@@ -169,10 +75,10 @@ def load(
             run.write(info)
         except DataError:
             if run.checked:  # too many rejects: their reasons are what is needed now
-                _keep(found, rejects, rejected)
+                _keep(found, run.form, rejects, rejected)
             raise
         source.check_current(info)
-        _keep(found, rejects, rejected)
+        _keep(found, run.form, rejects, rejected)
         return run.loaded(info, started)
 
 
@@ -199,12 +105,15 @@ def rehearse(
             info = run.check()
             run.add_up(info, key)
         finally:
-            _keep(found, None, rejected)
+            _keep(found, run.form, None, rejected)
         return run.loaded(info, started)
 
 
 def _keep(
-    found: Rejects, place: tuple[Store, str] | None, rejected: Callable[[RejectedRow], None]
+    found: Rejects,
+    form: Form,
+    place: tuple[Store, str] | None,
+    rejected: Callable[[RejectedRow], None],
 ) -> None:
     if place is None:
         for each in found:
@@ -212,7 +121,7 @@ def _keep(
         return
     store, key = place
     with store.writer(key) as writer:
-        found.write(writer)
+        found.write(writer, form)
 
 
 class _FileLoad:
@@ -237,6 +146,7 @@ class _FileLoad:
         self._figures = WriteFigures()
         self._seconds = 0.0
         self._found = Found()
+        self._header: Sequence[str] = ()
         self.checked = False
 
     def check(self) -> ObjectInfo:
@@ -250,7 +160,7 @@ class _FileLoad:
                 try:
                     self._last.add(items.item(row).key)
                 except BadRowError as error:
-                    self._rejects.add(RejectedRow(row.line, str(error), row.text))
+                    self._rejects.add(_reject(row, str(error)))
                 if not self._read % 1000:
                     self._tick("checked", self._read)
         self._last.finish()
@@ -263,7 +173,7 @@ class _FileLoad:
         uri = self._source.uri
         schema = self._target.schema
         dialect = schema.dialect
-        rows = (
+        rows: Iterator[Row] = (
             row
             for row in read_rows(
                 reader,
@@ -274,11 +184,19 @@ class _FileLoad:
             )
             if row.reason or any(map(str.strip, row.fields))
         )
-        header = Row(0, list(dialect.header), []) if dialect.header else next(rows, None)
+        header = next(rows, None)
+        again = header is not None and tuple(header.fields[: len(TITLES)]) == TITLES
+        if header is not None and again:  # rejects, corrected: they have a header in any case
+            header = without_reason(header, self._found.delimiter)
+            rows = (without_reason(row, self._found.delimiter) for row in rows)
+        elif dialect.header:
+            rows = chain([] if header is None else [header], rows)
+            header = Row(0, list(dialect.header), [])
         if header is None:
             raise DataError(f"{uri} is empty: not even a header is in it; upload it again")
         if header.reason:
             raise DataError(f"{uri}: line {header.line}, the header, is no CSV: {header.reason}")
+        self._header = header.fields
         yield header
         yield from rows
 
@@ -365,7 +283,7 @@ class _FileLoad:
             number += 1
 
     def _late(self, row: Row, reason: str) -> None:
-        self._rejects.add_late(RejectedRow(row.line, reason, row.text))
+        self._rejects.add_late(_reject(row, reason))
         self._refuse_too_many()
         if self._rejects.late > MAX_LATE:
             raise StorageError(
@@ -375,6 +293,12 @@ class _FileLoad:
 
     def _tick(self, done: str, rows: int) -> None:
         self._ticker.tick(lambda: f"{self._source.uri}: {done} {rows:,} rows")
+
+    @property
+    def form(self) -> Form:
+        """How the file is written."""
+        dialect = self._target.schema.dialect
+        return Form(dialect=dialect, found=self._found, header=self._header)
 
     def loaded(self, info: ObjectInfo, started: float) -> Loaded:
         """The outcome, of a load begun at `started` of the monotonic clock."""
@@ -407,6 +331,13 @@ class _FileLoad:
             sample=tuple(self._sample),
             rejects=tuple(rejects),
         )
+
+
+def _reject(row: Row, reason: str) -> RejectedRow:
+    # The beginning of a row must not be taken for the row when the rejects are loaded.
+    if row.cut:
+        return RejectedRow(row.line, f"{reason}: {_short(row.text)!r}", "")
+    return RejectedRow(row.line, reason, row.text)
 
 
 def _short(text: str) -> str:

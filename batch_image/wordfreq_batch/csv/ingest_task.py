@@ -7,16 +7,13 @@ neighbours from being loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from wordfreq_batch.csv.ingest import (
-    Source,
-    Target,
-    load,
-)
+from wordfreq_batch.csv.ingest import load
 from wordfreq_batch.csv.loads import begin_load, is_newest_load, record_load
 from wordfreq_batch.csv.settings import Settings
+from wordfreq_batch.csv.upload import Source, Target
 from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
@@ -31,6 +28,8 @@ from wordfreq_batch.plans.plan import (
     PlanHead,
     Task,
 )
+from wordfreq_batch.plans.plan_store import load_head
+from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_batch.plans.tasks import (
     Stage,
     TaskOutcome,
@@ -78,6 +77,24 @@ def ingest_task(
         accepts=lambda made_for: not made_for.startswith(VERSION_PREFIX),
     )
     return run_stage(plan, number, stage, job=job)
+
+
+def redrive(
+    plan: str, target: Target, settings: Settings, *, job: JobInfo, progress: Progress
+) -> Iterator[TaskOutcome]:
+    """Do those tasks of a plan that have failed for reasons which may pass, or left no receipt.
+
+    Files of them that are loaded already are left alone.
+
+    Raises:
+        WordfreqError: the plan can't be read, or a task as a whole not be done.
+    """
+    head = load_head(plan)
+    receipts = read_receipts(head, STAGE, range(head.total_tasks))
+    for number in range(head.total_tasks):
+        receipt = receipts.get(number)
+        if receipt is None or not receipt.final:
+            yield ingest_task(plan, number, target, settings, job=job, progress=progress)
 
 
 def _load_all(

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from secrets import token_hex
 from typing import Any
 
-from wordfreq_batch.csv.ingest import Loaded
+from wordfreq_batch.csv.upload import Loaded
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.plans.formats import LOADS
 from wordfreq_batch.storage.store import Store

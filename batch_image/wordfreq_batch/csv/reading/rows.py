@@ -46,6 +46,7 @@ class Row:
     fields: list[str]
     lines: list[bytes]
     reason: str = ""
+    cut: bool = False  # `lines` is only the beginning of the line
 
     @property
     def text(self) -> str:
@@ -256,7 +257,7 @@ class _Lines:
             f"the line has {found.size:,} bytes, more than the {LIMIT:,} of a row; this is its "
             f"beginning, all of it is at offset {self._offset - found.size:,} of the file"
         )
-        return Row(self.number, [], [found.beginning[:_KEPT]], reason)
+        return Row(self.number, [], [found.beginning[:_KEPT]], reason, cut=True)
 
 
 def _split(chunks: Iterable[bytes]) -> Iterator[bytes | _Cut]:

@@ -1,0 +1,70 @@
+"""What `wordfreq ingest` and `wordfreq redrive` print of loads and rehearsals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wordfreq_batch.cli.options import say
+from wordfreq_batch.csv.rehearsal import RATE, Cost
+from wordfreq_batch.plans.formats import ItemReceipt, Receipt, RejectedRow, RowFigures
+
+
+def say_rejected(row: RejectedRow) -> None:
+    """A rejected row, on stderr."""
+    say(f"rejected: line {row.line}: {row.reason}: {row.text!r}")
+
+
+def report_rehearsal(
+    name: str, rows: RowFigures, *, table: str, write_price: float, capacity_price: float
+) -> None:
+    """What a load would do, on stdout; prices as `csv.rehearsal.Cost` has them."""
+    rate = RATE
+    cost = Cost.of(rows.capacity, rate=rate, million=write_price, hour=capacity_price)
+    shared = f", {rows.shared:,} of their keys are in later files too" if rows.shared else ""
+    print(
+        f"{name}: {rows.read:,} rows read; {rows.written:,} items would be written to "
+        f"{table}{shared}, {rows.rejected:,} rejected, {rows.superseded:,} superseded; "
+        f"{rows.capacity:,.0f} write units, {cost.on_demand:,.6f} USD on demand or "
+        f"{cost.provisioned:,.2f} USD provisioned, {cost.seconds:,.1f} s at {rate:,} write units "
+        "a second. Nothing was written"
+    )
+
+
+def report_task(receipt: Receipt, table: str) -> None:
+    """What a task of a plan did."""
+    _first(receipt.failed, lambda failed: say(f"error: {failed.error}"))
+    done = [item for item in receipt.items if item.error is None]
+    _first(done, lambda item: _report_item(item, table))
+    print(f"task {receipt.task}: {len(done):,} of {len(receipt.items):,} files")
+
+
+def _report_item(item: ItemReceipt, table: str) -> None:
+    if item.rows is None:
+        print(f"{item.name}: loaded already")
+    else:
+        report_load(item.name, table, item.rows, where="in the plan's destination")
+
+
+def _first(
+    items: tuple[ItemReceipt, ...] | list[ItemReceipt], tell: Callable[[ItemReceipt], None]
+) -> None:
+    for item in items[:10]:
+        tell(item)
+    if len(items) > 10:
+        say(f"and {len(items) - 10:,} more files; the receipt lists them")
+
+
+def report_load(name: str, table: str, rows: RowFigures, *, where: str) -> None:
+    """What a load did; `where` are the rejects."""
+    if rows.rejected:
+        say(f"warning: {name}: {rows.rejected:,} rows were rejected; they are {where}")
+    others = f" (in {', '.join(rows.others)})" if rows.others else ""
+    if rows.shared:
+        say(f"warning: {name}: {rows.shared:,} keys were those of other uploads{others}")
+    if rows.newer:
+        say(f"warning: {name}: {rows.newer:,} rows were left out: a newer upload holds their keys")
+    print(
+        f"{name}: {rows.read:,} rows read, {rows.written:,} items written to {table}, "
+        f"{rows.rejected:,} rejected, {rows.superseded:,} superseded; "
+        f"{rows.capacity:,.1f} write units, {rows.write_seconds:.1f} s"
+    )

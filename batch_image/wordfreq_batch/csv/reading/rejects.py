@@ -1,0 +1,142 @@
+"""The rejects: rows that were not loaded, each with line number and reason, to be corrected.
+
+For `csv.ingest` (write and read again) and the orchestrator, which links to them. The object has
+the name of the file that the rows come from, in another place, and its dialect, encoding and
+header: two columns stand before those of the file, `TITLES`. The rows follow as they stand in the
+file. Once corrected it can be uploaded as it is, and is loaded by the same settings. It is there
+for every loaded file, and holds nothing but its header where all rows were good.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from types import TracebackType
+
+from wordfreq_batch.csv.reading.decoding import Found
+from wordfreq_batch.csv.reading.dialect import Dialect
+from wordfreq_batch.csv.reading.rows import Row
+from wordfreq_batch.plans.formats import RejectedRow
+from wordfreq_batch.storage.store import ByteWriter
+
+TITLES = ("wordfreq:line", "wordfreq:reason")
+"""No setting can name a column so: a file that begins with them holds rejects."""
+
+_IN_MEMORY = 1 << 20
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a file is written, so that its rejects can be written the same way."""
+
+    dialect: Dialect
+    found: Found
+    header: Sequence[str]
+
+    def encoded(self, text: str) -> bytes:
+        """The text in the file's encoding."""
+        return text.encode(self.found.encoding, "backslashreplace")
+
+    @property
+    def beginning(self) -> bytes:
+        """All that stands before the rows."""
+        delimiter = self.found.delimiter
+        separator = f"sep={delimiter}\n" if self.found.separator_line else ""
+        return self.found.mark + self.encoded(separator + self._line([*TITLES, *self.header]))
+
+    def row(self, reject: RejectedRow) -> bytes:
+        """One reject: line and reason, and behind them the row as it stands in the file."""
+        reason = reject.reason
+        if not self.dialect.quote and not self.dialect.escape:
+            reason = reason.replace(self.found.delimiter, "_")
+        before = self._line([str(reject.line), reason]).rstrip("\n")
+        behind = self.found.delimiter + reject.text if reject.text else ""
+        return self.encoded(f"{before}{behind}\n")
+
+    def _line(self, fields: Sequence[str]) -> str:
+        buffer = io.StringIO()
+        form = self.dialect.format(self.found.delimiter)
+        csv.writer(buffer, lineterminator="\n", **form).writerow(fields)
+        return buffer.getvalue()
+
+
+def without_reason(row: Row, delimiter: str) -> Row:
+    """A row of a file of rejects as it is without its first two columns."""
+    before = re.compile(
+        rf'\s*[0-9]*{re.escape(delimiter)}("(?:[^"]|"")*"|[^{re.escape(delimiter)}]*)'
+    )
+    text = row.text
+    match = before.match(text)
+    own = text[match.end() :].removeprefix(delimiter) if match else text
+    fields = row.fields[len(TITLES) :]
+    reason = row.reason
+    if not reason and not any(map(str.strip, fields)):
+        reason = "nothing stands behind the reason; correct the row, or leave it out"
+    return Row(row.line, fields, [own.encode()], reason)
+
+
+class Rejects:
+    """Collects the rejects of one file, in any number.
+
+    Those of `add` come in line order and may go to a temporary file; those of `add_late` come in
+    any order and stay in memory.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
+        self._text = io.TextIOWrapper(self._file, "utf-8", newline="", write_through=True)
+        self._rows = csv.writer(self._text, lineterminator="\n")
+        self._late: list[RejectedRow] = []
+        self._early = 0
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._text.close()
+
+    def __len__(self) -> int:
+        return self._early + len(self._late)
+
+    @property
+    def late(self) -> int:
+        """How many came by `add_late`."""
+        return len(self._late)
+
+    def add(self, reject: RejectedRow) -> None:
+        """The next reject in line order."""
+        self._rows.writerow((reject.line, reject.reason, reject.text))
+        self._early += 1
+
+    def add_late(self, reject: RejectedRow) -> None:
+        """A reject that turned up only when its row was written."""
+        self._late.append(reject)
+
+    def __iter__(self) -> Iterator[RejectedRow]:
+        """All rejects in line order."""
+        self._text.seek(0)
+        early = (
+            RejectedRow(int(line), reason, text) for line, reason, text in csv.reader(self._text)
+        )
+        return merge(early, sorted(self._late))
+
+    def write(self, writer: ByteWriter, form: Form) -> None:
+        """Write the whole object, header first."""
+        buffer = bytearray(form.beginning)
+        for reject in self:
+            buffer += form.row(reject)
+            if len(buffer) > _CHUNK:
+                writer.write(bytes(buffer))
+                buffer.clear()
+        writer.write(bytes(buffer))
