@@ -17,6 +17,9 @@ run_launcher:
     run_task_kwargs:
       cluster: $DAGSTER_ECS_CLUSTER
       launchType: FARGATE
+      # The tags of the task definition, by which the budget counts.
+      propagateTags: TASK_DEFINITION
+      enableECSManagedTags: true
       networkConfiguration:
         awsvpcConfiguration:
           subnets: [$DAGSTER_RUN_SUBNET_1, $DAGSTER_RUN_SUBNET_2]

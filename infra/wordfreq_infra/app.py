@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from wordfreq_infra.compute import ComputeStack
@@ -30,20 +31,18 @@ class AccessStack(cdk.Stack):
         options: Options,
         values: Mapping[str, str],
         statements: list[iam.PolicyStatement],
-        topic_arn: str,
+        topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id, description="wordfreq: outputs and the operators' policy")
-        self.statements = [
-            *statements,
-            iam.PolicyStatement(sid="Tell", actions=["sns:Publish"], resources=[topic_arn]),
-        ]
         policy = iam.ManagedPolicy(
             self,
             "Operator",
             managed_policy_name=f"{options.name}-operator",
             description="Start, watch and end the stages, read and write their data",
-            statements=self.statements,
+            statements=statements,
         )
+        # Not a statement of our own: the topic is encrypted, and only CDK's grant brings its key.
+        topic.grant_publish(policy)
         for setting, value in values.items():
             cdk.CfnOutput(self, output_name(setting), value=value)
         cdk.CfnOutput(self, "OperatorPolicyArn", value=policy.managed_policy_arn)
@@ -87,7 +86,7 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
         options=options,
         values=values,
         statements=statements,
-        topic_arn=observability.topic.topic_arn,
+        topic=observability.topic,
     )
     stacks: dict[str, cdk.Stack] = {
         "network": network,
@@ -104,7 +103,8 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
             options=options,
             network=network,
             values=values,
-            statements=access.statements,
+            statements=statements,
+            topic=observability.topic,
         )
     for stack in stacks.values():
         cdk.Tags.of(stack).add("project", options.name)

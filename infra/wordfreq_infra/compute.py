@@ -11,8 +11,6 @@ from constructs import Construct
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.options import Options
 
-#: Three kinds and two generations: more pools of Spot capacity to choose from. All are x86-64.
-INSTANCE_CLASSES = ("m7i", "m6i", "m6a", "c6i", "c6a", "r6i")
 SPOT_DISCOUNT = 100  # percent of the on-demand price at most; lower only loses capacity
 
 
@@ -83,7 +81,7 @@ class ComputeStack(cdk.Stack):
             if spot
             else batch.AllocationStrategy.BEST_FIT_PROGRESSIVE,
             use_optimal_instance_classes=False,
-            instance_classes=[ec2.InstanceClass[name.upper()] for name in INSTANCE_CLASSES],
+            instance_classes=[ec2.InstanceClass.M7I],  # replaced below
             images=[batch.EcsMachineImage(image_type=batch.EcsMachineImageType.ECS_AL2023)],
             instance_role=self._instance_role(),
             launch_template=template,
@@ -93,6 +91,10 @@ class ComputeStack(cdk.Stack):
         )
         resource = made.node.default_child
         assert isinstance(resource, batch.CfnComputeEnvironment)
+        # As AWS Batch spells them: CDK's list ends with the families that it knew. The default is
+        # what AWS has of this architecture in the Region.
+        families = self._options.instance_families or f"default_{self._options.architecture}"
+        resource.add_property_override("ComputeResources.InstanceTypes", families.split(","))
         # Without these the first version of the template and its system image stay for ever.
         resource.add_property_override(
             "ComputeResources.LaunchTemplate.Version", template.latest_version_number

@@ -8,24 +8,28 @@ IAM guards (docs/aws.md).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_servicediscovery as servicediscovery
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from wordfreq_infra.environment import variable_name
+from wordfreq_infra.images import cpu_architecture, image
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.options import Options
 
-ROOT = Path(__file__).resolve().parents[2]
+BUILD = {
+    "directory": ".",
+    "file": "infra/dagster/Dockerfile",
+    "ignore_mode": cdk.IgnoreMode.DOCKER,
+}
 CODE_PORT, WEB_PORT, DATABASE_PORT = 4000, 3000, 5432
 RUN_CONTAINER = "run"
 #: Service -> (CPU units, MiB, command).
@@ -45,6 +49,20 @@ SERVICES: Mapping[str, tuple[int, int, Sequence[str]]] = {
     "daemon": (512, 1024, ("dagster-daemon", "run", "-w", "/opt/dagster/instances/workspace.yaml")),
 }  # fmt: skip
 
+#: Service -> what tells that it works, as in docker-compose.yaml.
+HEALTH: Mapping[str, Sequence[str]] = {
+    "code": (
+        "python", "-c",
+        f"import socket; socket.create_connection(('127.0.0.1', {CODE_PORT}), 5).close()",
+    ),
+    "webserver": (
+        "python", "-c",
+        "import urllib.request as r;"
+        f" r.urlopen('http://127.0.0.1:{WEB_PORT}/server_info', timeout=5)",
+    ),
+    "daemon": ("dagster-daemon", "liveness-check"),
+}  # fmt: skip
+
 
 class DagsterStack(cdk.Stack):
     """Database, services, the task of a run, and their roles."""
@@ -58,9 +76,11 @@ class DagsterStack(cdk.Stack):
         network: NetworkStack,
         values: Mapping[str, str],
         statements: list[iam.PolicyStatement],
+        topic: sns.ITopic,
     ) -> None:
         super().__init__(scope, id, description="wordfreq: Dagster on Fargate")
         self._options, self._network, self._statements = options, network, statements
+        self._topic = topic
         self._group = ec2.SecurityGroup(
             self, "Services", vpc=network.vpc, description="Dagster: each other, nobody else"
         )
@@ -99,7 +119,7 @@ class DagsterStack(cdk.Stack):
                 name=f"{options.name}.internal", type=servicediscovery.NamespaceType.DNS_PRIVATE
             ),
         )
-        self._image = self._make_image()
+        self._image = image(self, options.dagster_image, options=options, build=BUILD)
         self._environment = {variable_name(name): value for name, value in values.items()}
         run = self._task("run", cpu=512, memory=1024, command=("dagster", "--version"))
         self._environment |= self._instance_environment(run)
@@ -123,9 +143,9 @@ class DagsterStack(cdk.Stack):
         )
         group.add_ingress_rule(self._group, ec2.Port.tcp(DATABASE_PORT), "Dagster")
         engine = rds.DatabaseInstanceEngine.postgres(
-            version=rds.PostgresEngineVersion.of("17.6", "17")
+            version=rds.PostgresEngineVersion.of("17", "17")  # AWS chooses and raises the minor one
         )
-        return rds.DatabaseInstance(
+        made = rds.DatabaseInstance(
             self,
             "Database",
             engine=engine,
@@ -151,20 +171,11 @@ class DagsterStack(cdk.Stack):
             else cdk.RemovalPolicy.DESTROY,
             parameters={"rds.force_ssl": "1"},
         )
-
-    def _make_image(self) -> ecs.ContainerImage:
-        if self._options.dagster_image != "asset":
-            return ecs.ContainerImage.from_registry(self._options.dagster_image)
-        return ecs.ContainerImage.from_docker_image_asset(
-            ecr_assets.DockerImageAsset(
-                self,
-                "Image",
-                directory=str(ROOT),
-                file="infra/dagster/Dockerfile",
-                platform=ecr_assets.Platform.LINUX_AMD64,
-                ignore_mode=cdk.IgnoreMode.DOCKER,
-            )
-        )
+        resource = made.node.default_child
+        assert isinstance(resource, rds.CfnDBInstance)
+        # cfn-lint takes a version without its minor part for an old one.
+        resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3691"]}})
+        return made
 
     def _instance_environment(self, run: ecs.FargateTaskDefinition) -> dict[str, str]:
         """What infra/dagster/deployment.yaml reads."""
@@ -190,6 +201,10 @@ class DagsterStack(cdk.Stack):
             family=f"{self._options.name}-dagster-{name}",
             cpu=cpu,
             memory_limit_mib=memory,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=cpu_architecture(self._options),
+                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+            ),
         )
         secret = self._database.secret
         assert secret is not None
@@ -211,6 +226,7 @@ class DagsterStack(cdk.Stack):
                 "DAGSTER_PG_USERNAME": ecs.Secret.from_secrets_manager(secret, "username"),
                 "DAGSTER_PG_PASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
             },
+            health_check=_health(name),
             linux_parameters=ecs.LinuxParameters(
                 self, f"{name.title()}Linux", init_process_enabled=True
             ),
@@ -226,6 +242,7 @@ class DagsterStack(cdk.Stack):
         for role in (run.task_role, tasks["code"].task_role):
             for statement in self._statements:
                 role.add_to_principal_policy(statement)
+            self._topic.grant_publish(role)
         logs_of_steps = self._compute_logs.arn_for_objects("compute-logs/*")
         for task in (run, *tasks.values()):
             task.task_role.add_to_principal_policy(
@@ -278,11 +295,28 @@ class DagsterStack(cdk.Stack):
             security_groups=[self._group],
             # The tunnel of Session Manager: the only way in.
             enable_execute_command=name == "webserver",
+            # The budget counts by tag: without this a service's tasks carry none.
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            enable_ecs_managed_tags=True,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
             cloud_map_options=ecs.CloudMapOptions(name=name, dns_ttl=cdk.Duration.seconds(10))
             if not alone
             else None,
         )
+
+
+def _health(name: str) -> ecs.HealthCheck | None:
+    """Whether a service answers; without it one that hangs counts as running. Runs have none."""
+    probe = HEALTH.get(name)
+    if probe is None:
+        return None
+    return ecs.HealthCheck(
+        command=["CMD", *probe],
+        interval=cdk.Duration.seconds(60),
+        timeout=cdk.Duration.seconds(30),
+        retries=3,
+        start_period=cdk.Duration.seconds(180),
+    )
 
 
 def _allow(sid: str, actions: list[str], resources: list[str]) -> iam.PolicyStatement:

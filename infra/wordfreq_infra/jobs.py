@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_batch as batch
-from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from wordfreq_infra.images import cpu_architecture, image
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.options import Options
 from wordfreq_infra.permissions import grants
 from wordfreq_infra.storage import StorageStack
 
-ROOT = Path(__file__).resolve().parents[2]
+BUILD = {
+    "directory": "batch_image",
+    "exclude": ["**/__pycache__", "*.egg-info", "**/*.so", "build", "dist"],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class JobsStack(cdk.Stack):
             assumed_by=trusted,
         )
         self.log_group.grant_write(self.execution_role)
-        self._image = self._make_image()
+        self._image = image(self, options.image, options=options, build=BUILD)
         self.roles: dict[str, iam.Role] = {}
         self.names = {stage.name: f"{options.name}-{stage.name}" for stage in STAGES}
         self.definitions: dict[str, batch.EcsJobDefinition] = {}
@@ -99,32 +100,16 @@ class JobsStack(cdk.Stack):
             self.roles[stage.name] = role
             self.definitions[stage.name] = self._definition(stage, role)
 
-    def _make_image(self) -> ecs.ContainerImage:
-        if self._options.image == "asset":
-            # Built by `cdk deploy`; `cdk synth` only hashes the folder.
-            return ecs.ContainerImage.from_docker_image_asset(
-                ecr_assets.DockerImageAsset(
-                    self,
-                    "Image",
-                    directory=str(ROOT / "batch_image"),
-                    platform=ecr_assets.Platform.LINUX_AMD64,
-                    exclude=["**/__pycache__", "*.egg-info", "**/*.so", "build", "dist"],
-                )
-            )
-        host, _, rest = self._options.image.partition("/")
-        if ".dkr.ecr." in host:
-            repository, _, tag = rest.replace("@", ":", 1).partition(":")
-            return ecs.ContainerImage.from_ecr_repository(
-                ecr.Repository.from_repository_name(self, "Repository", repository), tag or None
-            )
-        return ecs.ContainerImage.from_registry(self._options.image)
-
     def _definition(self, stage: Stage, role: iam.Role) -> batch.EcsJobDefinition:
         kind = batch.EcsEc2ContainerDefinition
         extra: dict[str, Any] = {}
         if self._options.compute == "fargate":
             kind = batch.EcsFargateContainerDefinition  # type: ignore[assignment]
-            extra = {"assign_public_ip": self._network.public_ip}
+            extra = {
+                "assign_public_ip": self._network.public_ip,
+                "fargate_cpu_architecture": cpu_architecture(self._options),
+                "fargate_operating_system_family": ecs.OperatingSystemFamily.LINUX,
+            }
         container = kind(
             self,
             f"{stage.name.title()}Container",

@@ -15,6 +15,10 @@ _RESULTS, _SOURCE, _UPLOADS = (
     "<Source71E471F1.Arn>",
     "<Uploads4F6EB0FD.Arn>",
 )
+_KEY = {
+    f"AwsSolutions-IAM5[Action::kms:{action}*]": "CDK's own grant: both kinds of the call, one key"
+    for action in ("GenerateDataKey", "ReEncrypt")
+}
 _OBJECTS = "objects below a folder have names that nobody knows beforehand"
 
 
@@ -75,8 +79,9 @@ def accepted(options: Options) -> Mapping[str, Mapping[str, str]]:
                 **existing,
             },
         ),
-        "access": _orchestrator(name) | _resources(name, existing),
+        "access": _KEY | _orchestrator(name) | _resources(name, existing),
         "dagster": {
+            **_KEY,
             **_orchestrator(name),
             **_resources(
                 name,

@@ -7,13 +7,26 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from constructs import Construct
+if TYPE_CHECKING:
+    from constructs import Construct
 
 Network = Literal["public", "nat", "isolated"]
 Compute = Literal["ec2", "fargate"]
-CHOICES = {"network": ("public", "nat", "isolated"), "compute": ("ec2", "fargate")}
+Architecture = Literal["x86_64", "arm64"]
+CHOICES = {
+    "network": ("public", "nat", "isolated"),
+    "compute": ("ec2", "fargate"),
+    "architecture": ("x86_64", "arm64"),
+}
+_VERSION = r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+ECR_IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
+    r"/(?P<repository>[a-z0-9][a-z0-9._/-]*)" + _VERSION
+)
+OTHER_IMAGE = re.compile(r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._/-]*" + _VERSION)
+TYPES = ("string", "number", "binary")
 
 
 class OptionsError(ValueError):
@@ -29,6 +42,9 @@ class Options:
         network: `public` (no NAT gateway, containers have public addresses and no open port),
             `nat` (private subnets and one NAT gateway), `isolated` (endpoints only).
         compute: `ec2` (Spot first, on-demand behind it) or `fargate` (Fargate Spot first).
+        architecture: `x86_64` or `arm64` (Graviton): hosts, Fargate and the images that are built.
+        instance_families: the hosts with `ec2`, such as `m7i,c7i`; empty: AWS Batch's own choice
+            of what the Region has.
         max_vcpus: the most vCPUs at once, for each of the two compute environments.
         image: `asset` (built at deploy, needs docker), or the URI of an image, best with a digest.
         source: `s3://bucket/prefix` of texts that exist already; empty: a bucket is made.
@@ -46,6 +62,8 @@ class Options:
     name: str = "wordfreq"
     network: Network = "public"
     compute: Compute = "ec2"
+    architecture: Architecture = "x86_64"
+    instance_families: str = ""
     max_vcpus: int = 64
     image: str = "asset"
     source: str = ""
@@ -76,14 +94,41 @@ class Options:
             )
         if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.source):
             raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix")
+        self._check_images()
+        if not re.fullmatch(r"(?:[a-z][a-z0-9-]*(?:,[a-z][a-z0-9-]*)*)?", self.instance_families):
+            raise OptionsError(
+                f"instance_families is {self.instance_families!r}; use families, such as m7i,c7i"
+            )
+        for column, kind in self.csv_types.items():
+            if not column or kind not in TYPES:
+                raise OptionsError(
+                    f"csv_columns has {column}:{kind}; use NAME or NAME:TYPE, the types are "
+                    + ", ".join(TYPES)
+                )
         for option in ("csv_key", "csv_sort_key"):
             given = getattr(self, option)
             if given not in self.csv_types and (given or option == "csv_key"):
                 raise OptionsError(
                     f"{option} is {given!r}; use one of csv_columns: {', '.join(self.csv_types)}"
                 )
-        if self.email and "@" not in self.email:
+        if self.email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", self.email):
             raise OptionsError(f"email is {self.email!r}; use an address")
+
+    def _check_images(self) -> None:
+        for option in ("image", "dagster_image"):
+            uri = getattr(self, option)
+            if ECR_IMAGE.fullmatch(uri) or uri == "asset":
+                continue
+            if ".ecr." in uri.partition("/")[0] or not OTHER_IMAGE.fullmatch(uri):
+                raise OptionsError(
+                    f"{option} is {uri!r}; use `asset`, or REGISTRY/NAME:TAG@sha256:DIGEST with "
+                    "tag, digest or both; of ECR <account>.dkr.ecr.<region>.amazonaws.com/NAME:TAG"
+                )
+            if self.network == "isolated":
+                raise OptionsError(
+                    f"{option} is {uri!r}, which an isolated network can't pull; "
+                    "push it to ECR in the same Region and give that URI"
+                )
 
     @property
     def csv_types(self) -> Mapping[str, str]:

@@ -74,6 +74,43 @@ def test_inline_policies_of_roles_do_not_escape_this_sweep(deployment):
         assert managed == "[]" or "AmazonEC2ContainerServiceforEC2Role" in managed
 
 
+def test_every_container_can_pull_its_image_from_the_account_and_region_it_names(other):
+    """By the execution role of each definition; `other` has all its images in ECR."""
+    images = [
+        (stack, found["ContainerProperties"]["Image"], found["ContainerProperties"])
+        for stack, _, found in other.resources("AWS::Batch::JobDefinition")
+    ] + [
+        (stack, found["ContainerDefinitions"][0]["Image"], found)
+        for stack, _, found in other.resources("AWS::ECS::TaskDefinition")
+    ]
+    assert len(images) == 8
+    for stack, image, owner in images:
+        text = json.dumps(image)
+        role = owner["ExecutionRoleArn"]["Fn::GetAtt"][0]
+        rights = actions_of(other, f"{stack}/{role.rstrip('0123456789ABCDEF')}")
+        for action in ("BatchGetImage", "GetDownloadUrlForLayer", "BatchCheckLayerAvailability"):
+            where = rights[f"ecr:{action}"]
+            account, region, name = (
+                ("999999999999", "ap-south-1", "tools/wordfreq")
+                if stack == "jobs"
+                else ("111122223333", "us-east-1", "wordfreq-dagster")
+            )
+            assert f":ecr:{region}:{account}:repository/{name}" in where.replace('", "', "")
+            assert f"{account}.dkr.ecr.{region}." in text
+        assert '"*"' in rights["ecr:GetAuthorizationToken"]
+        if stack == "jobs":
+            assert text.endswith(f'/tools/wordfreq@sha256:{"a" * 64}"]]}}')
+
+
+def test_whoever_tells_the_topic_may_use_its_key(full):
+    """A topic with a key of the account refuses a publisher who has no right to the key."""
+    for place in ("access/Operator", "dagster/RunTaskTaskRole", "dagster/CodeTaskTaskRole"):
+        rights = actions_of(full, place)
+        assert "Alerts" in rights["sns:Publish"], place
+        for action in ("kms:Decrypt", "kms:GenerateDataKey*"):
+            assert "Key" in rights[action], place
+
+
 def test_roles_can_be_passed_to_ecs_only(deployment):
     passed = [s for _, s in statements(deployment) if "iam:PassRole" in listed(s["Action"])]
     assert len(passed) == 1

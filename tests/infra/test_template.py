@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import ROOT
 from wordfreq_infra.options import Options, OptionsError
 
 
@@ -42,7 +43,7 @@ def test_spot_comes_first_and_on_demand_takes_the_rest(full, other):
         key=lambda one: one["ComputeResources"]["Type"], reverse=True))  # fmt: skip
     assert spot["AllocationStrategy"] == "SPOT_PRICE_CAPACITY_OPTIMIZED"
     assert demand["AllocationStrategy"] == "BEST_FIT_PROGRESSIVE"
-    assert len(spot["InstanceTypes"]) >= 3
+    assert spot["InstanceTypes"] == ["default_x86_64"]  # AWS's choice of what the Region has
     for one in (spot, demand):
         assert one["MinvCpus"] == 0
         assert "Fn::GetAtt" in one["LaunchTemplate"]["Version"]
@@ -179,6 +180,31 @@ def test_there_is_one_daemon_never_two(full):
     assert services["wordfreq-daemon"]["DeploymentConfiguration"]["MaximumPercent"] == 100
 
 
+def test_a_service_that_hangs_does_not_count_as_running(deployment):
+    for task in deployment.properties("AWS::ECS::TaskDefinition"):
+        (container,) = task["ContainerDefinitions"]
+        assert ("HealthCheck" in container) == (container["Name"] != "run")
+
+
+def test_whatever_costs_carries_the_tag_of_the_budget(deployment):
+    for service in deployment.properties("AWS::ECS::Service"):
+        assert service["PropagateTags"] == "SERVICE"
+    for kind in ("AWS::ECS::TaskDefinition", "AWS::RDS::DBInstance", "AWS::S3::Bucket"):
+        for found in deployment.properties(kind):
+            tags = {one["Key"]: one["Value"] for one in found["Tags"]}
+            assert tags["project"] == deployment.options.name
+    for found in deployment.properties("AWS::Batch::JobDefinition"):
+        assert found["Tags"]["project"] == deployment.options.name
+    script = (ROOT / "infra" / "dagster" / "entrypoint.sh").read_text()
+    assert "propagateTags: TASK_DEFINITION" in script  # of the tasks of runs
+
+
+def test_aws_may_raise_the_minor_version_of_the_database(full):
+    (database,) = full.properties("AWS::RDS::DBInstance")
+    assert database["AutoMinorVersionUpgrade"] is True
+    assert "." not in database["EngineVersion"]
+
+
 def test_the_database_password_is_in_no_template(deployment):
     for task in deployment.properties("AWS::ECS::TaskDefinition"):
         (container,) = task["ContainerDefinitions"]
@@ -200,6 +226,13 @@ def test_the_database_password_is_in_no_template(deployment):
         ({"log_days": 2}, "CloudWatch"),
         ({"source": "books"}, "s3://bucket/prefix"),
         ({"email": "me"}, "address"),
+        ({"email": "a@"}, "address"),
+        ({"architecture": "riscv"}, "x86_64, arm64"),
+        ({"instance_families": "m7i;c7i"}, "such as m7i,c7i"),
+        ({"csv_columns": "B:foo"}, "string, number, binary"),
+        ({"image": "1.dkr.ecr.eu-central-1.amazonaws.com/w:1"}, "<account>.dkr.ecr"),
+        ({"image": "w:1@sha256:12"}, "tag, digest or both"),
+        ({"image": "docker.io/me/w:1", "network": "isolated"}, "can't pull"),
         ({"csv_key": "Sku"}, "one of csv_columns: ProductId"),
         ({"csv_sort_key": "Price"}, "one of csv_columns"),
     ],
