@@ -165,12 +165,17 @@ def compute_resources(document: Document) -> None:
 
 def updated(resources: Document, changes: Document, *, eks: bool) -> Document:
     """Return the `computeResources` of an environment after UpdateComputeEnvironment."""
-    after = {**resources, **changes}
-    kind: str = after.get("type", EC2)
+    if not resources:
+        raise rejected("computeResources is not applicable for UNMANAGED compute environments")
+    done_once = ("updateToLatestImageVersion",)  # what is asked to be done is nothing to show
+    after = {**resources, **{k: v for k, v in changes.items() if k not in done_once}}
+    kind: str = after["type"]
+    if kind.startswith(FARGATE) != resources["type"].startswith(FARGATE):
+        raise rejected(f"The type {resources['type']} of compute resources can't become {kind}")
     if kind.startswith(FARGATE):
         changed_fargate(changes)
         return after
-    if not after.get("minvCpus", 0) <= after.get("maxvCpus", 0):
+    if not 0 <= after["minvCpus"] <= after["maxvCpus"]:
         raise rejected("minvCpus must not be greater than maxvCpus")
     if "desiredvCpus" in changes:
         desired = changes["desiredvCpus"]

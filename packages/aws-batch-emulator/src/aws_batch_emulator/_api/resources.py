@@ -113,16 +113,19 @@ class Resources:
             raise rejected("unmanagedvCpus is only for UNMANAGED compute environments")
         if "eksConfiguration" in request and not eks:
             raise rejected("eksConfiguration is only for Amazon EKS compute environments")
-        for key in ("state", "serviceRole", "updatePolicy", "unmanagedvCpus", "context"):
-            if key in request:
-                document[key] = request[key]
+        changes: Document = {
+            key: request[key]
+            for key in ("state", "serviceRole", "updatePolicy", "unmanagedvCpus", "context")
+            if key in request
+        }
         for key in ("eksConfiguration", "ecsSettings"):
             if key in request:
-                document[key] = {**document.get(key, {}), **request[key]}
+                changes[key] = {**document.get(key, {}), **request[key]}
         if "computeResources" in request:
-            document["computeResources"] = platforms.updated(
+            changes["computeResources"] = platforms.updated(
                 document.get("computeResources", {}), request["computeResources"], eks=eks
             )
+        document.update(changes)
         self._save("environment", environment.name, document)
         return {
             "computeEnvironmentName": environment.name,
