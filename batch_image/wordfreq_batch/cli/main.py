@@ -23,6 +23,7 @@ from wordfreq_batch.cli.options import (
     add_command,
     positive,
     say,
+    share,
     size,
     threads,
 )
@@ -36,6 +37,7 @@ from wordfreq_batch.stopping import (
     Stopped,
     raise_on_signals,
 )
+from wordfreq_batch.text.options import MOST_INVALID, TextOptions
 
 if TYPE_CHECKING:
     from wordfreq_batch.plans.formats import Receipt
@@ -183,6 +185,21 @@ def _add_plan(commands: Commands) -> None:
         "--pending", action="store_true", help="no tasks for files that are counted already"
     )
     parser.add_argument(
+        "--encoding",
+        default="",
+        metavar="NAME",
+        help="of texts that are neither UTF-8 nor marked: such as cp1252, or auto: a guess a file "
+        "(default: as the object's Content-Type says, else such a file is an error with a guess)",
+    )
+    parser.add_argument(
+        "--most-invalid",
+        type=share,
+        default=MOST_INVALID,
+        metavar="SHARE",
+        help="of a text's bytes that may be wrong, such as 0.1%% (default: 0.0001%%; and damage to "
+        "what is clearly UTF-8)",
+    )
+    parser.add_argument(
         "--only-from", metavar="URI", help="count only the files named there, one a line"
     )
 
@@ -220,9 +237,11 @@ def _plan(options: argparse.Namespace) -> int:
         build_plan,
         write_plan,
     )
+    from wordfreq_batch.text.words import counter_version
 
     if options.task_items is not None and options.pack is None:
         raise UsageError("--task-items needs --pack; without it every file has a task of its own")
+    texts = TextOptions.make(encoding=options.encoding, most_invalid=options.most_invalid)
     plan = build_plan(
         source=options.source,
         destination=options.destination,
@@ -234,6 +253,7 @@ def _plan(options: argparse.Namespace) -> int:
         progress=say,
         warn=lambda message: say(f"warning: {message}"),
         compact=True,
+        counter_version=counter_version(texts),
     )
     _report(write_plan(plan))
     return 0
@@ -294,12 +314,14 @@ def _report_task(receipt: Receipt) -> None:
         say(f"error: {failed.error}")
     if len(receipt.failed) > 10:
         say(f"error: {len(receipt.failed) - 10:,} more files failed; the receipt lists them")
-    for item in receipt.items:
-        if item.invalid * 10 > item.bytes:
-            say(
-                f"warning: {item.name} looks binary: {item.invalid:,} of its {item.bytes:,} bytes "
-                "are no UTF-8; they count as U+FFFD, which is no word"
-            )
+    aside = [item for item in receipt.items if item.aside]
+    for item in aside[:10]:
+        say(f"note: {item.name} holds no text and so no words: {item.aside}")
+    if len(aside) > 10:
+        say(f"note: {len(aside) - 10:,} more files hold no text; the receipt lists them")
+    damaged = [item for item in receipt.items if item.invalid]
+    for item in damaged[:10]:
+        say(f"warning: {item.name}: {item.invalid:,} of its {item.bytes:,} bytes were unreadable")
     done = len(receipt.items) - len(receipt.failed)
     words = sum(item.words for item in receipt.items)
     print(f"task {receipt.task}: {done:,} of {len(receipt.items):,} files, {words:,} words")

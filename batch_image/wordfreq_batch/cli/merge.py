@@ -58,6 +58,11 @@ def add_merge(commands: Commands) -> None:
     which.add_argument("-s", "--source", metavar="URI", help="rank everything below this prefix")
     which.add_argument("-p", "--plan", metavar="URI", help="rank exactly the files of this plan")
     parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="with --plan: rank what is counted; the ranking says what is missing",
+    )
+    parser.add_argument(
         "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
     )
     parser.add_argument(
@@ -128,6 +133,7 @@ def _merge(options: argparse.Namespace) -> int:
         folder_depth=options.folder_depth,
         memory=options.memory or limits.memory(1),
         threads=limits.threads(options.threads, os.environ),
+        allow_missing=options.allow_missing,
         progress=say,
     )
     if options.part:
@@ -139,10 +145,12 @@ def _merge(options: argparse.Namespace) -> int:
         ranking = _whole(options.plan, options.parts, merge)
     if ranking is None:
         return 0
-    from wordfreq_batch.merge.ranking import table
+    from wordfreq_batch.merge.ranking import notes, table
 
     if not ranking.files:
         say(f"note: there is nothing below {ranking.source}; is the prefix right?")
+    for line in notes(ranking):
+        say(f"note: {line}")
     print(table(ranking.words), end="")
     return 0
 
@@ -158,11 +166,14 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--part needs --parts: how many there are")
     if options.folder_depth and (options.plan is None or options.output is None):
         raise UsageError("--folder-depth needs --plan and --output: ranking.json has the folders")
+    if options.allow_missing and (options.plan is None or options.parts is not None):
+        raise UsageError("--allow-missing needs --plan, and a merge in one go (without --parts)")
     if options.index is not None and not options.part:
         raise UsageError("--index needs --part: the merge as a whole has no number")
 
 
 def _one_part(plan: str, parts: int, index: int | None, merge: MergeOptions) -> None:
+    from wordfreq_batch.merge.group_sums import version_of
     from wordfreq_batch.merge.merge_parts import (
         merge_part,
         part_receipts,
@@ -172,7 +183,6 @@ def _one_part(plan: str, parts: int, index: int | None, merge: MergeOptions) -> 
     from wordfreq_batch.plans.receipts import SingleTask
     from wordfreq_batch.plans.tasknumber import task_number
     from wordfreq_batch.tables.lines import Share
-    from wordfreq_batch.text.words import COUNTER_VERSION
 
     part = task_number(index, os.environ)
     if part >= parts:
@@ -181,11 +191,12 @@ def _one_part(plan: str, parts: int, index: int | None, merge: MergeOptions) -> 
     if holder := task.taken_by():
         say(f"part {part} belongs to job {holder}, submitted twice; nothing to do here")
         return
-    if earlier := part_receipts(load_head(plan), parts, [part]):
+    head = load_head(plan)
+    if earlier := part_receipts(head, parts, [part]):
         say(f"part {part} was done already (receipt of {earlier[part].finished})")
         return
     done = merge_part(plan, Share(part, parts), merge)
-    task.succeeded(COUNTER_VERSION, [done])
+    task.succeeded(version_of(head), [done])
     print(f"part {part} of {parts}: {done.words:,} words, {done.distinct:,} different ones")
 
 

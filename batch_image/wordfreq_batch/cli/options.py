@@ -68,6 +68,18 @@ def size(text: str) -> int:
     return bytes_
 
 
+def share(text: str) -> float:
+    """A share from `0.1%` or `0.001`, 0 to 1."""
+    percent = text.endswith("%")
+    try:
+        found = float(text.removesuffix("%")) / (100 if percent else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write e.g. 0.1% or 0.001")
+    return found
+
+
 def natural(text: str) -> int:
     """0 or more."""
     if re.fullmatch("[0-9]{1,9}", text) is None:

@@ -17,21 +17,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import Final
 
 from wordfreq_batch.counts.counts import write_counts
 from wordfreq_batch.counts.outage import PATIENCE, Outage, Stores
+from wordfreq_batch.counts.texts import Figures, Texts, TinyText, is_utf_8, receipt_of
 from wordfreq_batch.errors import StorageError
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.plans.tasks import failure
 from wordfreq_batch.storage.store import ObjectInfo
 from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.detect import Guess
+from wordfreq_batch.text.options import DEFAULT_OPTIONS, TextOptions
 from wordfreq_batch.text.parallel import SplitCounter
-from wordfreq_batch.text.text import (
-    Utf8Text,
-    is_archive,
-)
+from wordfreq_batch.text.text import OtherEncodingError, Utf8Text
+from wordfreq_batch.text.unpack import is_archive
 from wordfreq_batch.text.words import (
     Counted,
     CountedText,
@@ -58,14 +59,16 @@ def count_items(
     memory: int,
     threads: int,
     done: Callable[[ItemReceipt], None],
+    options: TextOptions = DEFAULT_OPTIONS,
     patience: float = PATIENCE,
 ) -> None:
     """Count these files, store their counts, and call `done` with each one's receipt, in any order.
 
     The words are also added to `total`. `memory` bounds, in bytes and for each of the `threads`,
     the words of the files at hand, and as much again their sums before they get into `total`. A
-    file that fails gets its error in its receipt, the others go on, unless neither the source nor
-    the destination answers for `patience` seconds (`counts.outage`).
+    file that holds no text has no words; one that fails gets its error in its receipt. The others
+    go on, unless neither the source nor the destination answers for `patience` seconds
+    (`counts.outage`).
     """
     small = [item for item in items if item.size <= _LARGE]
     large = [item for item in items if item.size > _LARGE]
@@ -73,7 +76,7 @@ def count_items(
     worthwhile = 1 + sum(item.size if item.etag else SMALL for item in small) // SMALL
     tables = min(threads, worthwhile, max(len(small), 1))
     waiting = max(stores.source.concurrency, stores.destination.concurrency)
-    work = _Work(stores, memory, done, patience=patience)
+    work = _Work(stores, options, memory, done, patience=patience)
     work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
     for item in large + work.too_large:
         work.count_large(item, total, threads=threads)
@@ -85,12 +88,14 @@ class _Work:
     def __init__(
         self,
         stores: Stores,
+        options: TextOptions,
         memory: int,
         done: Callable[[ItemReceipt], None],
         *,
         patience: float,
     ) -> None:
         self._stores = stores
+        self._texts = Texts(stores.source, options)
         self._memory = memory
         self._done = done
         self._lock = threading.Lock()
@@ -151,7 +156,7 @@ class _Work:
     def count_large(self, item: Item, total: Tally | None, *, threads: int) -> None:
         """Count one file by several threads."""
 
-        def count(item: Item) -> None:
+        def count(item: Item, known: Guess | None) -> None:
             started = time.monotonic()
             memory = self._memory * threads
             with (
@@ -160,29 +165,33 @@ class _Work:
                 ) as reader,
                 closing(_counter(reader.info, memory=memory, threads=threads)) as counting,
             ):
-                text = Utf8Text(reader, name=self._stores.source.url(item.name))
-                aside = threads > 1 and is_archive(item.name)
-                with ahead(text) if aside else nullcontext(text) as chunks:
+                text = self._texts.text(item, reader.info, reader, known)
+                elsewhere = threads > 1 and is_archive(item.name)
+                with ahead(text) if elsewhere else nullcontext(text) as chunks:
                     for chunk in chunks:
                         counting.feed(chunk)
                 counted = counting.finish()
                 with counted:
+                    counted = counted._replace(invalid=counted.invalid + text.invalid)
+                    self._texts.judge(item, reader.info, text, counted)
                     first, rest = _text_of(counted)
                     etag = self._stored(item.name, first, rest)
                     if total is not None:
                         total.absorb(counted.tally)
-            counted = counted._replace(invalid=counted.invalid + text.invalid)
-            self._succeeded(_receipt(item, reader.info, counted, started, etag))
+            self._succeeded(receipt_of(item, reader.info, text, counted, started, etag))
 
         self._attempt(item, count)
 
-    def _attempt(self, item: Item, count: Callable[[Item], None]) -> None:
-        """Count a file; what goes wrong becomes its receipt."""
+    def _attempt(self, item: Item, count: Callable[[Item, Guess | None], None]) -> None:
+        """Count a file, once more if its encoding is found to be another; errors are receipts."""
         try:
             if reason := self._outage.reason():
                 url = self._stores.source.url(item.name)
                 raise StorageError(f"{url}: not tried, as no file can be read or written: {reason}")
-            count(item)
+            try:
+                count(item, None)
+            except OtherEncodingError as other:
+                count(item, other.found)
         except GivenUpError:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
@@ -191,7 +200,7 @@ class _Work:
                 if not self._crew.stop.wanted:
                     self._done(failure(item, error))
 
-    def _count_small(self, item: Item) -> None:
+    def _count_small(self, item: Item, known: Guess | None) -> None:
         source, started = self._stores.source, time.monotonic()
         # From far away all of it first, so that a table isn't held while waiting.
         far = source.concurrency > 1
@@ -202,16 +211,17 @@ class _Work:
                 return
             with self._room.taken(info.size) if far else nullcontext():
                 chunks: Iterable[bytes] = [b"".join(reader)] if far else reader
-                text = Utf8Text(chunks, name=source.url(item.name))
+                text = self._texts.text(item, info, chunks, known)
                 with self._free_table() as table:
                     counted = self._counted(text, table.counter)
+                    self._texts.judge(item, info, text, counted)
                     first, rest = _text_of(counted)
                     etag = self._stored(item.name, first, rest) if rest is not None else ""
                     if table.total is not None:
                         table.total.absorb(counted.tally)
         if not etag:
             etag = self._stored(item.name, first, None)
-        self._succeeded(_receipt(item, info, counted, started, etag))
+        self._succeeded(receipt_of(item, info, text, counted, started, etag))
 
     def _count_tiny(self, items: list[Item]) -> None:
         """Count files together: threads then work side by side for some milliseconds each.
@@ -219,7 +229,7 @@ class _Work:
         One by one the threads would hand the interpreter to each other ten times a file, which
         takes longer than the counting.
         """
-        texts: list[_Text] = []
+        texts: list[TinyText] = []
         for item in items:
             self._attempt(item, partial(self._read, texts))
         counted: list[CountedText] = []
@@ -241,33 +251,36 @@ class _Work:
         for text in texts[len(counted) :]:  # too many words, or something for ICU
             self._attempt(text.item, self._count_small)
 
-    def _read(self, texts: list[_Text], item: Item) -> None:
-        """Read a tiny file, or count it as any other if it turns out to be none."""
+    def _read(self, texts: list[TinyText], item: Item, known: Guess | None) -> None:
+        """Read a tiny file; count it as any other if it isn't, or if it isn't UTF-8 throughout."""
         source, started = self._stores.source, time.monotonic()
         found: list[bytes] = []
         size = 0
         with source.open(item.name, etag=item.etag or None) as reader:
-            text = Utf8Text(reader, name=source.url(item.name))
+            text = self._texts.text(item, reader.info, reader, known)
             for chunk in text if reader.info.size <= _TINY else ():
                 found.append(chunk)
                 size += len(chunk)
                 if size > SMALL:  # an archive
                     break
             else:
-                if reader.info.size <= _TINY:
-                    texts.append(_Text(item, reader.info, b"".join(found), text.invalid, started))
+                content = b"".join(found)
+                if reader.info.size <= _TINY and not text.invalid and is_utf_8(content):
+                    texts.append(TinyText(item, reader.info, text, content, started))
                     return
-        self._count_small(item)
+        self._count_small(item, known)
 
-    def _store_tiny(self, text: _Text, counted: CountedText, item: Item) -> None:
-        figures = _Figures(
+    def _store_tiny(
+        self, text: TinyText, counted: CountedText, item: Item, _: Guess | None
+    ) -> None:
+        figures = Figures(
             words=counted.words,
             distinct=counted.distinct,
             bytes=len(text.content),
-            invalid=counted.invalid + text.invalid,
+            invalid=counted.invalid,
         )
         etag = self._stored(item.name, counted.lines, None)
-        self._succeeded(_receipt(item, text.info, figures, text.started, etag))
+        self._succeeded(receipt_of(item, text.info, text.text, figures, text.started, etag))
 
     @contextmanager
     def _free_table(self) -> Iterator[_CountingTable]:
@@ -304,26 +317,7 @@ class _Work:
                 self._done(receipt)
 
 
-class _Text(NamedTuple):
-    """A tiny file that was read."""
-
-    item: Item
-    info: ObjectInfo
-    content: bytes
-    invalid: int
-    started: float
-
-
-class _Figures(NamedTuple):
-    """What a receipt says of a text; `Counted` says the same."""
-
-    words: int
-    distinct: int
-    bytes: int
-    invalid: int
-
-
-def _fail(error: Exception, _: Item) -> None:
+def _fail(error: Exception, _: Item, __: Guess | None) -> None:
     raise error
 
 
@@ -367,22 +361,6 @@ def _counter(info: ObjectInfo, *, memory: int, threads: int) -> SplitCounter | W
     if threads > 1:
         return SplitCounter(threads=threads, memory=memory, size=size)
     return WordCounter(memory=memory, size=size)
-
-
-def _receipt(
-    item: Item, info: ObjectInfo, counted: Counted | _Figures, started: float, counts_etag: str
-) -> ItemReceipt:
-    return ItemReceipt(
-        name=item.name,
-        etag=info.etag,
-        size=info.size,
-        counts_etag=counts_etag,
-        bytes=counted.bytes,
-        words=counted.words,
-        distinct=counted.distinct,
-        invalid=counted.invalid,
-        seconds=time.monotonic() - started,
-    )
 
 
 def _text_of(counted: Counted) -> tuple[bytes, Iterator[bytes] | None]:

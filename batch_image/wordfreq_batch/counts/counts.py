@@ -22,7 +22,7 @@ from wordfreq_batch.tables.lines import (
     whole_lines,
 )
 from wordfreq_batch.tables.tally import Tally
-from wordfreq_batch.text.text import decompressed
+from wordfreq_batch.text.unpack import decompressed
 
 _LINES: Final = 1 << 13  # written at a time
 _BLOCK: Final = 1 << 18  # bytes; the same

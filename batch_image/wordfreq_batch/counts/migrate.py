@@ -46,7 +46,7 @@ from wordfreq_batch.plans.tasks import (
 from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.tally import Tally
-from wordfreq_batch.text.words import COUNTER_VERSION
+from wordfreq_batch.text.words import counter_version, options_of
 
 STAGE = "migrate"
 
@@ -72,7 +72,10 @@ def run_task(
     def work(head: PlanHead, task: Task, earlier: Receipt | None) -> tuple[ItemReceipt, ...]:
         return _Run(head, task, memory, threads, progress).run(_with_successes(task.items, earlier))
 
-    stage = Stage(name=STAGE, version=COUNTER_VERSION, work=work)
+    def version(made_for: str) -> str:
+        return counter_version(options_of(made_for, plan=plan))
+
+    stage = Stage(name=STAGE, version=version, work=work)
     return run_stage(plan, number, stage, job=job)
 
 
@@ -96,6 +99,8 @@ class _Run:
         self, head: PlanHead, task: Task, memory: int, threads: int, progress: Progress
     ) -> None:
         self._head = head
+        self._options = options_of(head.counter_version, plan=head.plan.uri)
+        self._version = counter_version(self._options)
         self._task = task
         # A thread has the words of the file at hand, and sums.
         self._share = memory // 2 // threads
@@ -118,6 +123,7 @@ class _Run:
             count_items(
                 self._stores,
                 todo,
+                options=self._options,
                 total=total,
                 memory=self._share,
                 threads=self._threads,
@@ -166,7 +172,7 @@ class _Run:
     def _partial_exists(self, counted: Iterable[Item]) -> bool:
         members = [(item.name, item.counted.counts_etag) for item in counted if item.counted]
         try:
-            self._stores.destination.head(partial_key(COUNTER_VERSION, members))
+            self._stores.destination.head(partial_key(self._version, members))
         except NotFoundError:
             return False
         return True
@@ -209,7 +215,7 @@ class _Run:
         try:
             if total is not None and self._partial_due:
                 members = [(item.name, self._done[item.name].counts_etag) for item in items]
-                store_partial(store, partial_key(COUNTER_VERSION, members), total)
-            record(store, self._done.values(), self._head, self._task, version=COUNTER_VERSION)
+                store_partial(store, partial_key(self._version, members), total)
+            record(store, self._done.values(), self._head, self._task, version=self._version)
         except WordfreqError as error:
             self._progress(said(error, self._task))

@@ -72,7 +72,7 @@ def ingest_task(
 
     stage = Stage(
         name=STAGE,
-        version=version,
+        version=lambda _: version,
         work=work,
         accepts=lambda made_for: not made_for.startswith(VERSION_PREFIX),
     )

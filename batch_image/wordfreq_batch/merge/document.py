@@ -69,12 +69,22 @@ class Change(NamedTuple):
         return self.previous_rank - self.rank
 
 
+class SetAside(NamedTuple):
+    """Files that have no words in the ranking: of what kind, how many, and their bytes."""
+
+    kind: str
+    files: int
+    size: int
+
+
 class Ranking(NamedTuple):
     """The most used words: count descending, then word; and the totals they are taken from.
 
     `files`, `words` and `distinct_words` are of all counts, before any option applies. `plan_id`
     is empty when a folder was ranked and no plan. `previous` is the last ranking that was another
-    one, by the same options. `folders` are the largest ones, where they were asked for.
+    one, by the same options. `folders` are the largest ones, where they were asked for. `set_aside`
+    are the files without text; so many files are `missing` because they could not be counted, some
+    of them by name.
     """
 
     words: tuple[RankedWord, ...]
@@ -87,6 +97,9 @@ class Ranking(NamedTuple):
     options: RankingOptions = RankingOptions()
     previous: Earlier | None = None
     folders: tuple[FolderRanking, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    missing: int = 0
+    missing_names: tuple[str, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -113,6 +126,14 @@ class Ranking(NamedTuple):
             },
             "Words": _words_json(self.words),
         }
+        if self.set_aside:
+            document["Metadata"]["SetAside"] = [
+                {"Kind": each.kind, "Files": each.files, "Bytes": each.size}
+                for each in self.set_aside
+            ]
+        if self.missing:
+            document["Metadata"]["Missing"] = self.missing
+            document["Metadata"]["MissingNames"] = list(self.missing_names)
         if self.previous is not None:
             document["Previous"] = {
                 "Made": self.previous.made,
@@ -173,6 +194,12 @@ class Ranking(NamedTuple):
                     ),
                     previous=_earlier(document.get("Previous")),
                     folders=tuple(map(_folder, document.get("Folders", ()))),
+                    set_aside=tuple(
+                        checked(SetAside(each["Kind"], each["Files"], each["Bytes"]))
+                        for each in metadata.get("SetAside", ())
+                    ),
+                    missing=metadata.get("Missing", 0),
+                    missing_names=tuple(metadata.get("MissingNames", ())),
                 )
             )
         except (ValueError, KeyError, TypeError) as error:

@@ -7,11 +7,12 @@ which is made first where it lacks; of a single file its counts object.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from wordfreq_batch.counts.counting import SMALL
 from wordfreq_batch.counts.counts import (
@@ -30,6 +31,7 @@ from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
 )
+from wordfreq_batch.merge.document import SetAside
 from wordfreq_batch.plans.formats import (
     PARTIALS,
     RESERVED,
@@ -38,12 +40,13 @@ from wordfreq_batch.plans.known import look_up
 from wordfreq_batch.plans.plan import (
     Item,
     Plan,
+    PlanHead,
 )
 from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
-from wordfreq_batch.text.words import COUNTER_VERSION
+from wordfreq_batch.text.words import counter_version, options_of
 from wordfreq_batch.together import (
     Shared,
     Stop,
@@ -72,39 +75,84 @@ class FilesRead:
         self._ticker.tick(lambda: f"merge: {self.files:,}{self._of} files read")
 
 
-def counted_items(plan: Plan, store: Store, progress: Progress) -> Sequence[Item]:
-    """The plan's items, each with the counts that are valid for it.
+def version_of(head: PlanHead) -> str:
+    """The version of the counts that the plan is about.
 
     Raises:
-        InputError: files have no valid counts, or the plan is for another version of the counter.
+        InputError: it is for another version of the counter.
     """
-    if plan.head.counter_version not in ("", COUNTER_VERSION):
-        raise InputError(
-            f"{plan.head.plan.uri} was made for counter {plan.head.counter_version}, this is "
-            f"{COUNTER_VERSION}; plan and count again with this version"
-        )
+    return counter_version(options_of(head.counter_version, plan=head.plan.uri))
+
+
+class Counts(NamedTuple):
+    """What of a plan is counted, and what isn't."""
+
+    plan: Plan
+    """The plan with the counted files only, each with its valid counts."""
+    missing: tuple[str, ...]
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """The files without text, and those that the plan has left out, by kind."""
+        kinds = [
+            *((item.counted.aside, item.size) for item in self.plan.items if item.counted),
+            *((each.kind or "left out", each.size) for each in self.plan.refused),
+        ]
+        files = Counter(kind for kind, _ in kinds if kind)
+        sizes: Counter[str] = Counter()
+        for kind, size in kinds:
+            sizes[kind] += size
+        return tuple(SetAside(kind, number, sizes[kind]) for kind, number in files.most_common())
+
+
+def counts_of(
+    plan: Plan, store: Store, progress: Progress, *, allow_missing: bool = False
+) -> Counts:
+    """The plan's files with the counts that are valid for them.
+
+    Raises:
+        InputError: files have no valid counts, unless they may be missing; or the plan is for
+            another version of the counter.
+    """
     known = look_up(
-        store, plan.items, counter_version=COUNTER_VERSION, progress=progress, warn=progress
+        store, plan.items, counter_version=version_of(plan.head), progress=progress, warn=progress
     )
     items = known.items
+    reasons: dict[str, str] = {}
     if any(item.counted is None for item in items):
-        items = _with_receipts(plan, store, items)
+        items, reasons = _with_receipts(plan, store, items)
     missing = [item.name for item in items if item.counted is None]
-    if missing:
-        named = ", ".join(map(repr, missing[:_NAMED])) + (", …" if missing[_NAMED:] else "")
-        raise InputError(
-            f"{plan.head.plan.uri}: {len(missing):,} of {len(items):,} files have no valid counts "
-            f"in {store.uri}: {named}; run `wordfreq migrate` for them, then merge again"
+    if missing and not allow_missing:
+        raise InputError(_missing(plan, store, missing, reasons))
+    return Counts(plan._replace(items=tuple(items)).only_counted(), tuple(missing))
+
+
+def _missing(plan: Plan, store: Store, missing: list[str], reasons: Mapping[str, str]) -> str:
+    """What to say of files that have no counts, and what to do about them."""
+    named = ", ".join(map(repr, missing[:_NAMED])) + (", …" if missing[_NAMED:] else "")
+    failed = [reasons[name] for name in missing if name in reasons]
+    advice = "run `wordfreq migrate` for them, then merge again"
+    if failed:
+        advice = (
+            f"{len(failed):,} of them can't be counted ({'; '.join(failed[:3])}"
+            f"{'; …' if failed[3:] else ''}): mend or remove them and plan again"
         )
-    return items
-
-
-def _with_receipts(plan: Plan, store: Store, items: Sequence[Item]) -> list[Item]:
-    """Fill in from the tasks' receipts what the ledger, which may be lost, doesn't know."""
-    receipts = read_receipts(plan.head, "migrate", range(len(plan.tasks)))
-    finished = finished_items(
-        receipt for receipt in receipts.values() if receipt.counter_version == COUNTER_VERSION
+    return (
+        f"{plan.head.plan.uri}: {len(missing):,} of {len(plan.items):,} files have no valid counts "
+        f"in {store.uri}: {named}; {advice}, or rank the others by --allow-missing"
     )
+
+
+def _with_receipts(
+    plan: Plan, store: Store, items: Sequence[Item]
+) -> tuple[list[Item], dict[str, str]]:
+    """Fill in from the tasks' receipts what the ledger, which may be lost, doesn't know.
+
+    Also returns why files could not be counted, by name.
+    """
+    version = version_of(plan.head)
+    receipts = read_receipts(plan.head, "migrate", range(len(plan.tasks))).values()
+    finished = finished_items(each for each in receipts if each.counter_version == version)
     found = list(items)
     for number, item in enumerate(items):
         done = finished.get(item.name)
@@ -116,37 +164,31 @@ def _with_receipts(plan: Plan, store: Store, items: Sequence[Item]) -> list[Item
             continue
         if stored == done.counts_etag:
             found[number] = item._replace(counted=done.known)
-    return found
+    return found, {each.name: each.error or "" for task in receipts for each in task.failed}
 
 
-def partial_keys(plan: Plan, items: Sequence[Item]) -> dict[str, Sequence[Item]]:
-    """The partials that belong to a plan, each with its group; `items` are `counted_items`."""
-    groups = [group for group in _groups(plan, items) if len(group) > 1]
-    return {partial_key(COUNTER_VERSION, _members(group)): group for group in groups}
+def partial_keys(plan: Plan) -> dict[str, Sequence[Item]]:
+    """The partials that belong to a plan of counted files, each with its group."""
+    groups = [group for group in _groups(plan) if len(group) > 1]
+    return {partial_key(version_of(plan.head), _members(group)): group for group in groups}
 
 
-def _groups(plan: Plan, items: Sequence[Item]) -> list[Sequence[Item]]:
-    ends = [*plan.groups[1:], len(items)]
-    # Not strict: an empty plan has no group, but one end.
-    return [items[first:end] for first, end in zip(plan.groups, ends, strict=False) if end > first]
+def _groups(plan: Plan) -> list[Sequence[Item]]:
+    return [plan.group_items(group) for group in range(len(plan.groups))]
 
 
-def add_groups(
-    tally: Tally, store: Store, plan: Plan, items: Sequence[Item], files: FilesRead, *, memory: int
-) -> None:
-    """Add the counts of all files; `memory` (bytes) is what making partials may take as well."""
+def add_groups(tally: Tally, store: Store, plan: Plan, files: FilesRead, *, memory: int) -> None:
+    """Add the counts of a plan of counted files; `memory` (bytes): making partials takes it too."""
     # Of an empty plan there may not even be a destination folder.
-    sizes = {info.key: info.size for info in store.list(PARTIALS)} if items else {}
+    sizes = {info.key: info.size for info in store.list(PARTIALS)} if plan.items else {}
     reading = _Reading(store, files)
-    groups = partial_keys(plan, items)
+    groups = partial_keys(plan)
 
     def jobs(threads: int) -> Iterator[Job]:
         make = partial(_add_new_partial, reading, memory=memory // threads)
         for key in groups.keys() - sizes.keys():
             yield partial(make, key, groups[key])
-        yield from _item_jobs(
-            reading, [group[0] for group in _groups(plan, items) if len(group) == 1]
-        )
+        yield from _item_jobs(reading, [group[0] for group in _groups(plan) if len(group) == 1])
         stored = [key for key in groups if key in sizes]
         # A merge of a newer plan may have removed one since: then it is made anew.
         for key, get in reading.small([key for key in stored if sizes[key] <= SMALL]):
@@ -163,12 +205,12 @@ def add_items(tally: Tally, store: Store, items: Sequence[Item], files: FilesRea
     _add_jobs(tally, lambda _: _item_jobs(_Reading(store, files), items))
 
 
-def tidy(store: Store, plan: Plan, items: Sequence[Item], progress: Progress) -> None:
+def tidy(store: Store, plan: Plan, progress: Progress) -> None:
     """Delete partials that have been superseded, if the plan speaks for the whole destination."""
-    if not plan.head.listing or not items:
+    if not plan.head.listing or not plan.items:
         return  # a plan of some of the files doesn't know the others' partials
     try:
-        remove_superseded(store, plan.id, partial_keys(plan, items).keys())
+        remove_superseded(store, plan.id, partial_keys(plan).keys())
     except WordfreqError as error:
         progress(f"merge: old partials could not be removed ({error}); they only take space")
 

@@ -15,14 +15,21 @@ from pathlib import Path
 from typing import Final
 
 from wordfreq_batch.errors import NotFoundError, UsageError, WordfreqError
-from wordfreq_batch.merge.document import Earlier, FolderRanking, Ranking, RankingOptions
+from wordfreq_batch.merge.document import (
+    Earlier,
+    FolderRanking,
+    Ranking,
+    RankingOptions,
+    SetAside,
+)
 from wordfreq_batch.merge.folders import rank_folders
 from wordfreq_batch.merge.group_sums import (
     FilesRead,
     add_all,
     add_groups,
-    counted_items,
+    counts_of,
     tidy,
+    version_of,
 )
 from wordfreq_batch.merge.ranking import (
     ranked,
@@ -39,13 +46,13 @@ from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
-from wordfreq_batch.text.words import COUNTER_VERSION
 
 RANKING: Final = "ranking.json"
 REPORT: Final = "report.html"
 REPORT_MARKDOWN: Final = "report.md"
 TOTALS: Final = "totals.parquet"
 
+_NAMED: Final = 1000  # missing files whose names a ranking keeps
 _COPIED: Final = 8 << 20  # bytes of the result uploaded at a time
 
 
@@ -61,6 +68,7 @@ class MergeOptions:
     report; with `folder_depth` above 0 the folders of a plan's files are ranked by themselves;
     `memory` (bytes) is what the process may take: never less than 256 MiB, whatever is given.
     So many `threads` read, add up and sort; less memory than they need is for fewer of them.
+    With `allow_missing` files of a plan that could not be counted are named, and the others ranked.
     `progress` gets a line every few seconds of long work.
     """
 
@@ -69,6 +77,7 @@ class MergeOptions:
     folder_depth: int = 0
     memory: int = 512 << 20
     threads: int = 1
+    allow_missing: bool = False
     progress: Callable[[str], None] = _silent
 
 
@@ -84,12 +93,12 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
     plan = load_plan(plan_uri)
     stop_words(options.ranking.stop_words)  # an unknown language is told before the work
     store = open_store(plan.head.destination.uri)
-    items = counted_items(plan, store, options.progress)
-    files = FilesRead(options.progress, len(items))
+    counts = counts_of(plan, store, options.progress, allow_missing=options.allow_missing)
+    files = FilesRead(options.progress, len(counts.plan.items))
     memory = usable(options.memory)
-    folders = folders_of(items, store, options)
+    folders = folders_of(counts.plan.items, store, options)
     with Tally(memory=memory * 3 // 4, threads=options.threads) as tally:
-        add_groups(tally, store, plan, items, files, memory=memory // 4)
+        add_groups(tally, store, counts.plan, files, memory=memory // 4)
         with totals_of(tally) as totals:
             ranking = rank(
                 totals,
@@ -97,10 +106,12 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
                 files=files.files,
                 source=store.uri,
                 plan_id=plan.id,
-                counter_version=COUNTER_VERSION,
+                counter_version=version_of(plan.head),
                 folders=folders,
+                set_aside=counts.set_aside,
+                missing=counts.missing,
             )
-    tidy(store, plan, items, options.progress)
+    tidy(store, counts.plan, options.progress)
     return ranking
 
 
@@ -134,6 +145,8 @@ def rank(
     plan_id: str = "",
     counter_version: str = "",
     folders: tuple[FolderRanking, ...] = (),
+    set_aside: tuple[SetAside, ...] = (),
+    missing: Sequence[str] = (),
 ) -> Ranking:
     """Select the ranking from the totals; store both where `options.output` says."""
     ranking = Ranking(
@@ -146,6 +159,9 @@ def rank(
         counter_version=counter_version,
         options=options.ranking,
         folders=folders,
+        set_aside=set_aside,
+        missing=len(missing),
+        missing_names=tuple(missing[:_NAMED]),
     )
     if options.output is not None:
         store = open_store(options.output)

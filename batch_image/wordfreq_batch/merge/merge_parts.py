@@ -22,8 +22,9 @@ from wordfreq_batch.merge.document import FolderRanking, Ranking
 from wordfreq_batch.merge.group_sums import (
     FilesRead,
     add_groups,
-    counted_items,
+    counts_of,
     tidy,
+    version_of,
 )
 from wordfreq_batch.merge.merge import (
     MergeOptions,
@@ -54,8 +55,7 @@ from wordfreq_batch.tables.runs import (
     blocks_of,
 )
 from wordfreq_batch.tables.tally import Tally
-from wordfreq_batch.text.text import decompressed
-from wordfreq_batch.text.words import COUNTER_VERSION
+from wordfreq_batch.text.unpack import decompressed
 
 MOST_PARTS: Final = 64
 """All of them are read at once in the end."""
@@ -76,7 +76,7 @@ def part_receipts(head: PlanHead, parts: int, tasks: Collection[int]) -> dict[in
     return {
         part: receipt
         for part, receipt in found.items()
-        if receipt.counter_version == COUNTER_VERSION and _key(head, part, parts) in stored
+        if receipt.counter_version == version_of(head) and _key(head, part, parts) in stored
     }
 
 
@@ -90,14 +90,14 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
     plan = load_plan(plan_uri)
     store = open_store(plan.head.destination.uri)
     key = _key(plan.head, share.part, share.parts)
-    items = counted_items(plan, store, options.progress)
+    plan = counts_of(plan, store, options.progress).plan
     memory = usable(options.memory)
-    files = FilesRead(options.progress, len(items))
+    files = FilesRead(options.progress, len(plan.items))
     with (
         Tally(memory=memory * 3 // 4, share=share, threads=options.threads) as tally,
         tempfile.TemporaryDirectory(prefix="wordfreq-") as folder,
     ):
-        add_groups(tally, store, plan, items, files, memory=memory // 4)
+        add_groups(tally, store, plan, files, memory=memory // 4)
         # A run, as its compression lets many be read at once in little memory.
         run = SortedFile(Path(folder) / "part.zst")
         run.write(blocks_of(tally.by_count()))
@@ -105,7 +105,7 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
             while chunk := file.read(_COPIED):
                 writer.write(chunk)
         if share.part == 0:  # the last step doesn't look at the files
-            tidy(store, plan, items, options.progress)
+            tidy(store, plan, options.progress)
         return ItemReceipt(
             name=key,
             etag="",
@@ -157,7 +157,7 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
                 files=head.total_items,
                 source=store.uri,
                 plan_id=head.id,
-                counter_version=COUNTER_VERSION,
+                counter_version=version_of(head),
                 folders=_folders(plan_uri, store, options),
             )
 
@@ -165,7 +165,8 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
 def _folders(plan_uri: str, store: Store, options: MergeOptions) -> tuple[FolderRanking, ...]:
     if not options.folder_depth:
         return ()
-    return folders_of(counted_items(load_plan(plan_uri), store, options.progress), store, options)
+    counts = counts_of(load_plan(plan_uri), store, options.progress)
+    return folders_of(counts.plan.items, store, options)
 
 
 def remove_parts(plan_uri: str, parts: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from wordfreq_batch.errors import UsageError
-from wordfreq_batch.merge.document import RankedWord, RankingOptions
+from wordfreq_batch.merge.document import RankedWord, Ranking, RankingOptions
 from wordfreq_batch.tables.lines import WordCount
 
 _WIDEST: Final = 64  # columns of a word in the table; longer ones are cut
@@ -92,6 +92,22 @@ def table(words: Iterable[RankedWord]) -> str:
         + body
         + rule("└", "┴", "┘")
     )
+
+
+def notes(ranking: Ranking) -> list[str]:
+    """What isn't in the ranking, a line each."""
+    found = []
+    if ranking.set_aside:
+        kinds = ", ".join(
+            f"{each.files:,} {each.kind} ({each.size:,} bytes)" for each in ranking.set_aside
+        )
+        number = sum(each.files for each in ranking.set_aside)
+        found.append(f"{number:,} files have no words in the ranking: {kinds}")
+    if ranking.missing:
+        named = ", ".join(map(repr, ranking.missing_names[:10]))
+        more = ", …" if ranking.missing > 10 else ""
+        found.append(f"incomplete: {ranking.missing:,} files are missing: {named}{more}")
+    return found
 
 
 def _shown(word: str, width: Callable[[str], int]) -> str:

@@ -47,33 +47,23 @@ class CountedFile(NamedTuple):
     words: int
     distinct: int
     invalid: int
+    aside: str = ""
 
     @property
     def known(self) -> KnownCounts:
         """The part that a plan keeps."""
-        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid)
+        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid, self.aside)
 
     def dumps(self) -> str:
         """One line, without its end."""
         row = [self.name, self.etag, self.size, self.counter_version, self.counts_etag]
-        return _encoded([*row, self.words, self.distinct, self.invalid])
+        figures = [self.words, self.distinct, self.invalid]
+        return _encoded([*row, *figures, *([self.aside] if self.aside else [])])
 
     @classmethod
     def loads(cls, line: str | bytes) -> CountedFile:
         """The reverse of `dumps`; `ValueError` where it isn't such a row."""
-        name, etag, size, version, counts_etag, words, distinct, invalid = json.loads(line)
-        return checked(
-            cls(
-                name=name,
-                etag=etag,
-                size=size,
-                counter_version=version,
-                counts_etag=counts_etag,
-                words=words,
-                distinct=distinct,
-                invalid=invalid,
-            )
-        )
+        return checked(cls(*json.loads(line)))
 
 
 class RejectedRow(NamedTuple):
@@ -155,7 +145,9 @@ class ItemReceipt(NamedTuple):
     `size` is the object's bytes, `bytes` those of its text (decompressed, as UTF-8); `etag` the
     source's, `counts_etag` the result's. `reused`: counted earlier, not now. `error` is None
     unless it failed; then `exit_code` says how, as a container's exit code would, and the figures
-    are 0. `rows` is there when a CSV was loaded; the result is then the object of its rejects.
+    are 0. `aside` is the format of what holds no text, and so has no words. `encoding` is that of
+    a text that isn't UTF-8, with how sure it is (0 to 1). `rows` is there when a CSV was loaded;
+    the result is then the object of its rejects.
     """
 
     name: str
@@ -171,24 +163,31 @@ class ItemReceipt(NamedTuple):
     exit_code: int = 0
     error: str | None = None
     rows: RowFigures | None = None
+    aside: str = ""
+    encoding: str = ""
+    confidence: float = 1.0
 
     @classmethod
     def reuse(cls, item: Item) -> ItemReceipt:
         """A file that was counted, or loaded, before its plan was made, as the plan knows it."""
         assert item.counted is not None
-        etag, words, distinct, invalid = item.counted
+        etag, words, distinct, invalid, aside = item.counted
         known = (item.name, item.etag, item.size, etag, 0, words, distinct, invalid)
-        return cls(*known, reused=True)
+        return cls(*known, reused=True, aside=aside)
 
     @property
     def known(self) -> KnownCounts:
         """The part that a plan keeps."""
-        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid)
+        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid, self.aside)
 
     def to_json(self) -> dict[str, Any]:
-        """The item's object in `Receipt.dumps`; `Rows` only where there are figures."""
-        rows = {} if self.rows is None else {"Rows": self.rows.to_json()}
-        return rows | {
+        """The item's object in `Receipt.dumps`; what most files don't have only where it is."""
+        more: dict[str, Any] = {} if self.rows is None else {"Rows": self.rows.to_json()}
+        if self.aside:
+            more["Aside"] = self.aside
+        if self.encoding:
+            more |= {"Encoding": self.encoding, "Confidence": self.confidence}
+        return more | {
             "Name": self.name,
             "ETag": self.etag,
             "Size": self.size,
@@ -221,6 +220,9 @@ class ItemReceipt(NamedTuple):
                 exit_code=item["ExitCode"],
                 error=item["Error"],
                 rows=RowFigures.from_json(item["Rows"]) if "Rows" in item else None,
+                aside=item.get("Aside", ""),
+                encoding=item.get("Encoding", ""),
+                confidence=item.get("Confidence", 1.0),
             )
         )
 

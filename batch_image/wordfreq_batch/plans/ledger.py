@@ -22,7 +22,7 @@ from wordfreq_batch.storage.store import (
     ObjectInfo,
     Store,
 )
-from wordfreq_batch.text.text import decompressed
+from wordfreq_batch.text.unpack import decompressed
 
 COMPACT_ABOVE = 100
 """More objects than that are worth a compaction."""

@@ -12,9 +12,10 @@ rest is ours (`Items` stays a plain list of names, relative to the source):
      "ETags": ["...", "...", "..."],        unquoted, one an item
      "Groups": [0, 2],                      the first item of each group
      "Tasks": [0, 1],                       the group each task counts
-     "Counted": [[1, "...", 9, 7, 0]],      item, ETag of its counts, words, distinct, invalid bytes
+     "Counted": [[1, "...", 9, 7, 0]],      item, ETag of its counts, words, distinct, invalid
+                                            bytes, and the format of what holds no text
      "Unwanted": [2],                       items this plan was told to leave alone
-     "Refused": [{"Name": "a//b", "Reason": "..."}],
+     "Refused": [{"Name": "a//b", "Reason": "...", "Kind": "name", "Size": 9}],
      "Stale": ["gone.txt"]}                 counts in the destination whose file isn't in the source
 
 A local path has the bucket `file:///`. A plan of the re-created system (no `Id`) is read as well.
@@ -79,13 +80,19 @@ class KnownCounts(NamedTuple):
     """What is known of a file already counted: its counts object's ETag, and figures.
 
     `words` is how many there are, `distinct` how many different ones, `invalid` how many bytes
-    were not valid text. Of a loaded CSV: rows read, items written, rows rejected.
+    were not valid text; `aside` is the format of a file that holds no text. Of a loaded CSV: rows
+    read, items written, rows rejected.
     """
 
     counts_etag: str
     words: int
     distinct: int
     invalid: int
+    aside: str = ""
+
+    def to_json(self) -> list[str | int]:
+        """The fields; the last only where it says something."""
+        return list(self if self.aside else self[:-1])
 
 
 class Item(NamedTuple):
@@ -108,10 +115,12 @@ class Item(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A key that isn't in the plan, and why."""
+    """A key that isn't in the plan, and why: the reason, its kind, and the bytes left out."""
 
     name: str
     reason: str
+    kind: str = ""
+    size: int = 0
 
 
 class Task(NamedTuple):
@@ -232,11 +241,14 @@ class Plan(NamedTuple):
         quote = json.encoder.encode_basestring_ascii
         items = self.items
         counted = [
-            json.dumps([i, c.counts_etag, c.words, c.distinct, c.invalid])
+            json.dumps([i, *c.to_json()])
             for i, item in enumerate(items)
             if (c := item.counted) is not None
         ]
-        refused = [json.dumps({"Name": r.name, "Reason": r.reason}) for r in self.refused]
+        refused = [
+            json.dumps({"Name": r.name, "Reason": r.reason, "Kind": r.kind, "Size": r.size})
+            for r in self.refused
+        ]
         unwanted = [str(i) for i, item in enumerate(items) if not item.wanted]
         metadata = json.dumps(self._metadata(), indent=2).replace("\n", "\n  ")
         # Not json.dumps of the whole: with an indent that takes minutes for a million items.
@@ -333,7 +345,10 @@ def _plan(head: PlanHead | None, document: dict[str, Any]) -> Plan:
         ),
         groups=groups,
         tasks=tuple(document.get("Tasks", range(len(groups)))),
-        refused=tuple(Refused(r["Name"], r["Reason"]) for r in document.get("Refused", ())),
+        refused=tuple(
+            Refused(r["Name"], r["Reason"], r.get("Kind", ""), r.get("Size", 0))
+            for r in document.get("Refused", ())
+        ),
         stale=tuple(document.get("Stale", ())),
     )
 
@@ -360,9 +375,7 @@ def task_dumps(task: Task) -> bytes:
             item.size,
             item.etag,
             item.wanted,
-            None
-            if (c := item.counted) is None
-            else [c.counts_etag, c.words, c.distinct, c.invalid],
+            None if item.counted is None else item.counted.to_json(),
         ]
         for item in task.items
     ]

@@ -57,12 +57,13 @@ class TaskOutcome(NamedTuple):
 class Stage(NamedTuple):
     """What a stage does with a task.
 
-    `version` is that of its results; a plan made for another is refused unless `accepts` it.
+    `version` says of that of a plan what its results have; a plan made for another is refused
+    unless `accepts` it.
     `work` gets the plan's head, the task and the receipt of an earlier, partly failed run.
     """
 
     name: str
-    version: str
+    version: Callable[[str], str]
     work: Callable[[PlanHead, Task, Receipt | None], Sequence[ItemReceipt]]
     accepts: Callable[[str], bool] = lambda _: False
 
@@ -80,9 +81,10 @@ def run_stage(plan: str, number: int, stage: Stage, *, job: JobInfo) -> TaskOutc
     earlier = read_receipt(head, stage.name, number)
     # A receipt of another version is no receipt of this work, and there is room for one only.
     made_for = earlier.counter_version if earlier else head.counter_version
-    if made_for not in ("", stage.version) and (earlier or not stage.accepts(made_for)):
+    version = stage.version(head.counter_version)
+    if made_for not in ("", version) and (earlier or not stage.accepts(made_for)):
         raise InputError(
-            f"{plan} was made for {stage.name} {made_for}, this is {stage.version}; "
+            f"{plan} was made for {stage.name} {made_for}, this is {version}; "
             "plan again with this version"
         )
     if earlier is not None and earlier.final:
@@ -94,7 +96,7 @@ def run_stage(plan: str, number: int, stage: Stage, *, job: JobInfo) -> TaskOutc
         stage=stage.name,
         task=number,
         exit_code=worst(item.exit_code for item in items),
-        counter_version=stage.version,
+        counter_version=version,
         started=started.isoformat(),
         finished=datetime.now(timezone.utc).isoformat(),
         seconds=(datetime.now(timezone.utc) - started).total_seconds(),
@@ -156,4 +158,5 @@ def _row(done: ItemReceipt, version: str) -> CountedFile:
         words=done.words,
         distinct=done.distinct,
         invalid=done.invalid,
+        aside=done.aside,
     )

@@ -226,7 +226,14 @@ class S3Store(Store):
                 key, lambda: self._client.get_object(Bucket=self.bucket, Key=full, **options)
             )
             size = start + answer["ContentLength"]
-            info = ObjectInfo(key, size, answer["ETag"].strip('"'), answer["LastModified"])
+            info = ObjectInfo(
+                key=key,
+                size=size,
+                etag=answer["ETag"].strip('"'),
+                last_modified=answer["LastModified"],
+                content_type=answer.get("ContentType", ""),
+                content_encoding=answer.get("ContentEncoding", ""),
+            )
             return info, answer["Body"].iter_chunks(CHUNK)
         asked: dict[str, Any] = {"if_match": f'"{etag}"'} if etag else {}
         if end:
@@ -237,8 +244,15 @@ class S3Store(Store):
             key,
             lambda: obstore.get(self._fast, full, options=asked),  # type: ignore[arg-type]
         )
-        meta = result.meta
-        info = ObjectInfo(key, meta["size"], _unquoted(meta["e_tag"]), meta["last_modified"])
+        meta, told = result.meta, result.attributes
+        info = ObjectInfo(
+            key=key,
+            size=meta["size"],
+            etag=_unquoted(meta["e_tag"]),
+            last_modified=meta["last_modified"],
+            content_type=told.get("Content-Type", ""),
+            content_encoding=told.get("Content-Encoding", ""),
+        )
         # A part in one piece, which then isn't copied to be joined.
         return info, (bytes(chunk) for chunk in result.stream(end - start if end else CHUNK))
 

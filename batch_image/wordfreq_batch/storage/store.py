@@ -38,13 +38,16 @@ class ObjectInfo(NamedTuple):
     """One object of a store.
 
     `key` is relative to the store; `size` is in bytes; `etag` is unquoted and changes whenever
-    the bytes do; `last_modified` is in UTC.
+    the bytes do; `last_modified` is in UTC. What its metadata say of the content is known of an
+    opened object only.
     """
 
     key: str
     size: int
     etag: str
     last_modified: datetime
+    content_type: str = ""
+    content_encoding: str = ""
 
 
 class ByteReader(Protocol):

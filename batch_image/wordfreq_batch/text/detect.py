@@ -120,6 +120,13 @@ _LOOKED_AT: Final = 4096  # bytes in which control characters are counted
 
 _NO_CHARACTERS: Final = frozenset(("Cc", "Cn", "Co", "Cs"))
 
+UNSURE: Final = 0.1
+"""What `guess` says of some words, and less."""
+
+_WESTERN: Final = frozenset(map(chr, range(1, 128))) | frozenset(
+    "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÍÎÏÑÓÔÕØÚÛàáâãåæçèéêëíîïñóôõøúûœŒ€£§°’‘“”„–—…«»·¿¡º\xa0®©™"
+)
+
 _SHIFTED: Final = (
     (re.compile(rb"\x1b\$\)C"), "iso2022_kr"),
     (re.compile(rb"\x1b\$[@B]|\x1b\$\([DQ]"), "iso2022_jp_2"),
@@ -170,6 +177,12 @@ def compression(head: bytes) -> str:
     return "zstd" if head[1:4] == b"\x2a\x4d\x18" and _SKIPPABLE.match(head) else ""
 
 
+def is_cut_off(head: bytes, kind: str) -> bool:
+    """Whether these bytes are all of a file and no more than a part of the magic number."""
+    magic = next((magic for magic, name in _COMPRESSIONS if name == kind), b"BZh")
+    return len(head) < len(magic) and magic.startswith(head)
+
+
 def detect(head: bytes) -> Detected:
     """Say what bytes are by their beginning: the first `SAMPLE` of them, or all."""
     if packed := compression(head):
@@ -186,15 +199,18 @@ def detect(head: bytes) -> Detected:
     if controls > len(looked_at) * _MOST_CONTROLS:
         weak = (name for magic, name in _WEAK if head.startswith(magic))
         return Detected(format=next(weak, BINARY))
-    if b"\x1b$" in head or b"~{" in head:
+    if (b"\x1b$" in head or b"~{" in head) and head.isascii():
         for pattern, encoding in _SHIFTED:
-            if pattern.search(head):
+            if pattern.search(head) and _decoded(head, encoding) is not None:
                 return Detected(encoding=encoding)
     return _UTF_8_TEXT
 
 
 def guess(sample: bytes) -> Guess:
-    """Guess the encoding of text that isn't UTF-8, from some kilobytes with such bytes in them."""
+    """Guess the encoding of text that isn't UTF-8, from some kilobytes with such bytes in them.
+
+    Few bytes tell little: where all their characters are usual in Western Europe it is cp1252.
+    """
     import chardet
 
     found = chardet.detect(sample, prefer_superset=True)
@@ -202,6 +218,9 @@ def guess(sample: bytes) -> Guess:
         name = codecs.lookup(found["encoding"] or "").name
     except LookupError:
         return Guess()
+    western = found["confidence"] < UNSURE and set(_decoded(sample, "cp1252") or "\0") <= _WESTERN
+    if western:
+        return Guess(encoding="cp1252", confidence=UNSURE)
     return Guess(encoding=name, confidence=round(found["confidence"], 3))
 
 
@@ -257,10 +276,22 @@ def _wide(head: bytes) -> str:
 
 def _readable(data: bytes, encoding: str) -> bool:
     """Whether it is text in this encoding, to its end but for a character that is cut off."""
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(data)[:_LOOKED_AT]
-    except UnicodeDecodeError:
-        return False
+    text = (_decoded(data, encoding) or "")[:_LOOKED_AT]
     kinds = [unicodedata.category(each) for each in text if not each.isspace()]
     letters = sum(kind[0] in "LMN" for kind in kinds)
-    return letters * 2 > len(kinds) and not _NO_CHARACTERS.intersection(kinds)
+    # Any two bytes are a Chinese character as likely as not; but no text is without a line end, a
+    # blank, a digit or a Latin letter for long.
+    common = sum(each.isspace() or (each.isascii() and each.isalnum()) for each in text)
+    return (
+        letters * 2 > len(kinds)
+        and common * 50 >= len(text)
+        and not _NO_CHARACTERS.intersection(kinds)
+    )
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    """The text; None where bytes are none of this encoding. A cut-off character at the end may."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data)
+    except UnicodeDecodeError:
+        return None

@@ -1,41 +1,30 @@
-"""Any stored text as UTF-8: archives read through, byte order marks obeyed, damage named.
+"""Any stored object as UTF-8 text, or the reason why it holds none.
 
-For `counts.migrate`, which gives the result to `text.words.WordCounter`. Everything works on
-chunks, and what one step holds is bounded whatever the input claims: a decompression bomb costs
-time, not memory.
+For `counts.texts`, which gives the result to `text.words.WordCounter`. What an object is, its bytes
+say (`text.detect`): compressed ones are read through (`text.unpack`), marks are obeyed, what is no
+text is set aside. UTF-8 is assumed where nothing else is known, and `judge` says in the end whether
+it was: a few wrong bytes are damage, more than that is another encoding.
 """
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import threading
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from wordfreq_batch.errors import DataError
+from wordfreq_batch.text.detect import AUTO, UTF_8, Guess, detect, guess
+from wordfreq_batch.text.options import TextOptions, charset_of
+from wordfreq_batch.text.unpack import unpacked
 
-CHUNK: Final = 1 << 20
-"""Bytes that one decompression step may yield."""
-
-# The UTF-32 mark for little endian begins with the UTF-16 one, so it is looked for first.
-_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_LONGEST_MARK: Final = 4
-
-_STEP: Final = 1 << 17  # bytes of an archive looked at together
-
-# A zstd block of 4 bytes can stand for 128 KiB, and the library has no limit on the output of one
-# call: 512 bytes at a time yield 16 MiB at most.
-_ZSTD_STEP: Final = 512
-_ENOUGH: Final = 1 << 18  # bytes worth passing on
-_ZSTD_WINDOW: Final = 128 << 20  # what `zstd -d` accepts without --long, too
+_SURE: Final = 1.0
+_GUESSED_FROM: Final = 16 << 10  # bytes
+_NOT_ASCII: Final = bytes(range(128, 256))
+_MISTAKEN: Final = 100  # of so many bytes one may be wrong in text that is UTF-8 by all the others
+_CUT_OFF: Final = 3  # bytes of a character whose last is missing
+_BESIDE: Final = 10  # right bytes that are not ASCII for each wrong one: then it is UTF-8
 
 _replaced = threading.local()
 
@@ -63,148 +52,160 @@ def decode(data: bytes | bytearray, *, final: bool = True) -> tuple[str, int, in
     return text, _replaced.bytes, used
 
 
+class OtherEncodingError(Exception):
+    """The text is none in UTF-8, and it is known in which encoding it is to be read again."""
+
+    def __init__(self, found: Guess) -> None:
+        super().__init__(found.encoding)
+        self.found = found
+
+
 class Utf8Text:
     """Iterates the text of a stored object as chunks of UTF-8, without byte order mark.
 
-    `chunks` are the object's bytes, cut anywhere; `name` is its URI: its ending `.gz`, `.zst` or
-    `.bz2` says that it is an archive, and messages name it. Bytes without a mark of UTF-16 or
-    UTF-32 are passed on as they are. Raises `DataError` if an archive is damaged or cut off.
+    Nothing comes of an object that holds no text: then `aside` is the name of its format.
+
+    Attributes:
+        aside: the format of what is no text; empty: it is text. Known once the iteration began.
+        encoding: that of the text, as Python names it.
+        confidence: how sure that is, from 0 to 1.
+        invalid: bytes of another encoding replaced by U+FFFD so far (UTF-8 is checked by its
+            reader).
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, name: str) -> None:
-        self._chunks = decompressed(chunks, name=name)
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        *,
+        name: str,
+        content_encoding: str = "",
+        known: Guess | None = None,
+    ) -> None:
+        """Make it of an object's bytes, cut anywhere.
+
+        Args:
+            chunks: the bytes.
+            name: the object's URI, for messages.
+            content_encoding: as its metadata say.
+            known: the encoding where it isn't UTF-8 and has no mark.
+        """
+        self._chunks = chunks
+        self._name = name
+        self._content_encoding = content_encoding
+        self._known = known
+        self.aside = ""
+        self.encoding = UTF_8
+        self.confidence = _SURE
         self.invalid = 0
-        """Bytes of UTF-16 or UTF-32 replaced by U+FFFD so far (UTF-8 is checked by its reader)."""
 
     def __iter__(self) -> Iterator[bytes]:
-        head = b""
-        for chunk in self._chunks:
-            head += chunk
-            if len(head) >= _LONGEST_MARK:
-                break
-        encoding = "utf-8"
-        for mark, marked in _MARKS:
-            if head.startswith(mark):
-                head, encoding = head[len(mark) :], marked
-                break
-        if encoding == "utf-8":
-            yield head
-            yield from self._chunks
+        head, rest = unpacked(
+            self._chunks, name=self._name, content_encoding=self._content_encoding
+        )
+        found = detect(head)
+        if not found.is_text:
+            brotli = self._content_encoding.strip().lower() == "br"
+            self.aside = "Brotli data" if brotli else found.format
+            return
+        if self._known is not None and not found.mark:
+            self.encoding, self.confidence = self._known.encoding, self._known.confidence
         else:
-            yield from self._converted(head, encoding)
+            self.encoding = found.encoding
+        head = head[found.mark :] if found.mark else head
+        if self.encoding == UTF_8:
+            yield head
+            yield from rest
+            return
+        decoder = codecs.getincrementaldecoder(self.encoding)(_ERRORS)
+        yield self._converted(decoder, head)
+        for chunk in rest:
+            yield self._converted(decoder, chunk)
+        yield self._converted(decoder, b"", final=True)
 
-    def _converted(self, head: bytes, encoding: str) -> Iterator[bytes]:
-        decoder = codecs.getincrementaldecoder(encoding)(_ERRORS)
+    def _converted(
+        self, decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False
+    ) -> bytes:
         _replaced.bytes = 0
-        yield decoder.decode(head).encode()
+        text = decoder.decode(chunk, final)
         self.invalid += _replaced.bytes
-        for chunk in self._chunks:
-            _replaced.bytes = 0
-            yield decoder.decode(chunk).encode()
-            self.invalid += _replaced.bytes
-        _replaced.bytes = 0
-        yield decoder.decode(b"", final=True).encode()
-        self.invalid += _replaced.bytes
+        return text.encode()
+
+    def judge(
+        self,
+        *,
+        size: int,
+        invalid: int,
+        options: TextOptions,
+        content_type: str,
+        again: Callable[[], Iterable[bytes]],
+    ) -> None:
+        """Say whether the bytes that couldn't be read are damage. Called when all was read.
+
+        Args:
+            size: bytes of the text as UTF-8.
+            invalid: how many of the stored ones had no meaning in `encoding`.
+            options: what the plan says of such texts.
+            content_type: as the object's metadata say.
+            again: the object's bytes once more, to look at those that are wrong.
+
+        Raises:
+            OtherEncodingError: it is to be read again, in another encoding.
+            DataError: it is no text in the encoding that is known of.
+        """
+        if invalid <= options.most_invalid * size:
+            return
+        few = invalid <= max(_CUT_OFF, size // _MISTAKEN)
+        share = f"{invalid:,} of its bytes ({invalid / max(size, 1):.2%}) are not"
+        if self.encoding != UTF_8:
+            if few:
+                return
+            raise DataError(
+                f"{self._name} is not {self.encoding}: {share}; count it with another --encoding"
+            )
+        wrong = _wrong_part(
+            unpacked(again(), name=self._name, content_encoding=self._content_encoding)
+        )
+        if few and _is_damaged_utf_8(wrong):
+            return
+        likely = guess(wrong)
+        if self._known is None and (chosen := _chosen(options, content_type, likely)):
+            raise OtherEncodingError(chosen)
+        advice = "convert it, or plan with --encoding and its name"
+        if likely.encoding and likely.encoding != UTF_8:
+            advice = (
+                f"it may be {likely.encoding} ({likely.confidence:.0%} sure): plan with "
+                f"--encoding {likely.encoding} or --encoding {AUTO}, or convert it"
+            )
+        raise DataError(f"{self._name} is not UTF-8: {share}; {advice}")
 
 
-def is_archive(name: str) -> bool:
-    """Whether the ending of `name` says that it is an archive."""
-    return name.endswith((".gz", ".bz2", ".zst"))
+def _chosen(options: TextOptions, content_type: str, likely: Guess) -> Guess | None:
+    """The encoding to read it in again; None: nobody has said, or could."""
+    if options.encoding == AUTO:
+        return likely if likely.encoding not in ("", UTF_8) else None
+    name = options.encoding or charset_of(content_type)
+    return Guess(encoding=name, confidence=_SURE) if name else None
 
 
-def decompressed(
-    chunks: Iterable[bytes], *, name: str, suffix: str | None = None
-) -> Iterator[bytes]:
-    """Yield the content of an archive, or the chunks themselves if it is none.
-
-    What it is tells the ending of `name`, or `suffix` if given. Messages name `name`.
-    """
-    ending = name if suffix is None else suffix
-    for known, opened in ((".gz", _gunzipped), (".bz2", _bunzipped), (".zst", _unzstandard)):
-        if ending.endswith(known):
-            return opened(chunks, name)
-    return iter(chunks)
-
-
-def _damaged(name: str, kind: str, reason: object) -> DataError:
-    return DataError(f"{name} is no intact {kind} archive ({reason}): store it again")
-
-
-def _cut_off(name: str, kind: str) -> DataError:
-    return _damaged(name, kind, "it ends too early")
-
-
-def _steps(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, few at a time: what a step leaves is copied for the next one."""
+def _wrong_part(opened: tuple[bytes, Iterator[bytes]]) -> bytes:
+    """Some kilobytes from the line on that has the first bytes which are no UTF-8."""
+    decoder = codecs.getincrementaldecoder(UTF_8)()
+    head, rest = opened
+    chunks = chain((head,), rest)
+    last = b""
     for chunk in chunks:
-        for start in range(0, len(chunk), _STEP):
-            yield chunk[start : start + _STEP]
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            where = min(error.start, len(chunk))
+            start = max(chunk.rfind(b"\n", 0, where) + 1, where - _GUESSED_FROM // 16)
+            found = chunk[start : start + _GUESSED_FROM]
+            return found + next(chunks, b"")[: _GUESSED_FROM - len(found)]
+        last = chunk or last
+    return last[-_GUESSED_FROM:]
 
 
-def _gunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """RFC 1952: members one after the other; zero bytes after a member are padding."""
-    member = zlib.decompressobj(wbits=31)
-    for step in _steps(chunks):
-        data = step
-        while data:
-            if member.eof:
-                data = data.lstrip(b"\0")
-                if not data:
-                    break
-                member = zlib.decompressobj(wbits=31)
-            try:
-                yield member.decompress(data, CHUNK)
-            except zlib.error as error:
-                raise _damaged(name, "gzip", error) from error
-            data = member.unused_data if member.eof else member.unconsumed_tail
-    # Output may wait for room when the input is all taken.
-    while not member.eof and (rest := member.decompress(b"", CHUNK)):
-        yield rest
-    if not member.eof:
-        raise _cut_off(name, "gzip")
-
-
-def _bunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Streams one after the other."""
-    stream = bz2.BZ2Decompressor()
-    for step in _steps(chunks):
-        data = step
-        while data or not (stream.eof or stream.needs_input):
-            if stream.eof:
-                stream = bz2.BZ2Decompressor()
-            try:
-                yield stream.decompress(data, CHUNK)
-            except OSError as error:
-                raise _damaged(name, "bzip2", error) from error
-            data = stream.unused_data if stream.eof else b""
-    if not stream.eof:
-        raise _cut_off(name, "bzip2")
-
-
-def _unzstandard(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """RFC 8878: frames one after the other, skippable ones among them."""
-    import zstandard
-
-    context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-    frame = context.decompressobj()
-    found: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        for start in range(0, len(chunk), _ZSTD_STEP):
-            data = chunk[start : start + _ZSTD_STEP]
-            while data:
-                if frame.eof:
-                    frame = context.decompressobj()
-                try:
-                    found.append(frame.decompress(data))
-                except zstandard.ZstdError as error:
-                    raise _damaged(name, "zstd", error) from error
-                data = frame.unused_data if frame.eof else b""
-                size += len(found[-1])
-                if size >= _ENOUGH:
-                    yield b"".join(found)
-                    found.clear()
-                    size = 0
-    yield b"".join(found)
-    if not frame.eof:
-        raise _cut_off(name, "zstd")
+def _is_damaged_utf_8(sample: bytes) -> bool:
+    """Whether most of what is not ASCII is right all the same."""
+    invalid = decode(sample)[1]
+    return len(sample) - len(sample.translate(None, _NOT_ASCII)) >= (1 + _BESIDE) * invalid

@@ -37,15 +37,40 @@ from functools import lru_cache
 from math import log
 from typing import Final, NamedTuple
 
+from wordfreq_batch.errors import InputError
 from wordfreq_batch.tables import engine, icu
 from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.text.options import TextOptions
 from wordfreq_batch.text.text import decode
 
-SEMANTICS: Final = 2  # 2: the words of a text no longer depend on what was cut before it
-"""Raised by hand whenever the rules of this module's docstring change."""
+SEMANTICS: Final = 3  # 3: what is no text has no words, and what isn't UTF-8 isn't taken for it
+"""Raised by hand whenever the rules of this module's docstring, or of `text.text`, change."""
 
 COUNTER_VERSION: Final = f"{SEMANTICS}/icu-{icu.ICU_VERSION}"
 """Changes whenever the same bytes could give other counts; counts of another version are stale."""
+
+
+def counter_version(options: TextOptions) -> str:
+    """The version of counts of texts that were read so."""
+    return COUNTER_VERSION + options.suffix
+
+
+def options_of(version: str, *, plan: str) -> TextOptions:
+    """The options in the version that the plan at the URI `plan` was made for; empty: defaults.
+
+    Raises:
+        InputError: counts of this version are none that this program makes.
+    """
+    try:
+        if version.startswith(COUNTER_VERSION) or not version:
+            return TextOptions.parse(version.removeprefix(COUNTER_VERSION))
+    except ValueError:
+        pass
+    raise InputError(
+        f"{plan} was made for counter {version}, this is {COUNTER_VERSION}; "
+        "plan and count again with this version"
+    )
+
 
 PIECE_LIMIT: Final = 4096
 PIECE_MARGIN: Final = 1024

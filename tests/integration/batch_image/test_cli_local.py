@@ -311,15 +311,6 @@ def test_names_that_no_result_can_have_are_left_out_and_named(wordfreq, folder):
     assert [refused["Name"] for refused in plan["Refused"]] == [".wordfreq/x", "bad\\xff.txt"]
 
 
-def test_a_binary_file_is_counted_and_pointed_out(wordfreq, folder):
-    folder("in", {"image.bin": bytes(range(128, 256)) * 20 + b" word"})
-    wordfreq.ok("plan", *PLAN)
-    done = wordfreq("migrate", "-p", "plan.json", "-i", "0")
-    assert done.code == 0
-    assert "image.bin looks binary" in done.err
-    assert (wordfreq.folder / "out" / "image.bin").read_text() == "word:1\n"
-
-
 def test_an_unreadable_file_fails_alone(wordfreq, folder):
     source = folder("in", FILES)
     wordfreq.ok("plan", *PLAN, "--pack", "1MB")

@@ -5,20 +5,19 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 
+import lz4.frame
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordfreq_batch.errors import DataError
-from wordfreq_batch.text.text import (
-    CHUNK,
-    Utf8Text,
-    decode,
-)
+from wordfreq_batch.text.text import Utf8Text, decode
+from wordfreq_batch.text.unpack import CHUNK
 
 TEXT = "Straße, ΟΔΟΣ 𝒜 漢字\r\nend"
 ENCODINGS = {
@@ -32,6 +31,8 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".zst": zstandard.compress,
+    ".xz": lzma.compress,
+    ".lz4": lz4.frame.compress,
 }
 
 
@@ -113,9 +114,56 @@ def test_a_truncated_archive_is_an_error_that_names_it(ending: str) -> None:
 def test_a_damaged_archive_is_an_error_that_names_it(ending: str) -> None:
     whole = bytearray(PACK[ending](bytes(range(256)) * 1000))
     whole[3] ^= 0xFF
-    for data in (bytes(whole), b"no archive at all", PACK[ending](b"x") + b"garbage"):
+    for data in (bytes(whole), b"\0\1no archive", PACK[ending](b"x") + b"garbage"):
         with pytest.raises(DataError, match=rf"s3://b/x\{ending} is no intact"):
             read([data], f"s3://b/x{ending}")
+
+
+@pytest.mark.parametrize("pack", PACK.values())
+def test_compressed_text_is_read_whatever_its_name_and_however_often(
+    pack: Callable[[bytes], bytes],
+) -> None:
+    for name in ("s3://b/a.txt", "s3://b/A.TXT.GZ", "s3://b/none", "s3://b/wrong.zst"):
+        for data in (pack(TEXT.encode()), pack(gzip.compress(TEXT.encode()))):
+            assert read([data], name) == (TEXT.encode(), 0)
+    data = TEXT.encode()
+    for _ in range(4):
+        data = pack(data)
+    with pytest.raises(DataError, match="compressed more than 3 times over"):
+        read([data])
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_text_that_is_named_as_an_archive_is_text(ending: str) -> None:
+    assert read([TEXT.encode()], f"s3://b/x{ending}") == (TEXT.encode(), 0)
+
+
+def test_the_content_encoding_counts_where_there_is_no_magic_number() -> None:
+    packed = zlib.compress(TEXT.encode() * 100)
+    text = Utf8Text(cut(packed, 7), name="s3://b/x", content_encoding="deflate")
+    assert b"".join(text) == TEXT.encode() * 100
+    # Bytes that are plain text are that, whatever somebody has noted.
+    text = Utf8Text([TEXT.encode()], name="s3://b/x", content_encoding="gzip")
+    assert b"".join(text) == TEXT.encode()
+    with pytest.raises(DataError, match="no intact deflate"):
+        list(Utf8Text([packed[:-9]], name="s3://b/x", content_encoding="deflate"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("ZIP archive", b"PK\x03\x04" + bytes(30)),
+        ("binary data", bytes(99)),
+        ("PDF document", b"%PDF-1.4"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, *PACK.values()])
+def test_what_is_no_text_is_set_aside(
+    kind: str, data: bytes, pack: Callable[[bytes], bytes]
+) -> None:
+    text = Utf8Text([pack(data)], name="s3://b/x")
+    assert list(text) == []
+    assert text.aside == kind
 
 
 def test_zero_padding_after_a_gzip_member_is_ignored() -> None:
@@ -125,8 +173,8 @@ def test_zero_padding_after_a_gzip_member_is_ignored() -> None:
 def bomb(ending: str) -> bytes:
     if ending == ".gz":
         packer = zlib.compressobj(9, wbits=31)
-        return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(64)), packer.flush()])
-    return PACK[ending](bytes(64 << 20))
+        return b"".join([*(packer.compress(b"a " * (1 << 19)) for _ in range(64)), packer.flush()])
+    return PACK[ending](b"a " * (32 << 20))
 
 
 @pytest.mark.parametrize("ending", PACK)

@@ -14,17 +14,13 @@ from itertools import chain
 from wordfreq_batch.csv.reading.dialect import Dialect
 from wordfreq_batch.csv.reading.hints import setting
 from wordfreq_batch.errors import DataError
-from wordfreq_batch.text.detect import AUTO, SAMPLE, detect, guess
+from wordfreq_batch.text.detect import AUTO, SAMPLE, UNSURE, detect, guess
 
 __all__ = ["SAMPLE", "Found", "as_utf8", "likely_encoding"]
 
 UTF_8 = "utf-8"
 
-_UNSURE = 0.1  # `guess` says less than that of some words
 _LEAST_NULS = 1 / 8  # text in UTF-8 has none, CSVs in UTF-16 have every delimiter with one
-_WESTERN = frozenset(map(chr, range(128))) | frozenset(
-    "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÍÎÏÑÓÔÕØÚÛàáâãåæçèéêëíîïñóôõøúûœŒ€£§°’‘“”„–—…«»·¿¡º\xa0®©™"
-)
 
 
 @dataclass(slots=True)
@@ -41,21 +37,9 @@ class Found:
 
 
 def likely_encoding(sample: bytes, *, least: float = 0.0) -> str:
-    """The encoding that bytes which aren't UTF-8 are likely to have; empty where it's unclear.
-
-    Few bytes tell little: where all their characters are usual in Western Europe it is cp1252.
-    """
+    """The encoding that bytes which aren't UTF-8 are likely to have; empty where it's unclear."""
     found = guess(sample)
-    if found.confidence < _UNSURE and _is_western(sample):
-        return "cp1252"
     return found.encoding if found.confidence >= least else ""
-
-
-def _is_western(sample: bytes) -> bool:
-    try:
-        return set(sample.decode("cp1252")) <= _WESTERN
-    except UnicodeDecodeError:
-        return False
 
 
 def as_utf8(
@@ -117,7 +101,7 @@ def _automatic(chunks: Iterator[bytes], name: str, found: Found) -> Iterator[byt
                     break
             lines = [line for line in sample.splitlines(keepends=True) if not line.isascii()]
             likely = (
-                likely_encoding(b"".join(lines)[: 2 * SAMPLE], least=_UNSURE) if ascii_only else ""
+                likely_encoding(b"".join(lines)[: 2 * SAMPLE], least=UNSURE) if ascii_only else ""
             )
             if not likely:
                 yield from chain([sample], chunks)  # its reader will name the byte

@@ -19,7 +19,7 @@ from wordfreq_batch.csv.reading.dialect import Dialect, likely_delimiter, separa
 from wordfreq_batch.csv.reading.hints import encoding_hint
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.text.detect import AUTO
-from wordfreq_batch.text.text import decompressed
+from wordfreq_batch.text.unpack import decompressed
 
 LIMIT = 1 << 20
 """Bytes of one row, quotes and line ends included. An item of DynamoDB is at most 400 KB."""

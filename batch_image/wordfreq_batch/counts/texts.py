@@ -1,0 +1,108 @@
+"""A source's files as texts: opened, judged when they are read, and their receipts.
+
+For `counts.counting` only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from wordfreq_batch.plans.formats import ItemReceipt
+from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.storage.store import ObjectInfo, Store
+from wordfreq_batch.text.detect import UTF_8, Guess
+from wordfreq_batch.text.options import TextOptions
+from wordfreq_batch.text.text import Utf8Text
+from wordfreq_batch.text.words import Counted
+
+
+class Texts(NamedTuple):
+    """The files of a source, and what a plan says of them."""
+
+    source: Store
+    options: TextOptions
+
+    def text(
+        self, item: Item, info: ObjectInfo, chunks: Iterable[bytes], known: Guess | None
+    ) -> Utf8Text:
+        """The text in an object's bytes; `known` is its encoding if that was found out."""
+        return Utf8Text(
+            chunks,
+            name=self.source.url(item.name),
+            content_encoding=info.content_encoding,
+            known=known,
+        )
+
+    def judge(self, item: Item, info: ObjectInfo, text: Utf8Text, counted: Counted) -> None:
+        """Refuse what turned out to be no text in the encoding that it was read in.
+
+        Raises:
+            DataError, OtherEncodingError: see `Utf8Text.judge`.
+        """
+
+        def again() -> Iterator[bytes]:
+            with self.source.open(item.name, etag=info.etag) as reader:
+                yield from reader
+
+        text.judge(
+            size=counted.bytes,
+            invalid=counted.invalid,
+            options=self.options,
+            content_type=info.content_type,
+            again=again,
+        )
+
+
+class TinyText(NamedTuple):
+    """A tiny file that was read."""
+
+    item: Item
+    info: ObjectInfo
+    text: Utf8Text
+    content: bytes
+    started: float
+
+
+class Figures(NamedTuple):
+    """What a receipt says of a text; `Counted` says the same."""
+
+    words: int
+    distinct: int
+    bytes: int
+    invalid: int
+
+
+def is_utf_8(content: bytes) -> bool:
+    """Whether all of it is."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def receipt_of(
+    item: Item,
+    info: ObjectInfo,
+    text: Utf8Text,
+    counted: Counted | Figures,
+    started: float,
+    counts_etag: str,
+) -> ItemReceipt:
+    """What a task's receipt says of a file that was counted."""
+    return ItemReceipt(
+        name=item.name,
+        etag=info.etag,
+        size=info.size,
+        counts_etag=counts_etag,
+        bytes=counted.bytes,
+        words=counted.words,
+        distinct=counted.distinct,
+        invalid=counted.invalid,
+        seconds=time.monotonic() - started,
+        aside=text.aside,
+        encoding="" if text.encoding == UTF_8 else text.encoding,
+        confidence=text.confidence,
+    )
