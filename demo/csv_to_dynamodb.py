@@ -2,7 +2,8 @@
 
 `python -m demo.csv_to_dynamodb`. DynamoDB is an emulator that runs as long as the demo
 (`local_aws`); with `WORDFREQ_CSV_TABLE` set, AWS's table of that name is used instead. Everything
-the demo keeps is in HOME/csv-demo.
+the demo keeps is in HOME/csv-demo, but for the Dagster instance, which all demos share: `make ui`
+shows both pipelines once this demo has run.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from demo.local_aws import LocalAwsError, local_aws
+from demo.local_aws import LocalAwsError, executable, local_aws
 from demo.word_frequency import make_instance, run_job
 
 TABLE = "products"
@@ -95,7 +98,7 @@ def main() -> int:
         "WORDFREQ_HOME": str(home),
         "WORDFREQ_CSV_SOURCE": str(home / "uploads"),
         "WORDFREQ_CSV_MAX_REJECTS": "50%",
-        "DAGSTER_HOME": str(home / "dagster"),
+        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(home.parent / "dagster"),
     }
     make_instance(Path(environment["DAGSTER_HOME"]))
     try:
@@ -111,6 +114,35 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def serve_with_table(home: Path, command: list[str], environment: dict[str, str]) -> None:
+    """Run the UI with this demo's uploads and an empty table, if the demo has run; else return."""
+    folder = home / "csv-demo"
+    uploads = folder / "uploads"
+    if environment.get("WORDFREQ_CSV_TABLE") or not (uploads.exists() and executable().exists()):
+        return
+    with local_aws(folder / "aws") as server:
+        os.environ.update(server.environment)
+        import boto3
+
+        create_table(boto3.session.Session().client("dynamodb"))
+        more = {
+            **server.environment,
+            "WORDFREQ_CSV_TABLE": TABLE,
+            "WORDFREQ_CSV_ENDPOINT": server.url,
+            "WORDFREQ_CSV_SOURCE": str(uploads),
+            "WORDFREQ_CSV_REJECTS": str(folder / "rejects"),
+            "WORDFREQ_CSV_MAX_REJECTS": "50%",
+        }
+        print(f"copy a CSV into {uploads}: it is loaded into the table {TABLE}", flush=True)
+        process = subprocess.Popen(command, env=environment | more)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        while True:
+            try:
+                raise SystemExit(process.wait())
+            except KeyboardInterrupt:  # the UI was interrupted too, and ends in its own time
+                continue
 
 
 def _run(environment: dict[str, str], home: Path) -> int:
@@ -132,6 +164,7 @@ def _run(environment: dict[str, str], home: Path) -> int:
         return code
     show(dynamodb, table, home)
     print(f"\ntime  {time.monotonic() - started:.1f} s in all\nlog   {log}")
+    print("\nNext: `make ui` and open http://127.0.0.1:3000/assets/csv_rows?view=partitions")
     return 0
 
 

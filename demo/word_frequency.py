@@ -1,7 +1,7 @@
 """`make demo`: run the job `word_frequency` through the CLI on real text and show the result.
 
 `python -m demo.word_frequency [--source FOLDER|s3://…]`. Without a source it gathers, once, text
-that the installed packages bring: licences, readmes, metadata, documentation, type stubs.
+that the installed packages bring: licences, readmes, metadata, documentation.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-_TEXTS = (".md", ".rst", ".txt", ".pyi")
+_TEXTS = (".md", ".rst", ".txt")
 _NAMED = ("METADATA", "LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS", "README")
 _MOST_FILES = 1000
 _MOST_OF_A_PACKAGE = 40
 _WORDS_SHOWN = 20
+_FOLDERS_SHOWN = 6
+_WORDS_OF_A_FOLDER = 6
 _SETTINGS = {
     # small, so that also little text becomes an array job that uses every processor
     "WORDFREQ_PACK": "2MiB",
     # without them the first words of every text are the same
     "WORDFREQ_STOP_WORDS": "en",
+    # each package's own words tell more than those of all together
+    "WORDFREQ_FOLDER_DEPTH": "1",
 }
 
 
@@ -133,11 +137,15 @@ def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequenc
 
 def open_ui(environment: dict[str, str], port: int) -> NoReturn:
     """Become the Dagster UI: it gets the signals of this process, and the same settings."""
+    from demo.csv_to_dynamodb import serve_with_table
+
     print(f"the UI: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
     root = Path(__file__).resolve().parents[1]
     os.chdir(root)
     command = ["dg", "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
-    os.execve(Path(sys.executable).with_name("dg"), command, environment)  # noqa: S606
+    dg = str(Path(sys.executable).with_name("dg"))
+    serve_with_table(Path(environment["WORDFREQ_HOME"]), [dg, *command[1:]], environment)
+    os.execve(dg, command, environment)  # noqa: S606
 
 
 def progress_of(line: str) -> str | None:
@@ -174,7 +182,12 @@ def report(environment: dict[str, str], seconds: float) -> None:
         figures = {name: _figures(instance, name) for name in ("plan", "word_counts", "ranking")}
     counts, ranking = figures["word_counts"], figures["ranking"]
     print()
-    print(table(ranked.words[:_WORDS_SHOWN]))
+    print(table(ranked.words[:_WORDS_SHOWN]), end="")
+    if ranked.folders:
+        print("\nthe largest folders and their most used words:")
+    for each in ranked.folders[:_FOLDERS_SHOWN]:
+        words = ", ".join(entry.word for entry in each.words[:_WORDS_OF_A_FOLDER])
+        print(f"  {each.folder or '(top)':<28} {each.files:>5,} files   {words}")
     print(f"""
 files     {ranking["files"]:,} in the source; {counts["files counted"]:,} counted in this run, \
 {counts["files unchanged"]:,} unchanged
@@ -185,11 +198,14 @@ engine    {description()}
 source    {settings.source}
 counts    {settings.destination}
 ranking   {settings.ranking}   (ranking.json, totals.parquet)
+report    {settings.ranking}/report.html
 instance  {environment["DAGSTER_HOME"]}
 
-Next: `make ui`. Open the asset `ranking` for the table and its chart, and the partitions of the
-asset `word_counts` for the figures of each file.
-WORDFREQ_STOP_WORDS chooses whose stop words are left out.""")
+Next:
+  1. `make ui` and open http://127.0.0.1:3000/assets/ranking: the table, its chart, what has changed
+  2. http://127.0.0.1:3000/assets/word_counts?view=partitions: the figures of each file
+  3. copy a text into {settings.source}: within a minute it is counted and ranked
+  4. `make demo-csv`: the second pipeline, CSVs into DynamoDB; then `make ui` shows both""")
 
 
 def _figures(instance: Any, name: str) -> dict[str, Any]:
