@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.local_aws import LocalAwsError, executable, local_aws
-from demo.word_frequency import make_instance, run_job
+from demo.runs import make_instance, run_job
 
 TABLE = "products"
 _SHOWN = 12

@@ -230,6 +230,10 @@ class Settings(BaseSettings):
         description="DynamoDB endpoint for jobs of the embedded AWS Batch; unset: AWS's own",
     )
 
+    report: Literal["all", "changed", "summary"] = Field(
+        default="all",
+        description="files that Dagster is told of: all, only changed and failed ones, only failed",
+    )
     price_per_vcpu_hour: float = Field(
         default=0.0, ge=0, description="for the cost estimate; 0: no estimate"
     )

@@ -39,12 +39,15 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         destination: one result object per file, named like it.
         plans: plans and, below each plan's id, its receipts.
         pack: bytes of input that share one container.
+        report: which files are reported to Dagster: `all`, `changed`, or in a `summary` only those
+            that failed (docs/credits.md).
     """
 
     source: str
     destination: str
     plans: str
     pack: int
+    report: str
 
     def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
         """The plan of one run: deterministic, so that a retry of the run finds it again."""

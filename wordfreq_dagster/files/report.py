@@ -107,6 +107,7 @@ class FileReporter:
         planned: Plan,
         stage: str,
         whole: bool,
+        report: str,
         confirmed: Collection[str] | None = None,
         partitions: dg.DynamicPartitionsDefinition,
         event: Callable[[ItemReceipt], dg.AssetMaterialization],
@@ -118,8 +119,12 @@ class FileReporter:
         self._event = event
         self._whole = whole
         self._read: set[int] = set()
-        self._waiting: deque[ItemReceipt] = deque(self._unreported() if whole else ())
-        chosen = frozenset(confirmed or ())
+        # Only what somebody chose by itself is reported where a summary has to do.
+        self._silent = whole and report == "summary"
+        self._waiting: deque[ItemReceipt] = deque(
+            self._unreported() if whole and not self._silent else ()
+        )
+        chosen = frozenset(confirmed or ()) if report == "all" else frozenset()
         self._waiting += [
             ItemReceipt.reuse(item)
             for item in planned.items
@@ -201,7 +206,7 @@ class FileReporter:
         if item.name in self._reported:
             return False
         self._reported.add(item.name)
-        return unusable_partition_key(item.name) is None
+        return not self._silent and unusable_partition_key(item.name) is None
 
 
 def raise_for_failed(

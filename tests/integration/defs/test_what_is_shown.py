@@ -19,10 +19,10 @@ GOOD, OTHER, BAD = b"cat cat cat dog", b"bird bird bird", b"\x1f\x8b no archive"
 class Place:
     """A folder, the project on it, and what Dagster shows."""
 
-    def __init__(self, home):
+    def __init__(self, home, **settings):
         self.home = home
-        (home / "source").mkdir(parents=True)
-        self.definitions = build_definitions(Settings(home=str(home), folder_depth=1))
+        (home / "source").mkdir(parents=True, exist_ok=True)
+        self.definitions = build_definitions(Settings(home=str(home), folder_depth=1, **settings))
 
     def write(self, **files):
         for name, data in files.items():
@@ -253,3 +253,34 @@ def test_the_ranking_shows_what_rose_and_fell_and_each_folder(place, instance):
     assert made.metadata["words new in the ranking"].value == 1
     assert made.metadata["report"].value.endswith("/ranking/report.html")
     assert (place.home / "ranking" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("report", "first", "all_again"),
+    [("all", ["a.gz", "b.gz"], ["a.gz", "b.gz", "c.gz"]), ("changed", ["a.gz", "b.gz"], ["c.gz"])],
+)
+def test_how_much_is_reported_is_a_setting(place, instance, report, first, all_again):
+    place = Place(place.home, report=report)
+    place.write(a=GOOD, b=OTHER)
+    run = place.run(instance)
+    assert reported(instance, run) == first
+    place.write(c=GOOD)
+    assert reported(instance, everything(place, instance)) == all_again
+
+
+def test_a_summary_costs_three_materializations_and_names_what_failed(place, instance):
+    place = Place(place.home, report="summary")
+    place.write(a=GOOD, b=OTHER)
+    run = place.run(instance)
+    assert run.success and check(run, "every_count_reported")
+    found = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert sorted(entry.dagster_event.asset_key.to_user_string() for entry in found) == [
+        "plan",
+        "ranking",
+        "word_counts",
+    ]
+    place.write(bad=BAD)
+    assert not place.run(instance).success
+    assert place.status(instance)["bad.gz"] == "FAILED"
+    chosen = place.run(instance, partition_key="a.gz", asset_selection=[WORD_COUNTS])
+    assert reported(instance, chosen) == ["a.gz"]

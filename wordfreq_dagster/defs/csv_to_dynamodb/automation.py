@@ -48,6 +48,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 destination=settings.csv_rejects,
                 plans=settings.plans,
                 pack=settings.csv_pack,
+                report=settings.report,
                 table=settings.csv_table,
                 columns=settings.csv_columns,
                 key=settings.csv_key,

@@ -95,6 +95,7 @@ def csv_rows(
         planned=planned,
         stage="ingest",
         whole=keys is None,
+        report=csv.report,
         partitions=csv_uploads_partitions,
         event=lambda item: _event(context.asset_key, item, csv),
     )

@@ -53,6 +53,7 @@ def word_frequency() -> dg.Definitions:
                 plans=settings.plans,
                 ranking=settings.ranking,
                 pack=settings.pack,
+                report=settings.report,
                 merge_part_words=settings.merge_part_words,
                 folder_depth=settings.folder_depth,
                 stop_words=settings.stop_words.split(",") if settings.stop_words else [],

@@ -73,6 +73,7 @@ def word_counts(
         stage="migrate",
         whole=whole,
         confirmed=keys if with_plan else None,
+        report=locations.report,
         partitions=source_files_partitions,
         event=lambda item: _materialization(context.asset_key, item, locations),
     )
