@@ -210,9 +210,12 @@ class Settings(BaseSettings):
         pattern=r"^(\d+|\d{1,2}(\.\d+)?%)?$",
         description="above so many rejected rows nothing of a CSV is loaded; unset: any number",
     )
-    csv_write: Literal["newer", "always"] = Field(
+    csv_write: Literal["newer", "absent", "always"] = Field(
         default="newer",
         description="newer: items of newer uploads stay; always: quicker, where no CSVs share keys",
+    )
+    csv_max_write_units: int = Field(
+        default=0, ge=0, description="write units a second, of all containers of a run; 0: any"
     )
     csv_pack: Size = Field(
         default=8 << 20,

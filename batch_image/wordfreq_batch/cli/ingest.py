@@ -182,10 +182,18 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--write",
-        choices=("newer", "always"),
+        choices=("newer", "absent", "always"),
         default="newer",
-        help="newer: an item of a newer upload stays, one request an item (default); always: "
+        help="newer: an item of a newer upload stays, one request an item (default); "
+        "absent: no item is replaced, but those of the same upload; always: "
         "whatever is there is replaced, 25 items a request, quicker where no two files share keys",
+    )
+    parser.add_argument(
+        "--max-write-units",
+        type=positive,
+        metavar="N",
+        help="write units a second, of all containers that load this plan together (default: as "
+        "many as the table takes)",
     )
     parser.add_argument(
         "--in-flight",
@@ -241,6 +249,7 @@ def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> 
         check_table,
         connect,
     )
+    from wordfreq_batch.csv.rate import TokenBucket
     from wordfreq_batch.csv.upload import Target
 
     client = connect(connections=options.in_flight)
@@ -252,6 +261,7 @@ def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> 
         patience=options.patience,
         max_rejects=options.max_rejects,
         mode=options.write,
+        rate=TokenBucket(options.max_write_units) if options.max_write_units else None,
     )
 
 
@@ -349,6 +359,7 @@ def _report_rehearsal(options: argparse.Namespace, name: str, rows: RowFigures) 
         table=options.table,
         write_price=options.write_price,
         capacity_price=options.capacity_price,
+        rate=options.max_write_units,
     )
 
 

@@ -15,10 +15,16 @@ def say_rejected(row: RejectedRow) -> None:
 
 
 def report_rehearsal(
-    name: str, rows: RowFigures, *, table: str, write_price: float, capacity_price: float
+    name: str,
+    rows: RowFigures,
+    *,
+    table: str,
+    write_price: float,
+    capacity_price: float,
+    rate: int | None,
 ) -> None:
     """What a load would do, on stdout; prices as `csv.rehearsal.Cost` has them."""
-    rate = RATE
+    rate = rate or RATE
     cost = Cost.of(rows.capacity, rate=rate, million=write_price, hour=capacity_price)
     shared = f", {rows.shared:,} of their keys are in later files too" if rows.shared else ""
     print(
@@ -62,7 +68,10 @@ def report_load(name: str, table: str, rows: RowFigures, *, where: str) -> None:
     if rows.shared:
         say(f"warning: {name}: {rows.shared:,} keys were those of other uploads{others}")
     if rows.newer:
-        say(f"warning: {name}: {rows.newer:,} rows were left out: a newer upload holds their keys")
+        say(
+            f"warning: {name}: {rows.newer:,} rows were left out: a newer upload holds their keys "
+            "(with --write absent: any other)"
+        )
     print(
         f"{name}: {rows.read:,} rows read, {rows.written:,} items written to {table}, "
         f"{rows.rejected:,} rejected, {rows.superseded:,} superseded; "

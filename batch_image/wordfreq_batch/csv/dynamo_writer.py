@@ -21,6 +21,7 @@ import botocore.exceptions as botocore_errors
 
 from wordfreq_batch.csv import dynamo
 from wordfreq_batch.csv.items import TableItem, key_of
+from wordfreq_batch.csv.rate import TokenBucket
 from wordfreq_batch.csv.schema import FILENAME, LAST_MODIFIED
 from wordfreq_batch.errors import (
     StorageError,
@@ -44,9 +45,10 @@ PATIENCE = 300.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
 
 
-WriteMode = Literal["newer", "always"]
-WRITE_MODES: tuple[WriteMode, ...] = ("newer", "always")
+WriteMode = Literal["newer", "absent", "always"]
+WRITE_MODES: tuple[WriteMode, ...] = ("newer", "absent", "always")
 """`newer`: one conditional PutItem an item, which never replaces an item of a newer upload.
+`absent`: likewise, but no item at all is replaced that isn't of the same upload.
 `always`: BatchWriteItem, `BATCH` items a request, which replaces whatever is there."""
 
 _NEWER: dict[str, Any] = {
@@ -55,6 +57,11 @@ _NEWER: dict[str, Any] = {
     "ExpressionAttributeNames": {"#m": LAST_MODIFIED, "#f": FILENAME},
     "ReturnValues": "ALL_OLD",
     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+}
+
+_ABSENT = _NEWER | {
+    "ConditionExpression": "attribute_not_exists(#m) AND attribute_not_exists(#k) "
+    "OR (#m = :m AND #f = :f)"
 }
 
 _EXACTLY = _NEWER | {"ConditionExpression": "#m = :m AND #f = :f"}
@@ -119,6 +126,7 @@ class Writer(Generic[T]):
             table holds items of a newer upload of the same name.
         refused: gets what DynamoDB calls invalid, with its words; from any thread, one at a time.
         mode: see `WRITE_MODES`.
+        rate: which lets write units through, if they are limited.
         in_flight: requests on their way at a time.
         patience: seconds without any progress after which the whole is given up.
     """
@@ -132,6 +140,7 @@ class Writer(Generic[T]):
         refused: Callable[[T, str], None],
         check_current: Callable[[], None] = lambda: None,
         mode: WriteMode = "newer",
+        rate: TokenBucket | None = None,
         in_flight: int = IN_FLIGHT,
         patience: float = PATIENCE,
     ) -> None:
@@ -141,7 +150,9 @@ class Writer(Generic[T]):
         self._refused = refused
         self._check_current = check_current
         self._withdrawn: set[str] = set()
-        self._attempt = self._put_each if mode == "newer" else self._put_all
+        self._attempt = self._put_all if mode == "always" else self._put_each
+        self._absent = mode == "absent"
+        self._rate = rate
         self._patience = patience
         self._in_flight = in_flight
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="wordfreq-dynamo")
@@ -206,10 +217,14 @@ class Writer(Generic[T]):
         """Put an item unless a newer upload holds its key."""
         moment, name = (put.item.attributes[each] for each in (LAST_MODIFIED, FILENAME))
         condition, held = _NEWER, moment
+        if self._absent:
+            names = _ABSENT["ExpressionAttributeNames"] | {"#k": self._keys[0]}
+            condition = _ABSENT | {"ExpressionAttributeNames": names}
         while True:
             try:
                 answer = self._request(
                     self._client.put_item,
+                    put.item.units,
                     TableName=self._table,
                     Item=put.item.attributes,
                     ExpressionAttributeValues={":m": held, ":f": name},
@@ -219,7 +234,7 @@ class Writer(Generic[T]):
                 if dynamo.code_of(error) != "ConditionalCheckFailedException":
                     raise
                 there: Any = error.response.get("Item", {})
-                if there.get(FILENAME) != name or LAST_MODIFIED not in there:
+                if self._absent or there.get(FILENAME) != name or LAST_MODIFIED not in there:
                     return self._arrived(newer=1)
                 # A newer upload of the same name: it was taken back, or this one was replaced.
                 condition, held = _EXACTLY, there[LAST_MODIFIED]
@@ -234,7 +249,11 @@ class Writer(Generic[T]):
         """One request for all; returns those to be repeated, and why."""
         puts = [{"PutRequest": {"Item": put.item.attributes}} for put in batch]
         try:
-            answer = self._request(self._client.batch_write_item, RequestItems={self._table: puts})
+            answer = self._request(
+                self._client.batch_write_item,
+                sum(put.item.units for put in batch),
+                RequestItems={self._table: puts},
+            )
         except _FAILURES as error:
             passing = self._failed(batch, error)
             return ([], None) if passing is None else (batch, passing)
@@ -246,16 +265,27 @@ class Writer(Generic[T]):
             self.figures.refused += len(again)
         return again, None
 
-    def _request(self, operation: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
+    def _request(
+        self, operation: Callable[..., Any], units: int, **parameters: Any
+    ) -> dict[str, Any]:
+        if self._rate is not None:
+            self._rate.take(units, self._stop)
         with self._lock:
             self.figures.requests += 1
+            if self._rate is not None:
+                self._progress = time.monotonic()  # waiting for one's turn is no silence
         answer: dict[str, Any] = operation(ReturnConsumedCapacity="TOTAL", **parameters)
         consumed = answer.get("ConsumedCapacity")
         if consumed is None:
             raise _UnprovenError("its answer doesn't say that it took anything: is it DynamoDB?")
+        used = sum(
+            each.get("CapacityUnits", 0.0)
+            for each in (consumed if isinstance(consumed, list) else [consumed])
+        )
+        if self._rate is not None and used > units:
+            self._rate.also_used(used - units)
         with self._lock:
-            for each in consumed if isinstance(consumed, list) else [consumed]:
-                self.figures.capacity += each.get("CapacityUnits", 0.0)
+            self.figures.capacity += used
         return answer
 
     def _arrived(

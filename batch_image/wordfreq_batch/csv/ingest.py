@@ -10,7 +10,7 @@ and a second run are all without effect.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from itertools import chain
@@ -27,13 +27,10 @@ from wordfreq_batch.csv.values import BadRowError, shown
 from wordfreq_batch.errors import DataError, StorageError
 from wordfreq_batch.plans.formats import RejectedRow, RowFigures
 from wordfreq_batch.progress import Progress, Ticker
-from wordfreq_batch.storage.store import ByteReader, ObjectInfo, Store
+from wordfreq_batch.storage.store import ObjectInfo, Store
 
 MAX_LATE = 10_000
 """Rows that only DynamoDB finds invalid; with more of them it must be the wrong table."""
-
-WRITE_UNIT = 1024
-"""Bytes of an item for one write unit (DynamoDB developer guide, "Write request units")."""
 
 _SAMPLE = 5
 _SAMPLE_TEXT = 200
@@ -153,7 +150,8 @@ class _FileLoad:
         """The first reading; nothing is written."""
         with self._source.store.open(self._source.key, etag=self._source.etag or None) as reader:
             info = reader.info
-            rows = self._rows(reader)
+            taken = _Counted(reader)
+            rows = self._rows(taken)
             items = self._items(next(rows).fields, info)
             for row in rows:
                 self._read += 1
@@ -162,13 +160,13 @@ class _FileLoad:
                 except BadRowError as error:
                     self._rejects.add(_reject(row, str(error)))
                 if not self._read % 1000:
-                    self._tick("checked", self._read)
+                    self._checked(taken.size / max(info.size, 1))
         self._last.finish()
         self.checked = True
         self._refuse_too_many()
         return info
 
-    def _rows(self, reader: ByteReader) -> Iterator[Row]:
+    def _rows(self, reader: Iterable[bytes]) -> Iterator[Row]:
         """The rows; the first is the header. Rows of empty fields are the tails of sheets: none."""
         uri = self._source.uri
         schema = self._target.schema
@@ -248,12 +246,13 @@ class _FileLoad:
                 refused=self._late,
                 check_current=lambda: self._source.check_current(info),
                 mode=target.mode,
+                rate=target.rate,
                 in_flight=target.in_flight,
                 patience=target.patience,
             ) as writer,
         ):
             writer.write(
-                self._puts(self._rows(reader), info), tick=lambda done: self._tick("written", done)
+                self._puts(self._rows(reader), info), tick=lambda done: self._written(done, started)
             )
         self._figures = writer.figures
         self._seconds = time.monotonic() - started
@@ -264,7 +263,7 @@ class _FileLoad:
             for put in self._puts(self._rows(reader), info):
                 key(put.item.key)
                 self._figures.written += 1
-                self._figures.capacity += -(-put.item.size // WRITE_UNIT)
+                self._figures.capacity += put.item.units
 
     def _puts(self, rows: Iterator[Row], info: ObjectInfo) -> Iterator[Put[Row]]:
         items = self._items(next(rows).fields, info)
@@ -291,8 +290,21 @@ class _FileLoad:
                 f"reason: {reason}. Compare its keys and indexes with the columns' types"
             )
 
-    def _tick(self, done: str, rows: int) -> None:
-        self._ticker.tick(lambda: f"{self._source.uri}: {done} {rows:,} rows")
+    def _checked(self, share: float) -> None:
+        """A line of progress of the first reading, which has done so much of the file."""
+        self._ticker.tick(
+            lambda: f"{self._source.uri}: checked {self._read:,} rows, {share:.0%} of the file"
+        )
+
+    def _written(self, done: int, started: float) -> None:
+        total = self._last.rows - self._last.superseded
+
+        def line() -> str:
+            left = (time.monotonic() - started) * (total - done) / max(done, 1)
+            about = f", about {_duration(left)} left" if done else ""
+            return f"{self._source.uri}: written {done:,} of {total:,} rows{about}"
+
+        self._ticker.tick(line)
 
     @property
     def form(self) -> Form:
@@ -331,6 +343,25 @@ class _FileLoad:
             sample=tuple(self._sample),
             rejects=tuple(rejects),
         )
+
+
+class _Counted:
+    """Passes chunks on and adds up their bytes."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            yield chunk
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _reject(row: Row, reason: str) -> RejectedRow:

@@ -8,10 +8,13 @@ neighbours from being loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from secrets import token_hex
 
 from wordfreq_batch.csv.ingest import load
 from wordfreq_batch.csv.loads import begin_load, is_newest_load, record_load
+from wordfreq_batch.csv.rate import shared
 from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.csv.upload import Source, Target
 from wordfreq_batch.errors import (
@@ -68,7 +71,14 @@ def ingest_task(
         done = {item.name: item for item in earlier.items} if earlier else {}
         believed = head.counter_version == version
         target_of = lambda name: replace(target, schema=settings.schema(name))  # noqa: E731
-        return _load_all(head, task, target_of, done, version, believed=believed, progress=progress)
+        with ExitStack() as stack:
+            if target.rate is not None:
+                folder = open_store(head.folder)
+                member = f"{number:05d}-{token_hex(4)}"
+                stack.enter_context(shared(target.rate, folder, member, progress=progress))
+            return _load_all(
+                head, task, target_of, done, version, believed=believed, progress=progress
+            )
 
     stage = Stage(
         name=STAGE,

@@ -33,6 +33,8 @@ from wordfreq_batch.errors import UsageError
 
 MAX_ITEM = 400 * 1024
 MAX_KEY = 2048
+WRITE_UNIT = 1024
+"""Bytes of an item for one write unit (DynamoDB developer guide, "Write request units")."""
 MAX_SORT_KEY = 1024
 
 
@@ -46,6 +48,11 @@ class TableItem:
     attributes: Mapping[str, Attribute]
     key: bytes
     size: int
+
+    @property
+    def units(self) -> int:
+        """Write units of a put (without those of indexes)."""
+        return -(-self.size // WRITE_UNIT)
 
 
 def check_type(column: Column, wanted: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wordfreq_batch.csv.dynamo import Table
 from wordfreq_batch.csv.dynamo_writer import WriteMode
+from wordfreq_batch.csv.rate import TokenBucket
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.errors import ChangedError, NotFoundError
 from wordfreq_batch.plans.formats import RowFigures
@@ -26,7 +27,8 @@ class Target:
 
     `max_rejects`: more rejected rows than that (a number, or a share of all rows below 1) make the
     file an error, before anything of it is written unless DynamoDB itself rejects them; None: any
-    number of rejects will do. `mode`: see `dynamo_writer.WRITE_MODES`.
+    number of rejects will do. `mode`: see `dynamo_writer.WRITE_MODES`;
+    `rate`: lets write units through, if they are limited.
     """
 
     client: DynamoDBClient
@@ -36,6 +38,7 @@ class Target:
     patience: float
     max_rejects: float | None = None
     mode: WriteMode = "newer"
+    rate: TokenBucket | None = None
     memory: int = _MEMORY
 
 

@@ -124,6 +124,7 @@ class Unreliable:
         respelled=False,
     ):
         self.told = Counter()
+        self.times = []  # of the writes that were passed on
         chooser = random.Random(3)
         lock = threading.Lock()
         proxy = self
@@ -155,7 +156,9 @@ class Unreliable:
                     if dice > 1 - empty:
                         proxy.told["empty"] += 1
                         return self.answer(200, b"{}")
-                proxy.told["passed"] += target in WRITES
+                if target in WRITES:
+                    proxy.told["passed"] += 1
+                    proxy.times.append(time.monotonic())
                 return self.answer(*self.forward(body))
 
             def forward(self, body):

@@ -60,6 +60,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 settings_file=settings.csv_settings,
                 max_rejects=settings.csv_max_rejects,
                 write=settings.csv_write,
+                max_write_units=settings.csv_max_write_units,
                 refuse_above=settings.csv_refuse_above,
                 endpoint=settings.csv_endpoint if settings.embedded else "",
             )

@@ -46,7 +46,8 @@ def rehearsal(
         )
     items = tuple(item for each in outcome.receipts.values() for item in each.items)
     rows = totals(items)
-    cost = Cost.of(rows.capacity, rate=RATE)
+    rate = csv.max_write_units or RATE
+    cost = Cost.of(rows.capacity, rate=rate)
     context.log.info(
         f"rehearsed {len(items):,} CSVs: {rows.written:,} items would be written to {csv.table}, "
         f"{rows.rejected:,} rows rejected; {rows.capacity:,.0f} write units. Nothing was written"
@@ -74,7 +75,7 @@ def rehearsal(
             "write units": rows.capacity,
             "USD on demand": round(cost.on_demand, 6),
             "USD provisioned": round(cost.provisioned, 2),
-            f"seconds at {RATE:,} write units a second": round(cost.seconds, 1),
+            f"seconds at {rate:,} write units a second": round(cost.seconds, 1),
             **outcome.metadata(),
         },
     )

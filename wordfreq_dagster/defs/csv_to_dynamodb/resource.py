@@ -46,7 +46,8 @@ class CsvPlaces(Places):
         settings_file: a TOML file with more settings, see `wordfreq_batch.csv.settings`; or `''`.
         max_rejects: highest number (`100`) or share (`1%`) of rejected rows that is no alarm.
         refuse_above: the same, above which nothing of a file is loaded; `''`: any number will do.
-        write: `newer` or `always`, as the option of `wordfreq ingest`.
+        write: `newer`, `absent` or `always`, as the option of `wordfreq ingest`.
+        max_write_units: a second, of all containers of a run together; 0: as the table takes.
         endpoint: of DynamoDB, for the containers; `''`: their own environment says.
     """
 
@@ -61,7 +62,8 @@ class CsvPlaces(Places):
     settings_file: str
     max_rejects: str
     refuse_above: str
-    write: Literal["newer", "always"]
+    write: Literal["newer", "absent", "always"]
+    max_write_units: int
     endpoint: str
 
     def rows_settings(self) -> Settings:
@@ -146,6 +148,8 @@ class CsvPlaces(Places):
         options += ["--columns", self.columns, "--key", self.key]
         options += ["--extra-columns", self.extra_columns]
         options += ["--write", self.write]
+        if self.max_write_units:
+            options += ["--max-write-units", str(self.max_write_units)]
         options += ["--delimiter", self.delimiter, "--encoding", self.encoding]
         options += ["--header", self.header] if self.header else []
         options += ["--settings", _settings_of(plan)] if self.settings_file else []
