@@ -19,6 +19,7 @@ from wordfreq_batch.csv.dynamo_writer import Put, WriteFigures, Writer
 from wordfreq_batch.csv.items import ItemBuilder
 from wordfreq_batch.csv.last import LastOfKey
 from wordfreq_batch.csv.reading.decoding import Found
+from wordfreq_batch.csv.reading.hints import header_hint
 from wordfreq_batch.csv.reading.rejects import TITLES, Form, Rejects, without_reason
 from wordfreq_batch.csv.reading.rows import Row, read_rows
 from wordfreq_batch.csv.schema import Layout
@@ -193,7 +194,10 @@ class _FileLoad:
         if header is None:
             raise DataError(f"{uri} is empty: not even a header is in it; upload it again")
         if header.reason:
-            raise DataError(f"{uri}: line {header.line}, the header, is no CSV: {header.reason}")
+            hint = header_hint([header.text], schema.titles, dialect, others=schema.extra)
+            raise DataError(
+                f"{uri}: line {header.line}, the header, is no CSV: {header.reason}. {hint}"
+            )
         self._header = header.fields
         yield header
         yield from rows

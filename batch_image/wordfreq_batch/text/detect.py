@@ -206,6 +206,18 @@ def detect(head: bytes) -> Detected:
     return _UTF_8_TEXT
 
 
+# What is said to be ISO 8859 is often a code page of Windows, with characters where the standard
+# has controls that no text holds.
+_WINDOWS: Final = {
+    "iso8859-1": "cp1252",
+    "iso8859-2": "cp1250",
+    "iso8859-5": "cp1251",
+    "iso8859-7": "cp1253",
+    "iso8859-9": "cp1254",
+    "iso8859-15": "cp1252",
+}
+
+
 def guess(sample: bytes) -> Guess:
     """Guess the encoding of text that isn't UTF-8, from some kilobytes with such bytes in them.
 
@@ -221,6 +233,9 @@ def guess(sample: bytes) -> Guess:
     western = found["confidence"] < UNSURE and set(_decoded(sample, "cp1252") or "\0") <= _WESTERN
     if western:
         return Guess(encoding="cp1252", confidence=UNSURE)
+    text = _decoded(sample, name)
+    if text is None or any("\x80" <= each <= "\x9f" for each in text):
+        name = _WINDOWS.get(name, "cp1252" if _decoded(sample, "cp1252") else name)
     return Guess(encoding=name, confidence=round(found["confidence"], 3))
 
 

@@ -6,6 +6,7 @@ of `wordfreq ingest`, ready to be copied, and as it stands in a settings file (`
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -59,17 +60,27 @@ def header_hint(
     unquoted = [re.fullmatch(r"\s*'(.*)'\s*", title) for title in header]
     if all(unquoted) and dialect.quote != "'":
         return f"It looks as if fields were in single quotes: {setting(quote='single')}"
-    missing = [each for each in columns if each not in header]
+    titles = [title.strip() for title in header]
+    missing = [each for each in columns if each not in titles]
     alike = {_plain(title): title for title in header if title not in columns}
     renamed = {alike[_plain(each)]: each for each in missing if _plain(each) in alike}
     if renamed:
         return f"Some are spelled otherwise: {setting(rename=renamed)}"
+    if not missing and "" in titles and others == "keep":
+        return f"To name the nameless, {setting(rename={'': f'column {titles.index(str()) + 1}'})}"
     if not missing and others == "refuse":
         return f"To leave the others out, {setting(extra_columns='drop')}"
-    if len(missing) == len(columns) == len(header):
-        return f"If there is no header, {setting(header=','.join(columns))}"
-    other = next((each for each in DELIMITERS if each in line and len(header) == 1), None)
-    if other is not None and len(line.split(other)) == len(columns):
+    more = len(header) - len(columns)
+    if len(missing) == len(columns) and (more == 0 or (more > 0 and _is_data(header))):
+        names = [*columns, *(f"column {len(columns) + n + 1}" for n in range(more))]
+        return f"If there is no header, {setting(header=','.join(names))}"
+    # A row that goes on in the next line may have fewer; blanks are in every text.
+    split = {each: _fields(line, each) for each in DELIMITERS}
+    split = {each: fields for each, fields in split.items() if fields > 1}
+    other = min(
+        split, key=lambda each: (each == " ", abs(split[each] - len(columns))), default=None
+    )
+    if other is not None and other != dialect.delimiter:
         name = DELIMITERS[other]
         return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
     return "Correct the file, or the settings. "
@@ -80,6 +91,16 @@ def encoding_hint(likely: str) -> str:
     if not likely:
         return "name its encoding, such as cp1252: " + setting(encoding="NAME")
     return f"it looks like {likely}: {setting(encoding=likely)}"
+
+
+def _is_data(fields: Sequence[str]) -> bool:
+    number = re.compile(r"\s*[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?\s*")
+    numbers = sum(number.fullmatch(each) is not None for each in fields)
+    return 2 * numbers >= len(fields)
+
+
+def _fields(line: str, delimiter: str) -> int:
+    return len(next(csv.reader([line], delimiter=delimiter), ()))
 
 
 def _plain(title: str) -> str:
