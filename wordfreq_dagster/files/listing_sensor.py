@@ -161,7 +161,7 @@ def attempts_of(instance: dg.DagsterInstance, source: str, *, job: str) -> list[
 
 
 def _listing(source: str, after: str) -> Iterator[ObjectInfo]:
-    return open_store(source).list(start_after=after)
+    return open_store(source).list(start_after=after, all_of_it=False)
 
 
 def _growing(scan: Scan, settle: float) -> bool:

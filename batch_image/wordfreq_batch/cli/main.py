@@ -11,6 +11,7 @@ import argparse
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -29,6 +30,7 @@ from wordfreq_batch.cli.options import (
 )
 from wordfreq_batch.errors import (
     OUT_OF_MEMORY,
+    InputError,
     UsageError,
     WordfreqError,
 )
@@ -185,6 +187,11 @@ def _add_plan(commands: Commands) -> None:
         "--pending", action="store_true", help="no tasks for files that are counted already"
     )
     parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="an error (exit code 3) if anything is left out, such as archived or unreadable files",
+    )
+    parser.add_argument(
         "--encoding",
         default="",
         metavar="NAME",
@@ -255,8 +262,25 @@ def _plan(options: argparse.Namespace) -> int:
         compact=True,
         counter_version=counter_version(texts),
     )
+    if options.strict and plan.refused:
+        first = plan.refused[0]
+        raise InputError(
+            f"{options.source}: not everything can be counted ({left_out(plan)}), first "
+            f"{first.name!r}: {first.reason}. Nothing was planned; without --strict the others are"
+        )
     _report(write_plan(plan))
     return 0
+
+
+def left_out(plan: Plan) -> str:
+    """How much a plan leaves out, by kind."""
+    kinds = Counter(each.kind for each in plan.refused)
+    sizes = Counter[str]()
+    for each in plan.refused:
+        sizes[each.kind] += each.size
+    return ", ".join(
+        f"{number:,} {kind} ({sizes[kind]:,} bytes)" for kind, number in kinds.most_common()
+    )
 
 
 def _names(uri: str) -> list[str]:
@@ -275,6 +299,8 @@ def _report(plan: Plan) -> None:
         say(f"warning: {refused.name!r} is left out: {refused.reason}")
     if len(plan.refused) > 10:
         say(f"warning: {len(plan.refused) - 10:,} more files are left out; the plan lists them")
+    if plan.refused:
+        say(f"warning: left out in all: {left_out(plan)}")
     if not plan.items:
         say(f"note: there is nothing to count below {head.source.uri}; is the prefix right?")
     total = sum(item.size for item in plan.items)

@@ -38,6 +38,7 @@ from wordfreq_batch.plans.formats import (
 )
 from wordfreq_batch.plans.known import look_up
 from wordfreq_batch.plans.plan import (
+    NOT_THERE,
     Item,
     Plan,
     PlanHead,
@@ -96,7 +97,7 @@ class Counts(NamedTuple):
         """The files without text, and those that the plan has left out, by kind."""
         kinds = [
             *((item.counted.aside, item.size) for item in self.plan.items if item.counted),
-            *((each.kind or "left out", each.size) for each in self.plan.refused),
+            *((each.kind, each.size) for each in self.plan.refused if each.kind != NOT_THERE),
         ]
         files = Counter(kind for kind, _ in kinds if kind)
         sizes: Counter[str] = Counter()

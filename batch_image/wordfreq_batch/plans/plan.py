@@ -15,7 +15,7 @@ rest is ours (`Items` stays a plain list of names, relative to the source):
      "Counted": [[1, "...", 9, 7, 0]],      item, ETag of its counts, words, distinct, invalid
                                             bytes, and the format of what holds no text
      "Unwanted": [2],                       items this plan was told to leave alone
-     "Refused": [{"Name": "a//b", "Reason": "...", "Kind": "name", "Size": 9}],
+     "Refused": [{"Name": "a//b", "Reason": "...", "Kind": "archived", "Size": 9}],
      "Stale": ["gone.txt"]}                 counts in the destination whose file isn't in the source
 
 A local path has the bucket `file:///`. A plan of the re-created system (no `Id`) is read as well.
@@ -112,6 +112,10 @@ class Item(NamedTuple):
     def pending(self) -> bool:
         """Whether a task of this plan has to count it."""
         return self.wanted and self.counted is None
+
+
+NOT_THERE = "not in the source"
+"""The kind of a name that somebody asked for in vain: no file."""
 
 
 class Refused(NamedTuple):

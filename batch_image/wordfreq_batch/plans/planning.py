@@ -30,6 +30,7 @@ from wordfreq_batch.plans.known import (
 )
 from wordfreq_batch.plans.packing import pack as pack_items
 from wordfreq_batch.plans.plan import (
+    NOT_THERE,
     Item,
     Location,
     Plan,
@@ -230,7 +231,7 @@ def _list_source(
         except WordfreqError:
             single = None  # the usual case; what is wrong with the bucket, the listing will say
     try:
-        listing = list(ticking(store.list(), store.uri, progress))
+        listing = list(ticking(store.list(all_of_it=False), store.uri, progress))
     except NotFoundError:
         if single is None:
             raise
@@ -258,10 +259,14 @@ def _accept(
     names = {info.key for info in listing} if destination.is_local else set()
     check = _checker(destination, names)
     for info in listing:
+        if info.unreadable is not None:
+            kind, why = info.unreadable
+            refused.append(Refused(_shown(info.key), why, kind, info.size))
+            continue
         if is_folder_marker(info):
             continue
         if reason := check(info.key) or (refuse(info.key) if refuse else None):
-            refused.append(Refused(_shown(info.key), reason))
+            refused.append(Refused(_shown(info.key), reason, "unusable name", info.size))
         else:
             accepted.append(info)
     # AWS lists in this order; other servers and S3 Express don't. Sorting the sorted is cheap.
@@ -269,7 +274,8 @@ def _accept(
     if only is not None:
         present = {info.key for info in accepted} | {each.name for each in refused}
         refused += [
-            Refused(_shown(name), "it is not in the source") for name in sorted(set(only) - present)
+            Refused(_shown(name), "it is not in the source", NOT_THERE)
+            for name in sorted(set(only) - present)
         ]
     return accepted, refused
 

@@ -25,10 +25,12 @@ from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,
 )
+from wordfreq_batch.storage.links import Links
 from wordfreq_batch.storage.store import (
     LOCAL_BUCKET,
     ObjectInfo,
     Store,
+    Unreadable,
     join_uri,
 )
 
@@ -181,7 +183,9 @@ class LocalStore(Store):
         """The `file:///` URI of `key`."""
         return join_uri(LOCAL_BUCKET, (self.root + key).lstrip("/"))
 
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", *, start_after: str = "", all_of_it: bool = True
+    ) -> Iterator[ObjectInfo]:
         """Walk the folder in key order; folders that lie before `start_after` aren't read."""
         try:
             os.stat(self.root)  # noqa: PTH116 - ends with '/', so it has to be a folder
@@ -201,10 +205,16 @@ class LocalStore(Store):
             raise translated(error, self.url(start)) from error
         if stat.S_ISDIR(top.st_mode):
             after = os.fsencode(start_after)
-            yield from self._walk(start, prefix, after, ((top.st_dev, top.st_ino),))
+            links = None if all_of_it else Links(self.root)
+            yield from self._walk(start, prefix, after, ((top.st_dev, top.st_ino),), links)
 
     def _walk(
-        self, folder: str, prefix: str, after: bytes, ancestors: tuple[tuple[int, int], ...]
+        self,
+        folder: str,
+        prefix: str,
+        after: bytes,
+        ancestors: tuple[tuple[int, int], ...],
+        links: Links | None,
     ) -> Iterator[ObjectInfo]:
         # Folders sort as if their name ended with '/': this gives the byte order of whole keys.
         found: list[tuple[bytes, str, os.stat_result]] = []
@@ -221,20 +231,31 @@ class LocalStore(Store):
         except FileNotFoundError:
             return  # removed while we walked
         except OSError as error:
-            raise translated(error, self.url(folder)) from error
+            if links is None or not folder:
+                raise translated(error, self.url(folder)) from error
+            reason = f"the folder can't be read ({error.strerror})"
+            yield _EMPTY._replace(key=folder, unreadable=Unreadable("unreadable folder", reason))
+            return
         found.sort(key=lambda item: item[0])
         base = os.fsencode(folder)
         for sorting, name, status in found:
             whole = base + sorting
+            why = links and links.unreadable(self.root + folder + name, status)
+            if why and stat.S_ISDIR(status.st_mode):
+                if whole > after and (folder + name).startswith(prefix):
+                    yield _EMPTY._replace(key=f"{folder}{name}/", unreadable=why)
+                continue
             if not stat.S_ISDIR(status.st_mode):
                 if whole > after and (folder + name).startswith(prefix):
-                    yield _info(folder + name, status)
+                    info = _info(folder + name, status)
+                    yield info._replace(unreadable=why) if why else info
                 continue
             if whole < after and not after.startswith(whole):
                 continue
             identity = (status.st_dev, status.st_ino)
             if identity not in ancestors:  # else a symbolic link leads back to where we are
-                yield from self._walk(f"{folder}{name}/", prefix, after, (*ancestors, identity))
+                inside = (*ancestors, identity)
+                yield from self._walk(f"{folder}{name}/", prefix, after, inside, links)
 
     @staticmethod
     def _could_match(key: str, prefix: str) -> bool:
@@ -354,6 +375,9 @@ def _etag(status: os.stat_result) -> str:
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
     modified = datetime.fromtimestamp(status.st_mtime, tz=timezone.utc)
     return ObjectInfo(key=key, size=status.st_size, etag=_etag(status), last_modified=modified)
+
+
+_EMPTY = ObjectInfo("", 0, "", datetime.fromtimestamp(0, tz=timezone.utc))
 
 
 def translated(error: OSError, uri: str) -> WordfreqError:

@@ -9,7 +9,7 @@ from botocore's chain and their endpoint and region from the standard AWS enviro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ import botocore.exceptions as botocore_errors
 import obstore
 
 from wordfreq_batch.errors import (
+    ChangedError,
     NotFoundError,
     PermissionDeniedError,
     RefusedNameError,
@@ -29,6 +30,7 @@ from wordfreq_batch.storage.s3_reader import S3Reader
 from wordfreq_batch.storage.store import (
     ObjectInfo,
     Store,
+    Unreadable,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ MAX_KEY = 1024
 
 # Keys that obstore passes on unchanged (tried one by one); anything else goes by botocore.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)(?:\.{0,2})(?:/|$)")
+
+# S3 user guide, "Amazon S3 storage classes": what has to be restored before it can be read. (Of an
+# object in INTELLIGENT_TIERING the listing doesn't say.)
+_ARCHIVES = frozenset(("GLACIER", "DEEP_ARCHIVE"))
 
 _T = TypeVar("_T")
 
@@ -122,7 +128,7 @@ class S3Store(Store):
     @property
     def _client(self) -> S3Client:
         try:
-            return self._clients.client
+            return self._clients.client(self.bucket)
         except (botocore_errors.BotoCoreError, ValueError) as error:
             raise StorageError(f"{self.uri}: {error}; check the AWS environment") from error
 
@@ -130,6 +136,10 @@ class S3Store(Store):
     def _fast(self) -> ObstoreS3:
         _ = self._client  # what is wrong with the environment is said here
         return self._clients.fast(self.bucket)
+
+    def _by_botocore(self, full: str) -> bool:
+        """Whether obstore would change the key, or knows no such bucket."""
+        return self.bucket.startswith("arn:") or _UNSAFE.search(full) is not None
 
     def _key(self, key: str) -> str:
         full = self.prefix + key
@@ -147,11 +157,20 @@ class S3Store(Store):
                 raise
             raise known from error
 
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self,
+        prefix: str = "",
+        *,
+        start_after: str = "",
+        all_of_it: bool = True,  # noqa: ARG002 - a prefix may be read or not
+    ) -> Iterator[ObjectInfo]:
         """List all pages by botocore."""
         after: dict[str, Any] = {"StartAfter": self._key(start_after)} if start_after else {}
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._key(prefix), **after
+            Bucket=self.bucket,
+            Prefix=self._key(prefix),
+            OptionalObjectAttributes=["RestoreStatus"],
+            **after,
         )
         cut = len(self.prefix)
         iterator = iter(pages)
@@ -162,12 +181,13 @@ class S3Store(Store):
                     size=entry["Size"],
                     etag=entry["ETag"].strip('"'),
                     last_modified=entry["LastModified"],
+                    unreadable=_archived(entry) if entry.get("StorageClass") in _ARCHIVES else None,
                 )
 
     def head(self, key: str) -> ObjectInfo:
         """Ask for the object's metadata."""
         full = self._key(key)
-        if _UNSAFE.search(full):
+        if self._by_botocore(full):
             answer = self._call(key, lambda: self._client.head_object(Bucket=self.bucket, Key=full))
             size, etag = answer["ContentLength"], answer["ETag"].strip('"')
             return ObjectInfo(key, size, etag, answer["LastModified"])
@@ -179,7 +199,7 @@ class S3Store(Store):
 
         def whole() -> bytes:
             full = self._key(key)
-            if _UNSAFE.search(full):
+            if self._by_botocore(full):
                 return b"".join(self._stream(key, etag=etag, start=0)[1])
             asked: Any = {"if_match": f'"{etag}"'} if etag else {}
             return bytes(obstore.get(self._fast, full, options=asked).bytes())
@@ -192,7 +212,7 @@ class S3Store(Store):
         if length <= 0:
             return b""
         try:
-            if _UNSAFE.search(full):
+            if self._by_botocore(full):
                 return self._call(
                     key,
                     lambda: self._client.get_object(
@@ -211,17 +231,25 @@ class S3Store(Store):
             raise
 
     def _stream(
-        self, key: str, *, etag: str | None, start: int, end: int | None = None
+        self,
+        key: str,
+        *,
+        etag: str | None,
+        start: int,
+        end: int | None = None,
+        version: str | None = None,
     ) -> tuple[ObjectInfo, Iterator[bytes]]:
-        """Start reading at byte `start`, up to `end` or all.
+        """Start reading at byte `start`, up to `end` or all; of a version if it isn't the latest.
 
         The size in the info is the whole object's (of no use if `end` is given).
         """
         full = self._key(key)
-        if _UNSAFE.search(full):
+        if self._by_botocore(full):
             options: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
             if start or end:
                 options["Range"] = f"bytes={start}-{end - 1 if end else ''}"
+            if version:
+                options["VersionId"] = version
             answer = self._call(
                 key, lambda: self._client.get_object(Bucket=self.bucket, Key=full, **options)
             )
@@ -240,6 +268,8 @@ class S3Store(Store):
             asked["range"] = (start, end)
         elif start:
             asked["range"] = {"offset": start}
+        if version:
+            asked["version"] = version
         result = self._call(
             key,
             lambda: obstore.get(self._fast, full, options=asked),  # type: ignore[arg-type]
@@ -258,17 +288,43 @@ class S3Store(Store):
 
     @contextmanager
     def open(self, key: str, *, etag: str | None = None, ranges: int = 1) -> Iterator[S3Reader]:
-        """Start streaming; the ETag is checked by the server (If-Match), with every request."""
-        info, chunks = self._stream(key, etag=etag, start=0)
-        stream = partial(self._stream, key, etag=info.etag)
+        """Start streaming; the ETag is checked by the server (If-Match), with every request.
+
+        Of a versioned bucket the version with the ETag is read, also if it isn't the latest.
+        """
+        version = None
+        try:
+            info, chunks = self._stream(key, etag=etag, start=0)
+        except (ChangedError, NotFoundError):
+            version = self._version(key, etag) if etag else None
+            if version is None:
+                raise
+            info, chunks = self._stream(key, etag=etag, start=0, version=version)
+        stream = partial(self._stream, key, etag=info.etag, version=version)
         with closing(S3Reader(self.url(key), info, chunks, stream, ranges)) as reader:
             del chunks  # the reader lets go of them
             yield reader
 
+    def _version(self, key: str, etag: str) -> str | None:
+        """The version of an object that has the ETag; None if there is none, or nobody says."""
+        full = self._key(key)
+        with suppress(botocore_errors.BotoCoreError, botocore_errors.ClientError):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=full
+            )
+            for page in pages:
+                for entry in page.get("Versions", []):
+                    if entry["Key"] > full:
+                        return None
+                    if (entry["Key"], entry["ETag"].strip('"')) == (full, etag):
+                        version = entry["VersionId"]
+                        return None if version == "null" and entry["IsLatest"] else version
+        return None
+
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write in one request; `if_absent` is checked by the server (If-None-Match: *)."""
         full = self._key(key)
-        if _UNSAFE.search(full):
+        if self._by_botocore(full):
             condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
             answer = self._call(
                 key,
@@ -320,6 +376,15 @@ class S3Store(Store):
                     f"s3://{self.bucket}/{failed.get('Key')}: could not be deleted "
                     f"({failed.get('Code')}: {failed.get('Message')}); check the permissions"
                 )
+
+
+def _archived(entry: Mapping[str, Any]) -> Unreadable | None:
+    """Why a listed object of an archived class can't be read; None if it was restored."""
+    status = entry.get("RestoreStatus", {})
+    if status.get("RestoreExpiryDate") and not status.get("IsRestoreInProgress"):
+        return None
+    doing = "is being restored" if status.get("IsRestoreInProgress") else "must be restored first"
+    return Unreadable("archived", f"it is in the storage class {entry['StorageClass']} and {doing}")
 
 
 def _unquoted(etag: str | None) -> str:

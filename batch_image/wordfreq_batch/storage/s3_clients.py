@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import botocore
 import botocore.exceptions as botocore_errors
 import botocore.session
 from botocore.config import Config
@@ -24,6 +25,9 @@ from obstore.store import S3Store as ObstoreS3
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
+
+PAYER: Final = "AWS_REQUEST_PAYER"
+UNSIGNED: Final = "AWS_NO_SIGN_REQUEST"
 
 _KEPT: Final = 4  # environments; more than one at a time is for tests
 
@@ -43,22 +47,32 @@ def s3_clients() -> S3Clients:
 
 
 class S3Clients:
-    """One session with its client, and one client of obstore a bucket."""
+    """One session with its clients, and one client of obstore a bucket.
+
+    Buckets of others: `AWS_REQUEST_PAYER=requester` pays for the requests, and
+    `AWS_NO_SIGN_REQUEST=YES` (or the names of buckets, with commas) asks without credentials.
+    """
 
     def __init__(self) -> None:
+        self._pays = os.environ.get(PAYER, "").lower() == "requester"
+        unsigned = os.environ.get(UNSIGNED, "")
+        self._all_unsigned = unsigned.lower() in ("1", "yes", "true")
+        self._unsigned = frozenset(unsigned.split(","))
         self._fast: dict[str, ObstoreS3] = {}
         self._locks: dict[str, threading.Lock] = {}  # by bucket: one may not answer for long
 
     # From Python 3.12 on threads that ask at once would each make a client.
-    @property
-    def client(self) -> S3Client:
-        """The client of botocore.
+    def client(self, bucket: str) -> S3Client:
+        """The client of botocore for a bucket.
 
         Raises:
             BotoCoreError, ValueError: the AWS environment is wrong.
         """
         with _making:
-            return self._client
+            return self._anonymous if self._is_unsigned(bucket) else self._client
+
+    def _is_unsigned(self, bucket: str) -> bool:
+        return self._all_unsigned or bucket in self._unsigned
 
     def fast(self, bucket: str) -> ObstoreS3:
         """The client of obstore for a bucket.
@@ -67,12 +81,13 @@ class S3Clients:
             BotoCoreError, ValueError: the AWS environment is wrong, or has no credentials.
         """
         with _making:
-            meta = self._client.meta
+            meta = self.client(bucket).meta
             lock = self._locks.setdefault(bucket, threading.Lock())
         with lock:
             if bucket in self._fast:
                 return self._fast[bucket]
-            self._credentials()  # obstore would call their absence "access denied"
+            if not self._is_unsigned(bucket):
+                self._credentials()  # obstore would call their absence "access denied"
             on_aws = re.search(r"\.amazonaws\.com(\.cn)?$", meta.endpoint_url) is not None
             # obstore doesn't follow a redirect to the bucket's region, so it must know it.
             region = self._bucket_region(bucket) if on_aws else meta.region_name
@@ -90,23 +105,37 @@ class S3Clients:
 
     @cached_property
     def _client(self) -> S3Client:
+        return self._made_client()
+
+    @cached_property
+    def _anonymous(self) -> S3Client:
+        return self._made_client(signature_version=botocore.UNSIGNED)
+
+    def _made_client(self, **more: Any) -> S3Client:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 8},
             max_pool_connections=64,
             connect_timeout=10,
             read_timeout=60,
+            **more,
         )
         # S3 needs a region to sign; with an endpoint of one's own often none is set.
         region = self._session.get_config_variable("region") or "us-east-1"
         client = self._session.create_client("s3", config=config, region_name=region)
+        if self._pays:
+            client.meta.events.register("before-call.s3", _pay)
         return cast("S3Client", client)
 
     def _made_fast(self, bucket: str, region: str, *, on_aws: bool) -> ObstoreS3:
-        endpoint = self._client.meta.endpoint_url
+        endpoint = self.client(bucket).meta.endpoint_url
         config: dict[str, Any] = {
             "region": region,
+            "request_payer": self._pays,
             "virtual_hosted_style_request": on_aws and "." not in bucket,
         }
+        unsigned = self._is_unsigned(bucket)
+        if unsigned:
+            config["skip_signature"] = True
         if not on_aws:
             config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint
         return ObstoreS3(
@@ -119,13 +148,13 @@ class S3Clients:
                 "timeout": "12h",  # of a whole streamed body; a stall ends by read_timeout
             },
             retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=2)},
-            credential_provider=self._credentials,  # type: ignore[arg-type]
+            credential_provider=None if unsigned else self._credentials,  # type: ignore[arg-type]
         )
 
     def _bucket_region(self, bucket: str) -> str | None:
         """The region of a bucket; AWS tells it to those who may not look at the bucket as well."""
         try:
-            return self._client.head_bucket(Bucket=bucket).get("BucketRegion")
+            return self.client(bucket).head_bucket(Bucket=bucket).get("BucketRegion")
         except botocore_errors.ClientError as error:
             headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             return headers.get("x-amz-bucket-region")
@@ -142,6 +171,10 @@ class S3Clients:
             # botocore renews in time by itself; asked again this often, obstore has the new ones
             "expires_at": datetime.now(timezone.utc) + timedelta(minutes=5),
         }
+
+
+def _pay(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-amz-request-payer"] = "requester"
 
 
 def _environment() -> object:

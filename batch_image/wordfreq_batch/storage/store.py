@@ -5,8 +5,8 @@ S3 bucket or one local folder, with a prefix that all keys are relative to. Keys
 them; what a local folder can't hold (`a//b`, a trailing `/`) is refused by name.
 
 URIs: `s3://bucket/prefix` (everything after `bucket/` is the key, taken literally: no
-percent-decoding, no collapsing of `..`), `file:///dir` (percent-encoded, as RFC 8089 has it), or
-a plain path.
+percent-decoding, no collapsing of `..`; the ARN of an access point may stand for the bucket),
+`file:///dir` (percent-encoded, as RFC 8089 has it), or a plain path.
 """
 
 from __future__ import annotations
@@ -34,12 +34,19 @@ LOCAL_BUCKET = "file:///"
 """What stands for the bucket where a local path is split into bucket and key."""
 
 
+class Unreadable(NamedTuple):
+    """Why a listing already says that something can't be read: the kind, and the whole reason."""
+
+    kind: str
+    reason: str
+
+
 class ObjectInfo(NamedTuple):
     """One object of a store.
 
     `key` is relative to the store; `size` is in bytes; `etag` is unquoted and changes whenever
     the bytes do; `last_modified` is in UTC. What its metadata say of the content is known of an
-    opened object only.
+    opened object only; `unreadable` of a listed one.
     """
 
     key: str
@@ -48,6 +55,7 @@ class ObjectInfo(NamedTuple):
     last_modified: datetime
     content_type: str = ""
     content_encoding: str = ""
+    unreadable: Unreadable | None = None
 
 
 class ByteReader(Protocol):
@@ -84,7 +92,9 @@ class Store(ABC):
     """How many requests it takes at once to be busy: more than one if they have to travel."""
 
     @abstractmethod
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", *, start_after: str = "", all_of_it: bool = True
+    ) -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, all pages, in the server's order.
 
         With `start_after` only the keys behind it in that order; it needn't exist any more. So a
@@ -92,7 +102,9 @@ class Store(ABC):
 
         AWS and local folders list in key order (UTF-8 binary). Folder markers (keys ending with
         `/`) are yielded: the caller decides. In a folder, symbolic links are followed, loops are
-        not; what is neither a file nor a folder is left out.
+        not; what is neither a file nor a folder is left out. Without `all_of_it` a folder that
+        can't be read is yielded as such, in place of an error, and links to what is listed anyway
+        are, in place of what they lead to.
 
         Raises:
             NotFoundError: the bucket or the local root folder doesn't exist.
@@ -189,6 +201,12 @@ class Store(ABC):
 _MISTYPED: Final = re.compile(r"(?:s3[an]?|file|gs|https?|ftp):|arn:|s3//", re.IGNORECASE)
 
 
+# S3 user guide, "Access points": what stands for a bucket, with a slash (or a colon) of its own.
+_ACCESS_POINT: Final = re.compile(
+    r"arn:[^/:]+:s3[^/:]*:[^/:]*:[^/:]*:(?:accesspoint|outpost[/:][^/:]+[/:]accesspoint)[/:][^/:]+(?:/|$)"
+)
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """Split a URI into its container and key: `('s3://bucket/', 'a/b')` or `('file:///', 'tmp/x')`.
 
@@ -203,7 +221,10 @@ def split_uri(uri: str) -> tuple[str, str]:
     scheme, separator, rest = uri.partition("://")
     scheme = scheme.lower()
     if separator and scheme == "s3":
-        bucket, _, key = rest.partition("/")
+        point = _ACCESS_POINT.match(rest)
+        bucket, _, key = (
+            (point[0].rstrip("/"), "", rest[point.end() :]) if point else rest.partition("/")
+        )
         if not bucket:
             raise UsageError(f"{uri}: no bucket is named; write s3://bucket/prefix")
         return f"s3://{bucket}/", key

@@ -269,16 +269,14 @@ def test_missing_and_empty_sources(wordfreq, folder):
 
 def test_one_bad_file_fails_alone(wordfreq, folder, receipts):
     source = folder("in", {**FILES, "bad.gz": gzip.compress(b"text " * 1000)[:-30]})
-    (source / "dangling").symlink_to("nowhere")
     wordfreq.ok("plan", *PLAN, "--pack", "1MB")
     (source / "a.txt").write_text("changed after it was planned")
     (source / "sub/empty.txt").unlink()
     ran = wordfreq("migrate", "-p", "plan.json", "-i", "0")
     assert ran.code == 4
-    assert "2 of 6 files" in ran.out
+    assert "2 of 5 files" in ran.out
     for name, why in [
         ("bad.gz", "ends too early"),
-        ("dangling", "doesn't exist"),
         ("a.txt", "has changed"),
         ("sub/empty.txt", "doesn't exist"),
     ]:
@@ -288,7 +286,6 @@ def test_one_bad_file_fails_alone(wordfreq, folder, receipts):
     assert codes == {
         "a.txt": 3,
         "bad.gz": 4,
-        "dangling": 3,
         "sub/b c%+#ü[x].txt": 0,
         "sub/empty.txt": 3,
         "z.txt.gz": 0,

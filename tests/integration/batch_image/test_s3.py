@@ -120,9 +120,9 @@ def test_a_broken_connection_is_taken_up_again(store, monkeypatch):
     stream = type(store)._stream
     starts: list[int] = []
 
-    def breaking(self, key, *, etag, start):
+    def breaking(self, key, *, etag, start, version=None):
         starts.append(start)
-        info, chunks = stream(self, key, etag=etag, start=start)
+        info, chunks = stream(self, key, etag=etag, start=start, version=version)
 
         def some() -> Iterator[bytes]:
             for number, chunk in enumerate(chunks):

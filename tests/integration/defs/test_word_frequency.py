@@ -151,7 +151,7 @@ def test_a_missing_source_is_named(project):
 
 def test_a_bad_file_fails_alone_and_is_counted_once_repaired(project):
     project.write("good.txt", A)
-    project.write("bad.txt.gz", b"this is no gzip file")
+    project.write("bad.txt.gz", b"\x1f\x8b no archive")
     result = project.run()
     assert not result.success
     assert project.green == {"good.txt"}

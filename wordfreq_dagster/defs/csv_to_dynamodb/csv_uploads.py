@@ -27,7 +27,7 @@ GROUP = "csv_to_dynamodb"
 def csv_uploads(context: dg.OpExecutionContext, csv: CsvPlaces) -> dg.ObserveResult:
     """List the uploads."""
     try:
-        found = list(open_store(csv.source).list())
+        found = list(open_store(csv.source).list(all_of_it=False))
     except NotFoundError as error:
         raise csv.missing(error) from error
     uploads = [info for info in found if no_csv(info.key) is None]

@@ -23,7 +23,7 @@ GROUP = "word_frequency"
 )
 def source_files(context: dg.OpExecutionContext, locations: WordPlaces) -> dg.ObserveResult:
     """List the source; the fingerprint is the one that plan, sensor and ranking show too."""
-    listing = Fingerprint().plus(open_store(locations.source).list())
+    listing = Fingerprint().plus(open_store(locations.source).list(all_of_it=False))
     context.log.info(f"{listing.files:,} files, {listing.size:,} bytes below {locations.source}")
     return dg.ObserveResult(
         data_version=dg.DataVersion(str(listing)),
