@@ -89,8 +89,10 @@ pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	  { echo "# Exact versions for every Python from 3.10 on; made by \`make pins\` from $$name.in. No addresses: pip finds them where it is set up to."; \
 	    cat $$name.new; } > $$name.txt; rm -f $$name.new; \
 	done
+	@$(MAKE) --no-print-directory clients-pins
 
 include infra/infra.mk
+include packages/aws-batch-emulator/tests/clients/clients.mk
 include benchmarks/bench.mk
 
 clean: ## remove the demo's instance, results and caches (not the virtual environment)
