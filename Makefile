@@ -80,6 +80,9 @@ format: $(VENV)/.installed ## rewrite the code in the project's format
 reference: $(VENV)/.installed ## rewrite docs/commands.md from the programs' help
 	@$(BIN)/python docs/commands.py
 
+screenshots: $(VENV)/.installed ## take the pictures of the docs anew, in Chromium
+	@$(BIN)/python docs/screenshots.py
+
 pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	@$(BIN)/pip install --quiet uv
 	@for name in requirements requirements-dev requirements-emulators requirements-bench; do \

@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     csv_rejects: Uri = Field(
         default="",
         validate_default=False,
-        description="where the rows go that can't be loaded, one object a CSV, named like it; "
+        description="where the rows go that can't be loaded, one object per CSV, named like it; "
         "unset: HOME/rejects",
     )
     csv_table: str = Field(
@@ -235,7 +235,7 @@ class Settings(BaseSettings):
 
     report: Literal["all", "changed", "summary"] = Field(
         default="all",
-        description="files that Dagster is told of: all, only changed and failed ones, only failed",
+        description="files reported to Dagster: all, the changed and failed ones, the failed ones",
     )
     price_per_vcpu_hour: float = Field(
         default=0.0, ge=0, description="for the cost estimate; 0: no estimate"
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
 
     automation: Switch = Field(
         default="running",
-        description="state of sensors and schedules until somebody switches one in the UI: "
+        description="state of sensors and schedules until one is switched in the UI: "
         "running or stopped",
     )
     new_files: Switch | None = Field(
@@ -259,16 +259,16 @@ class Settings(BaseSettings):
     nightly_cron: str = Field(default="17 3 * * *", description="when the nightly run starts")
     nightly_timezone: str = Field(default="UTC", description="time zone of NIGHTLY_CRON")
     sensor_seconds: int = Field(
-        default=30, ge=5, description="least time between two looks of a sensor"
+        default=30, ge=5, description="least time between two ticks of a sensor"
     )
     events_queue_url: str = Field(
         default="", description="URL of an SQS queue with S3's events; unset: no such sensor"
     )
     failure_sns_topic: str = Field(
-        default="", description="ARN of an SNS topic that is told of failed runs"
+        default="", description="ARN of an SNS topic that failed runs are reported to"
     )
     failure_slack_webhook: str = Field(
-        default="", description="Slack webhook that is told of failed runs"
+        default="", description="Slack webhook that failed runs are reported to"
     )
     ui_url: str = Field(default="", description="address of the Dagster UI, for links in messages")
     code_url: str = Field(

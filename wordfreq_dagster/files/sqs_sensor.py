@@ -215,7 +215,7 @@ def handle(
         context.log.warning(f"a message could not be deleted, and will come again: {problem}")
     fresh = [message for message in found.relevant if message.sent > seen.until]
     summary = (
-        f"{len(received):,} messages: {len(fresh):,} tell of something new, {len(done):,} are done "
+        f"{len(received):,} messages: {len(fresh):,} report something new, {len(done):,} are done "
         f"with, {len(found.ignored):,} are about other things, {len(found.poison):,} are unreadable"
     )
     context.log.info(summary)

@@ -63,7 +63,7 @@ are, and which task (child of an array job) counts which.
 _PLAN_EXAMPLE = """\
 examples:
   wordfreq plan -s s3://in/docs -d s3://out/counts -p s3://out/plans/p.json
-      one task a file: `migrate --index 3` counts the fourth file
+      one task per file: `migrate --index 3` counts the fourth file
   wordfreq plan -s s3://in -d s3://out/counts -p s3://out/plans/p.json --pack 64MiB --pending
       small files share a task, and only what is new or changed is counted
 
@@ -73,7 +73,7 @@ hold are left out and named.
 """
 
 _MIGRATE_HELP = """\
-Count the words of one task's files: one result object a file, named like it, below the plan's
+Count the words of one task's files: one result object per file, named like it, below the plan's
 destination; and a receipt beside the plan. A task that has its receipt is not done twice.
 """
 
@@ -82,7 +82,7 @@ examples:
   wordfreq migrate -p s3://out/plans/p.json --index 0
   AWS_BATCH_JOB_ARRAY_INDEX=7 wordfreq migrate -p s3://out/plans/p.json
   BATCH_TASKS=3,7-9,12 AWS_BATCH_JOB_ARRAY_INDEX=2 wordfreq migrate -p s3://out/plans/p.json
-      does task 8, the third of the list; BATCH_TASKS=@s3://out/list names an object with the list
+      does task 8, the third of the list; BATCH_TASKS=@s3://out/list is an object with the list
 
 """
 
@@ -181,7 +181,7 @@ def _add_plan(commands: Commands) -> None:
         help="let files share a task up to SIZE (64MiB); at most 10,000 tasks. Default: one a file",
     )
     parser.add_argument(
-        "--task-items", type=positive, metavar="N", help="with --pack: at most N files a task"
+        "--task-items", type=positive, metavar="N", help="with --pack: at most N files per task"
     )
     parser.add_argument(
         "--pending", action="store_true", help="no tasks for files that are counted already"

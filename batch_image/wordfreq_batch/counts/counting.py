@@ -41,7 +41,7 @@ from wordfreq_batch.text.words import (
 from wordfreq_batch.together import Crew, GivenUpError, ahead
 
 SMALL: Final = 1 << 20
-"""Objects up to this many bytes are fetched whole, several at once."""
+"""Objects up to this many bytes are fetched whole, several at a time."""
 
 _TINY: Final = 64 << 10  # bytes; files up to that are counted many at a time where that helps
 _AT_A_TIME: Final = 16

@@ -58,7 +58,7 @@ from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.unpack import decompressed
 
 MOST_PARTS: Final = 64
-"""All of them are read at once in the end."""
+"""All of them are read together in the end."""
 
 _COPIED: Final = 8 << 20  # bytes of a part uploaded at a time
 

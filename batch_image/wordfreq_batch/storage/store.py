@@ -89,7 +89,7 @@ class Store(ABC):
     """`s3://bucket/prefix/` or `file:///abs/dir/`; always ends with `/`."""
 
     concurrency: ClassVar[int] = 1
-    """How many requests it takes at once to be busy: more than one if they have to travel."""
+    """How many requests it takes at a time to be busy: more than one if they have to travel."""
 
     @abstractmethod
     def list(

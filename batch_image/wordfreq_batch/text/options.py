@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wordfreq_batch.text.detect import UTF_8, known_encoding
 
 MOST_INVALID = 1e-6
-"""One byte in a million, as in a log that somebody wrote a name into."""
+"""One byte in a million, as in a log that a name was written into."""
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:+-]+)", re.IGNORECASE | re.ASCII)
 _UNTOLD = frozenset(("utf-8", "ascii"))  # what servers say who don't know better

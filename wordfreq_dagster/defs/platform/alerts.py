@@ -38,7 +38,7 @@ def failure_sensor(
     @dg.run_failure_sensor(
         name="tell_failures",
         default_status=status,
-        description="Tells of failed runs by SNS or Slack.",
+        description="Reports failed runs to SNS or Slack.",
     )
     def tell_failures(context: dg.RunFailureSensorContext) -> dg.SkipReason:
         steps = [
@@ -55,7 +55,7 @@ def failure_sensor(
             _publish(channels.sns_topic, subject, text)
         if channels.slack_webhook:
             _post(channels.slack_webhook, f"*{subject}*\n{text}")
-        return dg.SkipReason(f"told of run {context.dagster_run.run_id}")
+        return dg.SkipReason(f"reported run {context.dagster_run.run_id}")
 
     return tell_failures
 

@@ -107,7 +107,7 @@ def ranking(
             receipts=lambda tasks: part_receipts(planned.head, parts, tasks),
         )
         summed.raise_for_failure()
-        how["merged"] = f"in {parts} parts, {summed.seconds:,.0f} s, then put together"
+        how["merged"] = f"in {parts} parts, {summed.seconds:,.0f} s, then combined"
         if jobs := summed.metadata().get("batch/jobs"):
             how["parts"] = jobs
     command = merge_command(

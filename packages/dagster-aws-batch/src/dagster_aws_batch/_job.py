@@ -97,7 +97,7 @@ _REMEDIES: Mapping[FailureClass, str] = {
         "No compute environment of the queue can hold the job: compare its vCPUs, memory and GPUs "
         f"with the instance types; `{DOCTOR}` compares them."
     ),
-    FailureClass.TERMINATED: "Somebody or something ended the job; the reason given is shown.",
+    FailureClass.TERMINATED: "A person or a program ended the job; the reason given is shown.",
     FailureClass.DEPENDENCY: "A job that this one depends on failed: look at that one first.",
     FailureClass.LOST: (
         "AWS Batch no longer knows the job, or it ended without leaving its receipt; run it again "

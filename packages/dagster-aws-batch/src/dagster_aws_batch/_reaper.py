@@ -44,11 +44,11 @@ def reap(instance: dg.DagsterInstance, run: dg.DagsterRun, batch: BatchJobs) -> 
         What was done, for people.
     """
     if run.tags.get(WILL_RETRY_TAG) == "true":
-        return "the run is retried: the retry goes on with its jobs"
+        return "the run is retried: the retry continues with its jobs"
     origin = origin_run_id(instance, run)
     successor = _successor(instance, run, origin)
     if successor is not None:
-        return f"run {successor} goes on with its jobs"
+        return f"run {successor} continues with its jobs"
     api = batch.connection().api
     jobs = jobs_of_run(api, batch.queues(), prefix=batch.name_prefix, origin_run_id=origin)
     late = end_unresolved(api, scratch) if (scratch := batch.open_scratch()) else []

@@ -57,7 +57,10 @@ CASES = {
         "starts": False,
         "reason": "DockerTimeoutError: Could not transition to created; timed out after 4m0s",
     },
-    FailureClass.UNKNOWN: {"exit_code": None, "status_reason": "Something nobody has seen before"},
+    FailureClass.UNKNOWN: {
+        "exit_code": None,
+        "status_reason": "A reason that AWS has never given before",
+    },
 }
 
 

@@ -150,9 +150,12 @@ CASES: Mapping[FailureClass, Case] = {
         **NO_START,
     ),
     FailureClass.UNKNOWN: Case(
-        "Something nobody has seen before",
+        "A reason that AWS has never given before",
         run=SimulatedRun(
-            seconds=5, exit_code=None, status_reason="Something nobody has seen before", log=LOG[:1]
+            seconds=5,
+            exit_code=None,
+            status_reason="A reason that AWS has never given before",
+            log=LOG[:1],
         ),
     ),
 }

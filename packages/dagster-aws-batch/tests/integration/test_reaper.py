@@ -210,7 +210,7 @@ def test_the_reaper_leaves_jobs_to_a_retry(aws, instance):
             "dagster/is_resume_retry": "true",
         },
     )
-    assert reap(instance, root, resource(aws)) == f"run {retry.run_id} goes on with its jobs"
+    assert reap(instance, root, resource(aws)) == f"run {retry.run_id} continues with its jobs"
 
 
 def test_the_reapers_are_sensors_of_a_code_location(aws):

@@ -47,7 +47,9 @@ def checked_definition(request: Document) -> Document:
     eks = given == ["eksProperties"]
     capabilities = request.get("platformCapabilities") or [platforms.EC2]
     if len(set(capabilities)) > 1:
-        raise rejected(f"A job definition can't be for {' and '.join(capabilities)} at once")
+        raise rejected(
+            f"A job definition can't be for {' and '.join(capabilities)} at the same time"
+        )
     platform = capabilities[0]
     properties: Document
     if eks:

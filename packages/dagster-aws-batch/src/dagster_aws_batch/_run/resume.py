@@ -54,7 +54,7 @@ def resume(execution: Execution) -> list[SubmittedJob]:
     if execution.jobs:
         execution.log.info(
             f"{execution.job.name}: found {len(execution.jobs)} AWS Batch job(s) of an earlier "
-            f"attempt, {len(execution.jobs) - len(ended)} of them still live: going on with them"
+            f"attempt, {len(execution.jobs) - len(ended)} of them still live: continuing with them"
         )
     return ended
 

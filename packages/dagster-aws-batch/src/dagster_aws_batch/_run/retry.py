@@ -18,7 +18,7 @@ HOST = frozenset(
 )
 SPOT = frozenset({FailureClass.SPOT_EC2, FailureClass.SPOT_FARGATE})
 KILLED = 137
-"""SIGKILL. Without a word of AWS about memory: a host short of it, or somebody's `kill -9`."""
+"""SIGKILL. Without a word of AWS about memory: a host short of it, or a `kill -9`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ def _end(execution: Execution, error: BaseException) -> None:
     if isinstance(error, BatchUnavailableError) and not _answers(execution):
         log.error(
             f"{execution.job.name}: AWS Batch can't be reached, so its jobs are left as they are: "
-            f"a retry of this run goes on with them, else the reaper ends them. `{DOCTOR}` looks "
+            f"a retry of this run continues with them, else the reaper ends them. `{DOCTOR}` looks "
             "at the connection"
         )
         return
