@@ -198,7 +198,7 @@ def test_the_reaper_leaves_jobs_to_a_retry(aws, instance):
         nothing()
 
     root = instance.create_run_for_job(work, tags={"dagster/will_retry": "true"})
-    assert "goes on" in reap(instance, root, resource(aws))
+    assert "continues" in reap(instance, root, resource(aws))
     root = instance.create_run_for_job(work)
     retry = instance.create_run_for_job(
         work,
