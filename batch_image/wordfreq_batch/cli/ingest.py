@@ -184,9 +184,10 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
         "--write",
         choices=("newer", "absent", "always"),
         default="newer",
-        help="newer: an item of a newer upload stays, one request an item (default); "
+        help="newer: an item of a newer upload stays, one request per item (default); "
         "absent: no item is replaced, but those of the same upload; always: "
-        "whatever is there is replaced, 25 items a request, quicker where no two files share keys",
+        "whatever is there is replaced, 25 items per request, quicker where no two files share "
+        "keys",
     )
     parser.add_argument(
         "--max-write-units",

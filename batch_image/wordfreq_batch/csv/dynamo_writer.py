@@ -47,9 +47,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
 
 WriteMode = Literal["newer", "absent", "always"]
 WRITE_MODES: tuple[WriteMode, ...] = ("newer", "absent", "always")
-"""`newer`: one conditional PutItem an item, which never replaces an item of a newer upload.
+"""`newer`: one conditional PutItem per item, which never replaces an item of a newer upload.
 `absent`: likewise, but no item at all is replaced that isn't of the same upload.
-`always`: BatchWriteItem, `BATCH` items a request, which replaces whatever is there."""
+`always`: BatchWriteItem, `BATCH` items per request, which replaces whatever is there."""
 
 _NEWER: dict[str, Any] = {
     # Of two uploads of the same second the name decides, so that the order of loads never does.

@@ -115,7 +115,7 @@ class Item(NamedTuple):
 
 
 NOT_THERE = "not in the source"
-"""The kind of a name that somebody asked for in vain: no file."""
+"""The kind of a name that was asked for in vain: no file."""
 
 
 class Refused(NamedTuple):
