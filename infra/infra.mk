@@ -68,7 +68,7 @@ infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part
 
 infra-types: infra-setup $(VENV)/.installed ## check the types of the infrastructure
 	@cd infra && ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(INFRA)/bin/python \
-	  app.py empty_buckets.py ready.py wordfreq_infra
+	  app.py teardown.py ready.py wordfreq_infra
 
 # `make lint` checks them too once the CDK is installed; the first time takes a minute.
 ifneq ($(wildcard $(INFRA)/.installed),)
@@ -86,14 +86,14 @@ bootstrap: infra-setup ## once an account and region: what cdk itself needs ther
 	@$(CDK) bootstrap
 
 deploy: infra-setup ## deploy to AWS; OPTIONS; CDK_ARGS=--require-approval=never without a terminal; writes infra/outputs.json
-	@$(READY) $(if $(BUILDS),--engine '$(ENGINE)')
+	@$(READY) $(if $(BUILDS),--engine '$(ENGINE)') --options '$(OPTIONS)'
 	@$(CDK) deploy --all --outputs-file outputs.json $(CONTEXT) $(CDK_ARGS)
 	@echo "use it: export WORDFREQ_OUTPUTS=$(CURDIR)/infra/outputs.json"
 
-destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA=1 empties buckets not kept; CDK_ARGS=--force without a terminal
+destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA=1 ends jobs and empties buckets not kept; STACKS; CDK_ARGS=--force without a terminal
 	@$(READY)
-	@$(INFRA)/bin/python infra/empty_buckets.py --name $(NAME) $(if $(DELETE_ALL_DATA),--delete-all-data)
-	@$(CDK) destroy --all $(CONTEXT) $(CDK_ARGS)
+	@$(INFRA)/bin/python infra/teardown.py --name $(NAME) $(if $(DELETE_ALL_DATA),--delete-all-data)
+	@$(CDK) destroy $(or $(STACKS),--all) $(CONTEXT) $(CDK_ARGS)
 
 infra-pins: ## renew the requirements of images and infrastructure
 	@$(BIN)/pip install --quiet uv

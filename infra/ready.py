@@ -1,4 +1,4 @@
-"""Whether `make bootstrap`, `deploy` and `destroy` can begin: Region, credentials, docker.
+"""Whether `make bootstrap`, `deploy` and `destroy` can begin: Region, credentials, docker, changes.
 
 The CDK's own messages for these come late, after minutes, or name no remedy.
 """
@@ -6,14 +6,24 @@ The CDK's own messages for these come late, after minutes, or name no remedy.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import botocore.exceptions  # type: ignore[import-untyped]
+from teardown import live_jobs, resources
+from wordfreq_infra.changes import needs_idle_queue, refusals
+from wordfreq_infra.options import Options, OptionsError, from_words
 
+#: Service -> the role AWS makes for it; a first cluster or the first Spot host needs it.
+LINKED = {
+    "ecs.amazonaws.com": "AWSServiceRoleForECS",
+    "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
+}
 LOGIN = "`aws configure`, `aws sso login`, or AWS_PROFILE"
 
 
@@ -52,12 +62,100 @@ def engine(program: str) -> Iterator[str]:
         yield f"{program} is installed but doesn't work ({said}); start it, {remedy}"
 
 
+def account_roles() -> Iterator[str]:
+    """The service-linked roles that nothing else makes; says so on stdout, as Spot goes without."""
+    iam = boto3.client("iam")
+    for service, role in LINKED.items():
+        try:
+            iam.get_role(RoleName=role)
+        except iam.exceptions.NoSuchEntityException:
+            sys.stdout.write(
+                f"the role {role} isn't there: aws iam create-service-linked-role "
+                f"--aws-service-name {service}\n"
+            )
+        except botocore.exceptions.ClientError as error:
+            sys.stdout.write(f"whether the role {role} is there can't be seen ({error})\n")
+    yield from ()
+
+
+def families(options: Options) -> Iterator[str]:
+    """The chosen instance families that the Region doesn't have."""
+    if options.compute != "ec2" or not options.instance_families:
+        return
+    chosen = options.instance_families.split(",")
+    pages = (
+        boto3.client("ec2")
+        .get_paginator("describe_instance_type_offerings")
+        .paginate(Filters=[{"Name": "instance-type", "Values": [f"{one}.*" for one in chosen]}])
+    )
+    there = {
+        one["InstanceType"].partition(".")[0]
+        for page in pages
+        for one in page["InstanceTypeOfferings"]
+    }
+    if missing := [one for one in chosen if one not in there]:
+        yield (
+            f"this Region has no instances of {', '.join(missing)}: leave them out of "
+            "instance_families, or leave it empty for AWS Batch's own choice"
+        )
+
+
+def changes(options: Options) -> Iterator[str]:
+    """What of the options can't be changed from what is deployed; jobs that would be ended."""
+    cloudformation = boto3.client("cloudformation")
+    try:
+        (stack,) = cloudformation.describe_stacks(StackName=f"{options.name}-access")["Stacks"]
+    except botocore.exceptions.ClientError as error:
+        if "does not exist" in str(error):
+            yield from leftovers(cloudformation, options)
+            return
+        raise
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}
+    if "DeploymentOptions" not in outputs:
+        return
+    old = Options(**json.loads(outputs["DeploymentOptions"]))
+    yield from refusals(old, options)
+    if needs_idle_queue(old, options):
+        found = resources(cloudformation, f"{options.name}-compute", "AWS::Batch::JobQueue")
+        for _, queue in found:
+            if jobs := live_jobs(boto3.client("batch"), queue):
+                yield f"this change ends {len(jobs)} jobs of {queue}; wait until none is under way"
+
+
+def leftovers(cloudformation: Any, options: Options) -> Iterator[str]:
+    """A stack whose first creation was rolled back can only be deleted."""
+    for name in ("network", "storage", "compute", "jobs", "observability", "access", "dagster"):
+        try:
+            (stack,) = cloudformation.describe_stacks(StackName=f"{options.name}-{name}")["Stacks"]
+        except botocore.exceptions.ClientError:
+            continue
+        if stack["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+            yield (
+                f"the stack {options.name}-{name} is left from a deploy that failed "
+                f"({stack['StackStatus']}): aws cloudformation delete-stack "
+                f"--stack-name {options.name}-{name}"
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="ready.py", description=__doc__)
     parser.add_argument("--engine", help="docker or podman, if an image is to be built")
-    options = parser.parse_args(arguments)
-    problems = [*account(), *(engine(options.engine) if options.engine is not None else ())]
+    parser.add_argument("--options", help="what is to be deployed: NAME=VALUE …")
+    given = parser.parse_args(arguments)
+    problems = [*account(), *(engine(given.engine) if given.engine is not None else ())]
+    if given.options is not None and not problems:
+        try:
+            options = from_words(given.options.split())
+            problems = [*families(options), *changes(options), *account_roles()]
+        except OptionsError as error:
+            problems = [str(error)]
+        except (
+            botocore.exceptions.ClientError,
+            botocore.exceptions.BotoCoreError,
+        ) as error:
+            # What can't be seen says nothing: CloudFormation decides.
+            sys.stdout.write(f"what is deployed can't be seen ({error}); going on\n")
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
     return 1 if problems else 0

@@ -22,7 +22,7 @@ run_launcher:
       enableECSManagedTags: true
       networkConfiguration:
         awsvpcConfiguration:
-          subnets: [$DAGSTER_RUN_SUBNET_1, $DAGSTER_RUN_SUBNET_2]
+          subnets: [$DAGSTER_RUN_SUBNETS]
           securityGroups: [$DAGSTER_RUN_SECURITY_GROUP]
           assignPublicIp: $DAGSTER_RUN_PUBLIC_IP
     run_resources: {cpu: "512", memory: "1024"}

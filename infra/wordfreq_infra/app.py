@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -32,6 +34,7 @@ class AccessStack(cdk.Stack):
         values: Mapping[str, str],
         statements: list[iam.PolicyStatement],
         topic: sns.ITopic,
+        key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, id, description="wordfreq: outputs and the operators' policy")
         policy = iam.ManagedPolicy(
@@ -43,8 +46,12 @@ class AccessStack(cdk.Stack):
         )
         # Not a statement of our own: the topic is encrypted, and only CDK's grant brings its key.
         topic.grant_publish(policy)
+        if key:
+            key.grant_encrypt_decrypt(policy)
         for setting, value in values.items():
             cdk.CfnOutput(self, output_name(setting), value=value)
+        # What the next deploy compares its options with (`changes`).
+        cdk.CfnOutput(self, "DeploymentOptions", value=json.dumps(options.chosen(), sort_keys=True))
         cdk.CfnOutput(self, "OperatorPolicyArn", value=policy.managed_policy_arn)
 
 
@@ -87,6 +94,7 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
         values=values,
         statements=statements,
         topic=observability.topic,
+        key=storage.key,
     )
     stacks: dict[str, cdk.Stack] = {
         "network": network,
@@ -105,7 +113,14 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
             values=values,
             statements=statements,
             topic=observability.topic,
+            key=storage.key,
         )
     for stack in stacks.values():
-        cdk.Tags.of(stack).add("project", options.name)
+        for key, value in {**options.given_tags, "project": options.name}.items():
+            cdk.Tags.of(stack).add(key, value)
+        if options.permissions_boundary:
+            boundary = iam.ManagedPolicy.from_managed_policy_arn(
+                stack, "Boundary", options.permissions_boundary
+            )
+            iam.PermissionsBoundary.of(stack).apply(boundary)
     return stacks

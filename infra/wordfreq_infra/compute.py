@@ -23,15 +23,19 @@ class ComputeStack(cdk.Stack):
         super().__init__(scope, id, description="wordfreq: AWS Batch queue and compute")
         self._options, self._network = options, network
         make = self._fargate if options.compute == "fargate" else self._ec2
-        self.environments = [make("Spot", spot=True), make("OnDemand", spot=False)]
+        # AWS Batch can't turn one kind of these into another. With ids (and a name of the queue) of
+        # its own for each kind, CloudFormation makes the new ones and then removes the old.
+        kind = f"{options.compute.title()}{options.architecture.title().replace('_', '')}"
+        self.environments = [make(f"Spot{kind}", spot=True), make(f"OnDemand{kind}", spot=False)]
         # Known beforehand, so that other stacks need no reference that would pin this one.
-        self.queue_name = options.name
+        self.queue_name = queue_name(options)
         self.queue_arn = self.format_arn(
             service="batch", resource="job-queue", resource_name=self.queue_name
         )
         self.queue = batch.JobQueue(
             self,
-            "Queue",
+            f"Queue{kind}{'Fair' if options.fair_share else ''}",
+            scheduling_policy=self._fair_share() if options.fair_share else None,
             job_queue_name=self.queue_name,
             priority=1,
             compute_environments=[
@@ -48,19 +52,21 @@ class ComputeStack(cdk.Stack):
         )
 
     def _fargate(self, id: str, *, spot: bool) -> batch.IComputeEnvironment:
-        return batch.FargateComputeEnvironment(
+        made = batch.FargateComputeEnvironment(
             self,
             id,
-            compute_environment_name=f"{self._options.name}-{_words(id)}",
             vpc=self._network.vpc,
             vpc_subnets=self._network.subnets,
             security_groups=[self._network.security_group],
             maxv_cpus=self._options.max_vcpus,
             spot=spot,
             replace_compute_environment=False,
-            terminate_on_update=False,
-            update_timeout=cdk.Duration.minutes(60),
         )
+        resource = made.node.default_child
+        assert isinstance(resource, batch.CfnComputeEnvironment)
+        # For hosts only: with it AWS Batch refuses every change of a Fargate environment.
+        resource.add_property_deletion_override("UpdatePolicy")
+        return made
 
     def _ec2(self, id: str, *, spot: bool) -> batch.IComputeEnvironment:
         spot_strategy = batch.AllocationStrategy.SPOT_PRICE_CAPACITY_OPTIMIZED
@@ -68,7 +74,6 @@ class ComputeStack(cdk.Stack):
         made = batch.ManagedEc2EcsComputeEnvironment(
             self,
             id,
-            compute_environment_name=f"{self._options.name}-{_words(id)}",
             vpc=self._network.vpc,
             vpc_subnets=self._network.subnets,
             security_groups=[self._network.security_group],
@@ -101,6 +106,15 @@ class ComputeStack(cdk.Stack):
         )
         resource.add_property_override("ComputeResources.UpdateToLatestImageVersion", True)
         return made
+
+    def _fair_share(self) -> batch.FairshareSchedulingPolicy:
+        """Shares of equal weight for all identifiers; who used less comes first, for an hour."""
+        return batch.FairshareSchedulingPolicy(
+            self,
+            "FairShare",
+            share_decay=cdk.Duration.hours(1),
+            shares=[batch.Share(share_identifier="*", weight_factor=1)],
+        )
 
     def _template(self) -> ec2.LaunchTemplate:
         found = self.node.try_find_child("Template")
@@ -140,6 +154,17 @@ class ComputeStack(cdk.Stack):
         )
 
 
+def queue_name(options: Options) -> str:
+    """The queue's name: the deployment's, and what of it can't be changed in place."""
+    words = [
+        options.name,
+        *(["fargate"] if options.compute == "fargate" else []),
+        *(["arm64"] if options.architecture == "arm64" else []),
+        *(["fair"] if options.fair_share else []),
+    ]
+    return "-".join(words)
+
+
 def _give_up(reason: batch.JobStateTimeLimitActionsReason) -> batch.JobStateTimeLimitAction:
     """End a job that can never start, so that it doesn't block the queue for the others."""
     return batch.JobStateTimeLimitAction(
@@ -148,7 +173,3 @@ def _give_up(reason: batch.JobStateTimeLimitActionsReason) -> batch.JobStateTime
         state=batch.JobStateTimeLimitActionsState.RUNNABLE,
         action=batch.JobStateTimeLimitActionsAction.CANCEL,
     )
-
-
-def _words(id: str) -> str:
-    return {"Spot": "spot", "OnDemand": "on-demand"}[id]

@@ -13,6 +13,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_s3 as s3
@@ -24,6 +25,7 @@ from wordfreq_infra.environment import variable_name
 from wordfreq_infra.images import cpu_architecture, image
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.options import Options
+from wordfreq_infra.storage import removal
 
 BUILD = {
     "directory": ".",
@@ -77,10 +79,11 @@ class DagsterStack(cdk.Stack):
         values: Mapping[str, str],
         statements: list[iam.PolicyStatement],
         topic: sns.ITopic,
+        key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, id, description="wordfreq: Dagster on Fargate")
         self._options, self._network, self._statements = options, network, statements
-        self._topic = topic
+        self._topic, self._key = topic, key
         self._group = ec2.SecurityGroup(
             self, "Services", vpc=network.vpc, description="Dagster: each other, nobody else"
         )
@@ -97,11 +100,13 @@ class DagsterStack(cdk.Stack):
         self._compute_logs = s3.Bucket(
             self,
             "ComputeLogs",
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            bucket_key_enabled=True if key else None,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             versioned=True,
-            removal_policy=cdk.RemovalPolicy.DESTROY,
+            removal_policy=removal(options),
             lifecycle_rules=[
                 s3.LifecycleRule(
                     expiration=cdk.Duration.days(90),
@@ -154,18 +159,18 @@ class DagsterStack(cdk.Stack):
             vpc_subnets=self._network.data_subnets,
             security_groups=[group],
             database_name="dagster",
-            credentials=rds.Credentials.from_generated_secret(
-                "dagster", secret_name=f"{self._options.name}/dagster/database"
-            ),
+            credentials=rds.Credentials.from_generated_secret("dagster"),
             allocated_storage=20,
             max_allocated_storage=100,
             storage_type=rds.StorageType.GP3,
             storage_encrypted=True,
+            storage_encryption_key=self._key,
             backup_retention=cdk.Duration.days(7),
             publicly_accessible=False,
             auto_minor_version_upgrade=True,
             copy_tags_to_snapshot=True,
-            deletion_protection=self._options.keep_data,
+            # Protected, it would stop `destroy`; what a deletion leaves instead is a snapshot.
+            deletion_protection=False,
             removal_policy=cdk.RemovalPolicy.SNAPSHOT
             if self._options.keep_data
             else cdk.RemovalPolicy.DESTROY,
@@ -180,14 +185,14 @@ class DagsterStack(cdk.Stack):
     def _instance_environment(self, run: ecs.FargateTaskDefinition) -> dict[str, str]:
         """What infra/dagster/deployment.yaml reads."""
         subnets = self._network.vpc.select_subnets(
-            subnet_group_name=self._network.subnets.subnet_group_name
+            subnets=self._network.subnets.subnets,
+            subnet_group_name=self._network.subnets.subnet_group_name,
         ).subnet_ids
         return {
             "DAGSTER_RUN_TASK_DEFINITION": run.family,
             "DAGSTER_RUN_CONTAINER": RUN_CONTAINER,
             "DAGSTER_ECS_CLUSTER": self._cluster.cluster_name,
-            "DAGSTER_RUN_SUBNET_1": subnets[0],
-            "DAGSTER_RUN_SUBNET_2": subnets[1],
+            "DAGSTER_RUN_SUBNETS": cdk.Fn.join(", ", subnets),
             "DAGSTER_RUN_SECURITY_GROUP": self._group.security_group_id,
             "DAGSTER_RUN_PUBLIC_IP": "ENABLED" if self._network.public_ip else "DISABLED",
         }
@@ -248,6 +253,8 @@ class DagsterStack(cdk.Stack):
             task.task_role.add_to_principal_policy(
                 _allow("ComputeLogs", ["s3:GetObject", "s3:PutObject"], [logs_of_steps])
             )
+            if self._key:
+                self._key.grant_encrypt_decrypt(task.task_role)
             task.task_role.add_to_principal_policy(
                 _allow("ComputeLogsList", ["s3:ListBucket"], [self._compute_logs.bucket_arn])
             )

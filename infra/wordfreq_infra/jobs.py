@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -97,6 +98,10 @@ class JobsStack(cdk.Stack):
             )
             for statement in statements[stage.name]:
                 role.add_to_policy(statement)
+            if storage.key:
+                storage.key.grant_encrypt_decrypt(role)
+            if options.source_kms_key and stage.name == "migrate":
+                kms.Key.from_key_arn(self, "SourceKey", options.source_kms_key).grant_decrypt(role)
             self.roles[stage.name] = role
             self.definitions[stage.name] = self._definition(stage, role)
 

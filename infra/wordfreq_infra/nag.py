@@ -48,7 +48,7 @@ def _orchestrator(name: str) -> dict[str, str]:
                 f"{_RESULTS}/{one}/*": _OBJECTS
                 for one in ("output", "plans", "ranking", "rejects", "rejects/.wordfreq")
             },
-            _SOURCE + "/*": _OBJECTS,
+            _SOURCE + "/texts/*": _OBJECTS,
             _UPLOADS + "/*": _OBJECTS,
             "arn:<AWS::Partition>:s3:::*": _OBJECTS,
         },
@@ -58,15 +58,20 @@ def _orchestrator(name: str) -> dict[str, str]:
 def accepted(options: Options) -> Mapping[str, Mapping[str, str]]:
     """Stack -> finding -> why it stays. cdk-nag wants each resource named, no patterns."""
     name = options.name
-    given = options.source.removeprefix("s3://").partition("/")[0]
+    given = options.source.removeprefix("s3://").strip("/")
     existing = {f"arn:<AWS::Partition>:s3:::{given}/*": _OBJECTS} if given else {}
     return {
+        "storage": {
+            "AwsSolutions-S1": "only where keep_data=false: logs arrive for hours, and a bucket of "
+            "them couldn't go with its stack"
+        },
         "compute": {
             "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
             "AmazonEC2ContainerServiceforEC2Role]": "the policy AWS keeps for ECS hosts; "
             "containers can't reach it (hop limit 1)"
         },
-        "jobs": _resources(
+        "jobs": (_KEY if options.kms_key else {})
+        | _resources(
             name,
             {
                 "*": "ecr:GetAuthorizationToken knows no resource",
@@ -74,7 +79,7 @@ def accepted(options: Options) -> Mapping[str, Mapping[str, str]]:
                     f"{_RESULTS}/{one}/*": _OBJECTS
                     for one in ("output", "output/.wordfreq", "plans", "ranking", "rejects")
                 },
-                _SOURCE + "/*": _OBJECTS,
+                _SOURCE + "/texts/*": _OBJECTS,
                 _UPLOADS + "/*": _OBJECTS,
                 **existing,
             },
@@ -95,7 +100,8 @@ def accepted(options: Options) -> Mapping[str, Mapping[str, str]]:
                     **existing,
                 },
             ),
-            "AwsSolutions-RDS10": "only where keep_data=false says that nothing is to be kept",
+            "AwsSolutions-RDS10": "protection would stop `make destroy`; a deletion leaves a "
+            "snapshot",
             "AwsSolutions-SMG4": "Dagster reads the password when it starts; rotate by hand as "
             "docs/runbook.md says",
             "AwsSolutions-RDS3": "one zone: Dagster may be away while the database is restored",

@@ -9,7 +9,6 @@ from constructs import Construct
 
 from wordfreq_infra.options import Options
 
-CIDR = "10.42.0.0/16"
 #: What containers call without a way to the internet. ECS's own three are for EC2 hosts.
 JOB_ENDPOINTS = ("ecr.api", "ecr.dkr", "logs")
 HOST_ENDPOINTS = ("ecs", "ecs-agent", "ecs-telemetry")
@@ -26,35 +25,17 @@ class NetworkStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str, *, options: Options) -> None:
         super().__init__(scope, id, description="wordfreq: network")
-        public = options.network == "public"
-        kinds = [_subnets("data", ec2.SubnetType.PRIVATE_ISOLATED)]
-        if options.network != "isolated":
-            kinds.append(_subnets("public", ec2.SubnetType.PUBLIC))
-        if options.network == "nat":
-            kinds.append(_subnets("jobs", ec2.SubnetType.PRIVATE_WITH_EGRESS))
-        self.vpc = ec2.Vpc(
-            self,
-            "Vpc",
-            vpc_name=options.name,
-            ip_addresses=ec2.IpAddresses.cidr(CIDR),
-            max_azs=2,
-            nat_gateways=1 if options.network == "nat" else 0,
-            subnet_configuration=kinds,
-            restrict_default_security_group=False,  # a Lambda function would do that
-            gateway_endpoints={
-                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
-                "DynamoDb": ec2.GatewayVpcEndpointOptions(
-                    service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
-                ),
-            },
-        )
-        where = {"public": "public", "nat": "jobs", "isolated": "data"}[options.network]
-        self.subnets = ec2.SubnetSelection(subnet_group_name=where)
-        self.data_subnets = ec2.SubnetSelection(subnet_group_name="data")
-        self.public_ip = public
+        self.public_ip = options.network == "public"
+        if options.vpc:
+            self._given(options)
+        else:
+            self._made(options)
         self.security_group = ec2.SecurityGroup(
             self, "Jobs", vpc=self.vpc, description="Containers: nothing may come in"
         )
+        self.export_value(self.security_group.security_group_id)
+        if options.vpc:
+            return  # endpoints and flow logs are its owner's
         if options.network == "isolated":
             self._endpoints(options)
         self.vpc.add_flow_log(
@@ -71,6 +52,56 @@ class NetworkStack(cdk.Stack):
             traffic_type=ec2.FlowLogTrafficType.REJECT,
         )
 
+    def _given(self, options: Options) -> None:
+        names = options.subnets.split(",")
+        self.vpc: ec2.IVpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            "GivenVpc",
+            vpc_id=options.vpc,
+            # CDK wants as many names as subnets and uses them for nothing here.
+            availability_zones=[f"given-{number}" for number in range(len(names))],
+        )
+        subnets = [
+            ec2.Subnet.from_subnet_attributes(
+                self, f"Given{n}", subnet_id=name, availability_zone=f"given-{n}"
+            )
+            for n, name in enumerate(names)
+        ]
+        self.subnets = self.data_subnets = ec2.SubnetSelection(subnets=subnets)
+
+    def _made(self, options: Options) -> None:
+        kinds = [_subnets("data", ec2.SubnetType.PRIVATE_ISOLATED)]
+        if options.network != "isolated":
+            # Both in both modes, so that `public` can become `nat` and back.
+            kinds.append(_subnets("public", ec2.SubnetType.PUBLIC))
+            kinds.append(_subnets("jobs", ec2.SubnetType.PRIVATE_WITH_EGRESS))
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            vpc_name=options.name,
+            ip_addresses=ec2.IpAddresses.cidr(options.cidr),
+            # By number: without an account CDK would take two, however many are wanted.
+            availability_zones=[
+                cdk.Fn.select(number, cdk.Fn.get_azs()) for number in range(options.zones)
+            ],
+            nat_gateways=1 if options.network == "nat" else 0,
+            subnet_configuration=kinds,
+            restrict_default_security_group=False,  # a Lambda function would do that
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
+                "DynamoDb": ec2.GatewayVpcEndpointOptions(
+                    service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
+                ),
+            },
+        )
+        for kind in kinds:
+            for subnet in self.vpc.select_subnets(subnet_group_name=kind.name).subnets:
+                # Whether in use or not: an export that another stack had can't vanish.
+                self.export_value(subnet.subnet_id)
+        where = {"public": "public", "nat": "jobs", "isolated": "data"}[options.network]
+        self.subnets = ec2.SubnetSelection(subnet_group_name=where)
+        self.data_subnets = ec2.SubnetSelection(subnet_group_name="data")
+
     def _endpoints(self, options: Options) -> None:
         names = [*JOB_ENDPOINTS]
         if options.compute == "ec2":
@@ -85,7 +116,7 @@ class NetworkStack(cdk.Stack):
             allow_all_outbound=False,
         )
         # The literal range: cdk-nag and emulators can't read the VPC's attribute.
-        group.add_ingress_rule(ec2.Peer.ipv4(CIDR), ec2.Port.tcp(443), "from this VPC")
+        group.add_ingress_rule(ec2.Peer.ipv4(options.cidr), ec2.Port.tcp(443), "from this VPC")
         for name in dict.fromkeys(names):
             self.vpc.add_interface_endpoint(
                 "".join(part.title() for part in name.replace(".", "-").split("-")),
@@ -97,4 +128,4 @@ class NetworkStack(cdk.Stack):
 
 
 def _subnets(name: str, kind: ec2.SubnetType) -> ec2.SubnetConfiguration:
-    return ec2.SubnetConfiguration(name=name, subnet_type=kind, cidr_mask=20)
+    return ec2.SubnetConfiguration(name=name, subnet_type=kind, cidr_mask=22)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +51,16 @@ class Options:
         csv_columns: the columns of the CSVs, in any order; a number as `NAME:number`.
         csv_key, csv_sort_key: the columns that are the table's keys, chosen at the first deploy:
             DynamoDB can't change them afterwards.
+        csv_time_index: whether the table has the index `LastModified` (by file name, then time).
+        fair_share: whether the queue shares by the setting `share_identifier` instead of first come
+            first served; each job then needs one.
+        vpc, subnets: an existing VPC and at least two of its subnets, each in a zone of its own;
+            its routes, NAT gateways and endpoints are yours. Empty: a VPC is made.
+        cidr, zones: the range and the availability zones (2 to 4) of the VPC that is made.
+        kms_key: ARN of the key of buckets, table and database; empty: AWS's own keys.
+        source_kms_key: ARN of the key that the objects of a given `source` are encrypted with.
+        permissions_boundary: ARN of a policy that every role gets as its boundary.
+        tags: `key=value,key=value` for everything that can have them, besides `project`.
         keep_data: whether buckets and table survive `cdk destroy`.
         budget: USD a month at which mails go to `email`; 0: no budget.
         email: who is told of failures, blocked queues and cost.
@@ -70,6 +80,16 @@ class Options:
     csv_columns: str = "ProductId,ProductName,ProductDescription"
     csv_key: str = "ProductId"
     csv_sort_key: str = ""
+    csv_time_index: bool = False
+    fair_share: bool = False
+    vpc: str = ""
+    subnets: str = ""
+    cidr: str = "10.42.0.0/16"
+    zones: int = 2
+    kms_key: str = ""
+    source_kms_key: str = ""
+    permissions_boundary: str = ""
+    tags: str = ""
     keep_data: bool = True
     budget: int = 50
     email: str = ""
@@ -95,6 +115,7 @@ class Options:
         if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.source):
             raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix")
         self._check_images()
+        self._check_given()
         if not re.fullmatch(r"(?:[a-z][a-z0-9-]*(?:,[a-z][a-z0-9-]*)*)?", self.instance_families):
             raise OptionsError(
                 f"instance_families is {self.instance_families!r}; use families, such as m7i,c7i"
@@ -130,6 +151,43 @@ class Options:
                     "push it to ECR in the same Region and give that URI"
                 )
 
+    def _check_given(self) -> None:
+        for option, form, example in (
+            ("vpc", r"vpc-[0-9a-f]+", "vpc-0123456789abcdef0"),
+            ("subnets", r"subnet-[0-9a-f]+(,subnet-[0-9a-f]+)+", "subnet-0a1,subnet-0b2"),
+            ("cidr", r"(\d{1,3}\.){3}0/1[6-8]", "10.42.0.0/16, from /16 to /18"),
+            ("kms_key", r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[\w-]+", "the ARN of a key"),
+            ("source_kms_key", r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[\w-]+", "such an ARN"),
+            (
+                "permissions_boundary",
+                r"arn:[a-z-]+:iam::(\d{12}|aws):policy/[\w+=,.@/-]+",
+                "the ARN of a policy",
+            ),
+            ("tags", r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*", "team=data,cost-center=42"),
+        ):
+            given = getattr(self, option)
+            if given and not re.fullmatch(form, given):
+                raise OptionsError(f"{option} is {given!r}; use {example}")
+        if bool(self.vpc) != bool(self.subnets):
+            raise OptionsError("vpc and subnets belong together; give both or neither")
+        if not 2 <= self.zones <= 4:
+            raise OptionsError(f"zones is {self.zones}; use 2 to 4")
+        if self.source_kms_key and not self.source:
+            raise OptionsError("source_kms_key is of a given source; give source too, or kms_key")
+
+    def chosen(self) -> dict[str, object]:
+        """The options that aren't at their default."""
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+
+    @property
+    def given_tags(self) -> Mapping[str, str]:
+        """The tags besides `project`."""
+        return dict(one.split("=", 1) for one in self.tags.split(",") if one)
+
     @property
     def csv_types(self) -> Mapping[str, str]:
         """The columns of the CSVs, each with its type: `string` or `number`."""
@@ -139,9 +197,19 @@ class Options:
 
 def from_context(scope: Construct) -> Options:
     """The options of a CDK app: context first, then the environment, then the defaults."""
+    return _from(scope.node.try_get_context)
+
+
+def from_words(words: Iterable[str]) -> Options:
+    """The options of a command line, `NAME=VALUE` each; then the environment, then the defaults."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    return _from(given.get)
+
+
+def _from(find: Callable[[str], object]) -> Options:
     given: dict[str, object] = {}
     for field in dataclasses.fields(Options):
-        value = scope.node.try_get_context(field.name)
+        value = find(field.name)
         if value is None:
             value = os.environ.get(f"WORDFREQ_INFRA_{field.name.upper()}") or None
         if value is not None:

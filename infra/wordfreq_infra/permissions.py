@@ -36,7 +36,7 @@ def grants(storage: StorageStack) -> Mapping[str, Sequence[iam.PolicyStatement]]
         "migrate": [
             listing,
             receipts,
-            _objects(source, ["*"], READ),
+            _objects(source, [f"{storage.source_prefix}*"], READ),
             _objects(results, ["output/*"], READ + WRITE),
         ],
         "merge": [
@@ -108,7 +108,7 @@ def orchestrator(
             resources=[log_group_arn, f"{log_group_arn}:log-stream:*"],
         ),
         _list(storage.source, storage.results, storage.uploads),
-        _objects(storage.source, ["*"], READ, sid="Source"),
+        _objects(storage.source, [f"{storage.source_prefix}*"], READ, sid="Source"),
         _objects(storage.uploads, ["*"], READ, sid="Uploads"),
         # A full recount removes counts; the plan of chosen files is written without a container.
         _objects(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -16,13 +19,29 @@ from wordfreq_infra.options import Options
 CHANGES = ("Object Created", "Object Deleted")
 
 
+def removal(options: Options) -> cdk.RemovalPolicy:
+    """What becomes of data with its stack: kept, but not what a failed creation leaves behind."""
+    if options.keep_data:
+        return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    return cdk.RemovalPolicy.DESTROY
+
+
 class StorageStack(cdk.Stack):
     """Where data lies. `source_uri` and the other `…_uri` are what the settings are given."""
 
     def __init__(self, scope: Construct, id: str, *, options: Options) -> None:
         super().__init__(scope, id, description="wordfreq: buckets, table, events")
-        self._removal = cdk.RemovalPolicy.RETAIN if options.keep_data else cdk.RemovalPolicy.DESTROY
-        self.logs = self._bucket("AccessLogs", keep_days=90, logs=None)
+        self._removal = removal(options)
+        self.key = (
+            kms.Key.from_key_arn(self, "DataKey", options.kms_key) if options.kms_key else None
+        )
+        # Logs arrive for hours after the last request: a bucket of them can't go with its stack.
+        self.logs = (
+            self._bucket("AccessLogs", keep_days=90, logs=None, key=None)
+            if options.keep_data
+            else None
+        )
+        self.source_prefix = "texts/"
         self.source, self.source_uri = self._source(options)
         self.results = self._bucket("Results", logs=self.logs, noncurrent_days=7)
         self.results.add_lifecycle_rule(
@@ -30,12 +49,13 @@ class StorageStack(cdk.Stack):
         )
         self.uploads = self._bucket("Uploads", logs=self.logs)
         _send_to_eventbridge(self.uploads)
-        self.table_name = f"{options.name}-rows"
         self.table = self._table(options)
+        self.table_name = self.table.table_name
         self.dead_letters, self.events = self._queues("Events", f"{options.name}-events")
         self.csv_dead_letters, self.csv_events = self._queues(
             "CsvEvents", f"{options.name}-csv-events"
         )
+        self.export_value(self.events.queue_url)
         if not options.source:
             self._tell("SourceChanged", f"{options.name}-source-changed", self.source, self.events)
         self._tell(
@@ -47,12 +67,16 @@ class StorageStack(cdk.Stack):
         return f"s3://{self.results.bucket_name}/{folder}"
 
     def _source(self, options: Options) -> tuple[s3.IBucket, str]:
-        if options.source:
-            name = options.source.removeprefix("s3://").partition("/")[0]
-            return s3.Bucket.from_bucket_name(self, "Source", name), options.source
+        # Made even if another is given: a deployment may go over to one that exists, or come back.
         made = self._bucket("Source", logs=self.logs, noncurrent_days=30)
         _send_to_eventbridge(made)
-        return made, f"s3://{made.bucket_name}/texts"
+        self.export_value(made.bucket_arn)
+        self.export_value(made.bucket_name)
+        if not options.source:
+            return made, f"s3://{made.bucket_name}/texts"
+        name, _, prefix = options.source.removeprefix("s3://").partition("/")
+        self.source_prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        return s3.Bucket.from_bucket_name(self, "GivenSource", name), options.source
 
     def _bucket(
         self,
@@ -61,11 +85,15 @@ class StorageStack(cdk.Stack):
         logs: s3.IBucket | None,
         keep_days: int | None = None,
         noncurrent_days: int = 90,
+        key: kms.IKey | Literal["own"] | None = "own",
     ) -> s3.Bucket:
+        key = self.key if key == "own" else key
         return s3.Bucket(
             self,
             id,
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            bucket_key_enabled=True if key else None,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
@@ -90,19 +118,33 @@ class StorageStack(cdk.Stack):
             kind = dynamodb.AttributeType[options.csv_types[name].upper()]
             return dynamodb.Attribute(name=name, type=kind)
 
-        return dynamodb.Table(
+        # No name of our own: one that was kept would be in the way of the next deploy.
+        made = dynamodb.Table(
             self,
             "Rows",
-            table_name=self.table_name,
             partition_key=attribute(options.csv_key),
             sort_key=attribute(options.csv_sort_key) if options.csv_sort_key else None,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED
+            if self.key
+            else dynamodb.TableEncryption.AWS_MANAGED,
+            encryption_key=self.key,
             removal_policy=self._removal,
         )
+        if options.csv_time_index:
+            made.add_global_secondary_index(
+                index_name="LastModified",
+                partition_key=dynamodb.Attribute(
+                    name="Filename", type=dynamodb.AttributeType.STRING
+                ),
+                sort_key=dynamodb.Attribute(
+                    name="LastModified", type=dynamodb.AttributeType.STRING
+                ),
+            )
+        return made
 
     def _queues(self, id: str, name: str) -> tuple[sqs.Queue, sqs.Queue]:
         """A queue of events, and before it the one of messages nobody could use."""

@@ -72,6 +72,9 @@ def for_moto(template, *, role):
         if found["Type"] == "AWS::Batch::ComputeEnvironment":
             found["Properties"]["Type"] = found["Properties"]["Type"].upper()
             found["Properties"]["ServiceRole"] = role
+            compute = found["Properties"]["ComputeResources"]
+            if compute.get("InstanceTypes") == ["default_x86_64"]:
+                compute["InstanceTypes"] = ["m6i"]  # newer than moto's list
     return made
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from wordfreq_infra import environment
+from wordfreq_infra.compute import queue_name
 from wordfreq_infra.jobs import RETRIES, STAGES
 
 from wordfreq_dagster.outputs import output_name
@@ -19,6 +20,7 @@ CHOICES = {
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
     "pack", "stop_words", "merge_part_words", "timeout_seconds", "sensor_seconds",
     "failure_slack_webhook", "ui_url", "code_url",
+    "folder_depth",
     "csv_settings",  # a file beside the project
     "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
 }  # fmt: skip
@@ -57,10 +59,10 @@ def loaded(deployment, tmp_path, monkeypatch):
 def test_the_settings_load_what_the_deployment_writes(deployment, loaded):
     name = deployment.options.name
     assert not loaded.embedded
-    assert loaded.batch_queue == name
+    assert loaded.batch_queue == queue_name(deployment.options)
     assert loaded.migrate_definition == f"{name}-migrate"
     assert loaded.ingest_definition == f"{name}-ingest"
-    assert loaded.csv_table == f"{name}-rows"
+    assert "rows" in loaded.csv_table  # a name of CloudFormation's: a kept one isn't in the way
     assert loaded.csv_columns == deployment.options.csv_columns
     assert loaded.csv_key == deployment.options.csv_key
     assert loaded.csv_sort_key == deployment.options.csv_sort_key

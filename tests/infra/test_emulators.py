@@ -209,7 +209,7 @@ def test_deploy_then_both_pipelines_run_on_events_with_their_rights_then_destroy
     ]  # fmt: skip
     without_users(cloud)
     run(
-        cloud, sys.executable, ROOT / "infra" / "empty_buckets.py", "--name=wf",
+        cloud, sys.executable, ROOT / "infra" / "teardown.py", "--name=wf",
         "--delete-all-data",
     )  # fmt: skip
     run(cloud, CDK, "destroy", "--all", "--force", *app, folder=tmp_path)
