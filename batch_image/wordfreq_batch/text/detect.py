@@ -123,6 +123,20 @@ _NO_CHARACTERS: Final = frozenset(("Cc", "Cn", "Co", "Cs"))
 UNSURE: Final = 0.1
 """What `guess` says of some words, and less."""
 
+_NOT_ASCII: Final = bytes(range(128, 256))
+_FEW: Final = 200  # bytes that are not ASCII; fewer of them tell little
+
+# What contains the one that was guessed: who writes it uses the wider one without knowing.
+_WIDER: Final = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "shift_jis": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "tis-620": "cp874",
+}
+
 _WESTERN: Final = frozenset(map(chr, range(1, 128))) | frozenset(
     "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÍÎÏÑÓÔÕØÚÛàáâãåæçèéêëíîïñóôõøúûœŒ€£§°’‘“”„–—…«»·¿¡º\xa0®©™"
 )
@@ -225,18 +239,19 @@ def guess(sample: bytes) -> Guess:
     """
     import chardet
 
-    found = chardet.detect(sample, prefer_superset=True)
+    found = chardet.detect(sample)
     try:
         name = codecs.lookup(found["encoding"] or "").name
     except LookupError:
         return Guess()
-    western = found["confidence"] < UNSURE and set(_decoded(sample, "cp1252") or "\0") <= _WESTERN
-    if western:
+    few = len(sample) - len(sample.translate(None, _NOT_ASCII)) < _FEW
+    if few and found["confidence"] < UNSURE and _is_western(sample):
         return Guess(encoding="cp1252", confidence=UNSURE)
-    text = _decoded(sample, name)
-    if text is None or any("\x80" <= each <= "\x9f" for each in text):
-        name = _WINDOWS.get(name, "cp1252" if _decoded(sample, "cp1252") else name)
-    return Guess(encoding=name, confidence=round(found["confidence"], 3))
+    return Guess(encoding=_WIDER.get(name, name), confidence=round(found["confidence"], 3))
+
+
+def _is_western(sample: bytes) -> bool:
+    return set(_decoded(sample, "cp1252") or "\0") <= _WESTERN
 
 
 def known_encoding(name: str) -> str:
