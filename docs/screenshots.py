@@ -29,6 +29,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backg
 JOB = "/locations/__repository__@wordfreq/jobs/word_frequency"
 LINEAGE = "/locations/__repository__@wordfreq/asset-groups/word_frequency/lineage"
 PARTITIONS = "/assets/word_counts?view=partitions"
+SELECTOR = {
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "wordfreq",
+    "sensorName": "new_files",
+}
+START = """mutation($selector: SensorSelector!) {
+  startSensor(sensorSelector: $selector) { __typename } }"""
 BAD = "alembic/damaged.txt.gz"
 
 
@@ -38,9 +45,16 @@ class Camera:
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url, self.taken = page, url, 0
 
-    def take(self, name: str, path: str | None = None, *texts: str, height: int = 900) -> None:
+    def take(
+        self,
+        name: str,
+        path: str | None = None,
+        *texts: str,
+        width: int = 1500,
+        height: int = 900,
+    ) -> None:
         """Open `path` (None: stay), wait until it shows the texts, keep the picture."""
-        self.page.set_viewport_size({"width": 1500, "height": height})
+        self.page.set_viewport_size({"width": width, "height": height})
         if path is not None:
             self.page.goto(path if "://" in path else self.url + path)
         for text in texts:
@@ -60,14 +74,15 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     camera.take("first-start", "/assets", "word_counts", height=700)
     assert ui.launch(job="word_frequency") == "SUCCESS"
     camera.take("lineage", LINEAGE, "ranking", "source_files", height=800)
-    camera.take("ranking", "/assets/ranking", "most used word", height=1400)
+    camera.take("ranking", "/assets/ranking", "most used word", "Passing", height=1400)
     camera.take("partitions", PARTITIONS, f"Materialized ({FILES})")
     first = sorted(ui.partitions()["green"])[0]
     camera.take("partition", f"{PARTITIONS}&partition={first}", "distinct words", height=1000)
 
     # a text more, by the obvious click
-    (ui.source / "news.txt").write_text("screenshots of dagster pipelines " * 900)
-    ui.launch(job="__ASSET_JOB", assets=["source_files"])
+    (ui.source / "news.txt").write_text(
+        "dagster pipelines " * 160 + "language permission " * 120 + "python access notice " * 80
+    )
     page.goto(camera.url + JOB)
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_role("button", name="All", exact=True).click()
@@ -76,6 +91,11 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     until(lambda: "news.txt" in ui.partitions()["green"])
     time.sleep(5)
     camera.take("what-rose-and-fell", "/assets/ranking", "changes", height=1400)
+    report = f"file://{ui.home / 'ranking' / 'report.html'}"
+    camera.take("report", report, "Most used words", height=1200)
+    camera.take("report-phone", report, "Most used words", width=390, height=844)
+    ui.query(START, selector=SELECTOR)
+    time.sleep(40)  # its first tick; the next one is an hour later
     camera.take("automation", "/automation", "new_files", "nightly_reconcile", height=700)
 
     # a damaged file fails alone, is explained, and is repaired
@@ -90,10 +110,6 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     ui.launch(job="__ASSET_JOB", assets=["source_files"])
     assert ui.launch(job="word_frequency") == "SUCCESS"
     camera.take("repaired", PARTITIONS, f"Materialized ({FILES + 2})", "Failed (0)")
-    camera.take("all-healthy", LINEAGE, "ranking", "source_files", height=800)
-    camera.take("report", f"file://{ui.home / 'ranking' / 'report.html'}", "Most used words")
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.screenshot(path=IMAGES / "report-phone.png")
 
 
 def until(condition, seconds: float = 300) -> None:  # type: ignore[no-untyped-def]
@@ -109,7 +125,9 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="wordfreq-screenshots-"))
     gather_texts(home / "source", most=FILES)
     settings = {
+        "WORDFREQ_AUTOMATION": "running",
         "WORDFREQ_NEW_FILES": "stopped",  # else runs start while pictures are taken
+        "WORDFREQ_SENSOR_SECONDS": "3600",
         "WORDFREQ_STOP_WORDS": "en",
         "WORDFREQ_FOLDER_DEPTH": "1",
     }

@@ -1,4 +1,8 @@
-"""The README's console blocks, typed in order into one shell in a copy of the project."""
+"""Every shell block of README and docs, typed in order into one shell in a copy of the project.
+
+Blocks that need AWS, a server or the whole suite are listed here with the reason; a block that is
+neither run nor listed fails.
+"""
 
 import os
 import re
@@ -15,18 +19,39 @@ from aws_batch_emulator import stop_running
 from tests.waiting import answers, until
 
 ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(?:console|bash|sh|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 UI = "make ui"
+#: Pages whose blocks are run; those of the README in a shell of their own, as of each page.
+RUN = ("README.md", "docs/extend.md", "batch_image/README.md")
+#: Page -> why its blocks are not run here.
+LISTED = {
+    "CONTRIBUTING.md": "they run the whole suite",
+    "docs/aws.md": "they need an AWS account",
+    "docs/runbook.md": "they need an AWS account",
+    "packages/aws-batch-emulator/docs/guide.md": "they start a server on a fixed port; its own "
+    "tests start it on a free one",
+}
 
 
-def commands():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def pages():
+    listed = ["git", "ls-files", "-z", "*.md"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if blocks := _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")):
+            yield name, blocks
+
+
+def commands(page="README.md"):
     return [
         line.removeprefix("$ ").partition("  #")[0].strip()
-        for block in _BLOCK.findall(text)
+        for block in dict(pages())[page]
         for line in block.splitlines()
         if line.startswith("$ ")
     ]
+
+
+def test_every_shell_block_is_run_or_listed_with_a_reason():
+    assert {name for name, _ in pages()} == {*RUN, *LISTED}
 
 
 @pytest.fixture
@@ -63,13 +88,16 @@ def environment():
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not Path(sys.prefix, ".runtime").exists(), reason="needs `make setup`")
-def test_every_command_of_the_readme_works_as_written(checkout):
-    typed = [command for command in commands() if not command.startswith(UI)]
+@pytest.mark.parametrize("page", RUN)
+def test_every_command_of_a_page_works_as_written(checkout, page):
+    typed = [command for command in commands(page) if not command.startswith(UI)]
+    assert len(typed) > 3
     script = "set -e\n" + "\n".join(f"echo '$ '{command!r}; {command}" for command in typed)
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=checkout,
-        env=environment(),
+        # the packages are installed from ROOT: what the clone changes has to be found in the clone
+        env=environment() | {"PYTHONPATH": str(checkout)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

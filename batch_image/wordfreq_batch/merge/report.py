@@ -24,12 +24,13 @@ p{margin:.3rem 0;overflow-wrap:anywhere}.quiet{opacity:.7;font-size:.9rem}
 table{border-collapse:collapse;width:100%}
 td,th{padding:.15rem .4rem;text-align:right;white-space:nowrap}
 th{font-size:.8rem;opacity:.7;font-weight:600}
-.word{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:6ch}
-.bar{width:45%;min-width:4rem;padding-left:0}
+.word{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:12ch}
+.bar{width:45%;min-width:3rem;padding-left:0}
 .bar i{display:block;height:.8rem;border-radius:.2rem;background:#4f7cd6}
 .up{color:#1a8a4a}.down{color:#c0392b}
 .folders{display:grid;gap:0 1.5rem;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
-@media(max-width:30rem){body{padding:.6rem}td,th{padding:.15rem .25rem}.share{display:none}}
+@media(max-width:30rem){body{padding:.6rem}td,th{padding:.15rem .25rem}.share{display:none}
+.bar{width:30%}}
 """.strip()
 
 
@@ -48,7 +49,7 @@ def movement(change: Change | None) -> str:
 def markdown(ranking: Ranking) -> str:
     """The report as Markdown."""
     moved = {change.word: change for change in ranking.changes}
-    lines = ["# Most used words", "", _summary(ranking), "", f"Source: `{ranking.source}`", ""]
+    lines = ["# Most used words", "", _summary(ranking), "", f"Counts: `{ranking.source}`", ""]
     if ranking.previous is not None:
         lines += [_history(ranking), ""]
     lines += ["| rank | word | count | share | change |", "|---:|---|---:|---:|---|"]
@@ -89,7 +90,7 @@ def html(ranking: Ranking) -> str:
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <title>Most used words</title><style>{_STYLE}</style></head><body>
 <h1>Most used words</h1>
-<p>{escape(_summary(ranking))}</p><p class="quiet">Source: {escape(ranking.source)}</p>
+<p>{escape(_summary(ranking))}</p><p class="quiet">Counts: {escape(ranking.source)}</p>
 {history}
 <table><thead><tr><th></th><th class="word">word</th><th>count</th><th></th>
 <th class="share">share</th><th>change</th></tr></thead><tbody>{rows}</tbody></table>
@@ -110,9 +111,9 @@ def _history(ranking: Ranking) -> str:
     since = ranking.previous
     kinds = [movement(change)[:1] for change in ranking.changes]
     text = (
-        f"Since {since.made}: {ranking.total_words - since.total_words:+,} words, "
-        f"{ranking.files - since.files:+,} files; {kinds.count('▲')} words rose, "
-        f"{kinds.count('▼')} fell, {kinds.count('n')} are new, {kinds.count('g')} are gone"
+        f"Since {since.made}: words {ranking.total_words - since.total_words:+,}, "
+        f"files {ranking.files - since.files:+,}. In the ranking: {kinds.count('▲')} rose, "
+        f"{kinds.count('▼')} fell, {kinds.count('n')} new, {kinds.count('g')} gone"
     )
     gone = [change.word for change in ranking.changes if change.rank is None]
     if not gone:

@@ -49,8 +49,10 @@ def test_a_damaged_member_is_no_ranking():
 
 def test_the_report_says_what_has_changed():
     text = markdown(COMPARED)
-    said = "Since 2026-11-27T03:17:00Z: +19 words, +1 files; 1 words rose, 2 fell, 1 are new, "
-    assert said + "1 are gone: d." in text
+    said = (
+        "Since 2026-11-27T03:17:00Z: words +19, files +1. In the ranking: 1 rose, 2 fell, 1 new, "
+    )
+    assert said + "1 gone: d." in text
     assert "| 3 | x | 9 | 9.09 % | new |" in text
     assert 'class="up">▲1<' in html(COMPARED)
 
