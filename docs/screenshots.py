@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import shutil
 import sys
 import tempfile
@@ -36,6 +37,8 @@ SELECTOR = {
 }
 START = """mutation($selector: SensorSelector!) {
   startSensor(sensorSelector: $selector) { __typename } }"""
+FRESH = """{ assetNodes(assetKeys: [{path: ["ranking"]}]) {
+  freshnessStatusInfo { freshnessStatus } } }"""
 BAD = "alembic/damaged.txt.gz"
 
 
@@ -74,6 +77,7 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     camera.take("first-start", "/assets", "word_counts", height=700)
     assert ui.launch(job="word_frequency") == "SUCCESS"
     camera.take("lineage", LINEAGE, "ranking", "source_files", height=800)
+    until(lambda: '"HEALTHY"' in json.dumps(ui.query(FRESH)))
     camera.take("ranking", "/assets/ranking", "most used word", "Passing", height=1400)
     camera.take("partitions", PARTITIONS, f"Materialized ({FILES})")
     first = sorted(ui.partitions()["green"])[0]
