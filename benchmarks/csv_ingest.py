@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import socket
 import subprocess
 import sys
@@ -42,6 +41,14 @@ def write_csv(path: Path, rows: int) -> None:
         for number in range(rows):
             key = number if number % 100 else chooser.randrange(number + 1)
             file.write(f'P{key:09},"Thing, number {number}",{"description " * 5}{number}\n')
+
+
+_PEER = """
+import sys
+import awswrangler as wr
+wr.config.dynamodb_endpoint_url = __import__("os").environ["AWS_ENDPOINT_URL_DYNAMODB"]
+wr.dynamodb.put_csv(path=sys.argv[1], table_name=sys.argv[2], dtype=str)
+"""
 
 
 class NullServer:
@@ -88,6 +95,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--null", action="store_true", help="against a server that does nothing")
     parser.add_argument("--write", choices=("newer", "always"), default="newer")
+    parser.add_argument(
+        "--peer", metavar="PYTHON", help="also awswrangler's put_csv, by a Python that has it"
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -113,22 +123,32 @@ def main() -> None:
             if not options.null:
                 count = client.describe_table(TableName=TABLE)["Table"]["ItemCount"]
                 print(f"  items in the table: {count:,}")
+        if options.peer:
+            peer = [options.peer, "-c", _PEER, str(path), TABLE]
+            measure("awswrangler", peer, environment, options.rows)
 
 
 def run(path: Path, environment: dict[str, str], rows: int, write: str) -> None:
     """One load; prints wall clock, processor time and peak memory of the client."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.monotonic()
     command = [sys.executable, "-m", "wordfreq_batch", "ingest", "-s", str(path), "-t", TABLE]
-    command += ["--write", write]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    measure("wordfreq", [*command, "--write", write], environment, rows)
+
+
+def measure(name: str, command: list[str], environment: dict[str, str], rows: int) -> None:
+    """Run a process; `ru_maxrss` of children only grows, so each is measured by its own wait."""
+    started = time.monotonic()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        _, status, after = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(" ", ran.stdout.strip().rpartition("/")[2])
+    used = after.ru_utime + after.ru_stime
+    print(f"{name} (exit code {process.returncode}):", out.strip().rpartition("/")[2])
     print(
         f"  {seconds:.1f} s, {rows / seconds:,.0f} rows/s; client's processor time {used:.1f} s "
-        f"({rows / used:,.0f} rows/s); peak memory {after.ru_maxrss / 1024:.0f} MiB"
+        f"({rows / used:,.0f} rows/s); peak memory {after.ru_maxrss / 1024:.0f} MiB",
+        flush=True,
     )
 
 
