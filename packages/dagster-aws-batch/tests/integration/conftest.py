@@ -41,6 +41,8 @@ class Bench:
     receipts: dict[int, Any] = field(default_factory=dict)
     leases: dict[tuple[str, int], str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    # How long a container that finds its lease taken needs to see that.
+    refused_seconds: float = 0.5
     behaviour: Callable[[SimulatedJob, int], SimulatedRun] = field(
         default=lambda job, task: SimulatedRun(seconds=60)
     )
@@ -121,7 +123,7 @@ class Bench:
         lease = (job.environment["BATCH_SUBMISSION"], task)
         if self.leases.setdefault(lease, job.id) != job.id:
             self.refused.append(job.id)
-            return SimulatedRun(seconds=0.5)
+            return SimulatedRun(seconds=self.refused_seconds)
         run = self.behaviour(job, task)
 
         def finish() -> None:

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._aws.calls import CallError, classify_call
 from dagster_aws_batch._aws.connect import client_config
+from dagster_aws_batch._aws.failures import CallError, classify_call
 from dagster_aws_batch._errors import BatchUnavailableError, SubmitRejectedError
 from dagster_aws_batch._job import BatchJobDefinition, Job, Retries
 

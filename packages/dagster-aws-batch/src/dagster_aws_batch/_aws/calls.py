@@ -13,17 +13,14 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from botocore import exceptions as botocore_errors
-from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.clock import Clock
+from dagster_aws_batch._aws.failures import ADVICE, CallError, ask, classify_call, error_code
 from dagster_aws_batch._aws.rates import SUBMITTING, Backoff, Patience, RateBudget
 from dagster_aws_batch._errors import (
-    DOCTOR,
     BatchError,
     BatchUnavailableError,
     CallRefusedError,
@@ -35,112 +32,13 @@ if TYPE_CHECKING:
     from types_boto3_batch.literals import JobStatusType
     from types_boto3_batch.type_defs import JobDetailTypeDef, JobSummaryTypeDef
 
-__all__ = ["BatchApi", "CallError", "checked_rates", "classify_call", "error_code"]
+__all__ = ["BatchApi", "checked_rates"]
 
 DESCRIBE_LIMIT = 100
 TERMINATE_LIMIT = 50
 PAGE = 1000
 PAGE_FILTERED = 100
 RENEW_EVERY = 5.0
-
-_THROTTLE_CODES = frozenset(
-    {
-        "TooManyRequestsException",
-        "ThrottlingException",
-        "Throttling",
-        "ThrottledException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "SlowDown",
-    }
-)
-# "Common errors" of AWS's API references, those of STS, and what signing and clocks bring.
-_CREDENTIAL_CODES = frozenset(
-    {
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "InvalidToken",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "OptInRequired",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-        "UnauthorizedException",
-        "UnrecognizedClientException",
-    }
-)
-# What botocore finds wrong with the request itself, before it is sent.
-_INVALID = (
-    botocore_errors.ParamValidationError,
-    botocore_errors.MissingParametersError,
-    botocore_errors.ValidationError,
-)
-_UNSENT = (
-    botocore_errors.ConnectTimeoutError,
-    botocore_errors.EndpointConnectionError,
-    botocore_errors.ProxyConnectionError,
-    botocore_errors.SSLError,
-)
-
-
-class CallError(Enum):
-    """What an exception of a call means for a repeat of it."""
-
-    THROTTLED = "refused for its rate: nothing was done"
-    UNSENT = "never reached AWS: nothing was done"
-    UNAUTHENTICATED = "not let in: nothing was done"
-    UNCERTAIN = "may have been done"
-    REFUSED = "refused for what it says: a repeat is refused too"
-
-
-_ADVICE: Mapping[CallError, str] = {
-    CallError.THROTTLED: "Lower the request rates of whatever else uses this account",
-    CallError.UNSENT: "Check network, DNS, proxy and the endpoint's address",
-    CallError.UNAUTHENTICATED: "Renew the credentials (they are read again at each try), and "
-    "check this machine's clock",
-    CallError.UNCERTAIN: "Check the network and the AWS Health Dashboard",
-    CallError.REFUSED: f"Check permissions and names; `{DOCTOR}` looks at them",
-}
-
-
-def error_code(error: Exception) -> str:
-    """AWS's error code, or the name of botocore's exception."""
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", ""))
-    return type(error).__name__
-
-
-def classify_call(error: Exception, operation: str = "") -> CallError:
-    """Sort an exception of botocore. `operation`: the call in which it was raised."""
-    if isinstance(error, ClientError):
-        code = error_code(error)
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        # Another service's refusal, in the middle of a call, is one of the credentials' source.
-        foreign = bool(operation) and error.operation_name != operation
-        if status == 429 or code in _THROTTLE_CODES:
-            return CallError.THROTTLED
-        if foreign or status == 401 or code in _CREDENTIAL_CODES:
-            return CallError.UNAUTHENTICATED
-        return CallError.UNCERTAIN if status >= 500 else CallError.REFUSED
-    if isinstance(error, _INVALID):
-        return CallError.REFUSED
-    if isinstance(error, _UNSENT):
-        return CallError.UNSENT
-    if isinstance(error, botocore_errors.HTTPClientError):
-        return CallError.UNCERTAIN
-    names = {one.__name__ for one in type(error).__mro__}
-    if names & {"NoAuthTokenError"} or any("Credential" in one or "SSO" in one for one in names):
-        return CallError.UNAUTHENTICATED
-    return CallError.UNCERTAIN
-
 
 # Calls a second. DescribeJobs and ListJobs have no published quota; users report about 50 shared.
 DEFAULT_RATES: Mapping[str, tuple[float, int]] = {
@@ -224,7 +122,7 @@ class BatchApi:
         with self._count_lock:
             self.calls[operation] += 1
         try:
-            answer = getattr(self.client, xform_name(operation))(**request)
+            answer = ask(self.client, operation, **request)
         except (ClientError, BotoCoreError) as error:
             kind = classify_call(error, operation)
             if kind is CallError.THROTTLED:
@@ -270,20 +168,19 @@ class BatchApi:
                 where = f" for queue {queue}" if queue else ""
                 if kind is CallError.REFUSED and not self.patience.refusals:
                     raise CallRefusedError(
-                        f"AWS Batch refused {operation}{where}: {error}. {_ADVICE[kind]}",
+                        f"AWS Batch refused {operation}{where}: {error}. {ADVICE[kind]}",
                         queue=queue,
                         **details,
                     ) from error
                 if backoff.give_up():
                     raise BatchUnavailableError(
                         f"{operation}{where} failed {backoff.count} times, last: {error}. "
-                        f"{_ADVICE[kind]}",
+                        f"{ADVICE[kind]}",
                         queue=queue,
                         **details,
                     ) from error
                 backoff.failed(
-                    f"{operation} fails: {error}. The jobs go on; it is tried again. "
-                    f"{_ADVICE[kind]}"
+                    f"{operation} fails: {error}. The jobs go on; it is tried again. {ADVICE[kind]}"
                 )
                 backoff.wait()
             else:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dagster_aws_batch._aws.calls import CallError, classify_call
 from dagster_aws_batch._aws.clock import Clock
+from dagster_aws_batch._aws.failures import CallError, ask, classify_call
 from dagster_aws_batch._aws.rates import RateBudget
 from dagster_aws_batch._job import Attempt, LogRef
 
@@ -76,8 +76,13 @@ class LogReader:
             self._budget.take()
             self.calls["GetLogEvents"] += 1
             try:
-                answer = self.client.get_log_events(
-                    logGroupName=ref.group, logStreamName=ref.stream, startFromHead=True, **request
+                answer = ask(
+                    self.client,
+                    "GetLogEvents",
+                    logGroupName=ref.group,
+                    logStreamName=ref.stream,
+                    startFromHead=True,
+                    **request,
                 )
             except (ClientError, BotoCoreError) as error:
                 if classify_call(error) is CallError.THROTTLED:
@@ -96,8 +101,13 @@ class LogReader:
             self._budget.take()
             self.calls["GetLogEvents"] += 1
             try:
-                answer = self.client.get_log_events(
-                    logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
+                answer = ask(
+                    self.client,
+                    "GetLogEvents",
+                    logGroupName=group,
+                    logStreamName=stream,
+                    limit=lines,
+                    startFromHead=False,
                 )
             except (ClientError, BotoCoreError) as error:
                 trouble = classify_call(error)

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 from dagster_aws_batch._aws.clock import Clock
 
-__all__ = ["SUBMITTING", "Backoff", "Patience", "RateBudget", "cancelling", "watching"]
+__all__ = [
+    "ONCE",
+    "SUBMITTING",
+    "Backoff",
+    "Patience",
+    "RateBudget",
+    "cancelling",
+    "persisting",
+    "watching",
+]
 
 REPORT_AFTER = 30.0
 REPORT_EVERY = 900.0
@@ -85,6 +94,13 @@ class Patience:
 
 #: For a call that begins something: it may be given up, for nothing runs yet.
 SUBMITTING = Patience()
+#: For a call that comes again by itself.
+ONCE = Patience(tries=1, seconds=0.0)
+
+
+def persisting(report: Callable[[str], None]) -> Patience:
+    """For a call that begins something while other jobs run, whose work must not be given up."""
+    return Patience(seconds=3600.0, longest_pause=60.0, report=report)
 
 
 def watching(report: Callable[[str], None]) -> Patience:

@@ -5,14 +5,16 @@ No more submissions, bulk terminate, then a sweep by name until nothing is left.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dagster_aws_batch._aws.answers import is_live
 from dagster_aws_batch._aws.calls import BatchApi
-from dagster_aws_batch._aws.rates import cancelling
+from dagster_aws_batch._aws.rates import ONCE, cancelling
 from dagster_aws_batch._errors import BatchError, BatchUnavailableError, ScratchError
 from dagster_aws_batch._run.state import Execution
 from dagster_aws_batch._run.unresolved import note_unresolved
 
-__all__ = ["cancel"]
+__all__ = ["cancel", "end_beside"]
 
 # A job whose SubmitJob was under way when the interrupt came may be listed late: look for it at
 # least so long.
@@ -69,13 +71,18 @@ def _cancel(execution: Execution, why: str, deadline: float, asked: set[str]) ->
             f"{execution.job.name}: ended {len(asked)} AWS Batch job(s); none is left"
         )
         return
-    identity = execution.id
     execution.log.error(
         f"{execution.job.name}: after {clock.now() - started:.0f} s it is not certain that all AWS "
         f"Batch jobs have ended: {', '.join(known) or 'they could not be listed'} "
-        f"{errors or problem or ''}. Run: python -m dagster_aws_batch kill --name-prefix "
-        f"{identity.prefix} --queue {execution.queue} --run-id "
-        f"{identity.run_id}{execution.connection.address_options}"
+        f"{errors or problem or ''}. {_kill_command(execution)}"
+    )
+
+
+def _kill_command(execution: Execution) -> str:
+    identity = execution.id
+    return (
+        f"Run: python -m dagster_aws_batch kill --name-prefix {identity.prefix} --queue "
+        f"{execution.queue} --run-id {identity.run_id}{execution.connection.address_options}"
     )
 
 
@@ -92,6 +99,32 @@ def _note(execution: Execution, unclear: list[tuple[str, str]]) -> None:
             execution.log.warning(f"{text}, and that could not be noted: {error}")
         else:
             execution.log.warning(f"{text}: noted, the next run or the reaper ends it")
+
+
+def end_beside(execution: Execution, jobs: Mapping[str, str]) -> None:
+    """Ask AWS to end jobs (the reason by id) while the execution goes on.
+
+    What can't be ended now is tried again after each poll: it never disturbs the other jobs.
+    """
+    fresh = [job_id for job_id in jobs if job_id not in execution.to_end]
+    execution.to_end.update(jobs)
+    by_reason: dict[str, list[str]] = {}
+    for job_id, why in execution.to_end.items():
+        by_reason.setdefault(why, []).append(job_id)
+    api = execution.api.with_patience(ONCE)
+    for why, ids in by_reason.items():
+        try:
+            errors = api.terminate(ids, why)
+        except BatchError as error:
+            errors = dict.fromkeys(ids, str(error))
+        for job_id in ids:
+            if job_id not in errors:
+                del execution.to_end[job_id]
+            elif job_id in fresh:
+                execution.log.warning(
+                    f"{execution.job.name}: job {job_id} could not be ended, it is tried again at "
+                    f"each poll: {errors[job_id]}. {_kill_command(execution)}"
+                )
 
 
 def _left(execution: Execution, api: BatchApi, asked: set[str]) -> list[str]:

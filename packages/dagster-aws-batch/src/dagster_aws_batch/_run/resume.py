@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dagster_aws_batch._aws.answers import ENDED, environment_of, resources_of
 from dagster_aws_batch._aws.names import parse_ranges, round_of
 from dagster_aws_batch._errors import InvalidJobError
+from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 from dagster_aws_batch._run.submit import end_duplicates
 from dagster_aws_batch._run.watch import counts_of
@@ -46,9 +47,9 @@ def resume(execution: Execution) -> list[SubmittedJob]:
             _take_over(execution, row, detail, tasks)
         elif detail["status"] not in ENDED:
             execution.log.warning(
-                f"{execution.job.name}: job {row['jobId']} does not say its tasks: ended"
+                f"{execution.job.name}: job {row['jobId']} does not say its tasks: it is ended"
             )
-            execution.api.terminate([row["jobId"]], "tasks not known any more")
+            end_beside(execution, {row["jobId"]: "tasks not known any more"})
     execution.jobs.sort(key=lambda submitted: (submitted.round, submitted.name))
     ended = [submitted for submitted in execution.jobs if submitted.ended]
     if execution.jobs:

@@ -24,7 +24,7 @@ from dagster_aws_batch._errors import (
     SubmitRejectedError,
 )
 from dagster_aws_batch._job import FailureClass, Job, JobInfo, TaskResult, TaskState
-from dagster_aws_batch._run.cancel import cancel
+from dagster_aws_batch._run.cancel import cancel, end_beside
 from dagster_aws_batch._run.find import KEEP_TAG
 from dagster_aws_batch._run.resume import resume
 from dagster_aws_batch._run.retry import RetryBudget, RetryPlan
@@ -143,6 +143,7 @@ def _run(execution: Execution) -> None:
             _pause(execution, pending, rounds)
     for task in range(execution.total):
         execution.results.setdefault(task, _never_run(task))
+    end_beside(execution, {})
     add_evidence(execution)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.connect import Connection
 from dagster_aws_batch._aws.names import ExecutionId
-from dagster_aws_batch._aws.rates import watching
+from dagster_aws_batch._aws.rates import persisting, watching
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import BatchJobDefinition, Job, JobInfo, Retries, TaskResult
 from dagster_aws_batch._run.usage import Usage
@@ -130,21 +130,25 @@ class Execution:
     # Submissions noted in the scratch place by an earlier attempt, by job name.
     noted: frozenset[str] = frozenset()
     closed: bool = False
+    # Jobs that are to end although the execution goes on, and why.
+    to_end: dict[str, str] = field(default_factory=dict)
     # Tasks whose logs are followed; None: that of a job of one task.
     follow: frozenset[int] | None = frozenset()
     log_tokens: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def api(self) -> BatchApi:
-        """For calls that begin something: they may be given up."""
-        return self.connection.api
+        """For calls that begin something: given up soon while nothing runs yet, else in an hour."""
+        api = self.connection.api
+        return api.with_patience(persisting(self._report)) if self.jobs else api
 
     @property
     def watch_api(self) -> BatchApi:
         """For looks at jobs that run: a failed look is repeated until it is answered."""
-        return self.connection.api.with_patience(
-            watching(lambda text: self.log.warning(f"{self.job.name}: {text}"))
-        )
+        return self.connection.api.with_patience(watching(self._report))
+
+    def _report(self, text: str) -> None:
+        self.log.warning(f"{self.job.name}: {text}")
 
     @property
     def retries(self) -> Retries:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import is_live
-from dagster_aws_batch._aws.calls import BatchApi, CallError, classify_call, error_code
+from dagster_aws_batch._aws.calls import BatchApi
+from dagster_aws_batch._aws.failures import ADVICE, CallError, classify_call, error_code
 from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.names import balanced, format_ranges
 from dagster_aws_batch._aws.requests import encode_inputs, submit_request
@@ -24,11 +25,13 @@ from dagster_aws_batch._errors import (
     DOCTOR,
     BatchError,
     BatchUnavailableError,
+    CallRefusedError,
     InvalidJobError,
     ScratchError,
     SubmitRejectedError,
 )
 from dagster_aws_batch._job import MAX_ARRAY, BatchJobDefinition
+from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.retry import RetryPlan
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 
@@ -72,7 +75,7 @@ def submit_round(execution: Execution, pending: Sequence[int], how: dict[int, Re
             part += 1
             try:
                 _submit(execution, submitted)
-            except (SubmitRejectedError, InvalidJobError) as error:
+            except (CallRefusedError, InvalidJobError) as error:
                 # In a later round (more memory than there is, say) the results so far stand.
                 if not all(task in execution.results for task in chunk):
                     raise
@@ -162,7 +165,7 @@ def _inputs(execution: Execution) -> str | None:
 
 def _send(execution: Execution, request: dict[str, Any]) -> tuple[str, bool]:
     """Return the job's id, and whether a second one may exist."""
-    api = execution.connection.api
+    api = execution.api
     backoff = api.backoff()
     # How many requests may have been carried out without our knowing. One that an earlier attempt
     # noted, and that is not listed so far, is such a one.
@@ -194,6 +197,7 @@ def _send(execution: Execution, request: dict[str, Any]) -> tuple[str, bool]:
                     operation="SubmitJob",
                     code=error_code(error),
                 ) from error
+            backoff.failed(f"SubmitJob fails: {error}. It is tried again. {ADVICE[kind]}")
             backoff.wait()
             continue
         if not unclear:
@@ -249,7 +253,8 @@ def end_duplicates(
             f"{execution.job.name}: {len(extra)} more job(s) of the same name appeared after an "
             f"unclear answer; kept the oldest and ended {', '.join(extra)}"
         )
-        execution.api.terminate(extra, "duplicate of an older job of the same name")
+        why = "duplicate of an older job of the same name"
+        end_beside(execution, dict.fromkeys(extra, why))
     return list(oldest.values())
 
 

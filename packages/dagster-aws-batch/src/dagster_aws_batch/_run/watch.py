@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from dagster_aws_batch._aws.answers import ENDED, WAITING, child_index, from_summary
 from dagster_aws_batch._aws.calls import PAGE, BatchApi
+from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.follow import follow_logs
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 from dagster_aws_batch._run.submit import HOLD_SECONDS, HOLD_UNRECEIPTED_SECONDS, recheck
@@ -54,6 +55,7 @@ def wait(execution: Execution) -> None:
             _observe(execution, submitted, seen.get(submitted.job_id))
             if execution.follow != frozenset():
                 follow_logs(execution, submitted)
+        end_beside(execution, {})
         counts = progress(execution)
         finished = not execution.active
         now = clock.now()
@@ -222,7 +224,7 @@ def _blocked(execution: Execution, submitted: SubmittedJob, now: float) -> None:
     if execution.options.blocked_action == "terminate":
         # Kept first: ending the job overwrites AWS's reason.
         submitted.blocked_reason = reason or text
-        execution.watch_api.terminate([submitted.job_id], f"blocked: {reason or states[0]}")
+        end_beside(execution, {submitted.job_id: f"blocked: {reason or states[0]}"})
 
 
 _USUAL_REASONS = {
