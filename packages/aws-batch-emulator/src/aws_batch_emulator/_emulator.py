@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import sqlite3
 import tempfile
 import threading
 import time
@@ -302,6 +303,10 @@ class EmbeddedBatch:
             return wire.success(call, result, request_id)
         except ApiError as error:
             return wire.failure(error, request_id)
+        except (OSError, sqlite3.Error) as error:
+            logger.warning("The Batch emulator can't read or write its state: %s", error)
+            text = f"The Batch emulator can't read or write its state: {error}"
+            return wire.failure(ApiError("ServerException", text, status=500), request_id)
         except Exception:
             logger.exception("The Batch emulator failed at %s %s", method, target)
             text = "The Batch emulator failed; its log has the traceback."
@@ -321,7 +326,7 @@ class EmbeddedBatch:
         if call.service == "logs" and call.operation in self._operations:
             return self._operations[call.operation](call.request)  # files only: no lock
         self.engine.sweep()
-        with self.engine.step():
+        with self.engine.step(answers=True):
             if call.operation == "SubmitJob":
                 return self._api.submit(call.request, size=call.size)
             if call.operation == "RegisterJobDefinition":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import threading
 import uuid
 from collections import deque
@@ -20,6 +21,9 @@ from aws_batch_emulator._core.model import Document, Job
 
 KEPT = 10_000
 """So many events can be read back; the file has them all."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class EventLog:
@@ -77,7 +81,10 @@ class EventLog:
             self._count += 1
             self._recent.append((self._count, event))
             if self._file is not None:
-                self._file.write(json.dumps(event) + "\n")
-                self._file.flush()
+                try:
+                    self._file.write(json.dumps(event) + "\n")
+                    self._file.flush()
+                except OSError as error:  # a full disk ends no job
+                    logger.warning("An event of job %s was not written: %s", job.id, error)
         for callback in self._callbacks:
             callback(event)

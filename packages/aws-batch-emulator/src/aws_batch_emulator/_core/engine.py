@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
@@ -28,6 +29,8 @@ RETENTION_SECONDS = 7 * 86_400.0
 KEPT_JOBS = 200_000
 """Beyond so many jobs and children the oldest finished ones go earlier: bounded memory."""
 SWEEP_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+"""After this the state is written again if it could not be."""
 
 
 class Engine:
@@ -92,23 +95,34 @@ class Engine:
         self._runner.close()
 
     @contextlib.contextmanager
-    def step(self) -> Iterator[None]:
-        """Hold the lock for a change or a consistent look; the outermost end settles everything."""
+    def step(self, *, answers: bool = False) -> Iterator[None]:
+        """Hold the lock for a change or a consistent look; the outermost end settles everything.
+
+        What `answers` a client is written down first, or raises; what a runner or timer reports is
+        kept and written by a later step if it can't be (a full disk): no job gets stuck by that.
+        """
         with self._lock:
             self._depth += 1
             try:
                 yield
                 if self._depth == 1 and not self._stopped:
-                    self._settle()
+                    self._settle(answers=answers)
             finally:
                 self._depth -= 1
 
-    def _settle(self) -> None:
+    def _settle(self, *, answers: bool) -> None:
         self.machine.settle()
-        if self.machine.changed:
-            changed = list(self.machine.changed.values())
-            self.machine.changed.clear()
-            self._store.update(changed)
+        if not self.machine.changed:
+            return
+        try:
+            self._store.update(list(self.machine.changed.values()))
+        except (OSError, sqlite3.Error) as error:
+            if answers:
+                raise
+            logger.warning("The state could not be written, which is tried again: %s", error)
+            self.later(RETRY_SECONDS, lambda: None)
+            return
+        self.machine.changed.clear()
 
     # Time
 
@@ -161,7 +175,11 @@ class Engine:
         """Take a job; it is written down before this returns."""
         with self.step():
             job = self.machine.submit(spec, size=size, origins=origins)
-            self._store.add(job)
+            try:
+                self._store.add(job)
+            except BaseException:
+                self.machine.withdraw(job)  # the client hears that it was not taken
+                raise
             return job
 
     def find(self, job_id: str) -> Job | None:

@@ -244,14 +244,14 @@ class LogStore:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
 def _changed(path: Path) -> int:
     try:
         return int(path.stat().st_mtime * 1000)
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 

@@ -12,6 +12,7 @@ import secrets
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from aws_batch_emulator._core import retries
 from aws_batch_emulator._core.dependencies import Dependencies
@@ -102,6 +103,13 @@ class Machine:
         self._later(0.0, lambda: self._evaluate(job, impossible))
         return job
 
+    def withdraw(self, job: Job) -> None:
+        """Undo `submit` in the same step: the job could not be written down."""
+        del self.jobs[job.id]
+        for one in (job, *(job.children or [])):
+            one.status = Status.FAILED
+            self.changed.pop(one.id, None)
+
     def cancel(self, job: Job, reason: str) -> None:
         """CancelJob: end what has not reached STARTING; the rest is left alone."""
         if job.children is None:
@@ -173,25 +181,10 @@ class Machine:
 
     # Transitions
 
-    def _new(
-        self,
-        job_id: str,
-        spec: JobSpec,
-        *,
-        size: int | None = None,
-        parent: Job | None = None,
-        index: int | None = None,
-    ) -> Job:
+    def _new(self, job_id: str, spec: JobSpec, **place: Any) -> Job:
+        """Make a job; `place` is its size, or its parent and index."""
         self._seq += 1
-        return Job(
-            id=job_id,
-            seq=self._seq,
-            spec=spec,
-            created_at=self.now_ms(),
-            size=size,
-            parent=parent,
-            index=index,
-        )
+        return Job(id=job_id, seq=self._seq, spec=spec, created_at=self.now_ms(), **place)
 
     def _evaluate(self, job: Job, impossible: list[Job]) -> None:
         """SUBMITTED -> PENDING or RUNNABLE; what depends on something that failed -> FAILED."""
