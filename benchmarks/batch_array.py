@@ -38,6 +38,7 @@ from dagster_aws_batch._job import (
 )
 from dagster_aws_batch._run.run import (
     ExecutionResult,
+    Request,
     execute,
 )
 from dagster_aws_batch._run.state import Options
@@ -60,18 +61,20 @@ def run(url: str, tasks: int) -> ExecutionResult:
     job = Job(name="trivial", definition=definition, command=[])
     return execute(
         Connection.over(batch, logs=logs),
-        id=ExecutionId(
-            prefix="benchmark",
-            run_id="run-1",
-            step="step",
-            job_name=job.name,
-            content=content_key(job, "", tasks),
+        Request(
+            id=ExecutionId(
+                prefix="benchmark",
+                run_id="run-1",
+                step="step",
+                job_name=job.name,
+                content=content_key(job, "", tasks),
+            ),
+            job=job,
+            queue="local",
+            tasks=tasks,
+            tags={},
+            options=Options(poll_seconds=0.2, poll_max_seconds=2.0),
         ),
-        job=job,
-        queue="local",
-        tasks=tasks,
-        tags={},
-        options=Options(poll_seconds=0.2, poll_max_seconds=2.0),
     )
 
 

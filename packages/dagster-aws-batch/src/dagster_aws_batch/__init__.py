@@ -37,7 +37,7 @@ from dagster_aws_batch._job import (
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._pipes import PipesBatchClient, PipesBatchInvocation
 from dagster_aws_batch._reaper import batch_reaper_sensor, batch_reaper_sensors, reap
-from dagster_aws_batch._resource import BatchJobs
+from dagster_aws_batch._resource import BatchJobs, JobRun
 from dagster_aws_batch._run.usage import Usage
 
 __version__ = "0.1.0"
@@ -56,6 +56,7 @@ __all__ = [
     "InvalidJobError",
     "Job",
     "JobInfo",
+    "JobRun",
     "LogRef",
     "Outcome",
     "PayloadTooLargeError",

@@ -1,6 +1,7 @@
 """`BatchJobs`: the resource by which ops and assets run containers on AWS Batch."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import dagster as dg
@@ -11,15 +12,15 @@ from dagster_aws_batch._aws.calls import checked_rates
 from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
 from dagster_aws_batch._aws.names import ExecutionId, content_key
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._identity import caller_of, ordinal_of
+from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
 from dagster_aws_batch._interrupts import ensure_interrupts
-from dagster_aws_batch._job import Job, Price
+from dagster_aws_batch._job import Job, Price, ReceiptReader
 from dagster_aws_batch._outcome import Outcome
-from dagster_aws_batch._run.run import execute
+from dagster_aws_batch._run.run import Request, execute_all
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._scratch import Scratch, open_scratch
 
-__all__ = ["BatchJobs"]
+__all__ = ["BatchJobs", "JobRun"]
 
 R = TypeVar("R")
 # Reading logs has a small quota for the whole account.
@@ -43,6 +44,19 @@ def _followed(wanted: bool | Collection[int]) -> frozenset[int] | None:
             f"follow_logs has {len(wanted)} tasks; at most {MOST_FOLLOWED}: each is a call per poll"
         )
     return frozenset(wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """A job and how many tasks of it `BatchJobs.run_many` is to run.
+
+    `receipts` and `follow_logs`: as for `BatchJobs.run`.
+    """
+
+    job: Job
+    tasks: int = 1
+    receipts: ReceiptReader[Any] | None = None
+    follow_logs: bool | Collection[int] = False
 
 
 class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -180,15 +194,60 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             BatchUnavailableError: AWS Batch could not be reached to submit.
             ScratchError: The scratch place is needed and missing, or can't be used.
         """
+        run = JobRun(job=job, tasks=tasks, receipts=receipts, follow_logs=follow_logs)
+        return self.run_many(context=context, runs=[run], while_waiting=while_waiting)[0]
+
+    def run_many(
+        self,
+        *,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        runs: Sequence[JobRun],
+        while_waiting: Callable[[float], None] | None = None,
+    ) -> list[Outcome[Any]]:
+        """Run different jobs side by side in one step: all are submitted, then there is one wait.
+
+        An interrupt, or a job that can't be submitted, ends them all; a failed task ends nothing.
+
+        Args:
+            context: Of the asset or op: it names and tags the jobs.
+            runs: What to run.
+            while_waiting: As for `run`; called after each poll of each job.
+
+        Returns:
+            An outcome for each of `runs`, in their order.
+
+        Raises:
+            InvalidJobError, SubmitRejectedError, BatchUnavailableError, ScratchError: As `run`.
+        """
+        caller = self._begin(context)
+        requests = [
+            self._request(
+                caller,
+                run.job,
+                tasks=run.tasks,
+                log=context.log,
+                receipts=run.receipts,
+                while_waiting=while_waiting,
+                follow=_followed(run.follow_logs),
+            )
+            for run in runs
+        ]
+        return self._execute(requests)
+
+    def _begin(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Caller:
         ensure_interrupts(context.log)
         caller = caller_of(context)
         if not caller.direct:
             keep_alive(context)
-        connection = self.connection()
+        return caller
+
+    def _request(
+        self, caller: Caller, job: Job, *, tasks: int, content: str = "", **further: Any
+    ) -> Request:
+        """What the engine is asked for. `content`: of the job, where it differs at each attempt."""
         name = job.definition if isinstance(job.definition, str) else ""
-        content = content_key(job, name, tasks)
-        result = execute(
-            connection,
+        content = content or content_key(job, name, tasks)
+        return Request(
             id=ExecutionId(
                 prefix=self.name_prefix,
                 run_id=caller.origin_run_id,
@@ -202,14 +261,15 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             tasks=tasks,
             tags={**self.tags, **caller.tags},
             scratch=self.open_scratch(),
-            receipts=receipts,
-            while_waiting=while_waiting,
             options=self.options(),
-            follow=_followed(follow_logs),
-            log=context.log,
             resumed=caller.resumed,
+            **further,
         )
-        return Outcome(result, connection.console, self.price())
+
+    def _execute(self, requests: Sequence[Request]) -> list[Outcome[Any]]:
+        connection = self.connection()
+        results = execute_all(connection, requests)
+        return [Outcome(result, connection.console, self.price()) for result in results]
 
     def connection(self) -> Connection:
         """The process's connection to AWS Batch, shared by all resources with the same address."""

@@ -24,7 +24,7 @@ from aws_batch_emulator import (
 from dagster_aws_batch._aws.connect import Connection, client_config
 from dagster_aws_batch._aws.names import ExecutionId, content_key, parse_ranges
 from dagster_aws_batch._job import BatchJobDefinition, Job
-from dagster_aws_batch._run.run import ExecutionResult, execute
+from dagster_aws_batch._run.run import ExecutionResult, Request, execute
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._scratch import LocalScratch, Scratch
 
@@ -93,18 +93,20 @@ class Bench:
         job = job or Job(name="count", definition=DEFINITION, command=["count"])
         return execute(
             connection or self.connection(),
-            id=self.stage(job, tasks, run_id=run_id),
-            job=job,
-            queue="local",
-            tasks=tasks,
-            tags={"dagster/run-id": run_id, "dagster/origin-run-id": run_id},
-            receipts=self.read_receipts if with_receipts else None,
-            options=options,
-            scratch=scratch,
-            resumed=resumed,
-            log=log,
-            while_waiting=while_waiting,
-            follow=follow,
+            Request(
+                id=self.stage(job, tasks, run_id=run_id),
+                job=job,
+                queue="local",
+                tasks=tasks,
+                tags={"dagster/run-id": run_id, "dagster/origin-run-id": run_id},
+                receipts=self.read_receipts if with_receipts else None,
+                options=options or Options(),
+                scratch=scratch,
+                resumed=resumed,
+                log=log or logging.getLogger(__name__),
+                while_waiting=while_waiting,
+                follow=follow,
+            ),
         )
 
     def read_receipts(self, tasks: Collection[int]) -> Mapping[int, Any]:

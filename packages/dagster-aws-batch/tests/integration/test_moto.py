@@ -32,7 +32,7 @@ from aws_batch_emulator import EmbeddedBatch
 from dagster_aws_batch._aws.connect import Connection, client_config
 from dagster_aws_batch._aws.names import ExecutionId, content_key
 from dagster_aws_batch._job import BatchJobDefinition, Job
-from dagster_aws_batch._run.run import ExecutionResult, execute
+from dagster_aws_batch._run.run import ExecutionResult, Request, execute
 from dagster_aws_batch._run.state import Options
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "aws-batch-emulator" / "docs" / "guide.md"
@@ -92,19 +92,21 @@ class Place:
         )
         return execute(
             Connection.over(self.batch, logs=client_of(self.url, "logs")),
-            id=ExecutionId(
-                prefix="dagster",
-                run_id="run-1",
-                step="step",
-                job_name=job.name,
-                content=content_key(job, "", tasks),
+            Request(
+                id=ExecutionId(
+                    prefix="dagster",
+                    run_id="run-1",
+                    step="step",
+                    job_name=job.name,
+                    content=content_key(job, "", tasks),
+                ),
+                job=job,
+                queue=self.queue,
+                tasks=tasks,
+                tags={"dagster/run-id": "run-1"},
+                options=Options(poll_seconds=0.05, poll_max_seconds=0.1),
+                **options,
             ),
-            job=job,
-            queue=self.queue,
-            tasks=tasks,
-            tags={"dagster/run-id": "run-1"},
-            options=Options(poll_seconds=0.05, poll_max_seconds=0.1),
-            **options,
         )
 
 

@@ -224,7 +224,7 @@ def test_the_reapers_are_sensors_of_a_code_location(aws):
 
 def start_jobs(aws, run_id):
     from dagster_aws_batch._aws.names import ExecutionId
-    from dagster_aws_batch._run.run import execute
+    from dagster_aws_batch._run.run import Request, execute
     from dagster_aws_batch._run.state import Options
 
     connection = resource(aws).connection()
@@ -236,12 +236,16 @@ def start_jobs(aws, run_id):
     try:
         execute(
             connection,
-            id=ExecutionId(prefix="dagster", run_id=run_id, step="s", job_name="j", content="c"),
-            job=Job(name="j", definition=BatchJobDefinition(image="tool:1")),
-            queue="local",
-            tasks=3,
-            tags={"dagster/origin-run-id": run_id},
-            options=Options(forward_termination=False),
+            Request(
+                id=ExecutionId(
+                    prefix="dagster", run_id=run_id, step="s", job_name="j", content="c"
+                ),
+                job=Job(name="j", definition=BatchJobDefinition(image="tool:1")),
+                queue="local",
+                tasks=3,
+                tags={"dagster/origin-run-id": run_id},
+                options=Options(forward_termination=False),
+            ),
         )
     except TimeoutError:
         pass

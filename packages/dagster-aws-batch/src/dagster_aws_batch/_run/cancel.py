@@ -22,14 +22,13 @@ IN_DOUBT_SECONDS = 15.0
 PAUSE = 1.0
 
 
-def cancel(execution: Execution, why: str) -> None:
-    """End the execution's jobs within `options.cancel_seconds`; never raises an error of AWS.
+def cancel(execution: Execution, why: str, deadline: float) -> None:
+    """End the execution's jobs, by a time of the clock at most; never raises an error of AWS.
 
     A second interrupt during this work (an impatient user, a supervisor) is held back once, so that
     the work is still done, and then raised.
     """
     execution.closed = True
-    deadline = execution.connection.clock.now() + execution.options.cancel_seconds
     asked: set[str] = set()
     try:
         _cancel(execution, why, deadline, asked)

@@ -1,14 +1,14 @@
-"""One execution on AWS Batch from submission to result, without Dagster.
+"""Executions on AWS Batch from submission to result, without Dagster.
 
-`execute` is all a caller needs; `BatchJobs` gives it a Dagster face.
+`execute` and `execute_all` are all a caller needs; `BatchJobs` gives them a Dagster face.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -23,7 +23,7 @@ from dagster_aws_batch._errors import (
     InvalidJobError,
     SubmitRejectedError,
 )
-from dagster_aws_batch._job import FailureClass, Job, JobInfo, TaskResult, TaskState
+from dagster_aws_batch._job import FailureClass, Job, JobInfo, LogRef, TaskResult, TaskState
 from dagster_aws_batch._run.cancel import cancel, end_beside
 from dagster_aws_batch._run.find import KEEP_TAG
 from dagster_aws_batch._run.resume import resume
@@ -33,10 +33,10 @@ from dagster_aws_batch._run.state import Execution, Logger, Options
 from dagster_aws_batch._run.submit import submit_round
 from dagster_aws_batch._run.unresolved import end_unresolved
 from dagster_aws_batch._run.usage import Usage
-from dagster_aws_batch._run.watch import wait
+from dagster_aws_batch._run.watch import Poll, Steps, drive, wait
 from dagster_aws_batch._scratch import Scratch
 
-__all__ = ["ExecutionResult", "execute"]
+__all__ = ["ExecutionResult", "Request", "execute", "execute_all"]
 
 LONGEST_RETRY_PAUSE = 300.0
 
@@ -58,71 +58,93 @@ class ExecutionResult:
     rounds: int
 
 
-def execute(
-    connection: Connection,
-    *,
-    id: ExecutionId,
-    job: Job,
-    queue: str,
-    tasks: int,
-    tags: Mapping[str, str] | None = None,
-    scratch: Scratch | None = None,
-    receipts: Callable[[Collection[int]], Mapping[int, Any]] | None = None,
-    while_waiting: Callable[[float], None] | None = None,
-    options: Options | None = None,
-    log: Logger | None = None,
-    resumed: bool = False,
-    follow: frozenset[int] | None = frozenset(),
-) -> ExecutionResult:
-    """Run tasks 0 … `tasks`-1 and return when all have ended. With 0 tasks nothing is called.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one execution is to do.
 
-    Any exception, an interrupt of the main thread included, ends all jobs of the execution before
-    it goes on (unless `options.forward_termination` is off, or AWS Batch can't be reached: then
-    they are left to a retry). A failed task is no exception: see the result. `while_waiting` is
-    called after each poll of jobs that go on, with the seconds until the next. `resumed`: this
-    execution was begun by an earlier process. `follow`: tasks whose logs are followed; None: that
-    of a job of one task.
+    `resumed`: it was begun by an earlier process. `follow`: tasks whose logs are followed; None:
+    that of a job of one task. `while_waiting` is called after each poll of jobs that go on, with
+    the seconds until the next; `on_stream` with the log stream of a job of one task, at each poll.
     """
-    if tasks < 0:
-        raise InvalidJobError(f"job {job.name}: tasks is {tasks}; use 0 or more", job=job.name)
-    options = options or Options()
-    kept = {} if options.forward_termination else {KEEP_TAG: "true"}
-    execution = Execution(
-        connection=connection,
-        id=id,
-        job=job,
-        queue=job.queue or queue,
-        total=tasks,
-        tags=clean_tags(tags or {}, job.tags, kept),
-        options=options,
-        log=log or logging.getLogger(__name__),
-        scratch=scratch,
-        receipts_of=receipts,
-        while_waiting=while_waiting,
-        resumed=resumed,
-        follow=follow,
-    )
+
+    id: ExecutionId
+    job: Job
+    queue: str
+    tasks: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    scratch: Scratch | None = None
+    receipts: Callable[[Collection[int]], Mapping[int, Any]] | None = None
+    while_waiting: Callable[[float], None] | None = None
+    options: Options = field(default_factory=Options)
+    log: Logger = field(default_factory=lambda: logging.getLogger(__name__))
+    resumed: bool = False
+    follow: frozenset[int] | None = frozenset()
+    on_stream: Callable[[LogRef], None] | None = None
+
+
+def execute(connection: Connection, request: Request) -> ExecutionResult:
+    """Run one request: see `execute_all`."""
+    return execute_all(connection, [request])[0]
+
+
+def execute_all(connection: Connection, requests: Sequence[Request]) -> list[ExecutionResult]:
+    """Run tasks 0 … `tasks`-1 of each request; return when all have ended. 0 tasks: no call.
+
+    Any exception, an interrupt of the main thread included, ends all jobs of all requests before it
+    goes on (unless `options.forward_termination` is off, or AWS Batch can't be reached: then they
+    are left to a retry). A failed task is no exception: see the results.
+    """
+    executions = [_execution(connection, request) for request in requests]
     clock = connection.clock
     started, before = clock.now(), _calls(connection)
-    if tasks:
-        try:
-            _run(execution)
-        except BaseException as error:
-            _end(execution, error)
-            raise
-    return ExecutionResult(
-        name=job.name,
-        tasks=tuple(execution.results[task] for task in range(tasks)),
-        receipts=dict(execution.receipts),
-        jobs=tuple(submitted.info() for submitted in execution.jobs),
-        usage=execution.usage,
-        seconds=clock.now() - started,
-        calls=dict(_calls(connection) - before),
-        rounds=max((submitted.round for submitted in execution.jobs), default=-1) + 1,
+    try:
+        drive([(execution, _run(execution)) for execution in executions if execution.total])
+    except BaseException as error:
+        deadline = clock.now() + max(one.options.cancel_seconds for one in executions)
+        for execution in executions:
+            if execution.total:
+                _end(execution, error, deadline)
+        raise
+    calls = dict(_calls(connection) - before)
+    return [
+        ExecutionResult(
+            name=execution.job.name,
+            tasks=tuple(execution.results[task] for task in range(execution.total)),
+            receipts=dict(execution.receipts),
+            jobs=tuple(submitted.info() for submitted in execution.jobs),
+            usage=execution.usage,
+            seconds=(execution.finished_at or started) - started,
+            calls=calls,
+            rounds=max((submitted.round for submitted in execution.jobs), default=-1) + 1,
+        )
+        for execution in executions
+    ]
+
+
+def _execution(connection: Connection, request: Request) -> Execution:
+    job, tasks = request.job, request.tasks
+    if tasks < 0:
+        raise InvalidJobError(f"job {job.name}: tasks is {tasks}; use 0 or more", job=job.name)
+    kept = {} if request.options.forward_termination else {KEEP_TAG: "true"}
+    return Execution(
+        connection=connection,
+        id=request.id,
+        job=job,
+        queue=job.queue or request.queue,
+        total=tasks,
+        tags=clean_tags(request.tags, job.tags, kept),
+        options=request.options,
+        log=request.log,
+        scratch=request.scratch,
+        receipts_of=request.receipts,
+        while_waiting=request.while_waiting,
+        resumed=request.resumed,
+        follow=request.follow,
+        on_stream=request.on_stream,
     )
 
 
-def _run(execution: Execution) -> None:
+def _run(execution: Execution) -> Steps:
     budget = _budget(execution)
     pending, plans = _begin(execution)
     rounds = 0
@@ -131,7 +153,7 @@ def _run(execution: Execution) -> None:
         if not execution.active:
             break
         waiting = execution.active
-        wait(execution)
+        yield from wait(execution)
         plans = {}
         for submitted in waiting:
             plans.update(settle(execution, submitted, budget))
@@ -140,11 +162,12 @@ def _run(execution: Execution) -> None:
         pending = sorted(plans)
         if pending:
             rounds += 1
-            _pause(execution, pending, rounds)
+            yield Poll(execution.connection.clock.now() + _pause(execution, pending, rounds))
     for task in range(execution.total):
         execution.results.setdefault(task, _never_run(task))
     end_beside(execution, {})
     add_evidence(execution)
+    execution.finished_at = execution.connection.clock.now()
 
 
 def _begin(execution: Execution) -> tuple[list[int], dict[int, RetryPlan]]:
@@ -182,12 +205,12 @@ def _budget(execution: Execution) -> RetryBudget:
     return RetryBudget(execution.retries, execution.first_memory_mib)
 
 
-def _pause(execution: Execution, pending: list[int], rounds: int) -> None:
-    """Say what runs again, and give what is broken time: longer with each round."""
+def _pause(execution: Execution, pending: list[int], rounds: int) -> float:
+    """Say what runs again. Returns the seconds that what is broken is given: more each round."""
     causes = Counter(
         failure for task in pending if (failure := execution.results[task].failure) is not None
     )
-    seconds = min(LONGEST_RETRY_PAUSE, execution.options.retry_pause * 2 ** (rounds - 1))
+    seconds: float = min(LONGEST_RETRY_PAUSE, execution.options.retry_pause * 2 ** (rounds - 1))
     if set(causes) <= {FailureClass.OUT_OF_MEMORY}:
         seconds = 0.0
     text = ", ".join(f"{number:,} × {cause.value}" for cause, number in causes.most_common())
@@ -195,7 +218,7 @@ def _pause(execution: Execution, pending: list[int], rounds: int) -> None:
         f"{execution.job.name}: {len(pending):,} task(s) run "
         f"again{f' in {seconds:.0f} s' if seconds else ''}: {text}"
     )
-    execution.connection.clock.sleep(seconds)
+    return seconds
 
 
 def _never_run(task: int) -> TaskResult:
@@ -208,7 +231,7 @@ def _never_run(task: int) -> TaskResult:
     )
 
 
-def _end(execution: Execution, error: BaseException) -> None:
+def _end(execution: Execution, error: BaseException, deadline: float) -> None:
     name, log = type(error).__name__, execution.log
     nothing = not execution.jobs and execution.submitting is None
     if nothing and isinstance(error, BatchError):
@@ -226,7 +249,7 @@ def _end(execution: Execution, error: BaseException) -> None:
         return
     log.warning(f"{execution.job.name}: {name}: ending its AWS Batch jobs")
     # The type only: the text of a user's exception may hold what AWS should not keep.
-    cancel(execution, f"orchestrator stopped waiting: {name}")
+    cancel(execution, f"orchestrator stopped waiting: {name}", deadline)
 
 
 def _answers(execution: Execution) -> bool:

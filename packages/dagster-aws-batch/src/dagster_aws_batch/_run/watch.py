@@ -1,14 +1,15 @@
-"""Waiting for an execution's jobs: parents only, at a growing interval.
+"""Waiting for the jobs of one or more executions: parents only, at a growing interval.
 
-A look that fails says nothing about the jobs, so it is repeated as long as they may live. Runs in
-the caller's thread (Dagster raises its interrupts in the main thread only).
+Each execution says when it wants to go on and which jobs it wants described (`Poll`); `drive` lets
+several share one wait and one call. A failed poll says nothing about the jobs, so it is repeated as
+long as they may live. All in the caller's thread: Dagster raises its interrupts in the main thread.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from dagster_aws_batch._run.follow import follow_logs
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 from dagster_aws_batch._run.submit import HOLD_SECONDS, HOLD_UNRECEIPTED_SECONDS, recheck
 
-__all__ = ["counts_of", "describe_progress", "poll_interval", "wait"]
+__all__ = ["Poll", "Steps", "counts_of", "describe_progress", "drive", "poll_interval", "wait"]
 
 NAMED_FAILURES = 10
 HARD_MISSING_LIMIT = 20
@@ -37,8 +38,51 @@ def poll_interval(elapsed: float, *, shortest: float, longest: float) -> float:
     return max(shortest, min(ceiling, elapsed / 3))
 
 
-def wait(execution: Execution) -> None:
-    """Return when every submitted or resumed job has ended (or is certainly lost)."""
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """When an execution goes on, and the jobs that it then wants described."""
+
+    at: float
+    job_ids: Sequence[str] = ()
+
+
+#: An execution under way: gives what it waits for, takes the descriptions by job id.
+Steps = Generator[Poll, Mapping[str, Any], None]
+
+
+def drive(executions: Sequence[tuple[Execution, Steps]]) -> None:
+    """Run executions side by side until all are done, with one description for all that are due."""
+    waiting: list[tuple[Execution, Steps, Poll]] = []
+    for execution, steps in executions:
+        _advance(waiting, execution, steps, None)
+    while waiting:
+        clock = waiting[0][0].connection.clock
+        clock.sleep(max(0.0, min(poll.at for _, _, poll in waiting) - clock.now()))
+        now = clock.now()
+        due = [one for one in waiting if one[2].at <= now]
+        waiting = [one for one in waiting if one[2].at > now]
+        ids = [job_id for _, _, poll in due for job_id in poll.job_ids]
+        polling = [execution for execution, _, poll in due if poll.job_ids]
+        seen = _polling(polling).describe(ids) if polling else {}
+        for execution, steps, _ in due:
+            _advance(waiting, execution, steps, seen)
+
+
+def _advance(
+    waiting: list[tuple[Execution, Steps, Poll]],
+    execution: Execution,
+    steps: Steps,
+    seen: Mapping[str, Any] | None,
+) -> None:
+    try:
+        poll = next(steps) if seen is None else steps.send(seen)
+    except StopIteration:
+        return
+    waiting.append((execution, steps, poll))
+
+
+def wait(execution: Execution) -> Steps:
+    """End when every submitted or resumed job has ended (or is certainly lost)."""
     clock, options = execution.connection.clock, execution.options
     started = polled = clock.now()
     before = progress(execution)
@@ -48,9 +92,9 @@ def wait(execution: Execution) -> None:
         interval = poll_interval(
             clock.now() - started, shortest=options.poll_seconds, longest=options.poll_max_seconds
         )
-        clock.sleep(max(0.0, polled + interval - clock.now()))
+        ids = [one.job_id for one in execution.active]
+        seen = yield Poll(polled + interval, ids)
         polled = clock.now()
-        seen = _watching(execution).describe([one.job_id for one in execution.active])
         for submitted in execution.active:
             _observe(execution, submitted, seen.get(submitted.job_id))
             if execution.follow != frozenset():
@@ -66,10 +110,10 @@ def wait(execution: Execution) -> None:
             execution.while_waiting(interval)
 
 
-def _watching(execution: Execution) -> BatchApi:
+def _polling(executions: Sequence[Execution]) -> BatchApi:
     """Calls that are repeated until they are answered, or until no job can live any more."""
-    api = execution.watch_api
-    ends = [_latest_end(submitted) for submitted in execution.active]
+    api = executions[0].watch_api
+    ends = [_latest_end(submitted) for one in executions for submitted in one.active]
     return api.with_patience(replace(api.patience, deadline=max(ends, default=float("inf"))))
 
 
