@@ -1,4 +1,4 @@
-"""Whatever a call of AWS raises, it ends nothing, doubles nothing, loses nothing: 200 tasks each."""
+"""Whatever a call of AWS raises: nothing is ended, done twice or lost. 200 tasks each."""
 
 from __future__ import annotations
 
