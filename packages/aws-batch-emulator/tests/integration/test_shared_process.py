@@ -124,9 +124,11 @@ def test_it_leaves_when_idle_but_not_while_a_job_runs(folder: Path, tools: Any) 
     endpoint = ensure_running(folder, images=tools.images, idle_exit_seconds=1)
     workshop = tools.workshop(endpoint.url)
     workshop.define("shell", "shell")
-    workshop.submit("shell", "sleep 3")
-    time.sleep(2.5)
-    assert tools.lives(endpoint.pid)
+    done = folder / "done"
+    workshop.submit("shell", f"sleep 3; touch '{done}'")
+    while not done.exists():
+        assert tools.lives(endpoint.pid)
+        time.sleep(0.05)
     tools.eventually(lambda: not tools.lives(endpoint.pid))
     assert "idle for 1 s" in (folder / "emulator.log").read_text()
     assert not (folder / "endpoint.json").exists()
@@ -177,14 +179,14 @@ def test_the_program_serves_until_a_signal(tmp_path: Path, tools: Any) -> None:
 
         tools.eventually(throttled)
         faults.write_text("[{")
-        time.sleep(1.2)
+        while "is not used" not in (line := process.stdout.readline()):
+            assert line, "it ended"
         running = workshop.submit("greet", "again")
         assert workshop.wait(running)["status"] == "SUCCEEDED"
     finally:
         process.terminate()
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "is not used" in rest
     assert rest.rstrip().endswith("stopping")
 
 

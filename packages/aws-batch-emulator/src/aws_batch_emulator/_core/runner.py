@@ -101,6 +101,23 @@ class Runner(Protocol):
         ...
 
 
+class Hosted:
+    """What each runner has of its engine; a base class."""
+
+    _host: RunnerHost | None = None
+
+    def bind(self, host: RunnerHost) -> None:
+        """Take the engine that is to hear about tasks."""
+        self._host = host
+
+    @property
+    def host(self) -> RunnerHost:
+        """The engine."""
+        if self._host is None:
+            raise RuntimeError("bind() comes before start()")
+        return self._host
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedJob:
     """What a behaviour is asked about: one attempt of one plain job or array child."""
@@ -146,7 +163,7 @@ def _succeed(_: SimulatedJob) -> SimulatedRun:
     return SimulatedRun()
 
 
-class SimulatedRunner:
+class SimulatedRunner(Hosted):
     """Runs nothing: `behaviour` says how each attempt goes, the clock's timers make it happen."""
 
     real = False
@@ -154,11 +171,6 @@ class SimulatedRunner:
     def __init__(self, behaviour: Behaviour = _succeed) -> None:
         self.behaviour = behaviour
         self._running: dict[str, SimulatedRun] = {}
-        self._host: RunnerHost | None = None
-
-    def bind(self, host: RunnerHost) -> None:
-        """Take the engine that is to be told about tasks."""
-        self._host = host
 
     def start(self, task: Task) -> None:
         """Ask the behaviour and plan the attempt."""
@@ -177,7 +189,7 @@ class SimulatedRunner:
         )
         run = self.behaviour(job)
         self._running[task.id] = run
-        self._need().later(run.start_seconds, lambda: self._begin(task, run))
+        self.host.later(run.start_seconds, lambda: self._begin(task, run))
 
     def stop(self, task_id: str, *, grace_seconds: float) -> None:
         """End the attempt at once with 143, or with 137 after the grace if it ignores SIGTERM."""
@@ -186,7 +198,7 @@ class SimulatedRunner:
             return
         code = 137 if run.ignores_sigterm else 143
         delay = grace_seconds if run.ignores_sigterm else 0.0
-        self._need().later(delay, lambda: self._end(task_id, Exit(exit_code=code)))
+        self.host.later(delay, lambda: self._end(task_id, Exit(exit_code=code)))
 
     def recover(self, handle: str) -> None:
         """Nothing outlives the process."""
@@ -195,15 +207,10 @@ class SimulatedRunner:
         """Forget all attempts."""
         self._running.clear()
 
-    def _need(self) -> RunnerHost:
-        if self._host is None:
-            raise RuntimeError("bind() comes before start()")
-        return self._host
-
     def _begin(self, task: Task, run: SimulatedRun) -> None:
         if task.id not in self._running:
             return
-        host = self._need()
+        host = self.host
         if not run.starts:
             self._end(task.id, self._exit(run))
             return
@@ -222,7 +229,7 @@ class SimulatedRunner:
 
     def _end(self, task_id: str, end: Exit) -> None:
         if self._running.pop(task_id, None) is not None:
-            self._need().task_ended(task_id, end)
+            self.host.task_ended(task_id, end)
 
     @staticmethod
     def _exit(run: SimulatedRun) -> Exit:

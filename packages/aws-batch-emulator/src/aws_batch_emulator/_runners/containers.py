@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aws_batch_emulator._core.errors import EmulatorError
 from aws_batch_emulator._core.model import NOT_STARTED, OUT_OF_MEMORY, Exit
-from aws_batch_emulator._core.runner import RunnerHost, Task
+from aws_batch_emulator._core.runner import Hosted, Task
 from aws_batch_emulator._runners.processes import aws_variables
 
 _REASON_LENGTH = 255
@@ -36,7 +36,7 @@ _PULL_SIGNS = (
 )
 
 
-class ContainerRunner:
+class ContainerRunner(Hosted):
     """Starts each attempt as a container.
 
     `command`: `podman` or `docker` (default: the first one found). `pull`: `missing`, `never` or
@@ -66,15 +66,10 @@ class ContainerRunner:
         self._stopped: set[str] = set()
         self._running: set[str] = set()
         self._lock = threading.Lock()
-        self._host: RunnerHost | None = None
 
     def set_credentials(self, environment: Mapping[str, str]) -> None:
         """Let containers that start from now on have these `AWS_*` variables."""
         self._credentials = aws_variables(environment)
-
-    def bind(self, host: RunnerHost) -> None:
-        """Take the engine that is to be told about tasks."""
-        self._host = host
 
     def start(self, task: Task) -> None:
         """Start the container in a thread of its own."""
@@ -95,7 +90,8 @@ class ContainerRunner:
 
     def recover(self, handle: str) -> None:
         """Remove the container that a lost emulator left."""
-        self._call("rm", "-f", "-v", handle)
+        arguments = ("rm", "-f", "-v", handle)
+        threading.Thread(target=self._call, args=arguments, daemon=True).start()
 
     def close(self) -> None:
         """Remove all containers."""
@@ -104,11 +100,6 @@ class ContainerRunner:
         if names:
             self._call("stop", "-t", "5", *names)
             self._call("rm", "-f", "-v", *names)
-
-    def _need(self) -> RunnerHost:
-        if self._host is None:
-            raise RuntimeError("bind() comes before start()")
-        return self._host
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -127,10 +118,10 @@ class ContainerRunner:
         with self._lock:
             self._running.discard(task.id)
             self._stopped.discard(task.id)
-        self._need().task_ended(task.id, end)
+        self.host.task_ended(task.id, end)
 
     def _attempt(self, task: Task) -> Exit:
-        host, name = self._need(), _name(task.id)
+        host, name = self.host, _name(task.id)
         more = (task.entrypoint or ())[1:]
         created = self._call(
             "create", "--name", name, *self._options(task), task.image, *more, *task.command

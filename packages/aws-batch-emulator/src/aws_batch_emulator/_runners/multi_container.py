@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.model import Exit
-from aws_batch_emulator._core.runner import Runner, RunnerHost, Task
+from aws_batch_emulator._core.runner import Hosted, Runner, RunnerHost, Task
 
 STOP_SECONDS = 30.0
 
@@ -27,21 +27,20 @@ class _Group:
     ending: bool = False
 
 
-class MultiContainerRunner:
+class MultiContainerRunner(Hosted):
     """A runner of tasks with parts; single tasks pass through. All happens under the lock."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._groups: dict[str, _Group] = {}
         self._parts: dict[str, tuple[_Group, Task]] = {}
-        self._host: RunnerHost | None = None
         self.real = runner.real
 
     # Towards the engine
 
     def bind(self, host: RunnerHost) -> None:
         """Take the engine; the runner hears of this object instead."""
-        self._host = host
+        super().bind(host)
         self._runner.bind(self)
 
     def start(self, task: Task) -> None:
@@ -76,31 +75,31 @@ class MultiContainerRunner:
     @property
     def logs(self) -> LogStore:
         """The log streams."""
-        return self._need().logs
+        return self.host.logs
 
     def step(self) -> AbstractContextManager[None]:
         """Hold the emulator's lock."""
-        return self._need().step()
+        return self.host.step()
 
     def now(self) -> float:
         """Return the clock's time in seconds."""
-        return self._need().now()
+        return self.host.now()
 
     def later(self, seconds: float, function: Callable[[], None]) -> None:
         """Call `function` after `seconds`."""
-        self._need().later(seconds, function)
+        self.host.later(seconds, function)
 
     def task_started(self, task_id: str, handle: str | None = None) -> None:
         """A task or one of its parts runs."""
         with self.step():
             found = self._parts.get(task_id)
             if found is None:
-                self._need().task_started(task_id, handle)
+                self.host.task_started(task_id, handle)
                 return
             group, _ = found
             if handle is not None:
                 group.handles.append(handle)
-            self._need().task_started(group.task.id, " ".join(group.handles) or None)
+            self.host.task_started(group.task.id, " ".join(group.handles) or None)
             self._start_ready(group)
 
     def task_ended(self, task_id: str, end: Exit) -> None:
@@ -108,7 +107,7 @@ class MultiContainerRunner:
         with self.step():
             found = self._parts.get(task_id)
             if found is None:
-                self._need().task_ended(task_id, end)
+                self.host.task_ended(task_id, end)
                 return
             group, part = found
             group.ended[_name(part)] = end
@@ -118,11 +117,6 @@ class MultiContainerRunner:
             else:
                 self._start_ready(group)
             self._finish_if_done(group)
-
-    def _need(self) -> RunnerHost:
-        if self._host is None:
-            raise RuntimeError("bind() comes before start()")
-        return self._host
 
     # Parts
 
@@ -144,7 +138,7 @@ class MultiContainerRunner:
         for part in group.task.parts:
             self._parts.pop(part.id, None)
         if self._groups.pop(group.task.id, None) is not None:
-            self._need().task_ended(group.task.id, _together(group))
+            self.host.task_ended(group.task.id, _together(group))
 
 
 def _name(part: Task) -> str:

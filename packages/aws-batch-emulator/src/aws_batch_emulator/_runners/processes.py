@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws_batch_emulator._core.model import NOT_STARTED, Exit
-from aws_batch_emulator._core.runner import RunnerHost, Task
+from aws_batch_emulator._core.runner import Hosted, Task
 
 CLOSE_SECONDS = 5.0
 SAMPLE_SECONDS = 0.5
@@ -30,7 +30,7 @@ class _Running:
     """Asked to stop before the process was there."""
 
 
-class SubprocessRunner:
+class SubprocessRunner(Hosted):
     """Starts each attempt as a process group of its own, watched by a thread of its own.
 
     `images` maps image names to argument lists, e.g. `{"wordfreq:local": [sys.executable, "-m",
@@ -45,7 +45,6 @@ class SubprocessRunner:
         self._folder = folder
         self._running: dict[str, _Running] = {}
         self._lock = threading.Lock()
-        self._host: RunnerHost | None = None
         self._closed = threading.Event()
         self._sampler: threading.Thread | None = None
         self._environment = {
@@ -56,10 +55,6 @@ class SubprocessRunner:
         """Replace the `AWS_*` variables that jobs inherit by these, from the next job on."""
         kept = {k: v for k, v in self._environment.items() if not k.startswith("AWS_")}
         self._environment = {**kept, **aws_variables(variables)}
-
-    def bind(self, host: RunnerHost) -> None:
-        """Take the engine that is to be told about tasks."""
-        self._host = host
 
     def start(self, task: Task) -> None:
         """Start the task in a thread of its own."""
@@ -85,7 +80,7 @@ class SubprocessRunner:
             return
         if grace_seconds > 0:
             _signal(process.pid, signal.SIGTERM)
-            self._need().later(grace_seconds, lambda: self._kill(task_id))
+            self.host.later(grace_seconds, lambda: self._kill(task_id))
         else:
             self._kill(task_id)
 
@@ -111,11 +106,6 @@ class SubprocessRunner:
             finally:
                 _kill_group(process.pid)
 
-    def _need(self) -> RunnerHost:
-        if self._host is None:
-            raise RuntimeError("bind() comes before start()")
-        return self._host
-
     def _kill(self, task_id: str) -> None:
         with self._lock:
             running = self._running.get(task_id)
@@ -126,10 +116,10 @@ class SubprocessRunner:
         end = self._attempt(task)
         with self._lock:
             self._running.pop(task.id, None)
-        self._need().task_ended(task.id, end)
+        self.host.task_ended(task.id, end)
 
     def _attempt(self, task: Task) -> Exit:
-        host = self._need()
+        host = self.host
         entrypoint = self.images.get(task.image)
         if entrypoint is not None and task.entrypoint is not None:
             entrypoint = task.entrypoint
@@ -169,7 +159,7 @@ class SubprocessRunner:
         return Exit(exit_code=code if code >= 0 else 128 - code)
 
     def _sample(self) -> None:
-        host = self._need()
+        host = self.host
         while not self._closed.wait(SAMPLE_SECONDS):
             with self._lock:
                 tasks = [running.task for running in self._running.values()]
