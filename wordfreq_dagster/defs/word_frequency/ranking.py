@@ -81,8 +81,9 @@ def ranking(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The most used words of all files, with their counts, in a fixed order.
 
-    One container adds up the counts of exactly the files in the source and writes `ranking.json`
-    and all totals as Parquet; where there are very many words, several add up a part each before.
+    One container adds up the counts of exactly the files in the source. It writes `ranking.json`, a
+    report as HTML and Markdown, and all totals as Parquet. Of very many words several containers
+    add up a part each before.
     Words of equal count are in alphabetical order (by code point), so the same counts always give
     the same ranking.
     """
