@@ -2,16 +2,20 @@
 PEERS ?= .venv-bench
 # Options of `python -m benchmarks.bench`, e.g. BENCH_ARGS="--resume".
 BENCH_ARGS ?=
+comma := ,
 BENCH_TEXTS := .local/bench/debian
 BENCH_DEBIAN := anarchism debian-handbook $(addprefix libreoffice-help-,de fr ru el ja zh-cn hi km)
 
-.PHONY: bench bench-quick bench-texts
+.PHONY: bench bench-quick bench-pipeline bench-texts
 
 bench: $(VENV)/.installed $(PEERS)/.installed ## measure speed beside other engines, write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.bench --peers $(PEERS) $(BENCH_ARGS)
 
 bench-quick: $(VENV)/.installed $(PEERS)/.installed ## the same with small sizes, in minutes, below .local/bench
 	@$(BIN)/python -m benchmarks.bench --quick --peers $(PEERS) $(BENCH_ARGS)
+
+bench-pipeline: $(VENV)/.installed ## the whole job on SQLite and PostgreSQL beside Dagster's own event logs (FILES=10000)
+	@$(BIN)/python -m benchmarks.pipeline --files $(or $(FILES),10000) --stores $(or $(STORES),sqlite$(comma)postgres$(comma)sqlite-dagster$(comma)postgres-dagster)
 
 bench-texts: ## optional: Debian documentation as further text for the bench; installs nothing
 	@mkdir -p $(BENCH_TEXTS)

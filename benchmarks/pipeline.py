@@ -1,10 +1,13 @@
 """The fixed costs of the pipeline: many small files through the job, on this machine.
 
-    python benchmarks/pipeline.py [--files 10000] [--bytes 10240] [--pack 4MiB]
+    python -m benchmarks.pipeline [--files 10000] [--bytes 10240] [--pack 4MiB] [--stores sqlite]
 
-Makes files of English-like text in a temporary folder, runs `dg launch --job word_frequency` twice
-(all new, then nothing new) and prints seconds in all and per stage, Batch API calls, events and the
-peak memory of the orchestrator. Nothing outside the temporary folder is touched.
+Makes files of English-like text in a temporary folder and runs `dg launch --job word_frequency`
+twice (all new, then nothing new) on a fresh instance of each store: `sqlite` and `postgres` as
+`infra/dagster` configures them; `sqlite-dagster` and `postgres-dagster` with Dagster's own classes
+and one write per event. PostgreSQL runs on this machine with TLS, passwords and a durable disk.
+Prints seconds in all and per stage, CPU seconds, Batch API calls, events, peak memory of the
+orchestrator, and how the stores compare. Nothing outside the temporary folder is touched.
 """
 
 from __future__ import annotations
@@ -13,15 +16,21 @@ import argparse
 import os
 import random
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+STORES = ("sqlite", "postgres", "sqlite-dagster", "postgres-dagster")
+PASSWORD = "benchmark"
 STAMP = re.compile(r"^(\S+ \S+) \S+ - dagster - DEBUG - \S+ - \S+ - \d+ - (\w+) - (STEP_\w+) - ")
 
 
@@ -39,25 +48,63 @@ def make_files(folder: Path, *, files: int, size: int) -> None:
         path.write_text(text[start : start + size])
 
 
-def run(environment: dict[str, str]) -> None:
-    """Run the job once and print what it took."""
+def configure(home: Path, store: str, port: int | None) -> None:
+    """Write the `dagster.yaml` of a store into its own DAGSTER_HOME."""
+    database, _, own = store.partition("-")
+    local = yaml.safe_load((ROOT / "infra" / "dagster" / "local.yaml").read_text())
+    chosen: dict[str, Any] = local["event_log_storage"]
+    if database == "postgres":
+        deployment = yaml.safe_load((ROOT / "infra" / "dagster" / "deployment.yaml").read_text())
+        del local["event_log_storage"]
+        local["storage"] = deployment["storage"]
+        chosen = local["storage"]["custom"]
+        chosen["config"]["postgres_db"]["port"] = port
+    if own:
+        chosen["module"], chosen["class"] = {
+            "sqlite": ("dagster._core.storage.event_log", "ConsolidatedSqliteEventLogStorage"),
+            "postgres": ("dagster_postgres", "DagsterPostgresStorage"),
+        }[database]
+    home.mkdir()
+    (home / "dagster.yaml").write_text(yaml.safe_dump(local))
+
+
+@contextmanager
+def database(store: str) -> Iterator[int | None]:
+    """The port of a fresh PostgreSQL server where the store needs one."""
+    if not store.startswith("postgres"):
+        yield None
+        return
+    from tests.postgres import postgres_server
+
+    with postgres_server(password=PASSWORD, durable=True) as port:
+        yield port
+
+
+def run(environment: dict[str, str]) -> float:
+    """Run the job once, print what it took and return the seconds."""
     started = time.monotonic()
-    done = subprocess.run(
+    with subprocess.Popen(
         [Path(sys.executable).with_name("dg"), "launch", "--job", "word_frequency"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-    )
+    ) as process:
+        assert process.stdout is not None
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - started
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(done.stdout[-4000:])
-    print(f"in all {seconds:.1f} s; peak memory of `dg launch` {usage.ru_maxrss / 1024:.0f} MiB")
+    if process.returncode:
+        sys.exit(printed[-4000:])
+    cpu = usage.ru_utime + usage.ru_stime
+    print(
+        f"in all {seconds:.1f} s; CPU of `dg launch` {cpu:.1f} s, "
+        f"peak memory {usage.ru_maxrss / 1024:.0f} MiB"
+    )
     begun: dict[str, float] = {}
-    for line in done.stdout.splitlines():
+    for line in printed.splitlines():
         if not (match := STAMP.match(line)):
             continue
         at = time.mktime(time.strptime(match[1], "%Y-%m-%d %H:%M:%S"))
@@ -65,7 +112,8 @@ def run(environment: dict[str, str]) -> None:
             begun[match[2]] = at
         elif match[3] in ("STEP_SUCCESS", "STEP_FAILURE"):
             print(f"  {match[2]:<28} {at - begun[match[2]]:6.0f} s")
-    print(f"  partition events: {done.stdout.count(' - ASSET_MATERIALIZATION - ')}")
+    print(f"  partition events: {printed.count(' - ASSET_MATERIALIZATION - ')}")
+    return seconds
 
 
 def figures(environment: dict[str, str]) -> None:
@@ -82,35 +130,61 @@ def figures(environment: dict[str, str]) -> None:
             print(f"  {name}: {shown} batch/seconds {found.get('batch/seconds')}")
 
 
+def measure(store: str, folder: Path, options: argparse.Namespace) -> float:
+    """Run the job twice on a fresh instance and home; return the seconds of the first run."""
+    home = folder / store
+    home.mkdir()
+    with database(store) as port:
+        configure(home / "dagster", store, port)
+        environment = dict(os.environ) | {
+            "DAGSTER_HOME": str(home / "dagster"),
+            "WORDFREQ_HOME": str(home),
+            "WORDFREQ_SOURCE": str(folder / "source"),
+            "WORDFREQ_PACK": options.pack,
+            "DAGSTER_PG_HOST": "127.0.0.1",
+            "DAGSTER_PG_USERNAME": "dagster",
+            "DAGSTER_PG_PASSWORD": PASSWORD,
+            "DAGSTER_PG_DB": "dagster",
+        }
+        if store.endswith("-dagster"):
+            environment["DAGSTER_EVENT_BATCH_SIZE"] = "0"
+        try:
+            print(f"{store}: {options.files:,} files of {options.bytes:,} bytes, all new:")
+            seconds = run(environment)
+            figures(environment)
+            print("again, nothing new:", flush=True)
+            run(environment)
+        finally:
+            from aws_batch_emulator import stop_running
+
+            stop_running(home / "batch")
+    shutil.rmtree(home)
+    return seconds
+
+
 def main() -> None:
     """Parse the options and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--bytes", type=int, default=10_240)
     parser.add_argument("--pack", default="4MiB")
+    parser.add_argument("--stores", default="sqlite", help=f"several by commas, of {STORES}")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="wordfreq-bench-"))
+    stores = options.stores.split(",")
+    if unknown := set(stores) - set(STORES):
+        parser.error(f"--stores: {sorted(unknown)} are none of {STORES}")
+    folder = Path(tempfile.mkdtemp(prefix="wordfreq-bench-"))
     try:
-        (home / "dagster").mkdir()
-        shutil.copyfile(
-            ROOT / "infra" / "dagster" / "local.yaml", home / "dagster" / "dagster.yaml"
-        )
-        make_files(home / "source", files=options.files, size=options.bytes)
-        environment = dict(os.environ) | {
-            "DAGSTER_HOME": str(home / "dagster"),
-            "WORDFREQ_HOME": str(home),
-            "WORDFREQ_PACK": options.pack,
-        }
-        print(f"{options.files:,} files of {options.bytes:,} bytes, all new:")
-        run(environment)
-        figures(environment)
-        print("again, nothing new:")
-        run(environment)
+        make_files(folder / "source", files=options.files, size=options.bytes)
+        seconds = {store: measure(store, folder, options) for store in stores}
     finally:
-        from aws_batch_emulator import stop_running
-
-        stop_running(home / "batch")
-        shutil.rmtree(home)
+        shutil.rmtree(folder)
+    for store in stores:
+        if (own := f"{store}-dagster") in seconds:
+            ratio = seconds[own] / seconds[store]
+            print(
+                f"{store}: {seconds[store]:.1f} s; Dagster's own {seconds[own]:.1f} s: {ratio:.1f}"
+            )
 
 
 if __name__ == "__main__":

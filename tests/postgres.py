@@ -1,4 +1,4 @@
-"""A PostgreSQL server with TLS and passwords, for tests and for `benchmarks/pipeline.py`."""
+"""A PostgreSQL server with TLS and passwords, for tests and for `benchmarks.pipeline`."""
 
 import contextlib
 import os

@@ -14,6 +14,9 @@ from benchmarks.bench.counting import migrate
 from benchmarks.bench.measure import Case, DisagreementError
 from benchmarks.bench.s3_server import BUCKET, S3Server
 from benchmarks.bench.workshop import PEERS, ROOT, Workshop, clear
+from benchmarks.pipeline import STORES
+
+_FEW = 1000  # files: with fewer, stores can't be told apart
 
 
 def cases(shop: Workshop, server: S3Server) -> Iterator[Case]:
@@ -107,15 +110,28 @@ def _fixed(shop: Workshop) -> Iterator[Case]:
         rounds=1,
         check=lambda: {"printed": _printed(shop)},
     )
-    files = str(shop.corpora.sizes.small_files)
-    yield Case(
-        key="fixed/pipeline/job/2",
-        command=[python, str(ROOT / "benchmarks" / "pipeline.py"), "--files", files],
-        size=int(files),
-        environment={"PYTHONPATH": str(ROOT)},
-        rounds=1,
-        check=lambda: {"printed": _printed(shop)},
-    )
+    yield from _pipelines(shop)
+
+
+def _pipelines(shop: Workshop) -> Iterator[Case]:
+    """The whole job on each store; Dagster's own stores not at the largest size: it takes hours."""
+    usual = shop.corpora.sizes.small_files
+    wanted = {usual // 10: STORES, usual: STORES, usual * 10: STORES[:2]}
+    if usual < _FEW:
+        wanted = {usual: STORES[:1]}
+    for files, stores in wanted.items():
+        for store in stores:
+            yield Case(
+                key=f"fixed/pipeline/{store}, {files:,} files/2",
+                command=[
+                    str(shop.python),
+                    *("-m", "benchmarks.pipeline", "--files", str(files), "--stores", store),
+                ],
+                size=files,
+                environment={"PYTHONPATH": str(ROOT)},
+                rounds=1,
+                check=lambda: {"printed": _printed(shop)},
+            )
 
 
 def _plans(shop: Workshop) -> Iterator[Case]:
