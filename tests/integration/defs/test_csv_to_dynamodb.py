@@ -271,16 +271,18 @@ def test_observing_tells_of_a_change(shop):
     assert versions[0] == versions[1] != versions[2]
 
 
-def test_without_a_table_the_pipeline_says_what_to_set(tmp_path, monkeypatch):
+def test_without_a_table_there_is_no_such_pipeline(tmp_path, monkeypatch):
     for name in ("WORDFREQ_CSV_TABLE", "WORDFREQ_CSV_SOURCE"):
         monkeypatch.delenv(name, raising=False)
-    definitions = build_definitions(Settings(home=str(tmp_path)))
-    with dg.instance_for_test() as instance:
-        result = definitions.resolve_job_def("csv_to_dynamodb").execute_in_process(
-            instance=instance, raise_on_error=False
-        )
-    assert "WORDFREQ_CSV_TABLE" in failures(result)
-    assert str(tmp_path / "uploads") in failures(result)
+
+    def there(**settings):
+        found = build_definitions(Settings(home=str(tmp_path), **settings))
+        jobs = {job.name for job in found.resolve_all_job_defs()}
+        assets = {key.to_user_string() for key in found.resolve_all_asset_keys()}
+        return "csv_to_dynamodb" in jobs, {"csv_rows", "csv_uploads"} <= assets
+
+    assert there() == (False, False)
+    assert there(csv_table="products") == (True, True)
 
 
 def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(

@@ -80,7 +80,7 @@ def csv_rows(
     one is loaded over the old items of the same keys. With `dry_run` in the config nothing is
     loaded: an observation of the asset says what would be written, rejected and paid.
     """
-    csv.rows_settings()  # says what to set
+    csv.rows_settings()  # says what is wrong before anything is planned
     keys = chosen_keys(context)
     if config.dry_run:
         yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)

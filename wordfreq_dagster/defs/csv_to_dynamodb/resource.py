@@ -1,6 +1,6 @@
 """The CSV pipeline's places and settings: uploads, rejects, table, columns, keys.
 
-The resource `csv`. It is there also where no table is configured; then using it says what to set.
+The resource `csv`, where a table is configured.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CsvPlaces(Places):
     """Where CSVs are uploaded, where rejected rows go, and the table for the others.
 
     Attributes:
-        table: name of the DynamoDB table; `''`: not configured.
+        table: name of the DynamoDB table.
         columns: the columns that a CSV must have, such as `Sku,Price:number`.
         key: the table's partition key.
         sort_key: the table's sort key, if it has one.
@@ -70,15 +70,8 @@ class CsvPlaces(Places):
         """The columns and keys, for each prefix.
 
         Raises:
-            dagster.Failure: the settings are missing or contradict each other.
+            dagster.Failure: the settings contradict each other, or their file isn't there.
         """
-        if not self.table:
-            raise dg.Failure(
-                "no table is configured: set WORDFREQ_CSV_TABLE to the name of a DynamoDB table, "
-                "and WORDFREQ_CSV_SOURCE to where CSVs are uploaded "
-                f"(it is {self.source}); docs/csv-to-dynamodb.md lists the other settings",
-                allow_retries=False,
-            )
         given = {
             "columns": self.columns,
             "key": self.key,
@@ -111,7 +104,7 @@ class CsvPlaces(Places):
         """Compare the uploads with what is loaded; with `only` plan exactly these.
 
         Raises:
-            dagster.Failure: no table is configured, or the uploads' place doesn't exist.
+            dagster.Failure: the settings can't be used, or the uploads' place doesn't exist.
         """
         version = self.rows_settings().version(self.table)
         try:
