@@ -20,7 +20,7 @@ CHOICES = {
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
     "pack", "stop_words", "merge_part_words", "timeout_seconds", "sensor_seconds",
     "failure_slack_webhook", "ui_url", "code_url",
-    "folder_depth",
+    "folder_depth", "report",
     "csv_settings",  # a file beside the project
     "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
 }  # fmt: skip
