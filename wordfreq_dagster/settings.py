@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -70,6 +70,12 @@ def absolute_uri(value: object) -> object:
 Uri = Annotated[str, BeforeValidator(absolute_uri)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 
+
+def _place(description: str) -> Any:
+    """A place whose default is a folder of HOME, which is known only when all are read."""
+    return Field(default="", validate_default=False, description=description)
+
+
 Switch = Literal["running", "stopped"]
 #: What can be switched; `csv_events` goes by EVENTS.
 Automated = Literal["new_files", "nightly", "events", "csv_new_uploads", "csv_events", "automation"]
@@ -105,21 +111,13 @@ class Settings(BaseSettings):
         validate_default=True,
         description="folder for what is not set of the following, and for the embedded AWS Batch",
     )
-    source: Uri = Field(
-        default="", validate_default=False, description="the files to count; unset: HOME/source"
+    source: Uri = _place("the files to count; unset: HOME/source")
+    destination: Uri = _place(
+        "where the counts go, one object per file, with its name; unset: HOME/output",
     )
-    destination: Uri = Field(
-        default="",
-        validate_default=False,
-        description="where the counts go, one object per file, with its name; unset: HOME/output",
-    )
-    plans: Uri = Field(
-        default="", validate_default=False, description="plans and receipts; unset: HOME/plans"
-    )
-    ranking: Uri = Field(
-        default="",
-        validate_default=False,
-        description="where ranking.json and totals.parquet go; unset: HOME/ranking",
+    plans: Uri = _place("plans and receipts; unset: HOME/plans")
+    ranking: Uri = _place(
+        "where ranking.json and totals.parquet go; unset: HOME/ranking",
     )
 
     pack: Size = Field(
@@ -127,10 +125,18 @@ class Settings(BaseSettings):
         description="bytes of input that share one container (one child of the array job)",
     )
 
+    retry_unusable: bool = Field(
+        default=False,
+        description="true: files that are known to be bad data are tried again in each run",
+    )
+
+    min_length: int = Field(default=3, ge=1, description="shortest word ranked, in characters")
+    min_count: int = Field(default=3, ge=1, description="rarest word ranked, in occurrences")
+    top: int = Field(default=100, ge=1, description="how many words are ranked")
     stop_words: str = Field(
         default="",
         pattern=r"^([a-z]{2}(,[a-z]{2})*)?$",
-        description="languages whose stop words are left out if run config names none: en,de",
+        description="languages whose stop words are left out: en,de",
     )
     folder_depth: int = Field(
         default=0,
@@ -162,15 +168,11 @@ class Settings(BaseSettings):
     timeout_seconds: int = Field(
         default=4 * 3600, ge=60, description="longest time of one attempt; AWS Batch allows >= 60"
     )
-    csv_source: Uri = Field(
-        default="",
-        validate_default=False,
-        description="where CSVs are uploaded; unset: HOME/uploads",
+    csv_source: Uri = _place(
+        "where CSVs are uploaded; unset: HOME/uploads",
     )
-    csv_rejects: Uri = Field(
-        default="",
-        validate_default=False,
-        description="where the rows go that can't be loaded, one object per CSV, named like it; "
+    csv_rejects: Uri = _place(
+        "where the rows go that can't be loaded, one object per CSV, named like it; "
         "unset: HOME/rejects",
     )
     csv_table: str = Field(
@@ -195,10 +197,8 @@ class Settings(BaseSettings):
     csv_header: str = Field(
         default="", description="names of all columns where CSVs have no header; unset: they have"
     )
-    csv_settings: Uri = Field(
-        default="",
-        validate_default=False,
-        description="a TOML file with these and more settings of CSVs, also for single prefixes",
+    csv_settings: Uri = _place(
+        "a TOML file with these and more settings of CSVs, also for single prefixes",
     )
     csv_max_rejects: str = Field(
         default="1%",

@@ -80,13 +80,18 @@ def log_materializations(
 
 
 def log_failed(
-    context: dg.AssetExecutionContext, reasons: Mapping[str, str], *, whole: bool
+    context: dg.AssetExecutionContext,
+    reasons: Mapping[str, str],
+    *,
+    versions: Mapping[str, str],
+    whole: bool,
 ) -> None:
     """Leave the reason on the page of each partition, and let it be red once this run has failed.
 
     Args:
         context: of the step that reports; it has to fail afterwards.
         reasons: why, by partition key.
+        versions: of which data version that is said, by partition key; `failed_versions` reads it.
         whole: in a run without partitions nothing was planned for these yet; Dagster calls a
             partition failed whose latest planned materialization belongs to a failed run.
     """
@@ -100,7 +105,12 @@ def log_failed(
                 context.run.run_id,
             )
         context.log_event(
-            dg.AssetObservation(context.asset_key, partition=key, metadata={"failed": reason})
+            dg.AssetObservation(
+                context.asset_key,
+                partition=key,
+                metadata={"failed": reason},
+                tags={_VERSION_TAG: versions[key]} if versions.get(key) else None,
+            )
         )
 
 
@@ -127,6 +137,27 @@ def materialized_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> Map
         return dict.fromkeys(instance.get_materialized_partitions(key), "")
     found = query(key, DagsterEventType.ASSET_MATERIALIZATION, tag_keys=[_VERSION_TAG])
     return {partition: tags[_VERSION_TAG] for partition, tags in found.items()}
+
+
+def failed_versions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: dg.DynamicPartitionsDefinition
+) -> Mapping[str, str]:
+    """The data version for which each partition is red now, in few queries.
+
+    Args:
+        instance: the Dagster instance.
+        key: the partitioned asset.
+        partitions: its partitions.
+
+    Returns:
+        Data versions by partition key; `''` where it isn't known.
+    """
+    red = dict.fromkeys(failed_partitions(instance, key, partitions), "")
+    query = getattr(instance.event_log_storage, "get_latest_tags_by_partition", None)
+    if not red or DagsterEvent is None or query is None:
+        return red
+    found = query(key, DagsterEventType.ASSET_OBSERVATION, tag_keys=[_VERSION_TAG])
+    return red | {name: tags[_VERSION_TAG] for name, tags in found.items() if name in red}
 
 
 def delete_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str]) -> None:

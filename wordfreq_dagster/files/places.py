@@ -13,6 +13,7 @@ import dagster as dg
 
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
+from wordfreq_batch.plans.formats import UNUSABLE
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.plans.planning import build_plan, write_plan
@@ -41,6 +42,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         pack: bytes of input that share one container.
         report: which files are reported to Dagster: `all`, `changed`, or in a `summary` only those
             that failed (docs/credits.md).
+        retry_unusable: what is known to be bad data is tried again in each run.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     plans: str
     pack: int
     report: str
+    retry_unusable: bool = False
 
     def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
         """The plan of one run: deterministic, so that a retry of the run finds it again."""
@@ -89,6 +92,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
             pending=only is None,
             only=only,
             again=again,
+            retry_unusable=self.retry_unusable,
         )
 
     def existing_results(self, names: Collection[str]) -> list[str]:
@@ -99,7 +103,11 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         return [name for name in names if name in there]
 
     def remove_results(self, names: Collection[str]) -> None:
-        """Delete the results of these files; those that aren't there are no error."""
+        """Delete all that is kept of these files; what isn't there is no error."""
+        self.remove_outdated([place + name for name in names for place in ("", UNUSABLE)])
+
+    def remove_outdated(self, names: Collection[str]) -> None:
+        """Delete the results of these files, which are of other bytes than those in the source."""
         if names:
             open_store(self.destination).delete(names)
 
@@ -110,12 +118,18 @@ class WordPlaces(Places):
     Attributes:
         ranking: `ranking.json` and `totals.parquet`.
         merge_part_words: a plan with more words is merged in parts of about so many.
-        stop_words: languages whose stop words are left out where the run config names none.
+        min_length: shortest word ranked, in characters, where the run config names none.
+        min_count: rarest word ranked, in occurrences, likewise.
+        top: how many words are ranked, likewise.
+        stop_words: languages whose stop words are left out, likewise.
         folder_depth: levels of folders that are ranked by themselves.
     """
 
     ranking: str
     merge_part_words: int
+    min_length: int
+    min_count: int
+    top: int
     stop_words: list[str]
     folder_depth: int
 

@@ -101,7 +101,8 @@ def sync_with_plan(
     Returns:
         The partitions that were added and removed, and why which files of the source have none.
     """
-    names = [item.name for item in planned.items]
+    # In the listing's order: of the partitions, ranges follow it.
+    names = sorted(_names(planned))
     unusable = {name: reason for name in names if (reason := unusable_partition_key(name))}
     changes = sync_partitions(
         context.instance,
@@ -115,15 +116,24 @@ def sync_with_plan(
         f"{len(names):,} files in the source, {len(planned.pending):,} to do in "
         f"{len(planned.tasks):,} tasks; partitions: {len(changes.added):,} added, "
         f"{len(changes.removed):,} removed"
+        + (
+            f"; {len(planned.unusable):,} are known to be bad data and not tried again"
+            if planned.unusable
+            else ""
+        )
     )
     return changes, {found.name: found.reason for found in planned.refused} | unusable
+
+
+def _names(planned: Plan) -> list[str]:
+    return [*(item.name for item in planned.items), *(each.name for each in planned.unusable)]
 
 
 def forget_ends(
     context: dg.AssetExecutionContext, planned: Plan, partitions: dg.DynamicPartitionsDefinition
 ) -> None:
     """Delete the ends of the run's range if their files are gone, after the asset that has them."""
-    gone = sorted(ends_of_range(context.run) - {item.name for item in planned.items})
+    gone = sorted(ends_of_range(context.run) - set(_names(planned)))
     if gone:
         delete_partitions(context.instance, str(partitions.name), gone)
 

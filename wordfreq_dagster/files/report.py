@@ -7,22 +7,23 @@ the files that failed. For the assets of both pipelines.
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
 
 from dagster_aws_batch import Outcome
-from wordfreq_batch.errors import WordfreqError
+from wordfreq_batch.errors import DataError, WordfreqError
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
-from wordfreq_batch.plans.plan import Item, Plan, Task
+from wordfreq_batch.plans.plan import Item, Plan, Refused, Task
 from wordfreq_dagster.files.dagster_events import (
-    failed_partitions,
+    failed_versions,
     log_failed,
     log_materializations,
     materialized_versions,
 )
 from wordfreq_dagster.files.partitions import unusable_partition_key
+from wordfreq_dagster.files.places import listed_names
 from wordfreq_dagster.files.plans import new_receipts
 
 _REPORT_SECONDS = 5.0  # between two lines of progress in the run's log
@@ -34,13 +35,19 @@ _SHOWN = 20
 class FileReport:
     """The files that there was something to do with.
 
-    `failed` maps a file's name to the reason; `unchanged` is the number of files whose results were
-    valid already, and that nobody asked to have again.
+    Attributes:
+        done: the files that were done now.
+        failed: the reason, by the file's name.
+        bad: those of `failed` that are bad data, whatever is tried.
+        known: the reasons why files are bad data that weren't tried now, by name.
+        unchanged: number of files whose results were valid already, and that nobody asked for.
     """
 
     done: tuple[ItemReceipt, ...]
     failed: Mapping[str, str]
-    unchanged: int
+    bad: frozenset[str] = frozenset()
+    known: Mapping[str, str] = field(default_factory=dict)
+    unchanged: int = 0
 
     def explain(self, done: str) -> str:
         """The failures in words: how many of how many, and the first of them with their reasons.
@@ -72,6 +79,7 @@ def report_files(
     """
     done: list[ItemReceipt] = []
     failed: dict[str, str] = {}
+    bad: set[str] = set()
     for task in planned.all_tasks():
         receipt = outcome.receipts.get(task.number)
         receipts = {item.name: item for item in receipt.items} if receipt else {}
@@ -82,13 +90,103 @@ def report_files(
                 failed[wanted.name] = f"its task left no receipt ({reason or 'no reason given'})"
             elif item.error:
                 failed[item.name] = item.error
+                if item.exit_code == DataError.exit_code:
+                    bad.add(item.name)
             else:
                 done.append(item)
     if chosen is not None:
         there = {item.name for item in planned.items}
         failed |= {name: "it is not in the source" for name in chosen if name not in there}
-    unchanged = 0 if chosen is not None else len(planned.counted)
-    return FileReport(done=tuple(done), failed=failed, unchanged=unchanged)
+    return FileReport(
+        done=tuple(done),
+        failed=failed,
+        bad=frozenset(bad),
+        known={each.name: each.reason for each in planned.unusable},
+        unchanged=0 if chosen is not None else len(planned.counted),
+    )
+
+
+def not_shown(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partitions: dg.DynamicPartitionsDefinition,
+    planned: Plan,
+    *,
+    done: Collection[str] = (),
+) -> tuple[list[Item], list[Refused]]:
+    """What is so, but not shown so by Dagster.
+
+    Args:
+        instance: the Dagster instance.
+        key: the partitioned asset.
+        partitions: its partitions.
+        planned: what is counted, and what can't be.
+        done: names of files counted since the plan was made.
+
+    Returns:
+        Files that are counted but whose partitions show another state, or none; and files that are
+        bad data but whose partitions aren't red, or red for other bytes.
+    """
+    versions = materialized_versions(instance, key)
+    red = failed_versions(instance, key, partitions)
+    counted = [
+        item
+        for item in planned.items
+        if (item.counted is not None or item.name in done)
+        and unusable_partition_key(item.name) is None
+        and (versions.get(item.name) not in (item.etag, "") or item.name in red)
+    ]
+    unusable = [
+        each
+        for each in planned.unusable
+        if unusable_partition_key(each.name) is None and red.get(each.name) not in (each.etag, "")
+    ]
+    return counted, unusable
+
+
+def reported_check(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partitions: dg.DynamicPartitionsDefinition,
+    planned: Plan,
+    *,
+    name: str,
+    done: Collection[str],
+    failed: Collection[str],
+    job: str,
+    report: str,
+) -> dg.AssetCheckResult:
+    """The check that Dagster shows each file as it is.
+
+    Args:
+        instance: the Dagster instance.
+        key: the partitioned asset.
+        partitions: its partitions.
+        planned: see `not_shown`, as for `done`.
+        name: of the check.
+        done: names of files that were done since the plan was made.
+        failed: names of files that this run has reported as failed.
+        job: which job reports what is found.
+        report: as `Places.report`; a `summary` leaves out the files that are done.
+
+    Returns:
+        The result.
+    """
+    counted, unusable = not_shown(instance, key, partitions, planned, done=done)
+    # A partition turns red when this run has failed, a moment after this check.
+    unshown = [item.name for item in counted if report != "summary"]
+    unshown += [each.name for each in unusable if each.name not in failed]
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=key,
+        passed=not unshown,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"the partitions of {len(unshown):,} files show another state than theirs; "
+        f"the next run of the job {job} reports it"
+        if unshown
+        else None,
+        metadata={"not reported": len(unshown), "first": listed_names(unshown)},
+    )
 
 
 class FileReporter:
@@ -121,9 +219,14 @@ class FileReporter:
         self._read: set[int] = set()
         # Only what somebody chose by itself is reported where a summary has to do.
         self._silent = whole and report == "summary"
-        self._waiting: deque[ItemReceipt] = deque(
-            self._unreported() if whole and not self._silent else ()
-        )
+        self._waiting: deque[ItemReceipt] = deque()
+        self._unshown: list[Refused] = []
+        if whole:
+            self._find_unreported()
+        # Known to be bad: Dagster would take it for missing after a green run that was to make it.
+        shown = {each.name for each in self._unshown}
+        named = set(confirmed or ()) - shown
+        self._unshown += [each for each in planned.unusable if each.name in named]
         chosen = frozenset(confirmed or ()) if report == "all" else frozenset()
         self._waiting += [
             ItemReceipt.reuse(item)
@@ -139,8 +242,13 @@ class FileReporter:
         while self._waiting and time.monotonic() < until:
             self._report_some()
 
-    def report_rest(self, report: FileReport) -> None:
-        """Report what is left when all has ended; the log says now and then how far it is."""
+    def report_rest(self, report: FileReport) -> FileReport:
+        """Report what is left when all has ended; the log says now and then how far it is.
+
+        Returns:
+            The report; files that are known to be bad have failed in it where nobody could see
+            that yet: Dagster shows a partition red only if a run has failed with it.
+        """
         self._waiting += report.done
         due = time.monotonic() + _REPORT_SECONDS
         while self._waiting:
@@ -151,34 +259,29 @@ class FileReporter:
                 )
                 due = time.monotonic() + _REPORT_SECONDS
             self._report_some()
+        failed = {**report.failed, **{each.name: each.reason for each in self._unshown}}
         log_failed(
             self._context,
-            {
-                name: reason
-                for name, reason in report.failed.items()
-                if unusable_partition_key(name) is None
+            {name: why for name, why in failed.items() if unusable_partition_key(name) is None},
+            versions={
+                **{item.name: item.etag for item in self._planned.items},
+                **{each.name: each.etag for each in self._unshown},
             },
             whole=self._whole,
         )
+        return replace(report, failed=failed)
 
-    def _unreported(self) -> list[ItemReceipt]:
-        """Files whose results are valid, but whose partitions show another state, or none."""
-        instance, key = self._context.instance, self._context.asset_key
-        versions = materialized_versions(instance, key)
-        failed = failed_partitions(instance, key, self._partitions)
-        found = [
-            ItemReceipt.reuse(item)
-            for item in self._planned.items
-            if item.counted is not None
-            and unusable_partition_key(item.name) is None
-            and (versions.get(item.name) not in (item.etag, "") or item.name in failed)
-        ]
-        if found:
+    def _find_unreported(self) -> None:
+        counted, self._unshown = not_shown(
+            self._context.instance, self._context.asset_key, self._partitions, self._planned
+        )
+        counted = [] if self._silent else counted
+        self._waiting += map(ItemReceipt.reuse, counted)
+        if found := len(counted) + len(self._unshown):
             self._context.log.info(
-                f"{len(found):,} files are done, but an earlier run could not report them to "
-                "Dagster; they are reported now"
+                f"the state of {found:,} files is known, but an earlier run could not report it "
+                "to Dagster; it is reported now"
             )
-        return found
 
     def _report_some(self) -> None:
         some = [self._waiting.popleft() for _ in range(min(_WRITTEN_AT_ONCE, len(self._waiting)))]

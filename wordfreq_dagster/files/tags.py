@@ -10,5 +10,7 @@ LISTING_TAG = "wordfreq/listing"
 RANKS_TAG = "wordfreq/ranks"
 #: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the files that a result is of.
 LISTING = "source listing"
+#: Metadata: the settings' options that a result was made under, whatever its run's config said.
+SETTINGS = "settings"
 
 OWNERS = ["team:data-platform"]

@@ -12,6 +12,7 @@ from wordfreq_batch.cli.options import (
     positive,
     say,
 )
+from wordfreq_batch.csv.reading.rejects import parse_limit
 from wordfreq_batch.csv.schema import (
     DEFAULT_COLUMNS,
     DEFAULT_KEY,
@@ -215,13 +216,10 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
 def _limit(text: str) -> float:
     """A number of rows, or a share of them (below 1) from `5%`."""
     try:
-        number = float(text.removesuffix("%"))
+        return parse_limit(text)
     except ValueError:
-        number = -1.0
-    percent = text.endswith("%")
-    if not (0 <= number <= 99.999 if percent else number >= 0 and number.is_integer()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows; write e.g. 100 or 0.5%")
-    return number / 100 if percent else number
+        problem = f"{text!r} is no number of rows; write e.g. 100 or 0.5%"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
 def _ingest(options: argparse.Namespace) -> int:

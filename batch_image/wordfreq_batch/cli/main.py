@@ -184,7 +184,14 @@ def _add_plan(commands: Commands) -> None:
         "--task-items", type=positive, metavar="N", help="with --pack: at most N files per task"
     )
     parser.add_argument(
-        "--pending", action="store_true", help="no tasks for files that are counted already"
+        "--pending",
+        action="store_true",
+        help="no tasks for files that are counted already, or known to be no text",
+    )
+    parser.add_argument(
+        "--retry-unusable",
+        action="store_true",
+        help="with --pending: try again what is known to be no text",
     )
     parser.add_argument(
         "--strict",
@@ -256,6 +263,7 @@ def _plan(options: argparse.Namespace) -> int:
         pack=options.pack,
         task_items=options.task_items,
         pending=options.pending,
+        retry_unusable=options.retry_unusable,
         only=None if options.only_from is None else _names(options.only_from),
         progress=say,
         warn=lambda message: say(f"warning: {message}"),

@@ -15,6 +15,7 @@ from secrets import token_hex
 from wordfreq_batch.csv.ingest import load
 from wordfreq_batch.csv.loads import begin_load, is_newest_load, record_load
 from wordfreq_batch.csv.rate import shared
+from wordfreq_batch.csv.reading.rejects import limit_version
 from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.csv.upload import Source, Target
 from wordfreq_batch.errors import (
@@ -77,7 +78,14 @@ def ingest_task(
                 member = f"{number:05d}-{token_hex(4)}"
                 stack.enter_context(shared(target.rate, folder, member, progress=progress))
             return _load_all(
-                head, task, target_of, done, version, believed=believed, progress=progress
+                head,
+                task,
+                target_of,
+                done,
+                version,
+                believed=believed,
+                limit=limit_version(target.max_rejects),
+                progress=progress,
             )
 
     stage = Stage(
@@ -115,10 +123,11 @@ def _load_all(
     version: str,
     *,
     believed: bool,
+    limit: str,
     progress: Progress,
 ) -> list[ItemReceipt]:
     stores = open_store(head.source.uri), open_store(head.destination.uri)
-    receipts = []
+    receipts: list[ItemReceipt] = []
     for item in task.items:
         if not item.wanted:
             continue
@@ -140,7 +149,7 @@ def _load_all(
             receipts.append(_load(head, stores, item, target_of(item.name), version, progress))
             # After each file: loading is long, and a killed task should not do it all again.
             try:
-                record(stores[1], receipts[-1:], head, task, version=version)
+                record(stores[1], receipts[-1:], head, task, version=version, limit=limit)
             except WordfreqError as error:
                 progress(said(error, task))
     return receipts

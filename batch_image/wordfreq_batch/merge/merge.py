@@ -109,7 +109,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
                 counter_version=version_of(plan.head),
                 folders=folders,
                 set_aside=counts.set_aside,
-                missing=counts.missing,
+                missing=(*counts.missing, *(each.name for each in plan.unusable)),
             )
     tidy(store, counts.plan, options.progress)
     return ranking

@@ -159,6 +159,7 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
                 plan_id=head.id,
                 counter_version=version_of(head),
                 folders=_folders(plan_uri, store, options),
+                missing=[each.name for each in load_plan(plan_uri).unusable],
             )
 
 

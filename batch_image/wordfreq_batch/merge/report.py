@@ -100,9 +100,10 @@ def html(ranking: Ranking) -> str:
 
 
 def _summary(ranking: Ranking) -> str:
+    lacking = f" {ranking.missing:,} files of the source are missing."
     return (
         f"{ranking.total_words:,} words in {ranking.files:,} files, {ranking.distinct_words:,} of "
-        "them different."
+        f"them different.{lacking if ranking.missing else ''}"
     )
 
 

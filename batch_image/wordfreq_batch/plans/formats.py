@@ -26,6 +26,9 @@ PARTIALS = RESERVED + "partials/"
 LOADS = RESERVED + "loads/"
 """Below it, named like each CSV that was loaded, the record of the newest load, see `csv.loads`."""
 
+UNUSABLE = RESERVED + "unusable/"
+"""Below it, named like each file that is bad data, what is known of it, see `plans.unusable`."""
+
 MERGES = RESERVED + "merge/"
 """Below it, by plan id, the parts of a merge in parts, see `merge.merge_parts`."""
 

@@ -18,6 +18,7 @@ from wordfreq_batch.plans import ledger
 from wordfreq_batch.plans.formats import (
     LEDGER,
     RESERVED,
+    UNUSABLE,
     CountedFile,
 )
 from wordfreq_batch.plans.plan import Item
@@ -38,6 +39,10 @@ class Known:
     rows: Sequence[CountedFile]
     stale: Sequence[str]
     """Names of results that are there though their file is none of the items."""
+    outdated: frozenset[str]
+    """Names of items whose result is there, but of other bytes or another version."""
+    unusable: Sequence[str]
+    """Names below `UNUSABLE`, see `plans.unusable`."""
 
 
 def look_up(
@@ -65,10 +70,14 @@ def look_up(
     found_etags: list[str | None] = [None] * len(items)
     others: dict[str, str] = {}
     objects: list[ObjectInfo] = []
+    unusable: list[str] = []
     try:
         for info in ticking(store.list(), store.uri, progress):
             if info.key.startswith(LEDGER):
                 objects.append(info)
+                continue
+            if info.key.startswith(UNUSABLE):
+                unusable.append(info.key.removeprefix(UNUSABLE))
                 continue
             if not info.key.startswith(results):
                 continue
@@ -104,7 +113,19 @@ def look_up(
             found[number] = item._replace(counted=row.known)
             if keep:
                 rows.append(row)
-    return Known(store=store, items=found, objects=objects, rows=rows, stale=sorted(stale))
+    return Known(
+        store=store,
+        items=found,
+        objects=objects,
+        rows=rows,
+        stale=sorted(stale),
+        outdated=frozenset(
+            item.name
+            for item, etag in zip(found, found_etags, strict=True)
+            if etag is not None and item.counted is None
+        ),
+        unusable=unusable,
+    )
 
 
 def compact_ledger(known: Known, *, warn: Progress) -> None:

@@ -16,7 +16,8 @@ rest is ours (`Items` stays a plain list of names, relative to the source):
                                             bytes, and the format of what holds no text
      "Unwanted": [2],                       items this plan was told to leave alone
      "Refused": [{"Name": "a//b", "Reason": "...", "Kind": "archived", "Size": 9}],
-     "Stale": ["gone.txt"]}                 counts in the destination whose file isn't in the source
+     "Stale": ["gone.txt"],                 counts in the destination whose file isn't in the source
+     "Unusable": [{"Name": "bad.gz", "Reason": "...", "ETag": "..."}]}   they are none of the items
 
 A local path has the bucket `file:///`. A plan of the re-created system (no `Id`) is read as well.
 
@@ -29,7 +30,7 @@ the start of each task's line and the end of the last, 16 digits and a line end 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -119,12 +120,27 @@ NOT_THERE = "not in the source"
 
 
 class Refused(NamedTuple):
-    """A key that isn't in the plan, and why: the reason, its kind, and the bytes left out."""
+    """A key that isn't in the plan, and why: the reason, its kind, and the bytes left out.
+
+    `etag` where that holds for these bytes only.
+    """
 
     name: str
     reason: str
     kind: str = ""
     size: int = 0
+    etag: str = ""
+
+    def dumps(self) -> str:
+        """The entry as JSON; what isn't known is left out."""
+        known = zip(("Name", "Reason", "Kind", "Size", "ETag"), self, strict=True)
+        return json.dumps({name: value for name, value in known if value})
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Refused:
+        """The entry that `dumps` has written."""
+        more = (row.get("Kind", ""), row.get("Size", 0), row.get("ETag", ""))
+        return checked(cls(row["Name"], row["Reason"], *more))
 
 
 class Task(NamedTuple):
@@ -173,7 +189,11 @@ def receipt_name(stage: str, task: int) -> str:
 
 
 class Plan(NamedTuple):
-    """The whole plan. `groups` are the first items of the groups; `tasks` the groups to count."""
+    """The whole plan. `groups` are the first items of the groups; `tasks` the groups to count.
+
+    `unusable` are files of the source that are no items, because nothing of them can be ranked:
+    they are known to be bad data, or the plan holds only what was counted before it was made.
+    """
 
     head: PlanHead
     items: tuple[Item, ...]
@@ -181,6 +201,7 @@ class Plan(NamedTuple):
     tasks: tuple[int, ...]
     refused: tuple[Refused, ...] = ()
     stale: tuple[str, ...] = ()
+    unusable: tuple[Refused, ...] = ()
 
     @property
     def id(self) -> str:
@@ -199,25 +220,36 @@ class Plan(NamedTuple):
 
     def only_counted(self) -> Plan:
         """The same plan with the counted files only, and so without tasks: all a merge can rank."""
+        others = [
+            Refused(item.name, "it is new or changed, and not counted yet")
+            for item in self.items
+            if item.counted is None
+        ]
+        made = self.without(others)._replace(tasks=())
+        listing = "" if others else self.head.listing
+        return made._replace(head=made.head._replace(total_tasks=0, listing=listing))
+
+    def without(self, unusable: Collection[Refused]) -> Plan:
+        """The same plan without these items, and so without its tasks' numbers in `head`."""
+        left_out = {each.name for each in unusable}
         firsts = set(self.groups)
         items: list[Item] = []
         groups: list[int] = []
         new_group = False
         for number, item in enumerate(self.items):
             new_group = new_group or number in firsts
-            if item.counted is None:
+            if item.name in left_out:
                 continue
             if new_group:
                 groups.append(len(items))
                 new_group = False
             items.append(item)
-        head = self.head._replace(
-            total_items=len(items),
-            total_tasks=0,
-            task_index=None,
-            listing=self.head.listing if len(items) == len(self.items) else "",
+        return self._replace(
+            head=self.head._replace(total_items=len(items), task_index=None),
+            items=tuple(items),
+            groups=tuple(groups),
+            unusable=(*self.unusable, *unusable),
         )
-        return self._replace(head=head, items=tuple(items), groups=tuple(groups), tasks=())
 
     def receipt_key(self, stage: str, task: int) -> str:
         """See `PlanHead.receipt_key`."""
@@ -249,10 +281,6 @@ class Plan(NamedTuple):
             for i, item in enumerate(items)
             if (c := item.counted) is not None
         ]
-        refused = [
-            json.dumps({"Name": r.name, "Reason": r.reason, "Kind": r.kind, "Size": r.size})
-            for r in self.refused
-        ]
         unwanted = [str(i) for i, item in enumerate(items) if not item.wanted]
         metadata = json.dumps(self._metadata(), indent=2).replace("\n", "\n  ")
         # Not json.dumps of the whole: with an indent that takes minutes for a million items.
@@ -265,8 +293,9 @@ class Plan(NamedTuple):
             _member("Tasks", [str(group) for group in self.tasks]),
             _member("Counted", counted),
             _member("Unwanted", unwanted),
-            _member("Refused", refused),
+            _member("Refused", [each.dumps() for each in self.refused]),
             _member("Stale", [quote(name) for name in self.stale]),
+            _member("Unusable", [each.dumps() for each in self.unusable]),
         ]
         return "{\n  " + ",\n  ".join(members) + "\n}"
 
@@ -349,11 +378,9 @@ def _plan(head: PlanHead | None, document: dict[str, Any]) -> Plan:
         ),
         groups=groups,
         tasks=tuple(document.get("Tasks", range(len(groups)))),
-        refused=tuple(
-            Refused(r["Name"], r["Reason"], r.get("Kind", ""), r.get("Size", 0))
-            for r in document.get("Refused", ())
-        ),
+        refused=tuple(map(Refused.from_json, document.get("Refused", ()))),
         stale=tuple(document.get("Stale", ())),
+        unusable=tuple(map(Refused.from_json, document.get("Unusable", ()))),
     )
 
 
@@ -369,40 +396,3 @@ def head_loads(beginning: str, *, uri: str) -> PlanHead | None:
         return _head(metadata, uri=uri, names=None)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def task_dumps(task: Task) -> bytes:
-    """One line of the companion object."""
-    items = [
-        [
-            item.name,
-            item.size,
-            item.etag,
-            item.wanted,
-            None if item.counted is None else item.counted.to_json(),
-        ]
-        for item in task.items
-    ]
-    line = {"Task": task.number, "Group": task.group, "First": task.first, "Items": items}
-    return (json.dumps(line, separators=(",", ":")) + "\n").encode()
-
-
-def task_loads(line: bytes, *, uri: str) -> Task:
-    """The reverse of `task_dumps`."""
-    try:
-        document = json.loads(line)
-        items = tuple(
-            checked(
-                Item(
-                    name,
-                    size,
-                    etag,
-                    None if counted is None else checked(KnownCounts(*counted)),
-                    wanted,
-                )
-            )
-            for name, size, etag, wanted, counted in document["Items"]
-        )
-        return checked(Task(document["Task"], document["Group"], document["First"], items))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{uri} is damaged ({error!r}); make the plan anew") from None

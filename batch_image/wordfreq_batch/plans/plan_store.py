@@ -6,6 +6,7 @@ the orchestrator (whole).
 
 from __future__ import annotations
 
+import json
 from array import array
 
 from wordfreq_batch.errors import (
@@ -13,14 +14,15 @@ from wordfreq_batch.errors import (
     NotFoundError,
     UsageError,
 )
+from wordfreq_batch.plans.checked import checked
 from wordfreq_batch.plans.plan import (
     INDEX_WIDTH,
+    Item,
+    KnownCounts,
     Plan,
     PlanHead,
     Task,
     head_loads,
-    task_dumps,
-    task_loads,
 )
 from wordfreq_batch.storage.opening import open_object, open_store
 
@@ -104,3 +106,40 @@ def load_task(head: PlanHead, number: int) -> Task:
     if task.number != number:
         raise DataError(f"{store.url(COMPANION)} is damaged; make the plan anew")
     return task
+
+
+def task_dumps(task: Task) -> bytes:
+    """One line of the companion object."""
+    items = [
+        [
+            item.name,
+            item.size,
+            item.etag,
+            item.wanted,
+            None if item.counted is None else item.counted.to_json(),
+        ]
+        for item in task.items
+    ]
+    line = {"Task": task.number, "Group": task.group, "First": task.first, "Items": items}
+    return (json.dumps(line, separators=(",", ":")) + "\n").encode()
+
+
+def task_loads(line: bytes, *, uri: str) -> Task:
+    """The reverse of `task_dumps`."""
+    try:
+        document = json.loads(line)
+        items = tuple(
+            checked(
+                Item(
+                    name,
+                    size,
+                    etag,
+                    None if counted is None else checked(KnownCounts(*counted)),
+                    wanted,
+                )
+            )
+            for name, size, etag, wanted, counted in document["Items"]
+        )
+        return checked(Task(document["Task"], document["Group"], document["First"], items))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{uri} is damaged ({error!r}); make the plan anew") from None

@@ -38,6 +38,7 @@ from wordfreq_batch.plans.plan import (
     Refused,
 )
 from wordfreq_batch.plans.plan_store import write_plan
+from wordfreq_batch.plans.unusable import known_unusable
 from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.opening import open_object, open_store
 from wordfreq_batch.storage.store import ObjectInfo
@@ -61,6 +62,8 @@ def build_plan(
     again: bool = False,
     compact: bool = False,
     results: str = "",
+    limit: str = "",
+    retry_unusable: bool = False,
 ) -> Plan:
     """Compare source and destination and lay out the tasks. Nothing is counted or written.
 
@@ -69,7 +72,8 @@ def build_plan(
         destination: URI of the prefix or folder that the counts go to.
         plan: URI that the plan will be written to; it names the receipts' place.
         pack: bytes of source that may share one task, see `plans.packing`; None: a task a file.
-        pending: only groups holding a file that isn't counted yet become tasks.
+        pending: only groups holding a file that isn't counted yet become tasks; files that are
+            known to be bad data are no items, unless `only` names files.
         only: names of the only files to be counted; names that the source lacks are `refused`.
         task_items: files that may share one task; with `pack` only.
         progress: gets a line every few seconds while listing.
@@ -81,6 +85,8 @@ def build_plan(
         compact: rewrite the ledger as one object where it has become many.
         results: prefix, in the destination, of the results of another stage than the counting;
             such a result holds for one upload, not for its bytes.
+        limit: what besides the version decides that a file is bad data, as `plans.tasks.record`.
+        retry_unusable: files that are known to be bad data are pending again.
 
     Raises:
         UsageError: the locations lie in each other, or one is no location.
@@ -118,7 +124,6 @@ def build_plan(
             max_items=task_items,
         )
     )
-    tasks = tuple(_tasks(items, groups, pending=pending))
     head = PlanHead(
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + token_hex(4),
         source=places.source,
@@ -126,17 +131,28 @@ def build_plan(
         plan=places.plan,
         counter_version=version,
         total_items=len(items),
-        total_tasks=len(tasks),
+        total_tasks=0,
         listing=str(Fingerprint().plus(listing)),
     )
-    return Plan(
+    plan_of_all = Plan(
         head=head,
         items=tuple(items),
         groups=groups,
-        tasks=tasks,
+        tasks=(),
         refused=tuple(refused),
         stale=tuple(known.stale),
     )
+    if pending and chosen is None and not retry_unusable:
+        plan_of_all = plan_of_all.without(
+            known_unusable(
+                known.store, items, known.unusable, version=version + limit, warn=complain
+            )
+        )
+        outdated = [each.name for each in plan_of_all.unusable if each.name in known.outdated]
+        plan_of_all = plan_of_all._replace(stale=(*plan_of_all.stale, *outdated))
+    tasks = tuple(_tasks(plan_of_all.items, plan_of_all.groups, pending=pending))
+    head = plan_of_all.head._replace(total_tasks=len(tasks))
+    return plan_of_all._replace(head=head, tasks=tasks)
 
 
 def _check_plan(places: _Places) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ from wordfreq_batch.plans.receipts import (
     take_lease,
     write_receipt,
 )
+from wordfreq_batch.plans.unusable import record_unusable
 from wordfreq_batch.storage.store import Store
 
 
@@ -131,9 +132,17 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
 
 
 def record(
-    store: Store, done: Iterable[ItemReceipt], head: PlanHead, task: Task, *, version: str
+    store: Store,
+    done: Collection[ItemReceipt],
+    head: PlanHead,
+    task: Task,
+    *,
+    version: str,
+    limit: str = "",
 ) -> None:
-    """Note in the ledger of the destination `store` which files are done, see `plans.ledger`.
+    """Note in the destination `store` which files are done, and which are bad data.
+
+    See `plans.ledger` and `plans.unusable`; `limit` is what else decides that a file is bad.
 
     Raises:
         WordfreqError: it could not be stored; that costs only time, so callers just say so.
@@ -141,6 +150,7 @@ def record(
     rows = [_row(each, version) for each in done if each.error is None and not each.reused]
     # Not the task alone: a second attempt must not replace the rows of the first.
     ledger.append(store, rows, origin=f"{head.id}-{task.number:05d}-{os.urandom(4).hex()}")
+    record_unusable(store, done, version=version + limit)
 
 
 def said(error: WordfreqError, task: Task) -> str:

@@ -116,7 +116,11 @@ def test_new_replaced_and_removed_uploads(shop):
     assert first.success, failures(first)
     assert shop.items == {"1": "name1", "2": "name2", "3": "name3"}
     assert shop.partitions == shop.green == {"sample.csv", "more/m.CSV"}
-    assert checks(first) == {"every_row_accounted_for": True, "few_rejects": True}
+    assert checks(first) == {
+        "every_row_accounted_for": True,
+        "few_rejects": True,
+        "every_load_reported": True,
+    }
     assert shop.figures()["items written"] == 3
     assert shop.figures()["batch/tasks"] == 2  # an array job of two
     assert "readme.txt" in shop.figures()["files left out"]
@@ -164,7 +168,11 @@ def test_a_chosen_upload_is_loaded_again(shop):
     result = shop.again("a.csv")
     assert result.success, failures(result)
     assert shop.items == {"1": "name1", "2": "name2"}
-    assert set(checks(result)) == {"every_row_accounted_for", "few_rejects"}
+    assert set(checks(result)) == {
+        "every_row_accounted_for",
+        "few_rejects",
+        "every_load_reported",
+    }
 
 
 def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
@@ -175,7 +183,11 @@ def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
     assert not result.success
     assert shop.green == {"good.csv"}
     assert "latin.csv is not UTF-8: line 2" in failures(result)
-    assert checks(result) == {"every_row_accounted_for": True, "few_rejects": False}
+    assert checks(result) == {
+        "every_row_accounted_for": False,
+        "few_rejects": False,
+        "every_load_reported": True,
+    }
     figures = shop.figures("good.csv")
     assert figures["rows read"] == 52
     assert (figures["items written"], figures["rows rejected"]) == (50, 2)

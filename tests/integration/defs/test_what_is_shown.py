@@ -284,3 +284,86 @@ def test_a_summary_costs_three_materializations_and_names_what_failed(place, ins
     assert place.status(instance)["bad.gz"] == "FAILED"
     chosen = place.run(instance, partition_key="a.gz", asset_selection=[WORD_COUNTS])
     assert reported(instance, chosen) == ["a.gz"]
+
+
+def latest_check(instance, name):
+    key = dg.AssetCheckKey(WORD_COUNTS, name)
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
+    return found[key].status.value
+
+
+def figures(instance, asset):
+    made = instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization
+    return {key: value.value for key, value in made.metadata.items()}
+
+
+def test_an_unchanged_bad_file_is_not_tried_again_and_stays_what_it_is(place, instance):
+    """It is red and counted among the failed; runs of good files are green and rank those."""
+    place.write(good=GOOD, bad=BAD)
+    assert not place.run(instance).success
+    assert latest_check(instance, "every_planned_file_counted") == "FAILED"
+    place.write(more=OTHER)
+    run = place.run(instance)
+    assert run.success
+    assert place.status(instance) == {
+        "good.gz": "MATERIALIZED",
+        "more.gz": "MATERIALIZED",
+        "bad.gz": "FAILED",
+    }
+    assert figures(instance, "plan")["files to count"] == 1
+    ranked = figures(instance, "ranking")
+    assert (ranked["files"], ranked["complete"]) == (2, False)
+    assert "`bad.gz`" in ranked["missing files"]
+    document = json.loads((place.home / "ranking" / "ranking.json").read_text())["Metadata"]
+    assert (document["Missing"], document["MissingNames"]) == (1, ["bad.gz"])
+    assert latest_check(instance, "every_planned_file_counted") == "FAILED"
+    assert latest_check(instance, "every_count_reported") == "SUCCEEDED"
+
+    # chosen by its partition it is tried again
+    job = place.definitions.resolve_implicit_global_asset_job_def()
+    chosen = {"asset_selection": [WORD_COUNTS], "partition_key": "bad.gz"}
+    again = job.execute_in_process(instance=instance, raise_on_error=False, **chosen)
+    assert not again.success
+    assert latest_check(instance, "every_planned_file_counted") == "FAILED"
+
+    place.definitions = build_definitions(Settings(home=str(place.home), retry_unusable=True))
+    assert not place.run(instance).success
+    assert figures(instance, "plan")["files to count"] == 1
+
+
+def test_a_new_instance_shows_what_was_known_to_be_bad(place, instance):
+    place.write(good=GOOD, bad=BAD)
+    with dg.instance_for_test() as gone:
+        assert not place.run(gone).success
+    assert not place.run(instance).success  # not tried again, but nobody has seen it here
+    assert place.status(instance) == {"good.gz": "MATERIALIZED", "bad.gz": "FAILED"}
+    assert place.run(instance).success
+
+
+def test_counts_of_bytes_that_are_gone_are_not_left(place, instance):
+    place.write(a=GOOD, b=GOOD)
+    assert place.run(instance).success
+    place.write(a=BAD)
+    assert not place.run(instance).success
+    assert not (place.home / "output" / "a.gz").exists()
+    assert latest_check(instance, "no_stale_counts") == "SUCCEEDED"
+
+
+def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place, instance):
+    from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing
+
+    def due(**settings):
+        place.definitions = build_definitions(Settings(home=str(place.home), **settings))
+        return not ranked_listing(instance, place.definitions.resources["locations"])
+
+    place.write(a=GOOD)
+    assert due()
+    options = {"ops": {"ranking": {"config": {"top": 1, "min_length": 2}}}}
+    assert place.run(instance, run_config=options).success
+    assert "the first 1 words of 2 characters" in figures(instance, "ranking")["options"]
+    assert not due()
+    assert due(top=5)
+    assert place.run(instance).success
+    assert not due(top=5)
+    assert "the first 5 words of 3 characters" in figures(instance, "ranking")["options"]
+    assert due(top=5, stop_words="en")

@@ -23,13 +23,13 @@ from wordfreq_batch.plans.plan import (
     Refused,
     Task,
     head_loads,
-    task_dumps,
-    task_loads,
 )
 from wordfreq_batch.plans.plan_store import (
     load_head,
     load_plan,
     load_task,
+    task_dumps,
+    task_loads,
     write_plan,
 )
 from wordfreq_batch.plans.tasks import failure

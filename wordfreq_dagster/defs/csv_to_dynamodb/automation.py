@@ -49,6 +49,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 plans=settings.plans,
                 pack=settings.csv_pack,
                 report=settings.report,
+                retry_unusable=settings.retry_unusable,
                 table=settings.csv_table,
                 columns=settings.csv_columns,
                 key=settings.csv_key,

@@ -16,12 +16,19 @@ from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
-from wordfreq_dagster.files.report import FileReport, FileReporter, raise_for_failed, report_files
+from wordfreq_dagster.files.report import (
+    FileReport,
+    FileReporter,
+    raise_for_failed,
+    report_files,
+    reported_check,
+)
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import LISTING, OWNERS
 
 ROWS_ADD_UP = "every_row_accounted_for"
 FEW_REJECTS = "few_rejects"
+REPORTED = "every_load_reported"
 
 Event = (
     dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.MaterializeResult[None]
@@ -49,12 +56,18 @@ class CsvRun(dg.Config):
         dg.AssetCheckSpec(
             ROWS_ADD_UP,
             asset="csv_rows",
-            description="Rows read = items written + rows rejected + rows superseded, per file.",
+            description="Every CSV is loaded, and of each: rows read = items written + rows "
+            "rejected + rows superseded.",
         ),
         dg.AssetCheckSpec(
             FEW_REJECTS,
             asset="csv_rows",
             description="No file has more rejected rows than WORDFREQ_CSV_MAX_REJECTS.",
+        ),
+        dg.AssetCheckSpec(
+            REPORTED,
+            asset="csv_rows",
+            description="Dagster shows every CSV in the state that it is in: loaded, or bad data.",
         ),
     ],
     group_name=GROUP,
@@ -84,7 +97,7 @@ def csv_rows(
     keys = chosen_keys(context)
     if config.dry_run:
         yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)
-        yield from _checks(FileReport(done=(), failed={}, unchanged=0), csv.compare(), csv)
+        yield from _checks(context, None, FileReport(done=(), failed={}), csv)
         return
     if keys is None:
         planned, more = _plan_pending(context, csv)
@@ -110,9 +123,8 @@ def csv_rows(
         receipts=lambda tasks: read_receipts(planned.head, "ingest", tasks),
         while_waiting=reporter.report_done,
     )
-    report = report_files(planned, outcome, chosen=keys)
-    reporter.report_rest(report)
-    yield from _checks(report, planned if keys is None else csv.compare(), csv)
+    report = reporter.report_rest(report_files(planned, outcome, chosen=keys))
+    yield from _checks(context, planned if keys is None else None, report, csv)
     metadata = {
         "plan": planned.head.plan.uri,
         "table": csv.table,
@@ -141,7 +153,8 @@ def _plan_pending(
         csv.save_plan(planned)
     changes, refused = sync_with_plan(context, planned, csv, csv_uploads_partitions)
     return planned, {
-        "CSVs": len(planned.items),
+        "CSVs": len(planned.items) + len(planned.unusable),
+        "bad CSVs": listed_reasons({each.name: each.reason for each in planned.unusable}),
         "removed CSVs": listed_names(changes.removed),
         "files left out": listed_reasons(refused),
     }
@@ -156,7 +169,7 @@ def _totals(report: FileReport) -> dict[str, object]:
     return {
         "files loaded": len(rows),
         "files unchanged": report.unchanged + len(report.done) - len(rows),
-        "files failed": len(report.failed),
+        "files failed": len({*report.failed, *report.known}),
         "rows read": sum(each.read for each in rows),
         "items written": sum(each.written for each in rows),
         "rows rejected": sum(each.rejected for each in rows),
@@ -166,8 +179,15 @@ def _totals(report: FileReport) -> dict[str, object]:
     }
 
 
-def _checks(report: FileReport, known: Plan, csv: CsvPlaces) -> Iterator[dg.AssetCheckResult]:
-    """Both checks; rejects are those of every upload that is loaded, in this run or earlier."""
+def _checks(
+    context: dg.AssetExecutionContext, whole: Plan | None, report: FileReport, csv: CsvPlaces
+) -> Iterator[dg.AssetCheckResult]:
+    """All checks, of every upload, whichever run has loaded it.
+
+    `whole` is the plan of a whole run; without it the uploads are listed now.
+    """
+    known = whole or csv.compare()
+    done = {item.name for item in report.done} if whole else set()
     figures = _figures(report)
     wrong = {
         name: f"{rows.read:,} rows read, {rows.written:,} written, {rows.rejected:,} rejected, "
@@ -175,11 +195,17 @@ def _checks(report: FileReport, known: Plan, csv: CsvPlaces) -> Iterator[dg.Asse
         for name, rows in figures
         if rows.read != rows.written + rows.rejected + rows.superseded
     }
+    wrong |= {name: "not loaded" for name in known.pending if name not in done}
+    wrong |= {each.name: each.reason for each in known.unusable}
+    wrong |= {name: why for name, why in report.failed.items() if name in wrong}
     yield dg.AssetCheckResult(
         check_name=ROWS_ADD_UP,
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"files": len(figures), "wrong": listed_reasons(wrong)},
+        description=f"{len(wrong):,} CSVs are not loaded, or not all of their rows"
+        if wrong
+        else None,
+        metadata={"files": len(known.items) + len(known.unusable), "wrong": listed_reasons(wrong)},
     )
     counts = {
         item.name: (item.counted.words, item.counted.invalid, "")
@@ -208,6 +234,17 @@ def _checks(report: FileReport, known: Plan, csv: CsvPlaces) -> Iterator[dg.Asse
         if many
         else None,
         metadata={"allowed": csv.max_rejects, "files": listed_reasons(many)},
+    )
+    yield reported_check(
+        context.instance,
+        context.asset_key,
+        csv_uploads_partitions,
+        known,
+        name=REPORTED,
+        done=done,
+        failed=report.failed,
+        job="csv_to_dynamodb",
+        report=csv.report,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import dagster as dg
 
+from wordfreq_batch.csv.reading.rejects import limit_version, parse_limit
 from wordfreq_batch.csv.settings import Settings, read_settings
 from wordfreq_batch.errors import NotFoundError, UsageError
 from wordfreq_batch.plans.formats import LOADS
@@ -120,13 +121,16 @@ class CsvPlaces(Places):
                 again=again,
                 compact=True,
                 results=LOADS,
+                limit=limit_version(parse_limit(self.refuse_above) if self.refuse_above else None),
+                retry_unusable=self.retry_unusable,
             )
         except NotFoundError as error:
             raise self.missing(error) from error
 
     def remove_results(self, names: Collection[str]) -> None:
-        """Delete the rejects of these files and the records of their loads."""
-        super().remove_results([place + name for name in names for place in ("", LOADS)])
+        """Delete the rejects of these files, the records of their loads, and what else is kept."""
+        super().remove_results(names)
+        self.remove_outdated([LOADS + name for name in names])
 
     def missing(self, error: NotFoundError) -> dg.Failure:
         """The failure that says where uploads are looked for."""

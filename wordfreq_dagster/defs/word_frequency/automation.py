@@ -1,5 +1,7 @@
 """Jobs, schedule and sensors of the word count, and its places, as the settings choose them."""
 
+from functools import partial
+
 import dagster as dg
 
 from wordfreq_dagster.defs.word_frequency.conditions import ranking_due_sensor
@@ -14,10 +16,6 @@ from wordfreq_dagster.settings import Settings, load_settings
 
 #: Name of the job of the whole pipeline: one command, schedule or sensor is enough.
 WORD_FREQUENCY = "word_frequency"
-
-RANKED = Watched(
-    job=WORD_FREQUENCY, result=ranking.key, made_from=ranked_listing, name="the ranking"
-)
 
 
 @dg.definitions
@@ -42,31 +40,40 @@ def word_frequency() -> dg.Definitions:
         default_status=settings.schedule_status("nightly"),
         description="Compares the whole source with what is counted, counts the rest, ranks.",
     )
+    places = WordPlaces(
+        source=settings.source,
+        destination=settings.destination,
+        plans=settings.plans,
+        ranking=settings.ranking,
+        pack=settings.pack,
+        report=settings.report,
+        retry_unusable=settings.retry_unusable,
+        merge_part_words=settings.merge_part_words,
+        folder_depth=settings.folder_depth,
+        min_length=settings.min_length,
+        min_count=settings.min_count,
+        top=settings.top,
+        stop_words=settings.stop_words.split(",") if settings.stop_words else [],
+    )
     return dg.Definitions(
         jobs=[job],
         schedules=[nightly],
-        sensors=_sensors(settings),
-        resources={
-            "locations": WordPlaces(
-                source=settings.source,
-                destination=settings.destination,
-                plans=settings.plans,
-                ranking=settings.ranking,
-                pack=settings.pack,
-                report=settings.report,
-                merge_part_words=settings.merge_part_words,
-                folder_depth=settings.folder_depth,
-                stop_words=settings.stop_words.split(",") if settings.stop_words else [],
-            )
-        },
+        sensors=_sensors(settings, places),
+        resources={"locations": places},
     )
 
 
-def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
+def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition]:
+    ranked = Watched(
+        job=WORD_FREQUENCY,
+        result=ranking.key,
+        made_from=partial(ranked_listing, places=places),
+        name="the ranking",
+    )
     sensors = [
         listing_sensor(
             name="new_files",
-            watched=RANKED,
+            watched=ranked,
             source=settings.source,
             interval=settings.sensor_seconds,
             status=settings.sensor_status("new_files"),

@@ -1,18 +1,16 @@
 """Asset checks: the ways in which a green run could still be wrong, each a check that can fail."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
-from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import finished_items, read_receipts
+from wordfreq_dagster.defs.word_frequency.count_checks import COUNT_CHECKS, check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking
-from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
-from wordfreq_dagster.files.dagster_events import materialized_versions
 from wordfreq_dagster.files.partitions import unusable_partition_key
-from wordfreq_dagster.files.places import WordPlaces, listed_names, listed_reasons
+from wordfreq_dagster.files.places import WordPlaces, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_run
 
 
@@ -37,86 +35,21 @@ def every_file_usable(
     )
 
 
-@dg.multi_asset_check(
-    name="counts_complete",
-    specs=[
-        dg.AssetCheckSpec(
-            "every_planned_file_counted",
-            asset=word_counts,
-            description="Every file of the source has counts made from its present bytes.",
-        ),
-        dg.AssetCheckSpec(
-            "no_stale_counts",
-            asset=word_counts,
-            description="No counts are left of files that are no longer in the source.",
-        ),
-        dg.AssetCheckSpec(
-            "every_count_reported",
-            asset=word_counts,
-            description="Dagster shows every counted file in the state that it is counted in.",
-        ),
-    ],
-)
+@dg.multi_asset_check(name="counts_complete", specs=COUNT_CHECKS)
 def counts_complete(
     context: dg.AssetCheckExecutionContext, locations: WordPlaces
 ) -> Iterator[dg.AssetCheckResult]:
-    """Compare the source with the counts that are there, and these with what Dagster shows."""
-    planned, finished = _state(context, locations)
-    pending = sorted(name for name in planned.pending if name not in finished)
-    yield dg.AssetCheckResult(
-        check_name="every_planned_file_counted",
-        asset_key=word_counts.key,
-        passed=not pending,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(pending):,} files are new or changed and not counted"
-        if pending
-        else None,
-        metadata={
-            "files": len(planned.items),
-            "not counted": len(pending),
-            "first": listed_names(pending),
-        },
-    )
-    stale = sorted(locations.existing_results(planned.stale))
-    yield dg.AssetCheckResult(
-        check_name="no_stale_counts",
-        asset_key=word_counts.key,
-        passed=not stale,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(stale):,} counts of files that are gone" if stale else None,
-        metadata={"stale": len(stale), "first": listed_names(stale)},
-    )
-    versions = materialized_versions(context.instance, word_counts.key)
-    unreported = [
-        item.name
-        for item in planned.items
-        if (item.counted is not None or item.name in finished)
-        and versions.get(item.name) not in (item.etag, "")
-        and unusable_partition_key(item.name) is None
-        and locations.report != "summary"
-    ]
-    yield dg.AssetCheckResult(
-        check_name="every_count_reported",
-        asset_key=word_counts.key,
-        passed=not unreported,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(unreported):,} files are counted, but their partitions don't show it; "
-        "the next run of the job word_frequency reports them"
-        if unreported
-        else None,
-        metadata={"not reported": len(unreported), "first": listed_names(unreported)},
-    )
+    """Compare the source with the counts that are there, and these with what Dagster shows.
 
-
-def _state(
-    context: dg.AssetCheckExecutionContext, locations: WordPlaces
-) -> tuple[Plan, dict[str, ItemReceipt]]:
-    """The source and its counts: by the plan of this run and its receipts, or listed now."""
-    planned = plan_of_run(context, locations)
-    if planned is None:
-        return locations.compare(), {}
-    receipts = read_receipts(planned.head, "migrate", range(len(planned.tasks)))
-    return planned, finished_items(receipts.values())
+    By the plan of this run and its receipts; a check on its own lists the source now.
+    """
+    done: Collection[str] = ()
+    if (planned := plan_of_run(context, locations)) is None:
+        planned = locations.compare()
+    else:
+        receipts = read_receipts(planned.head, "migrate", range(len(planned.tasks)))
+        done = finished_items(receipts.values())
+    yield from check_counts(context.instance, planned, locations, done=done, failed={})
 
 
 @dg.asset_check(

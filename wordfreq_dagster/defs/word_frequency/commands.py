@@ -8,11 +8,14 @@ from collections.abc import Sequence
 MOST_PARTS = 64
 
 
-def plan_command(*, source: str, destination: str, plan: str, pack: int) -> list[str]:
+def plan_command(
+    *, source: str, destination: str, plan: str, pack: int, retry_unusable: bool = False
+) -> list[str]:
     """List the source, compare it with what is counted, write the plan."""
     return [
         *("plan", "--source", source, "--destination", destination, "--plan", plan),
         *("--pack", str(pack), "--pending"),
+        *(["--retry-unusable"] if retry_unusable else []),
     ]
 
 

@@ -32,7 +32,11 @@ def plan(
     """
     uri = locations.plan_uri(origin_run_id(context.instance, context.run))
     command = plan_command(
-        source=locations.source, destination=locations.destination, plan=uri, pack=locations.pack
+        source=locations.source,
+        destination=locations.destination,
+        plan=uri,
+        pack=locations.pack,
+        retry_unusable=locations.retry_unusable,
     )
     outcome = batch.run(
         context=context,
@@ -49,7 +53,7 @@ def plan(
         metadata={
             "plan": uri,
             "plan file": describe_uri(uri),
-            "dagster/row_count": len(made.items),
+            "dagster/row_count": len(made.items) + len(made.unusable),
             "bytes": total,
             "files to count": len(made.pending),
             "bytes to count": to_count,
@@ -59,6 +63,7 @@ def plan(
             "partitions removed": len(changes.removed),
             "removed files": listed_names(changes.removed),
             "refused files": listed_reasons(refused),
+            "bad files": listed_reasons({each.name: each.reason for each in made.unusable}),
             **one_job(outcome.metadata()),
         },
         data_version=dg.DataVersion(made.id),

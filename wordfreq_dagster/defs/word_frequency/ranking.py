@@ -22,10 +22,10 @@ from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
 from wordfreq_dagster.files.figures import one_job
 from wordfreq_dagster.files.partitions import source_files_partitions
-from wordfreq_dagster.files.places import WordPlaces, describe_uri
+from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_reasons
 from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import LISTING, OWNERS, RANKS_TAG
+from wordfreq_dagster.files.tags import LISTING, OWNERS, RANKS_TAG, SETTINGS
 
 _BAR_WIDTH = 40
 _BARS_SHOWN = 30
@@ -38,29 +38,39 @@ _FRESHNESS = dg.FreshnessPolicy.time_window(
 
 
 class RankingOptions(dg.Config):
-    """Which words are ranked; set them in the launchpad, by `--config` or by a run's config."""
+    """Which words this run ranks, where that isn't what the settings say.
 
-    min_length: int = Field(default=3, ge=1, description="shortest word, in characters")
-    min_count: int = Field(default=3, ge=1, description="least number of occurrences")
-    top: int = Field(default=100, ge=1, description="how many words")
+    Set in the launchpad, by `--config` or by a run's config.
+    """
+
+    min_length: int | None = Field(
+        default=None, ge=1, description="shortest word, in characters; unset: WORDFREQ_MIN_LENGTH"
+    )
+    min_count: int | None = Field(
+        default=None, ge=1, description="rarest word, in occurrences; unset: WORDFREQ_MIN_COUNT"
+    )
+    top: int | None = Field(default=None, ge=1, description="how many words; unset: WORDFREQ_TOP")
     stop_words: list[str] | None = Field(
         default=None,
         description="languages whose stop words are left out, e.g. ['en', 'de']; "
         "unset: those of WORDFREQ_STOP_WORDS",
     )
 
-    def arguments(self, stop_words: Sequence[str], folder_depth: int) -> list[str]:
+    def arguments(self, settings: WordPlaces) -> list[str]:
         """The options as arguments of `wordfreq merge`.
 
         Args:
-            stop_words: the languages where the options name none.
-            folder_depth: levels of folders that are ranked by themselves.
+            settings: their options hold where these name none.
         """
-        arguments = ["--min-length", str(self.min_length), "--min-count", str(self.min_count)]
-        arguments += ["--top", str(self.top)]
-        languages = stop_words if self.stop_words is None else self.stop_words
-        arguments += ["--stop-words", ",".join(languages)] if languages else []
-        return arguments + (["--folder-depth", str(folder_depth)] if folder_depth else [])
+        arguments = []
+        for name in ("min_length", "min_count", "top", "stop_words"):
+            own = getattr(self, name)
+            value = getattr(settings, name) if own is None else own
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            if text:
+                arguments += [f"--{name.replace('_', '-')}", text]
+        depth = settings.folder_depth
+        return arguments + (["--folder-depth", str(depth)] if depth else [])
 
 
 @dg.asset(
@@ -114,7 +124,7 @@ def ranking(
     command = merge_command(
         plan=plan_uri,
         output=locations.ranking,
-        options=config.arguments(locations.stop_words, locations.folder_depth),
+        options=config.arguments(locations),
         parts=parts,
     )
     outcome = batch.run(
@@ -127,6 +137,7 @@ def ranking(
     if whole:
         forget_ends(context, planned, source_files_partitions)
     ranked = locations.read_ranking()
+    reasons = {each.name: each.reason for each in planned.unusable}
     context.log.info(top_of(ranked))
     return dg.MaterializeResult(
         metadata={
@@ -134,6 +145,10 @@ def ranking(
             "chart": dg.MetadataValue.md(bar_chart([(w.word, w.count) for w in ranked.words])),
             "dagster/row_count": len(ranked.words),
             "files": ranked.files,
+            "complete": not ranked.missing,
+            "missing files": listed_reasons(
+                {name: reasons.get(name, "") for name in ranked.missing_names}
+            ),
             "words": ranked.total_words,
             "distinct words": ranked.distinct_words,
             "options": _options(ranked),
@@ -145,6 +160,7 @@ def ranking(
             "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
             "plan": planned.head.plan.uri,
             LISTING: planned.head.listing,
+            SETTINGS: settings_of(locations),
             **how,
             **one_job(outcome.metadata()),
         }
@@ -224,12 +240,22 @@ def _words_to_merge(planned: Plan, enough: int) -> int:
     )
 
 
-def ranked_listing(instance: dg.DagsterInstance) -> str:
+def settings_of(places: WordPlaces) -> str:
+    """The settings that a ranking depends on, as a text that changes with them."""
+    return " ".join(RankingOptions().arguments(places))
+
+
+def ranked_listing(instance: dg.DagsterInstance, places: WordPlaces) -> str:
     """The fingerprint of the source that the latest ranking was made from.
 
-    `''` where there is no ranking, or where it leaves out files that weren't counted.
+    `''` where there is no ranking, where it leaves out files that may still be counted, or where
+    the settings of its options were others. Options that its run's config named are no reason to
+    rank again: somebody wanted them.
     """
-    return str(latest_metadata(instance, ranking.key).get(LISTING, ""))
+    found = latest_metadata(instance, ranking.key)
+    if found.get(SETTINGS, settings_of(places)) != settings_of(places):
+        return ""
+    return str(found.get(LISTING, ""))
 
 
 def _plan_of_counted(context: dg.AssetExecutionContext, locations: WordPlaces) -> Plan:

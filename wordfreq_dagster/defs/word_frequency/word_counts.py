@@ -10,6 +10,7 @@ from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import migrate_command
+from wordfreq_dagster.defs.word_frequency.count_checks import check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.files.dagster_events import done_without_events
@@ -48,7 +49,7 @@ def word_counts(
     batch: BatchJobs,
     locations: WordPlaces,
     stages: Stages,
-) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult[None]]:
     """The words of each file with their counts, one object and one partition per file.
 
     Together with `plan`, as in the job `word_frequency` or by *Materialize all*, the pending files
@@ -84,8 +85,11 @@ def word_counts(
         receipts=lambda tasks: read_receipts(planned.head, "migrate", tasks),
         while_waiting=reporter.report_done,
     )
-    report = report_files(planned, outcome, chosen=None if whole else keys)
-    reporter.report_rest(report)
+    report = reporter.report_rest(report_files(planned, outcome, chosen=None if whole else keys))
+    # Who reads the counts must not take those of earlier bytes for those of the present ones.
+    locations.remove_outdated({*report.bad, *(set(planned.stale) & report.known.keys())})
+    if report.failed or keys is not None:  # else the checks themselves follow, see `count_checks`
+        _report_checks(context, planned if with_plan else locations.compare(), report, locations)
     totals = {"plan": planned.head.plan.uri, **_totals(report), **outcome.metadata()}
     raise_for_failed(report, outcome, done="counted", job=GROUP, metadata=totals)
     if keys is None:
@@ -107,11 +111,30 @@ def _plan_of(
     return plan_of_choice(context, locations, keys, kind="files")
 
 
+def _report_checks(
+    context: dg.AssetExecutionContext, planned: Plan, report: FileReport, locations: WordPlaces
+) -> None:
+    done = {item.name for item in report.done}
+    for found in check_counts(
+        context.instance, planned, locations, done=done, failed=report.failed
+    ):
+        context.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=context.asset_key,
+                check_name=found.check_name or "",
+                passed=found.passed,
+                metadata=found.metadata,
+                severity=found.severity,
+                description=found.description,
+            )
+        )
+
+
 def _totals(report: FileReport) -> dict[str, int | str]:
     return {
         "files counted": len(report.done),
         "files unchanged": report.unchanged,
-        "files failed": len(report.failed),
+        "files failed": len({*report.failed, *report.known}),
         "bytes counted": (read := sum(item.bytes for item in report.done)),
         "size counted": size(read),
         "words counted": sum(item.words for item in report.done),

@@ -81,6 +81,24 @@ def without_reason(row: Row, delimiter: str) -> Row:
     return Row(row.line, fields, [own.encode()], reason)
 
 
+def parse_limit(text: str) -> float:
+    """A number of rejected rows, or a share of them (below 1) from `5%`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    number = float(text.removesuffix("%"))
+    percent = text.endswith("%")
+    if not (0 <= number <= 99.999 if percent else number >= 0 and number.is_integer()):
+        raise ValueError(f"{text!r} is no number of rows; write e.g. 100 or 0.5%")
+    return number / 100 if percent else number
+
+
+def limit_version(limit: float | None) -> str:
+    """What a limit adds to the version of which files are bad data, see `plans.unusable`."""
+    return "" if limit is None else f"/rejects<={limit:g}"
+
+
 class Rejects:
     """Collects the rejects of one file, in any number.
 
