@@ -278,7 +278,7 @@ def run(machine):
             suppress_health_check=list(HealthCheck),
             # each step takes seconds: the failing example itself is told, not a smaller one
             phases=[Phase.generate],
-            **{"stateful_step_count": 10, "max_examples": 2} | given,
+            **{"stateful_step_count": 8, "max_examples": 1} | given,
         ),
     )
 
