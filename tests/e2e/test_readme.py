@@ -27,6 +27,7 @@ RUN = ("README.md", "docs/extend.md", "batch_image/README.md")
 LISTED = {
     "CONTRIBUTING.md": "they run the whole suite",
     "docs/aws.md": "they need an AWS account",
+    "docs/csv-to-dynamodb.md": "test_ingest_guide.py runs them on an emulator of DynamoDB",
     "docs/runbook.md": "they need an AWS account",
     "packages/aws-batch-emulator/docs/guide.md": "they start a server on a fixed port; its own "
     "tests start it on a free one",
