@@ -13,7 +13,7 @@ from wordfreq_batch.text.detect import UTF_8, known_encoding
 MOST_INVALID = 1e-6
 """One byte in a million, as in a log that a name was written into."""
 
-_CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:+-]+)", re.IGNORECASE | re.ASCII)
+_CHARSET = r"(?ia)charset\s*=\s*\"?([\w.:+-]+)"
 _UNTOLD = frozenset(("utf-8", "ascii"))  # what servers say who don't know better
 
 
@@ -67,7 +67,7 @@ DEFAULT_OPTIONS = TextOptions()
 
 def charset_of(content_type: str) -> str:
     """The encoding that an object's Content-Type names, as Python calls it; empty: none of use."""
-    match = _CHARSET.search(content_type)
+    match = re.search(_CHARSET, content_type)
     if match is None:
         return ""
     try:

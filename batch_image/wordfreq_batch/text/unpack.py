@@ -7,8 +7,6 @@ costs time, not memory.
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -141,10 +139,14 @@ def _gunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 def _bunzipped(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    import bz2
+
     return _streams(chunks, name, "bzip2", bz2.BZ2Decompressor, OSError)
 
 
 def _unxz(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    import lzma
+
     def stream() -> lzma.LZMADecompressor:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
