@@ -25,7 +25,7 @@ DIALECT = {
     r"an? (?:files?|CSV|item|request|run|asset|word|account|day|partition|index|vCPU|piece|second|"
     r"plan|source|object|task|job|event|stage|page)\b(?! (?:is|that|was|has|name))": "per",
 }
-LONGEST = 45  # words of a sentence
+LONGEST = 41  # words of a sentence
 
 
 def _prose(text):
