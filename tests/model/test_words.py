@@ -24,7 +24,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from aws_batch_emulator import stop_running
 from dagster_aws_batch import dead_runs_sensor
 from tests.model.processes import ended, start
-from wordfreq_batch.plans.formats import RESERVED, Ranking
+from wordfreq_batch.merge.document import Ranking
+from wordfreq_batch.plans.formats import RESERVED
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.settings import Settings
