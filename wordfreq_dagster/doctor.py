@@ -1,0 +1,165 @@
+"""Whether a run would find what the settings name, and what to repair.
+
+`python -m wordfreq_dagster doctor` prints it, for people and CI, of any deployment: it reads, and
+changes nothing. What may not be looked at is reported as not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from wordfreq_dagster.settings import PREFIX, Settings
+
+#: What S3, DynamoDB, SQS and SNS answer for something that isn't there.
+ABSENT = (
+    "404", "NoSuchBucket", "ResourceNotFoundException", "NotFound", "NotFoundException",
+    "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
+)  # fmt: skip
+Client = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: what was found, and what to do about it."""
+
+    level: Literal["ok", "warning", "error", "not checked"]
+    about: str
+    text: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level:11} {self.about}: {self.text}" + (
+            f". {self.advice}" if self.advice else ""
+        )
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service)  # type: ignore[call-overload]
+
+
+def examine(settings: Settings, client: Client | None = None) -> Iterator[Finding]:
+    """Look at everything the settings name except AWS Batch, which has a doctor of its own.
+
+    Args:
+        settings: of the deployment.
+        client: makes a boto3 client of a service.
+    """
+    find = client or _client
+    places = ["source", "destination", "plans", "ranking"]
+    if settings.csv_table:
+        places += ["csv_source", "csv_rejects"]
+    for name in places:
+        yield from _place(find, name, getattr(settings, name))
+    if settings.csv_table:
+        yield from _table(find, settings)
+    for name in ("events_queue_url", "csv_events_queue_url"):
+        if url := getattr(settings, name):
+            yield from _queue(find, name, url)
+    if arn := settings.failure_sns_topic:
+        about = f"topic {arn} ({PREFIX}FAILURE_SNS_TOPIC)"
+        yield from _ask(about, lambda: find("sns").get_topic_attributes(TopicArn=arn))
+    yield from _dagster()
+
+
+def _ask(about: str, request: Callable[[], Any], text: str = "is there") -> Iterator[Finding]:
+    try:
+        request()
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in ABSENT:
+            advice = "Check the setting, the Region and the account; `make deploy` makes it"
+            yield Finding("error", about, f"isn't there ({code})", advice)
+        else:
+            yield Finding("not checked", about, str(error))
+    except BotoCoreError as error:
+        yield Finding("not checked", about, str(error))
+    else:
+        yield Finding("ok", about, text)
+
+
+def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
+    about = f"{place} ({PREFIX}{name.upper()})"
+    if place.startswith("s3://"):
+        bucket, _, prefix = place.removeprefix("s3://").partition("/")
+        yield from _ask(
+            about,
+            lambda: find("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1),
+            "can be listed",
+        )
+    elif name in ("source", "csv_source") and not Path(place).is_dir():
+        yield Finding("warning", about, "is no folder yet", "Make it and put files there")
+    else:
+        yield Finding("ok", about, "is a folder of this machine")
+
+
+def _table(find: Client, settings: Settings) -> Iterator[Finding]:
+    about = f"table {settings.csv_table} ({PREFIX}CSV_TABLE)"
+    described: dict[str, Any] = {}
+
+    def describe() -> None:
+        described.update(find("dynamodb").describe_table(TableName=settings.csv_table)["Table"])
+
+    yield from _ask(about, describe)
+    if not described:
+        return
+    keys = [one["AttributeName"] for one in described["KeySchema"]]
+    wanted = [one for one in (settings.csv_key, settings.csv_sort_key) if one]
+    if keys != wanted:
+        yield Finding(
+            "error", about, f"has the keys {', '.join(keys)}, the settings {', '.join(wanted)}",
+            f"Set {PREFIX}CSV_KEY and {PREFIX}CSV_SORT_KEY to the table's",
+        )  # fmt: skip
+    if described["TableStatus"] != "ACTIVE":
+        yield Finding("warning", about, f"is {described['TableStatus']}", "Wait until it is ACTIVE")
+
+
+def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
+    about = f"queue {url} ({PREFIX}{name.upper()})"
+    waiting: list[int] = []
+
+    def look() -> None:
+        answer = find("sqs").get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        waiting.append(int(answer["Attributes"]["ApproximateNumberOfMessages"]))
+
+    yield from _ask(about, look)
+    if waiting and waiting[0] > 0:
+        yield Finding(
+            "warning", about, f"holds {waiting[0]} events that no sensor has read",
+            "Is the daemon up and the sensor on? It may be just about to read them",
+        )  # fmt: skip
+
+
+def _dagster() -> Iterator[Finding]:
+    import dagster as dg
+
+    about = "Dagster's instance (DAGSTER_HOME)"
+    try:
+        with dg.DagsterInstance.get() as instance:
+            instance.get_runs(limit=1)
+    except Exception as error:  # noqa: BLE001 - each storage raises errors of its own
+        why = str(error).partition(". ")[0].replace("\n", " ")
+        yield Finding(
+            "error", about, f"can't be opened: {type(error).__name__}: {why}",
+            "Set DAGSTER_HOME to a folder with dagster.yaml, and see that its database answers",
+        )  # fmt: skip
+    else:
+        yield Finding("ok", about, "opens, and its runs can be read")
+
+
+def batch_commands(settings: Settings) -> list[list[str]]:
+    """What to ask the doctor of the Batch client: the queue with each stage's definition."""
+    share = ["--share-identifier", settings.share_identifier] if settings.share_identifier else []
+    stages = ["plan", "migrate", "merge", *(["ingest"] if settings.csv_table else [])]
+    return [
+        ["doctor", "--queue", settings.batch_queue, *share,
+         "--definition", getattr(settings, f"{stage}_definition")]
+        for stage in stages
+    ]  # fmt: skip
