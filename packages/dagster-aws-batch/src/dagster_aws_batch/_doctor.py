@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import DEFAULT_LOG_GROUP
+from dagster_aws_batch._aws.failures import error_code
 from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
@@ -235,7 +236,7 @@ def _roles(clients: Clients, definition: Any) -> list[Finding]:
         try:
             role = clients.iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchEntity":
+            if error_code(error) == "NoSuchEntity":
                 findings.append(Finding(Level.ERROR, about, "does not exist", "Create the role"))
             else:
                 findings.append(Finding(Level.SKIPPED, about, f"could not be asked: {error}"))

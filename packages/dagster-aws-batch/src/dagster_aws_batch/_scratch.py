@@ -131,7 +131,8 @@ class S3Scratch:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(prefix)
             )
-            return [item["Key"][cut:] for page in pages for item in page.get("Contents", [])]
+            items = (item for page in pages for item in page.get("Contents", []))
+            return [key[cut:] for item in items if (key := item.get("Key")) is not None]
 
     def delete(self, name: str) -> None:
         """DeleteObject."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,18 @@ WORK = (
     'key=$(echo "$BATCH_PARTITIONS" | sed -n $((AWS_BATCH_JOB_ARRAY_INDEX + 1))p); '
     "echo $key >> {folder}/done; test $key != {bad}"
 )
+
+# As `create-dagster project` writes it into every new project.
+SKELETON = """\
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs():
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent / "defs")
+"""
 
 
 def project(tmp_path, url, *, bad="none"):
@@ -47,6 +60,7 @@ def project(tmp_path, url, *, bad="none"):
         (folder / "defs.yaml").write_text(json.dumps(component))
     for folder in (tmp_path / "shop", tmp_path / "shop" / "defs"):
         (folder / "__init__.py").touch()
+    (tmp_path / "shop" / "definitions.py").write_text(SKELETON)
     return dg.load_from_defs_folder(path_within_project=tmp_path / "shop" / "defs")
 
 
@@ -96,11 +110,42 @@ def test_a_partition_that_fails_leaves_the_others_materialized(tmp_path, aws):
     assert made == set(KEYS) - {"part-7"}
 
 
-@pytest.mark.skipif(
-    not (Path(sys.executable).parent / "dg").exists(), reason="the dg command is not installed"
-)
-def test_dg_lists_the_components():
-    command = [str(Path(sys.executable).parent / "dg"), "list", "components", "--json"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+DG = Path(sys.executable).parent / "dg"
+needs_dg = pytest.mark.skipif(not DG.exists(), reason="the dg command is not installed")
+
+
+def dg_command(folder, *words):
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [str(DG), *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@needs_dg
+def test_dg_lists_the_components(tmp_path):
+    listed = dg_command(tmp_path, "list", "components", "--json")
     assert "dagster_aws_batch.BatchJobComponent" in listed.stdout, listed.stderr
     assert "dagster_aws_batch.BatchJobsComponent" in listed.stdout
+
+
+@needs_dg
+def test_dg_scaffolds_and_checks_a_component(tmp_path, aws):
+    """In a project that has no definitions but these: what is wrong is named with its field."""
+    project(tmp_path, aws.url)
+    kind = "dagster_aws_batch.BatchJobComponent"
+    made = dg_command(tmp_path, "scaffold", "defs", kind, "nightly")
+    assert made.returncode == 0, made.stdout + made.stderr
+    written = tmp_path / "shop" / "defs" / "nightly" / "defs.yaml"
+    assert f"type: {kind}" in written.read_text()
+
+    good = {"asset": {"key": "nightly"}, "image": "shell", "command": ["exit 0"]}
+    written.write_text(json.dumps({"type": kind, "attributes": good}))
+    checked = dg_command(tmp_path, "check", "yaml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    listed = dg_command(tmp_path, "list", "defs", "--json")
+    assert '"nightly"' in listed.stdout, listed.stderr
+
+    written.write_text(json.dumps({"type": kind, "attributes": {**good, "memory": 4096}}))
+    checked = dg_command(tmp_path, "check", "defs")
+    assert checked.returncode != 0
+    assert "memory" in checked.stdout + checked.stderr
