@@ -79,7 +79,7 @@ def parts(month: Month, price: Prices) -> Iterator[tuple[str, float, str]]:
     yield (
         "S3 requests",
         month.files * (price.s3_get + 2 * price.s3_put),
-        "130,000 × (1 GET, 2 PUT), the most with one file a task",
+        "130,000 × (1 GET, 2 PUT), the most with one file per task",
     )
     yield "DynamoDB on demand", month.csv_rows * price.dynamodb_write, "20,000 rows below 1 KB"
     yield "SQS", month.polls * price.sqs_request, "2 queues looked at every 30 s"

@@ -21,7 +21,8 @@ CHOICES = {
     "pack", "retry_unusable", "min_length", "min_count", "top", "stop_words",
     "merge_part_words", "timeout_seconds", "sensor_seconds",
     "failure_slack_webhook", "ui_url", "code_url",
-    "folder_depth", "report",
+    "folder_depth",
+    "csv_max_write_units", "report",
     "csv_settings",  # a file beside the project
     "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
 }  # fmt: skip
