@@ -197,6 +197,8 @@ class EmbeddedBatch:
             shut_down=self._ask_to_stop,
         )
         self.engine.start()
+        if self.runner.real:
+            self.logs.watch(self.engine.now_ms)
         self._server = self._listen()
 
     def add_images(self, images: Mapping[str, Sequence[str]]) -> None:
@@ -236,6 +238,7 @@ class EmbeddedBatch:
             self._server.close()
             self._server = None
             self.engine.stop()
+            self.logs.stop_watching()
             with self.engine.step():
                 self._store.close()
             self.events.close()

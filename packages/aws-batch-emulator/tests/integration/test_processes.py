@@ -222,3 +222,32 @@ def test_faults_strike_real_processes(tmp_path: Path, tools: Any) -> None:
         assert shown["attempts"][0]["statusReason"].startswith("Host EC2 (instance i-")
         first = int((tmp_path / "pids").read_text().split()[0])
         assert not tools.lives(first)
+
+
+def test_lines_have_the_time_of_their_writing(workshop: Any) -> None:
+    # The last process leaves the job's session, so it outlives the job and goes on writing.
+    program = (
+        "import subprocess, sys, time\n"
+        "for _ in range(4):\n"
+        "    print(time.time_ns() // 1_000_000, flush=True)\n"
+        "    time.sleep(0.4)\n"
+        "late = 'import time; time.sleep(1); print(\"late\", flush=True)'\n"
+        "subprocess.Popen([sys.executable, '-c', late], start_new_session=True)\n"
+    )
+    shown = workshop.wait(workshop.submit("python", program))
+    deadline = time.monotonic() + 20
+    while workshop.lines(shown)[-1] != "late" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    events = workshop.logs.get_log_events(
+        logGroupName="/aws/batch/job",
+        logStreamName=shown["container"]["logStreamName"],
+        startFromHead=True,
+    )["events"]
+    assert events[-1]["message"] == "late"
+    times = [event["timestamp"] for event in events]
+    assert times == sorted(times)
+    assert times[-1] <= shown["stoppedAt"]
+    off = [event["timestamp"] - int(event["message"]) for event in events[:-1]]
+    # A coarse file clock may be a few milliseconds behind; a loaded machine measures late.
+    assert min(off) >= -50
+    assert sorted(off)[1] < 200, off

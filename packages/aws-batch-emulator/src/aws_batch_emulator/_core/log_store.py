@@ -1,17 +1,19 @@
 """Log streams as CloudWatch Logs would show them, kept as plain files, one per stream.
 
 Runners write (or let a subprocess write) the bytes; this module turns them into events on request,
-so that a stream costs nothing until somebody reads it. Line times are interpolated from marks of
-(size, time).
+so that a stream costs nothing until somebody reads it. A line's time comes from marks of (size,
+time), which `watch` takes often while a real job writes.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,12 @@ MAX_LINE = 262_144 - 26
 """Longer lines are cut into several events, as the awslogs driver does (256 KB less 26 bytes)."""
 KEPT_MARKS = 200
 """So many times of a stream outlive the process."""
+MAX_MARKS = 20_000
+"""So many times of a stream are in memory at most; then every second one is dropped."""
+WATCH_SECONDS = 0.05
+"""How often open streams are measured: the precision of their lines' times. Less often where
+measuring all would take more than a twentieth of one core."""
+IDLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,23 @@ class _Stream:
     created: int
     path: Path
     marks: list[tuple[int, int]] = field(default_factory=list)
-    """(size, time): what the stream held when."""
+    """(size, time): what the stream held when; both only grow."""
     open: bool = True
+
+    def grew(self, *, now: int) -> bool:
+        """Note what a process has written since the last mark, with the time of its last write."""
+        size, written = _measured(self.path)
+        return self.add_mark(size, min(written, now))
+
+    def add_mark(self, size: int, when: int) -> bool:
+        """Note a greater size; return whether it was one."""
+        before = self.marks[-1] if self.marks else (0, self.created)
+        if size <= before[0]:
+            return False
+        self.marks.append((size, max(when, before[1])))
+        if len(self.marks) > MAX_MARKS:
+            self.marks = [*self.marks[:2], *self.marks[2:-1:2], self.marks[-1]]
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +83,9 @@ class LogStore:
         self._folder = folder
         self._index = folder / "index.jsonl"
         self._known: dict[str, dict[str, _Stream]] = {}
+        self._open: dict[tuple[str, str], _Stream] = {}
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._load()
 
     def path(self, group: str, stream: str) -> Path:
@@ -75,15 +100,39 @@ class LogStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
             found = _Stream(created=now, path=path, marks=[(0, now)])
             self._known.setdefault(group, {})[stream] = found
+            self._open[group, stream] = found
             self._note(group, stream, found)
         return path
 
+    def watch(self, now: Callable[[], int]) -> None:
+        """Measure open streams from now on, until `stop_watching`; `now` returns milliseconds."""
+        thread = threading.Thread(target=self._watch, args=(now,), name="batch-log-times")
+        thread.daemon = True
+        thread.start()
+
+    def stop_watching(self) -> None:
+        """End what `watch` began."""
+        self._closed.set()
+
+    def _watch(self, now: Callable[[], int]) -> None:
+        pause = IDLE_SECONDS
+        while not self._closed.wait(pause):
+            began = time.monotonic()
+            with self._lock:
+                streams = list(self._open)
+            for group, stream in streams:
+                self.mark(group, stream, now=now())
+            spent = time.monotonic() - began
+            pause = max(WATCH_SECONDS, 20 * spent) if streams else IDLE_SECONDS
+
     def close(self, group: str, stream: str, *, now: int) -> None:
         """Say that nothing more will be written: a last line without line break now counts."""
-        self.mark(group, stream, now=now)
         with self._lock:
-            if (found := self._find(group, stream)) is not None and found.open:
+            if (found := self._find(group, stream)) is None:
+                return
+            if found.grew(now=now) or found.open:
                 found.open = False
+                self._open.pop((group, stream), None)
                 self._note(group, stream, found)
 
     def append(self, group: str, stream: str, lines: Iterable[str], *, now: int) -> None:
@@ -94,16 +143,15 @@ class LogStore:
         path = self.path(group, stream)
         with path.open("ab") as file:
             file.write(data)
-        self.mark(group, stream, now=now)
+        with self._lock:
+            if (found := self._find(group, stream)) is not None:
+                found.add_mark(_measured(path)[0], now)
 
     def mark(self, group: str, stream: str, *, now: int) -> None:
-        """Note how much the stream holds at this time (milliseconds)."""
+        """Note how much an open stream holds at this time (milliseconds)."""
         with self._lock:
-            if (found := self._find(group, stream)) is None:
-                return
-            size = _size(found.path)
-            if not found.marks or size > found.marks[-1][0]:
-                found.marks.append((size, now))
+            if (found := self._find(group, stream)) is not None and found.open:
+                found.grew(now=now)
 
     def exists(self, group: str, stream: str) -> bool:
         """Whether the stream was ever created."""
@@ -118,11 +166,12 @@ class LogStore:
         """Forget a stream; missing ones are ignored."""
         with self._lock:
             self._known.get(group, {}).pop(stream, None)
+            self._open.pop((group, stream), None)
         self.path(group, stream).unlink(missing_ok=True)
 
     def size(self, group: str, stream: str) -> int:
         """Return the stream's length in bytes, 0 if nothing was written."""
-        return _size(self.path(group, stream))
+        return _measured(self.path(group, stream))[0]
 
     def streams(self, group: str) -> list[str]:
         """Return the names of the group's streams, sorted."""
@@ -180,12 +229,14 @@ class LogStore:
         self, group: str, stream: str, start: int, data: bytes, *, all_: bool = False
     ) -> list[LogEvent]:
         path = self.path(group, stream)
-        last, size = _changed(path), _size(path)
+        size, last = _measured(path)
         # A line's time is what it was when it was first seen.
         self.mark(group, stream, now=last)
         with self._lock:
             known = self._find(group, stream)
             marks: Sequence[tuple[int, int]] = tuple(known.marks) if known else ()
+            if marks:
+                last = marks[-1][1]  # what is written after the job's end is no later than that
             still_open = known is not None and known.open
         events: list[LogEvent] = []
         total, position = 0, 0
@@ -197,7 +248,8 @@ class LogStore:
             # The awslogs driver makes no event of an empty line.
             if not body:
                 continue
-            when = next((t for size, t in marks if size >= start + position), last)
+            place = bisect.bisect_left(marks, (start + position,))
+            when = marks[place][1] if place < len(marks) else last
             for piece in range(0, len(body), MAX_LINE):
                 text = body[piece : piece + MAX_LINE].decode("utf-8", "replace")
                 total += len(text) + 26
@@ -241,18 +293,13 @@ class LogStore:
                 self._note(group, name, found)
 
 
-def _size(path: Path) -> int:
+def _measured(path: Path) -> tuple[int, int]:
+    """Return a file's size and when it was last written to (milliseconds)."""
     try:
-        return path.stat().st_size
+        found = path.stat()
     except OSError:
-        return 0
-
-
-def _changed(path: Path) -> int:
-    try:
-        return int(path.stat().st_mtime * 1000)
-    except OSError:
-        return 0
+        return 0, 0
+    return found.st_size, found.st_mtime_ns // 1_000_000
 
 
 def _file_name(text: str) -> str:

@@ -18,8 +18,6 @@ from aws_batch_emulator._core.model import NOT_STARTED, Exit
 from aws_batch_emulator._core.runner import Hosted, Task
 
 CLOSE_SECONDS = 5.0
-SAMPLE_SECONDS = 0.5
-"""How often the growth of running jobs' logs is noted: the precision of their lines' times."""
 
 
 @dataclass(slots=True)
@@ -46,7 +44,6 @@ class SubprocessRunner(Hosted):
         self._running: dict[str, _Running] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._sampler: threading.Thread | None = None
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("AWS_BATCH")
         }
@@ -60,11 +57,6 @@ class SubprocessRunner(Hosted):
         """Start the task in a thread of its own."""
         with self._lock:
             self._running[task.id] = _Running(task)
-            if self._sampler is None:
-                self._sampler = threading.Thread(
-                    target=self._sample, name="batch-log-times", daemon=True
-                )
-                self._sampler.start()
         name = f"batch-{task.job_id[:8]}-{task.index}"
         threading.Thread(target=self._run, args=(task,), name=name, daemon=True).start()
 
@@ -157,15 +149,6 @@ class SubprocessRunner(Hosted):
         # As the end of a container's first process ends all others.
         _kill_group(process.pid)
         return Exit(exit_code=code if code >= 0 else 128 - code)
-
-    def _sample(self) -> None:
-        host = self.host
-        while not self._closed.wait(SAMPLE_SECONDS):
-            with self._lock:
-                tasks = [running.task for running in self._running.values()]
-            now = int(host.now() * 1000)
-            for task in tasks:
-                host.logs.mark(task.log_group, task.log_stream, now=now)
 
 
 def aws_variables(environment: Mapping[str, str]) -> dict[str, str]:
