@@ -30,6 +30,6 @@ def totals(tmp_path, monkeypatch):
         duckdb.sql(f"COPY (SELECT * FROM (VALUES {rows}) t(word, count)) TO '{path}'")
 
 
-@pytest.mark.parametrize(("query", "rows"), zip(QUERIES, EXPECTED, strict=True))
+@pytest.mark.parametrize(("query", "rows"), list(zip(QUERIES, EXPECTED, strict=True)))
 def test_a_query_of_the_page(totals, query, rows):
     assert duckdb.sql(query).fetchall() == rows
