@@ -224,3 +224,44 @@ def test_a_pod_runs_as_processes(tmp_path: Path, connect: Any) -> None:
         batch = connect("batch", emulator.url)
         again = batch.describe_jobs(jobs=[job])["jobs"][0]
         assert again["eksAttempts"] == shown["eksAttempts"]
+
+
+def test_reasons_of_ended_pods_are_in_the_places_of_pods(pods: Any) -> None:
+    define(pods.batch, container(name="main"), container(name="side"))
+    pods.behaviour = lambda job: SimulatedRun(seconds=100)
+    for number, fault in enumerate(("out_of_memory", "image_pull", "spot_reclaim"), start=1):
+        pods.emulator.faults.job(fault, "reasons", attempt=number, seconds=1)
+    job = submit(pods.batch, jobName="reasons", retryStrategy={"attempts": 3})
+    pods.clock.advance(50)
+    shown = pods.job(job)
+    memory, image, host = shown["eksAttempts"]
+    # EksAttemptDetail has the attempt's reason, EksAttemptContainerDetail that of one container.
+    first = memory["containers"][0]
+    assert (first["exitCode"], first["reason"].partition(":")[0]) == (137, "OutOfMemoryError")
+    first = image["containers"][0]
+    assert first["reason"].startswith("CannotPullContainerError")
+    assert "exitCode" not in first
+    assert image["statusReason"] == "Task failed to start"
+    assert host["statusReason"].startswith("Host EC2 (instance i-")
+    assert all("exitCode" not in one and "reason" not in one for one in host["containers"])
+    assert all("reason" not in attempt["containers"][1] for attempt in (memory, image))
+    assert all(
+        "reason" not in attempt and "container" not in attempt for attempt in (memory, image)
+    )
+    # The job has the last attempt's reason, and its pod the ends of the last containers.
+    assert (shown["status"], shown["statusReason"]) == ("FAILED", host["statusReason"])
+    assert (shown["attempts"], "container" in shown) == ([], False)
+    row = pods.batch.list_jobs(jobQueue="pods", jobStatus="FAILED")["jobSummaryList"][0]
+    assert row["statusReason"] == host["statusReason"]
+
+    pods.emulator.faults.job("out_of_memory", "last", seconds=1)
+    last = submit(pods.batch, jobName="last")
+    stopped = submit(pods.batch, jobName="stopped")
+    pods.clock.advance(50)
+    pods.batch.terminate_job(jobId=stopped, reason="no more of this")
+    pods.clock.advance(50)
+    pod = pods.job(last)["eksProperties"]["podProperties"]
+    assert pod["containers"][0]["reason"].startswith("OutOfMemoryError")
+    assert "reason" not in pod["containers"][1]
+    shown = pods.job(stopped)
+    assert shown["statusReason"] == shown["eksAttempts"][0]["statusReason"] == "no more of this"
