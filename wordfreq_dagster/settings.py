@@ -116,20 +116,17 @@ class Settings(BaseSettings):
         "where the counts go, one object per file, with its name; unset: HOME/output",
     )
     plans: Uri = _place("plans and receipts; unset: HOME/plans")
-    ranking: Uri = _place(
-        "where ranking.json and totals.parquet go; unset: HOME/ranking",
-    )
-
+    ranking: Uri = _place("where ranking.json and totals.parquet go; unset: HOME/ranking")
     pack: Size = Field(
         default=64 << 20,
         description="bytes of input that share one container (one child of the array job)",
     )
 
+    encoding: str = Field(default="", description="of files that aren't UTF-8: cp1252, …, or auto")
     retry_unusable: bool = Field(
         default=False,
         description="true: files that are known to be bad data are tried again in each run",
     )
-
     min_length: int = Field(default=3, ge=1, description="shortest word ranked, in characters")
     min_count: int = Field(default=3, ge=1, description="rarest word ranked, in occurrences")
     top: int = Field(default=100, ge=1, description="how many words are ranked")

@@ -18,6 +18,8 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.plans.planning import build_plan, write_plan
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.text.options import TextOptions
+from wordfreq_batch.text.words import counter_version
 
 #: The plans that this process read or wrote last. Once written, a plan of a run stays as it is, and
 #: the steps and checks of a run share one process.
@@ -42,6 +44,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         pack: bytes of input that share one container.
         report: which files are reported to Dagster: `all`, `changed`, or in a `summary` only those
             that failed (docs/credits.md).
+        encoding: of texts that aren't UTF-8: a name, `auto`, or empty: they are bad data.
         retry_unusable: what is known to be bad data is tried again in each run.
     """
 
@@ -50,6 +53,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     plans: str
     pack: int
     report: str
+    encoding: str = ""
     retry_unusable: bool = False
 
     def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
@@ -92,8 +96,12 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
             pending=only is None,
             only=only,
             again=again,
+            counter_version=self._counter_version(),
             retry_unusable=self.retry_unusable,
         )
+
+    def _counter_version(self) -> str | None:
+        return counter_version(TextOptions.make(encoding=self.encoding)) if self.encoding else None
 
     def existing_results(self, names: Collection[str]) -> list[str]:
         """Those of the names whose results are there, in their order."""

@@ -338,3 +338,27 @@ def test_very_many_words_are_merged_in_parts(project):
     assert project.ranking == ranking
     assert (project.home / "ranking" / "totals.parquet").read_bytes() == totals
     assert all(checks(again).values())
+
+
+def test_a_mixed_bucket_gives_words_only_and_names_the_rest(project):
+    accented = "Der Müller fährt über die Brücke, und der Müller grüßt. " * 40
+    project.write("a.txt", A)
+    project.write("picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)))
+    project.write("old.txt", accented.encode("cp1252"))
+    first = project.run()
+    assert not first.success
+    assert project.green == {"a.txt", "picture.txt"}
+    assert "old.txt is not UTF-8" in "".join(failures(first))
+    found = project.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey("word_counts"), asset_partitions=["picture.txt"]), limit=1
+    ).records[0]
+    metadata = found.asset_materialization.metadata
+    assert (metadata["words"].value, metadata["set aside, as no text"].value) == (0, "PNG image")
+
+    # the option that the failure names, as a setting
+    project.settings = project.settings.model_copy(update={"encoding": "auto"})
+    project.definitions = build_definitions(project.settings)
+    second = project.run()
+    assert second.success, failures(second)
+    assert project.green == {"a.txt", "picture.txt", "old.txt"}
+    assert project.ranking["müller"] == 80

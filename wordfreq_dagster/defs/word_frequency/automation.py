@@ -47,6 +47,7 @@ def word_frequency() -> dg.Definitions:
         ranking=settings.ranking,
         pack=settings.pack,
         report=settings.report,
+        encoding=settings.encoding,
         retry_unusable=settings.retry_unusable,
         merge_part_words=settings.merge_part_words,
         folder_depth=settings.folder_depth,

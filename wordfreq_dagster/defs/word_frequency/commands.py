@@ -9,12 +9,19 @@ MOST_PARTS = 64
 
 
 def plan_command(
-    *, source: str, destination: str, plan: str, pack: int, retry_unusable: bool = False
+    *,
+    source: str,
+    destination: str,
+    plan: str,
+    pack: int,
+    encoding: str = "",
+    retry_unusable: bool = False,
 ) -> list[str]:
     """List the source, compare it with what is counted, write the plan."""
     return [
         *("plan", "--source", source, "--destination", destination, "--plan", plan),
         *("--pack", str(pack), "--pending"),
+        *(["--encoding", encoding] if encoding else []),
         *(["--retry-unusable"] if retry_unusable else []),
     ]
 

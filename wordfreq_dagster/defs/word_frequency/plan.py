@@ -36,6 +36,7 @@ def plan(
         destination=locations.destination,
         plan=uri,
         pack=locations.pack,
+        encoding=locations.encoding,
         retry_unusable=locations.retry_unusable,
     )
     outcome = batch.run(

@@ -135,6 +135,7 @@ def _totals(report: FileReport) -> dict[str, int | str]:
         "files counted": len(report.done),
         "files unchanged": report.unchanged,
         "files failed": len({*report.failed, *report.known}),
+        "files set aside (no text)": sum(bool(item.aside) for item in report.done),
         "bytes counted": (read := sum(item.bytes for item in report.done)),
         "size counted": size(read),
         "words counted": sum(item.words for item in report.done),
@@ -152,6 +153,8 @@ def _materialization(
             "words": item.words,
             "distinct words": item.distinct,
             "bytes not UTF-8": item.invalid,
+            **({"set aside, as no text": item.aside} if item.aside else {}),
+            **({"encoding": item.encoding} if item.encoding else {}),
             # Of a file that was counted by an earlier run these two aren't known.
             **(
                 {}
