@@ -30,7 +30,7 @@ from aws_batch_emulator._core.faults import Fault, Faults
 from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._core.runner import Runner, SimulatedRunner
 from aws_batch_emulator._core.scheduler import Capacity, Scheduler
-from aws_batch_emulator._core.store import Store
+from aws_batch_emulator._core.store import Store, state_folder
 from aws_batch_emulator._events import EventLog
 from aws_batch_emulator._http import wire
 from aws_batch_emulator._http.admin import Admin
@@ -140,6 +140,28 @@ class EmbeddedBatch:
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="batch-emulator-")
             folder = Path(self._temporary.name)
+        with state_folder(folder):
+            self._load(folder)
+        self._wire = wire.Wire()
+        self._admin = Admin(
+            id=self.id,
+            token=self.admin_token,
+            engine=self.engine,
+            logs=self.logs,
+            events=self.events,
+            calls=self.calls,
+            faults=self.faults,
+            runner=self.runner,
+            add_images=self.add_images,
+            shut_down=self._ask_to_stop,
+        )
+        self.engine.start()
+        if self.runner.real:
+            self.logs.watch(self.engine.now_ms)
+        self._server = self._listen()
+
+    def _load(self, folder: Path) -> None:
+        """Take over what the folder holds of an earlier emulator."""
         folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(folder / "state.sqlite" if self._folder is not None else None)
         self.logs = LogStore(folder / "logs")
@@ -183,23 +205,6 @@ class EmbeddedBatch:
             **self._api.operations(),
             **LogsApi(logs=self.logs, names=self._names).operations(),
         }
-        self._wire = wire.Wire()
-        self._admin = Admin(
-            id=self.id,
-            token=self.admin_token,
-            engine=self.engine,
-            logs=self.logs,
-            events=self.events,
-            calls=self.calls,
-            faults=self.faults,
-            runner=self.runner,
-            add_images=self.add_images,
-            shut_down=self._ask_to_stop,
-        )
-        self.engine.start()
-        if self.runner.real:
-            self.logs.watch(self.engine.now_ms)
-        self._server = self._listen()
 
     def add_images(self, images: Mapping[str, Sequence[str]]) -> None:
         """Make images known to the subprocess runner, also after a restart."""

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 from aws_batch_emulator._core.errors import EmulatorError
+from aws_batch_emulator._core.store import state_folder
 from aws_batch_emulator._emulator import EmbeddedBatch
 from aws_batch_emulator._http.admin import HEADER
 from aws_batch_emulator._runners.processes import SubprocessRunner, aws_variables
@@ -67,7 +68,6 @@ def ensure_running(
     output is in `<folder>/emulator.log`. Raises `EmulatorError` if it does not start.
     """
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / START_LOCK):
         found = _alive(folder)
         if found is None:
@@ -159,7 +159,10 @@ def _request(found: dict[str, Any], method: str, name: str, document: Any) -> di
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
+    with state_folder(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -199,13 +202,15 @@ def serve(
         signal.signal(number, on_signal)
     with contextlib.ExitStack() as stack:
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_serving(folder))
+            with state_folder(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_serving(folder))
             emulator.prefer_port(_last_port(folder))
         emulator.admin_token = secrets.token_hex(16)
         stack.enter_context(emulator)
         if folder is not None:
-            _write_endpoint(folder, emulator)
+            with state_folder(folder):
+                _write_endpoint(folder, emulator)
             stack.callback(_remove_endpoint, folder, emulator)
         _announce(emulator, folder)
         _watch(
@@ -250,8 +255,10 @@ def _is_published(folder: Path, emulator: EmbeddedBatch) -> bool:
 
 
 def _remove_endpoint(folder: Path, emulator: EmbeddedBatch) -> None:
-    if _is_published(folder, emulator):
-        (folder / ENDPOINT).unlink(missing_ok=True)
+    # One that can't be removed is found stale by whoever reads it.
+    with contextlib.suppress(OSError):
+        if _is_published(folder, emulator):
+            (folder / ENDPOINT).unlink(missing_ok=True)
 
 
 def _announce(emulator: EmbeddedBatch, folder: Path | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +148,45 @@ def test_a_container_is_stopped(containers: EmbeddedBatch, image: str, tools: An
     )
     task = shown["container"]["taskArn"].rpartition("/")[2]
     assert task not in left.stdout
+
+
+@pytest.mark.parametrize("watcher", ["start --attach", "conmon"])
+def test_an_attempt_whose_supervisor_is_killed_was_lost_with_its_host(
+    containers: EmbeddedBatch, image: str, tools: Any, watcher: str
+) -> None:
+    workshop = tools.workshop(containers.url)
+    workshop.define("box", image)
+    rule = {"onStatusReason": "Host EC2*", "action": "RETRY"}
+    job = workshop.submit(
+        "box",
+        "echo attempt $AWS_BATCH_JOB_ATTEMPT; [ $AWS_BATCH_JOB_ATTEMPT = 2 ] || sleep 300",
+        retryStrategy={
+            "attempts": 2,
+            "evaluateOnExit": [rule, {"onReason": "*", "action": "EXIT"}],
+        },
+    )
+    workshop.wait(job, "RUNNING", seconds=60)
+    tools.eventually(lambda: "attempt 1" in workshop.lines(workshop.job(job)))
+    task = workshop.job(job)["container"]["taskArn"].rpartition("/")[2]
+    os.kill(_process(watcher, f"batch-{task}"), signal.SIGKILL)
+    shown = workshop.wait(job, seconds=120)
+    assert (shown["status"], len(shown["attempts"])) == ("SUCCEEDED", 2)
+    first = shown["attempts"][0]
+    assert first["statusReason"].startswith("Host EC2 (instance i-")
+    assert "exitCode" not in first["container"]
+    left = subprocess.run(
+        ["podman", "ps", "-a", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
+    )
+    assert task not in left.stdout
+
+
+def _process(program: str, word: str) -> int:
+    """Return the process whose command line has both."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_text(errors="replace").replace("\0", " ")
+        except OSError:
+            continue
+        if program in line and word in line:
+            return int(path.parent.name)
+    raise AssertionError(f"no {program} of {word}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -251,3 +253,19 @@ def test_lines_have_the_time_of_their_writing(workshop: Any) -> None:
     # A coarse file clock may be a few milliseconds behind; a loaded machine measures late.
     assert min(off) >= -50
     assert sorted(off)[1] < 200, off
+
+
+def test_a_killed_process_ends_its_attempt_and_the_retry_strategy_decides(workshop: Any) -> None:
+    rules = [{"onExitCode": "137", "action": "RETRY"}, {"onReason": "*", "action": "EXIT"}]
+    strategy = {"attempts": 3, "evaluateOnExit": rules}
+    command = "[ $AWS_BATCH_JOB_ATTEMPT = 2 ] && exit 5; echo $$; sleep 300 & wait"
+    job = workshop.submit("shell", command, retryStrategy=strategy)
+    workshop.wait(job, "RUNNING")
+    deadline = time.monotonic() + 20
+    while not (lines := workshop.lines(workshop.job(job))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(int(lines[0]), signal.SIGKILL)
+    shown = workshop.wait(job)
+    assert shown["status"] == "FAILED"
+    assert [a["container"]["exitCode"] for a in shown["attempts"]] == [137, 5]
+    assert shown["attempts"][0]["statusReason"] == "Essential container in task exited"

@@ -30,6 +30,7 @@ from aws_batch_emulator._core.model import (
     CHILD_FAILED,
     DEPENDENCY_FAILED,
     HOST_LOST,
+    LOST,
     NOT_STARTED,
     TIMED_OUT,
     UNSTARTED,
@@ -271,6 +272,8 @@ class Machine:
         stopping = job.end_reason if job.terminated else run.stopping
         if stopping is not None:
             end = dataclasses.replace(end, status_reason=stopping)
+        elif end.status_reason == HOST_LOST:
+            end = dataclasses.replace(end, status_reason=HOST_LOST.format(run.instance_id))
         now = self.now_ms()
         for group, stream in streams(job.spec, run.task_id):
             self._logs.close(group, stream, now=now)
@@ -404,8 +407,7 @@ class Machine:
             run, job.run = job.run, None
             if run.handle is not None:
                 self._runner.recover(run.handle)
-            reason = HOST_LOST.format(run.instance_id)
-            self._record(job, run, Exit(exit_code=None, status_reason=reason))
+            self._record(job, run, LOST)
 
 
 def _new_instance() -> str:

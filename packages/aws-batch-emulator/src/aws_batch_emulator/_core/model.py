@@ -112,6 +112,10 @@ class Exit:
     """For jobs of several containers, in their order: exitCode and reason of each, if any."""
 
 
+LOST = Exit(exit_code=None, status_reason=HOST_LOST)
+"""How an attempt ends of which nobody knows how it ended; the engine names the instance."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One finished attempt."""

@@ -5,9 +5,10 @@ Jobs are written as small JSON rows at the end of each engine step; without a pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,18 @@ CREATE INDEX IF NOT EXISTS jobs_top ON jobs (top);
 CREATE TABLE IF NOT EXISTS resources (
     kind TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (kind, name));
 """
+
+
+@contextlib.contextmanager
+def state_folder(folder: Path) -> Iterator[None]:
+    """Say what to do where the state can't be read or written: for all that starts with it."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise EmulatorError(
+            f"The state folder {folder} can't be read or written: {error}. Make it writable, or "
+            "name another one."
+        ) from error
 
 
 class Store:

@@ -6,6 +6,7 @@ engine says so; else it has exit code 137 and no reason, as on AWS.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -15,13 +16,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_batch_emulator._core.errors import EmulatorError
-from aws_batch_emulator._core.model import NOT_STARTED, OUT_OF_MEMORY, Exit
+from aws_batch_emulator._core.model import LOST, NOT_STARTED, OUT_OF_MEMORY, Exit
 from aws_batch_emulator._core.runner import Hosted, Task
 from aws_batch_emulator._runners.processes import aws_variables
+
+logger = logging.getLogger(__name__)
 
 _REASON_LENGTH = 255
 #: They name files of this machine, which a container doesn't have.
 _FILES = frozenset({"AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"})
+_UNSTARTED = ("created", "configured", "initialized")
 _PULL_SIGNS = (
     "image not known",
     "no such image",
@@ -115,6 +119,9 @@ class ContainerRunner(Hosted):
             end = self._attempt(task)
         except OSError as error:
             end = _unstarted("DockerTimeoutError", str(error))
+        except Exception:
+            logger.exception("The container of job %s can't be watched any more", task.job_id)
+            end = LOST
         with self._lock:
             self._running.discard(task.id)
             self._stopped.discard(task.id)
@@ -158,7 +165,9 @@ class ContainerRunner(Hosted):
         if len(state) != 3:
             return _unstarted("CannotInspectContainerError", "the container is gone")
         status, code, oom = state[0], int(state[1]), oom or state[2] == "true"
-        if status in ("created", "configured", "initialized"):
+        if status not in (*_UNSTARTED, "exited", "stopped", "dead"):
+            return LOST  # what watched it was killed; it is removed, however it would have ended
+        if status in _UNSTARTED:
             tail = path.read_text(encoding="utf-8", errors="replace").strip()[-200:]
             return _unstarted("CannotStartContainerError", tail)
         return Exit(exit_code=code, reason=OUT_OF_MEMORY if oom and code else None)

@@ -6,6 +6,7 @@ enforced. Output goes straight to the log stream's file, so it outlives a killed
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_batch_emulator._core.model import NOT_STARTED, Exit
+from aws_batch_emulator._core.model import LOST, NOT_STARTED, Exit
 from aws_batch_emulator._core.runner import Hosted, Task
+
+logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
 
@@ -105,7 +108,12 @@ class SubprocessRunner(Hosted):
             _kill_group(running.process.pid)
 
     def _run(self, task: Task) -> None:
-        end = self._attempt(task)
+        try:
+            end = self._attempt(task)
+        except Exception:
+            logger.exception("The process of job %s can't be watched any more", task.job_id)
+            self._kill(task.id)
+            end = LOST
         with self._lock:
             self._running.pop(task.id, None)
         self.host.task_ended(task.id, end)
