@@ -217,8 +217,14 @@ class FileReporter:
         self._event = event
         self._whole = whole
         self._read: set[int] = set()
-        # Only what somebody chose by itself is reported where a summary has to do.
+        # Only what somebody chose by itself, or what is shown as failed, is reported where a
+        # summary has to do.
         self._silent = whole and report == "summary"
+        self._red = (
+            failed_versions(context.instance, context.asset_key, partitions).keys()
+            if self._silent
+            else frozenset()
+        )
         self._waiting: deque[ItemReceipt] = deque()
         self._unshown: list[Refused] = []
         if whole:
@@ -275,7 +281,7 @@ class FileReporter:
         counted, self._unshown = not_shown(
             self._context.instance, self._context.asset_key, self._partitions, self._planned
         )
-        counted = [] if self._silent else counted
+        counted = [item for item in counted if not self._silent or item.name in self._red]
         self._waiting += map(ItemReceipt.reuse, counted)
         if found := len(counted) + len(self._unshown):
             self._context.log.info(
@@ -309,7 +315,8 @@ class FileReporter:
         if item.name in self._reported:
             return False
         self._reported.add(item.name)
-        return not self._silent and unusable_partition_key(item.name) is None
+        silent = self._silent and item.name not in self._red
+        return not silent and unusable_partition_key(item.name) is None
 
 
 def raise_for_failed(

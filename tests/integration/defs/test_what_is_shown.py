@@ -284,6 +284,9 @@ def test_a_summary_costs_three_materializations_and_names_what_failed(place, ins
     assert place.status(instance)["bad.gz"] == "FAILED"
     chosen = place.run(instance, partition_key="a.gz", asset_selection=[WORD_COUNTS])
     assert reported(instance, chosen) == ["a.gz"]
+    place.write(bad=GOOD)  # what is shown as failed doesn't stay so
+    assert reported(instance, place.run(instance)) == ["bad.gz"]
+    assert place.status(instance)["bad.gz"] == "MATERIALIZED"
 
 
 def latest_check(instance, name):

@@ -241,12 +241,10 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             keep_alive(context)
         return caller
 
-    def _request(
-        self, caller: Caller, job: Job, *, tasks: int, content: str = "", **further: Any
-    ) -> Request:
-        """What the engine is asked for. `content`: of the job, where it differs at each attempt."""
+    def _request(self, caller: Caller, job: Job, *, tasks: int, **further: Any) -> Request:
+        """What the engine is asked for."""
         name = job.definition if isinstance(job.definition, str) else ""
-        content = content or content_key(job, name, tasks)
+        content = content_key(job, name, tasks)
         return Request(
             id=ExecutionId(
                 prefix=self.name_prefix,

@@ -23,7 +23,7 @@ from dagster_aws_batch._errors import (
     InvalidJobError,
     SubmitRejectedError,
 )
-from dagster_aws_batch._job import FailureClass, Job, JobInfo, LogRef, TaskResult, TaskState
+from dagster_aws_batch._job import FailureClass, Job, JobInfo, TaskResult, TaskState
 from dagster_aws_batch._run.cancel import cancel, end_beside
 from dagster_aws_batch._run.find import KEEP_TAG
 from dagster_aws_batch._run.resume import resume
@@ -64,7 +64,7 @@ class Request:
 
     `resumed`: it was begun by an earlier process. `follow`: tasks whose logs are followed; None:
     that of a job of one task. `while_waiting` is called after each poll of jobs that go on, with
-    the seconds until the next; `on_stream` with the log stream of a job of one task, at each poll.
+    the seconds until the next.
     """
 
     id: ExecutionId
@@ -79,7 +79,6 @@ class Request:
     log: Logger = field(default_factory=lambda: logging.getLogger(__name__))
     resumed: bool = False
     follow: frozenset[int] | None = frozenset()
-    on_stream: Callable[[LogRef], None] | None = None
 
 
 def execute(connection: Connection, request: Request) -> ExecutionResult:
@@ -140,7 +139,6 @@ def _execution(connection: Connection, request: Request) -> Execution:
         while_waiting=request.while_waiting,
         resumed=request.resumed,
         follow=request.follow,
-        on_stream=request.on_stream,
     )
 
 

@@ -12,7 +12,7 @@ from dagster_aws_batch._aws.connect import Connection
 from dagster_aws_batch._aws.names import ExecutionId
 from dagster_aws_batch._aws.rates import persisting, watching
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import BatchJobDefinition, Job, JobInfo, LogRef, Retries, TaskResult
+from dagster_aws_batch._job import BatchJobDefinition, Job, JobInfo, Retries, TaskResult
 from dagster_aws_batch._run.usage import Usage
 from dagster_aws_batch._scratch import Scratch
 
@@ -135,8 +135,6 @@ class Execution:
     # Tasks whose logs are followed; None: that of a job of one task.
     follow: frozenset[int] | None = frozenset()
     log_tokens: dict[str, str | None] = field(default_factory=dict)
-    # Called with the log stream of a job of one task, at each poll.
-    on_stream: Callable[[LogRef], None] | None = None
     finished_at: float | None = None
 
     @property
