@@ -125,7 +125,7 @@ REFUSED_DEFINITIONS = [
     ({"containerProperties": {"image": "i"}}, "vCPU is not provided."),
     ({"containerProperties": {"image": "i", "vcpus": 1}}, "Memory is not provided."),
     ({"containerProperties": {"vcpus": 1, "memory": 4}}, "Container image is required."),
-    ({"platformCapabilities": ["EC2", "FARGATE"]}, "can't be for EC2 and FARGATE at once"),
+    ({"platformCapabilities": ["EC2", "FARGATE"]}, "can't be for EC2 and FARGATE at the same time"),
 ]
 
 
