@@ -166,7 +166,7 @@ def test_an_attempt_whose_supervisor_is_killed_was_lost_with_its_host(
         },
     )
     workshop.wait(job, "RUNNING", seconds=60)
-    tools.eventually(lambda: "attempt 1" in workshop.lines(workshop.job(job)))
+    tools.eventually(lambda: "attempt 1" in workshop.lines(workshop.job(job)), seconds=60)
     task = workshop.job(job)["container"]["taskArn"].rpartition("/")[2]
     os.kill(_process(watcher, f"batch-{task}"), signal.SIGKILL)
     shown = workshop.wait(job, seconds=120)
