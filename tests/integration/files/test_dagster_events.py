@@ -64,7 +64,7 @@ def test_the_latest_version_counts_in_one_query(instance):
 
 def test_a_failed_partition_is_red_until_it_is_materialized(instance):
     def fails(context):
-        dagster_events.log_failed(context, {"k2": "no text"}, whole=True)
+        dagster_events.log_failed(context, {"k2": "no text"}, versions={}, whole=True)
         raise dg.Failure("k2 failed")
 
     def failed():

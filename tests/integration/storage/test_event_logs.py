@@ -112,7 +112,7 @@ def everything(instance):
 
 def report(context):
     dagster_events.log_materializations(context, [event(key) for key in keys(60)])
-    dagster_events.log_failed(context, {"k99": "no text"}, whole=True)
+    dagster_events.log_failed(context, {"k99": "no text"}, versions={}, whole=True)
     raise dg.Failure("k99 failed")
 
 
