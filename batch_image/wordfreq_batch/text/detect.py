@@ -224,12 +224,9 @@ def detect(head: bytes) -> Detected:
 # What is said to be ISO 8859 is often a code page of Windows, with characters where the standard
 # has controls that no text holds.
 _WINDOWS: Final = {
-    "iso8859-1": "cp1252",
     "iso8859-2": "cp1250",
     "iso8859-5": "cp1251",
     "iso8859-7": "cp1253",
-    "iso8859-9": "cp1254",
-    "iso8859-15": "cp1252",
 }
 
 
@@ -248,7 +245,10 @@ def guess(sample: bytes) -> Guess:
     few = len(sample) - len(sample.translate(None, _NOT_ASCII)) < _FEW
     if few and found["confidence"] < UNSURE and _is_western(sample):
         return Guess(encoding="cp1252", confidence=UNSURE)
-    return Guess(encoding=_WIDER.get(name, name), confidence=round(found["confidence"], 3))
+    name = _WIDER.get(name, name)
+    if name.startswith("iso8859") and re.search("[\x80-\x9f]", _decoded(sample, name) or ""):
+        name = _WINDOWS.get(name, "cp1252")
+    return Guess(encoding=name, confidence=round(found["confidence"], 3))
 
 
 def _is_western(sample: bytes) -> bool:

@@ -210,8 +210,8 @@ from wordfreq_batch.merge.merge import MergeOptions, merge_source
 from wordfreq_batch.stopping import Stopped, raise_on_signals
 from tests.waiting import until
 raise_on_signals()
-print("started", flush=True)
 try:
+    print("started", flush=True)
     for _ in range(int(sys.argv[2])):
         ranking = merge_source(sys.argv[1], MergeOptions(memory=64 << 20, output=sys.argv[3]))
 except Stopped as stopped:

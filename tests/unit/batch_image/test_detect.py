@@ -180,3 +180,11 @@ def test_names_of_encodings() -> None:
     for wrong in ("hex", "no-such", "", "utf 16\0"):
         with pytest.raises(UsageError, match="isn't known"):
             known_encoding(wrong)
+
+
+def test_a_guess_never_has_controls_where_windows_has_characters() -> None:
+    line = "0,Die Größe der Tür ist natürlich schön\n1,10 € für alle\n"
+    for lines in (1, 7, 40, 400):
+        assert "\x80" not in (line * lines).encode("cp1252").decode(
+            guess((line * lines).encode("cp1252")).encoding
+        )
