@@ -113,7 +113,7 @@ class Exit:
 
 
 LOST = Exit(exit_code=None, status_reason=HOST_LOST)
-"""How an attempt ends of which nobody knows how it ended; the engine names the instance."""
+"""How an attempt ends whose real end is not known; the engine names the instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
