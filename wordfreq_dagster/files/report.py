@@ -17,6 +17,7 @@ from wordfreq_batch.errors import DataError, WordfreqError
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, Plan, Refused, Task
 from wordfreq_dagster.files.dagster_events import (
+    failed_partitions,
     failed_versions,
     log_failed,
     log_materializations,
@@ -221,7 +222,7 @@ class FileReporter:
         # summary has to do.
         self._silent = whole and report == "summary"
         self._red = (
-            failed_versions(context.instance, context.asset_key, partitions).keys()
+            failed_partitions(context.instance, context.asset_key, partitions)
             if self._silent
             else frozenset()
         )

@@ -12,7 +12,6 @@ import struct
 import tempfile
 from hashlib import blake2b
 from secrets import token_bytes
-from types import TracebackType
 from typing import IO
 
 _RECORD = struct.Struct("<16sQ")
@@ -40,12 +39,7 @@ class LastOfKey:
     def __enter__(self) -> LastOfKey:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for file in self._files:
             file.close()
 

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from types import TracebackType
 
 from wordfreq_batch.csv.reading.decoding import Found
 from wordfreq_batch.csv.reading.dialect import Dialect
@@ -116,12 +115,7 @@ class Rejects:
     def __enter__(self) -> Rejects:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._text.close()
 
     def __len__(self) -> int:
