@@ -6,7 +6,7 @@ comma := ,
 BENCH_TEXTS := .local/bench/debian
 BENCH_DEBIAN := anarchism debian-handbook $(addprefix libreoffice-help-,de fr ru el ja zh-cn hi km)
 
-.PHONY: bench bench-quick bench-pipeline bench-texts
+.PHONY: bench bench-quick bench-pipeline bench-texts bench-csv
 
 bench: $(VENV)/.installed $(PEERS)/.installed ## measure speed beside other engines, write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.bench --peers $(PEERS) $(BENCH_ARGS)
@@ -16,6 +16,13 @@ bench-quick: $(VENV)/.installed $(PEERS)/.installed ## the same with small sizes
 
 bench-pipeline: $(VENV)/.installed ## the whole job on SQLite and PostgreSQL beside Dagster's own event logs (FILES=10000)
 	@$(BIN)/python -m benchmarks.pipeline --files $(or $(FILES),10000) --stores $(or $(STORES),sqlite$(comma)postgres$(comma)sqlite-dagster$(comma)postgres-dagster)
+
+bench-csv: $(VENV)/.installed $(EMULATORS)/.installed .venv-awswrangler/.installed ## a million CSV rows into DynamoDB beside awswrangler (ROWS=1000000)
+	@$(BIN)/python benchmarks/csv_ingest.py --rows $(or $(ROWS),1000000) --write always --peer .venv-awswrangler/bin/python
+
+.venv-awswrangler/.installed:
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check awswrangler==3.17.1
+	@touch $@
 
 bench-texts: ## optional: Debian documentation as further text for the bench; installs nothing
 	@mkdir -p $(BENCH_TEXTS)
