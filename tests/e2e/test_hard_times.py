@@ -17,7 +17,9 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import ensure_running
+from dagster_aws_batch._alive import TICKS
 from tests.waiting import until
+from wordfreq_dagster.definitions import defs
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.stages import LOCAL_IMAGES
 
@@ -156,6 +158,34 @@ def test_killed_and_then_a_new_run(many, moment):
         )
     assert len(found) == CHILDREN
     assert {status and status.value for status in found.values()} == {"MATERIALIZED"}
+
+
+EARLY = {
+    "its record is there": lambda instance: instance.get_runs(),
+    "it has begun": lambda instance: instance.get_runs(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    ),
+}
+
+
+@pytest.mark.parametrize("moment", EARLY)
+def test_killed_before_its_first_sign_of_life(home, moment):
+    """The sensor finds it, whatever it had come to; else all that waits for it waits for ever."""
+    (home.source / "a.txt").write_text(TEXT)
+    with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
+        process = home.start(*LAUNCH)
+        try:
+            until(lambda: EARLY[moment](instance), process=process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        [run] = instance.get_runs()
+        sensor, cursor = defs().resolve_sensor_def("dead_runs"), None
+        for _ in range(TICKS + 1):
+            assert not instance.get_run_by_id(run.run_id).is_finished
+            with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+                cursor = sensor.evaluate_tick(context).cursor
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
 
 
 @pytest.mark.slow

@@ -6,11 +6,14 @@ the same code as in the container, so that both sides agree on keys, ETags and e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
 
+from dagster_aws_batch import signs_of_life
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.plans.formats import UNUSABLE
@@ -55,6 +58,13 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     report: str
     encoding: str = ""
     retry_unusable: bool = False
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Any]:
+        """Show that the run is alive, also one that lists for long and submits no job."""
+        run_id = context.run.run_id if context.run else None
+        with signs_of_life(context.instance, run_id), super().yield_for_execution(context) as made:
+            yield made
 
     def plan_uri(self, run_id: str, *, kind: str = "all") -> str:
         """The plan of one run: deterministic, so that a retry of the run finds it again."""

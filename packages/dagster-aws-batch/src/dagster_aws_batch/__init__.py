@@ -8,7 +8,7 @@ from types import FunctionType
 
 from dagster_shared.libraries import DagsterLibraryRegistry
 
-from dagster_aws_batch._alive import dead_runs_sensor
+from dagster_aws_batch._alive import dead_runs_sensor, signs_of_life
 from dagster_aws_batch._aws.connect import Connection, client_config
 from dagster_aws_batch._components import BatchJobComponent, BatchJobsComponent
 from dagster_aws_batch._errors import (
@@ -76,6 +76,7 @@ __all__ = [
     "dead_runs_sensor",
     "origin_run_id",
     "reap",
+    "signs_of_life",
 ]
 
 DagsterLibraryRegistry.register("dagster-aws-batch", __version__, is_dagster_package=False)

@@ -1,94 +1,183 @@
-"""Whether a run is still alive: a tag that its process renews, and a sensor that watches the tags.
+"""Whether a run is still alive: a tag that its process renews, and a sensor that watches the runs.
 
 Dagster believes a run to be under way until its process says otherwise; a process that was killed
 (SIGKILL, a reboot, a code server that went with its runs) says nothing, and then sensors, queue and
-people wait for it for ever. So a step that runs jobs renews a run tag, and `dead_runs` reports runs
-as failed whose tag no longer changes, whatever launched them. `BatchJobs.run` calls `keep_alive`.
+people wait for it for ever. So the process renews a run tag (`signs_of_life`) while it has a
+resource `BatchJobs`. The sensor `dead_runs` reports runs as failed, whatever launched them, whose
+tag no longer changes, or that have no step under way and write no event.
 """
 
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import dagster as dg
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
-#: Run tag: changes while the run's process lives.
+#: Run tag: changes while the run's process lives; empty once the process has ended its part.
 ALIVE_TAG = "dagster-aws-batch/alive"
 #: Seconds between two changes of the tag; each is one row of the database, overwritten.
 BEAT_SECONDS = 20.0
 #: Seconds between two ticks of the sensor.
 TICK_SECONDS = 60
-#: A run is dead when so many ticks in a row saw the same tag: ticks, not seconds, so that a laptop
-#: that slept or a daemon that was down ends nothing.
-TICKS = 5
+#: A run is dead when the tick after so many others has seen the same sign: ticks, not seconds, so
+#: that a laptop that slept or a daemon that was down ends nothing. Steps that wait for a place in
+#: a concurrency pool write an event every 5 minutes; this is longer.
+TICKS = 6
 
 #: A run whose tag can't be renewed for so many beats is given up: an hour.
 _MOST_FAILURES = 180
+# CANCELING is left to Dagster's own run monitoring, which bounds it.
+_UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+_BEGUN = {
+    dg.DagsterEventType.STEP_WORKER_STARTING,
+    dg.DagsterEventType.STEP_START,
+    dg.DagsterEventType.STEP_RESTARTED,
+}
+_ENDED = {
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+}
 
-# The runs whose steps this process executes, with their instance and failures in a row.
-_beating: dict[str, tuple[dg.DagsterInstance, int]] = {}
+
+class _Beating:
+    """A run that this process gives signs of life for, as often as something asks for it."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.asked = 0
+        self.failures = 0
+
+
+_beating: dict[str, _Beating] = {}
 _lock = threading.Lock()
+_thread: threading.Thread | None = None
 
 
-def keep_alive(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
-    """Renew the run's tag from now on, as long as this process lives.
+@contextmanager
+def signs_of_life(instance: dg.DagsterInstance | None, run_id: str | None) -> Iterator[None]:
+    """Renew the run's tag as long as the block and the process live.
 
     Args:
-        context: of a step of the run; further calls in the same process do nothing.
+        instance: where the run is; None: nothing is done.
+        run_id: the run; None: nothing is done.
     """
-    run_id, instance = context.run.run_id, context.instance
+    if instance is None or run_id is None:
+        yield
+        return
+    _begin(instance, run_id)
+    try:
+        yield
+    finally:
+        _end(instance, run_id)
+
+
+def _begin(instance: dg.DagsterInstance, run_id: str) -> None:
+    global _thread
     with _lock:
-        if run_id in _beating:
+        beating = _beating.setdefault(run_id, _Beating(instance))
+        beating.asked += 1
+        if beating.asked > 1:
             return
-        first = not _beating
-        _beating[run_id] = (instance, 0)
-    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
-    if first:
-        threading.Thread(target=_beat, name="run-alive", daemon=True).start()
+        if _thread is None:
+            _thread = threading.Thread(target=_beat, name="run-alive", daemon=True)
+            _thread.start()
+    with suppress(Exception):  # the database may be away for a moment; the next beat tells
+        instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
+
+
+def _end(instance: dg.DagsterInstance, run_id: str) -> None:
+    with _lock:
+        beating = _beating.get(run_id)
+        if beating is None:
+            return
+        beating.asked -= 1
+        if beating.asked:
+            return
+        del _beating[run_id]
+    # What other processes of the run do from now on may take long and give no sign of life.
+    with suppress(Exception):
+        instance.add_run_tags(run_id, {ALIVE_TAG: ""})
 
 
 def _beat() -> None:
+    global _thread
     while True:
         time.sleep(BEAT_SECONDS)
-        for run_id, (instance, failures) in list(_beating.items()):
-            try:
-                run = instance.get_run_by_id(run_id)
-                over = run is None or run.is_finished
-                if not over:
-                    instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
-                failures = 0
-            except Exception:  # noqa: BLE001 - the database may be away for a while
-                failures += 1
-                over = failures > _MOST_FAILURES
-            with _lock:
-                if over:
-                    del _beating[run_id]
-                else:
-                    _beating[run_id] = (instance, failures)
         with _lock:
-            if not _beating:
+            runs = dict(_beating)
+            if not runs:
+                _thread = None
                 return
+        for run_id, beating in runs.items():
+            try:
+                run = beating.instance.get_run_by_id(run_id)
+                over = run is None or run.is_finished
+                if not over and run_id in _beating:
+                    beating.instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
+                beating.failures = 0
+            except Exception:  # noqa: BLE001 - the database may be away for a while
+                beating.failures += 1
+                over = beating.failures > _MOST_FAILURES
+            if over:
+                with _lock:
+                    _beating.pop(run_id, None)
 
 
 def unchanged(
-    before: Mapping[str, tuple[str, int]], tags: Mapping[str, str]
+    before: Mapping[str, tuple[str, int]], signs: Mapping[str, str]
 ) -> dict[str, tuple[str, int]]:
-    """For each run its tag, and in how many ticks in a row it has been seen. Pure.
+    """For each run its sign of life, and in how many ticks in a row it has been seen. Pure.
 
     Args:
         before: what this function returned at the last tick.
-        tags: the tags of the runs that are under way now, by run id.
+        signs: the signs of the runs that are under way now, by run id.
 
     Returns:
-        The same runs as `tags`, each with its tag and a number of at least 1.
+        The same runs as `signs`, each with its sign and a number of at least 1.
     """
     return {
-        run: (tag, before[run][1] + 1 if run in before and before[run][0] == tag else 1)
-        for run, tag in tags.items()
+        run: (sign, before[run][1] + 1 if run in before and before[run][0] == sign else 1)
+        for run, sign in signs.items()
     }
+
+
+def sign_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """What changes while the run is alive; None where nothing has to.
+
+    A run that has a step under way and doesn't renew its tag is none of ours: whatever it does may
+    take hours without an event. One without such a step has only to begin or to end, and then its
+    events are the sign: it was killed while it started, or just before its end.
+    """
+    if tag := run.tags.get(ALIVE_TAG):
+        return tag
+    steps = instance.get_records_for_run(run.run_id, of_type=_BEGUN | _ENDED).records
+    if steps_under_way(record.event_log_entry.dagster_event for record in steps):
+        return None
+    latest = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    return f"event {latest[0].storage_id if latest else 0}"
+
+
+def steps_under_way(events: Iterable[dg.DagsterEvent | None]) -> Collection[str]:
+    """The keys of steps that began and haven't ended, by the run's events in order. Pure."""
+    under_way: set[str] = set()
+    for event in events:
+        if event is None or event.step_key is None:
+            continue
+        if event.event_type in _BEGUN:
+            under_way.add(event.step_key)
+        else:
+            under_way.discard(event.step_key)
+    return under_way
 
 
 def dead_runs_sensor() -> dg.SensorDefinition:
@@ -107,11 +196,11 @@ def dead_runs_sensor() -> dg.SensorDefinition:
     )
     def dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance = context.instance
-        started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        tags = {run.run_id: run.tags[ALIVE_TAG] for run in started if ALIVE_TAG in run.tags}
-        before = {run: (tag, int(ticks)) for run, (tag, ticks) in _cursor(context.cursor).items()}
-        seen = unchanged(before, tags)
-        dead = [run for run in started if seen.get(run.run_id, ("", 0))[1] > TICKS]
+        under_way = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+        signs = {run.run_id: sign for run in under_way if (sign := sign_of(instance, run))}
+        before = {run: (sign, int(ticks)) for run, (sign, ticks) in _cursor(context.cursor).items()}
+        seen = unchanged(before, signs)
+        dead = [run for run in under_way if seen.get(run.run_id, ("", 0))[1] > TICKS]
         for run in dead:
             instance.report_run_failed(
                 run,
@@ -122,7 +211,7 @@ def dead_runs_sensor() -> dg.SensorDefinition:
             del seen[run.run_id]
         names = ", ".join(run.run_id[:8] for run in dead)
         return dg.SensorResult(
-            skip_reason=f"reported as failed: {names}" if dead else f"{len(tags)} runs are alive",
+            skip_reason=f"reported as failed: {names}" if dead else f"{len(signs)} runs are alive",
             cursor=json.dumps(seen),
         )
 

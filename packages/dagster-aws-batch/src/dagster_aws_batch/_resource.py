@@ -1,13 +1,14 @@
 """`BatchJobs`: the resource by which ops and assets run containers on AWS Batch."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dagster_aws_batch._alive import keep_alive
+from dagster_aws_batch._alive import signs_of_life
 from dagster_aws_batch._aws.calls import checked_rates
 from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
 from dagster_aws_batch._aws.names import ExecutionId, content_key
@@ -219,7 +220,8 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             InvalidJobError, SubmitRejectedError, BatchUnavailableError, ScratchError: As `run`.
         """
-        caller = self._begin(context)
+        ensure_interrupts(context.log)
+        caller = caller_of(context)
         requests = [
             self._request(
                 caller,
@@ -232,14 +234,15 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             for run in runs
         ]
-        return self._execute(requests)
+        with signs_of_life(None if caller.direct else context.instance, caller.run_id):
+            return self._execute(requests)
 
-    def _begin(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Caller:
-        ensure_interrupts(context.log)
-        caller = caller_of(context)
-        if not caller.direct:
-            keep_alive(context)
-        return caller
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Any]:
+        """Show that the run is alive as long as it has this resource; see `dead_runs_sensor`."""
+        run_id = context.run.run_id if context.run else None
+        with signs_of_life(context.instance, run_id), super().yield_for_execution(context) as made:
+            yield made
 
     def _request(self, caller: Caller, job: Job, *, tasks: int, **further: Any) -> Request:
         """What the engine is asked for."""

@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 
+from dagster_aws_batch import BatchJobs
 from dagster_aws_batch import _alive as alive
 from dagster_aws_batch._alive import ALIVE_TAG, TICKS, dead_runs_sensor, unchanged
 
@@ -18,11 +19,15 @@ def instance():
         yield made
 
 
+def report(instance, run_id, kind, *, step=None):
+    instance.report_dagster_event(
+        dg.DagsterEvent(event_type_value=kind, job_name="work", step_key=step), run_id
+    )
+
+
 def started(instance, **tags):
     run = instance.create_run_for_job(work, tags=tags)
-    instance.report_dagster_event(
-        dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="work"), run.run_id
-    )
+    report(instance, run.run_id, "PIPELINE_START")
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
     return run.run_id
 
@@ -46,6 +51,7 @@ def test_a_run_that_gives_no_sign_of_life_fails_and_others_do_not(instance):
     dead = started(instance, **{ALIVE_TAG: "1"})
     living = started(instance, **{ALIVE_TAG: "1"})
     foreign = started(instance)
+    report(instance, foreign, "STEP_START", step="takes_hours")
     watch = Watch(instance)
     for number in range(TICKS):
         watch.tick()
@@ -62,16 +68,35 @@ def test_a_sign_of_life_begins_the_count_anew():
     assert seen == {"a": ("2", 1), "b": ("1", 6), "c": ("1", 1)}
 
 
-def test_a_step_renews_its_tag_while_it_runs(instance, monkeypatch):
+def test_a_run_that_was_killed_before_its_first_step_or_after_its_last_fails(instance):
+    created = instance.create_run_for_job(work).run_id
+    begun = started(instance)
+    ended = started(instance, **{ALIVE_TAG: ""})
+    report(instance, ended, "STEP_START", step="a")
+    report(instance, ended, "STEP_SKIPPED", step="a")
+    waits = started(instance)  # for a place in a pool, say: it writes an event now and then
+    watch = Watch(instance)
+    for _ in range(TICKS + 1):
+        report(instance, waits, "ENGINE_EVENT")
+        message = watch.tick()
+    for run in (created, begun, ended):
+        assert run[:8] in message
+        assert watch.status(run) == dg.DagsterRunStatus.FAILURE
+    assert watch.status(waits) == dg.DagsterRunStatus.STARTED
+
+
+def test_a_process_renews_the_tag_while_its_run_has_the_resource(instance, monkeypatch):
     monkeypatch.setattr(alive, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(alive, "_beating", {})  # its own thread, whatever ran before
+    monkeypatch.setattr(alive, "_thread", None)  # its own, whatever ran before
     seen = set()
 
     @dg.asset
-    def slow(context: dg.AssetExecutionContext):
-        alive.keep_alive(context)
+    def slow(context: dg.AssetExecutionContext, batch: BatchJobs):
         while len(seen) < 3:
             seen.add(context.instance.get_run_by_id(context.run.run_id).tags[ALIVE_TAG])
 
-    assert dg.materialize([slow], instance=instance).success
+    done = dg.materialize([slow], instance=instance, resources={"batch": BatchJobs(queue="q")})
+    assert done.success
     assert len(seen) == 3
+    # a later step in another process may take hours without a sign of life
+    assert instance.get_run_by_id(done.run_id).tags[ALIVE_TAG] == ""
