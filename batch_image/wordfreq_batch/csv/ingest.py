@@ -19,9 +19,9 @@ from wordfreq_batch.csv.dynamo_writer import Put, WriteFigures, Writer
 from wordfreq_batch.csv.items import ItemBuilder
 from wordfreq_batch.csv.last import LastOfKey
 from wordfreq_batch.csv.reading.decoding import Found
-from wordfreq_batch.csv.reading.hints import header_hint
-from wordfreq_batch.csv.reading.rejects import TITLES, Form, Rejects, without_reason
-from wordfreq_batch.csv.reading.rows import Row, read_rows
+from wordfreq_batch.csv.reading.hints import header_hint, width_hint
+from wordfreq_batch.csv.reading.rejects import Form, Rejects, without_reason
+from wordfreq_batch.csv.reading.rows import TITLES, Row, read_rows
 from wordfreq_batch.csv.schema import Layout
 from wordfreq_batch.csv.upload import Loaded, Source, Target
 from wordfreq_batch.csv.values import BadRowError, shown
@@ -145,6 +145,7 @@ class _FileLoad:
         self._seconds = 0.0
         self._found = Found()
         self._header: Sequence[str] = ()
+        self._hint = ""
         self.checked = False
 
     def check(self) -> ObjectInfo:
@@ -153,9 +154,13 @@ class _FileLoad:
             info = reader.info
             taken = _Counted(reader)
             rows = self._rows(taken)
-            items = self._items(next(rows).fields, info)
+            header = next(rows)
+            later = ((row.line, row.text) for row in rows)
+            items = self._items(header.fields, info, later=later)
             for row in rows:
                 self._read += 1
+                if self._read == 1:
+                    self._hint = width_hint(header.fields, line=header.line, fields=len(row.fields))
                 try:
                     self._last.add(items.item(row).key)
                 except BadRowError as error:
@@ -202,9 +207,11 @@ class _FileLoad:
         yield header
         yield from rows
 
-    def _items(self, header: list[str], info: ObjectInfo) -> ItemBuilder:
+    def _items(
+        self, header: list[str], info: ObjectInfo, *, later: Iterable[tuple[int, str]] = ()
+    ) -> ItemBuilder:
         target = self._target
-        layout: Layout = target.schema.layout(header, name=self._source.uri)
+        layout: Layout = target.schema.layout(header, name=self._source.uri, later=later)
         return ItemBuilder(
             target.schema,
             layout,
@@ -219,6 +226,7 @@ class _FileLoad:
             raise DataError(
                 f"{self._source.uri}: none of its {self._read:,} rows can be loaded; the first: "
                 + self._first()
+                + self._hint
             )
         if limit is not None and rejected > (limit * self._read if limit < 1 else limit):
             outcome = (

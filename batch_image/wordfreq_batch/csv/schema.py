@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
@@ -244,6 +244,7 @@ class Schema:
             "quote": self.dialect.quote if self.dialect.quote != '"' else "",
             "escape": self.dialect.escape,
             "comment": self.dialect.comment,
+            "skip": self.dialect.skip,
             "decimal": self.dialect.decimal if self.dialect.decimal != "." else "",
             "empty": self.empty if self.empty != "keep" else "",
             "rename": dict(self.rename),
@@ -270,12 +271,19 @@ class Schema:
         digest = blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
         return f"csv{MEANING}-{digest}"
 
-    def layout(self, header: Sequence[str], *, name: str) -> Layout:
+    def layout(
+        self, header: Sequence[str], *, name: str, later: Iterable[tuple[int, str]] = ()
+    ) -> Layout:
         """Find the columns in a file's header, whatever their order; blanks around are dropped.
+
+        Args:
+            header: the titles.
+            name: of the file, for messages.
+            later: the lines behind the header, numbered: one of them may be the real header.
 
         Raises:
             DataError: a column is missing, there twice, or nobody asked for it; the message says
-                which of file `name`.
+                which, and what setting would read the file.
         """
         renamed = dict(self.rename)
         titles = [renamed.get(title.strip(), title.strip()) for title in header]
@@ -299,7 +307,7 @@ class Schema:
             problems += [f"{each!r} is there twice" for each in others if times[each] > 1]
         if problems:
             shown = "; ".join(dict.fromkeys(problems[:10]))
-            hint = header_hint(header, list(known), self.dialect, others=self.extra)
+            hint = header_hint(header, list(known), self.dialect, others=self.extra, later=later)
             raise DataError(
                 f"{name}: the header doesn't fit: {shown}. It is {_shown(titles)}; expected are, "
                 f"in any order, {', '.join(known)}. {hint}"

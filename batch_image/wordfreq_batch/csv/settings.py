@@ -43,6 +43,7 @@ settings, as `--set NAME=VALUE` and in the TOML file that --settings names:
   quote = "single"                       or double (default), another character, none
   escape = "backslash"                   or another character; default: none, quotes are doubled
   comment = "#"                          lines that begin so are left out; default: none
+  skip = 3                               lines before the header (without one: before the rows)
   decimal = "comma"                      numbers as 1.234,5; default: point
   empty = "absent"                       empty cells: no attribute, or null: NULL; default: keep:
                                          empty strings, of other types no attribute
@@ -70,7 +71,8 @@ _TEXTS = {
 _LISTS = {"columns": DEFAULT_COLUMNS, "header": ""}
 _TABLES = ("rename", "generate")
 _CHOICES: dict[str, Sequence[str]] = {"extra-columns": EXTRA, "empty": EMPTY}
-NAMES = (*_TEXTS, *_LISTS, *_TABLES, *_CHOICES)
+_SKIP = "skip"
+NAMES = (*_TEXTS, _SKIP, *_LISTS, *_TABLES, *_CHOICES)
 _SHARED = ("key", "sort-key")  # of the table, and so of all prefixes
 
 
@@ -181,6 +183,7 @@ def _schema(given: Mapping[str, object], where: str) -> Schema:
             **{name: texts[name] for name in ("delimiter", "encoding", "quote", "escape")},
             comment=texts["comment"],
             decimal=texts["decimal"],
+            skip=_count(_SKIP, given.get(_SKIP, 0)),
         )
         return Schema.parse(
             columns=lists["columns"],
@@ -201,6 +204,12 @@ def _schema(given: Mapping[str, object], where: str) -> Schema:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} must be a text, not {value!r}")
+    return value
+
+
+def _count(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UsageError(f"{name} must be a number from 0 on, not {value!r}")
     return value
 
 

@@ -45,8 +45,13 @@ CORRECTED["5"] = ("x", "d")
             ["--header", ",".join(TITLES), "--set", "quote=single"],
             {"quote": "'"},
         ),
+        (
+            b"Statement of 2026\r\nof a bank, in CHF\r\n" + written(ROWS),
+            ["--set", "skip=2"],
+            {},
+        ),
     ],
-    ids=["plain", "Excel", "sep", "UTF-16, auto", "no header, single quotes"],
+    ids=["plain", "Excel", "sep", "UTF-16, auto", "no header, single quotes", "lines before it"],
 )
 def test_rejects_are_loaded_as_they_are_once_corrected(either, data, options, form):
     table = either.table()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wordfreq_batch.csv.items import ItemBuilder
+from wordfreq_batch.csv.reading.dialect import Dialect
+from wordfreq_batch.csv.reading.hints import width_hint
 from wordfreq_batch.csv.reading.rows import Row, read_rows
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.csv.settings import Settings, set_option
@@ -97,6 +99,49 @@ def test_a_setting_that_cannot_be_meant_is_named(text, says):
     with pytest.raises(UsageError, match=r"s\.toml") as caught:
         Settings.parse({}, text, name="s.toml")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "says"),
+    [
+        ("Account 12\nof 2026\n\nDay;Amount\n1;2\n", "Day,Amount", "skip = 3"),
+        ("'a' 'b'\n'1' '2'\n", "a", 'delimiter = "blank"'),
+        ("1.5 0.2\n1 2\n", "x", 'delimiter = "blank"'),
+        ("1,1,NaN\n2,3,4\n", "NaN", 'header = "NaN,column 2,column 3"'),
+        ("1,1,2\n2,3,4\n", "a", 'header = "a,column 2,column 3"'),
+        ("a b\n", "a,b", 'delimiter = "blank"'),
+        ("nothing\n1\n", "a,b", "Correct the file"),
+    ],
+)
+def test_a_refused_header_says_which_setting_would_read_the_file(text, columns, says):
+    schema = Schema.parse(columns=columns, key=columns.split(",")[0], extra="keep")
+    header, *later = read_rows([text.encode()], name="f.csv", columns=schema.titles)
+    with pytest.raises(DataError) as caught:
+        schema.layout(header.fields, name="f", later=((each.line, each.text) for each in later))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "fields", "says"),
+    [
+        (["a", "b"], 3, '(in a settings file: skip = 4; header = "row,a,b")'),
+        (["a", "b", " "], 2, '(in a settings file: skip = 4; header = "a,b")'),
+        (["a", "b"], 4, None),
+        (["a", "b"], 1, None),
+        (["a,b", "c"], 3, None),
+    ],
+)
+def test_a_title_too_few_or_too_many_is_explained(header, fields, says):
+    hint = width_hint(header, line=4, fields=fields)
+    assert says in hint if says else hint == ""
+
+
+def test_lines_before_the_header_are_left_out_and_counted():
+    text = b'\xef\xbb\xbfa "quote\n\n' + b"x" * (2 << 20) + b"\na;b\n1;2\n"
+    dialect = Dialect(delimiter="auto", skip=3)
+    rows = list(read_rows([text], name="f", dialect=dialect, columns=["a", "b"]))
+    assert [(row.line, row.fields) for row in rows] == [(4, ["a", "b"]), (5, ["1", "2"])]
+    assert list(read_rows([b"a\n"], name="f", dialect=dialect)) == []
 
 
 def test_set_takes_toml_and_plain_texts():

@@ -42,6 +42,7 @@ class Dialect:
         escape: the character that takes the meaning from the one behind it; empty: there is none.
         comment: what lines begin with that are no rows; empty: there are none.
         decimal: `.` or `,`; the other one may stand between groups of three digits.
+        skip: so many lines stand before the header, or, without one, before the first row.
     """
 
     delimiter: str = ","
@@ -51,6 +52,7 @@ class Dialect:
     escape: str = ""
     comment: str = ""
     decimal: str = "."
+    skip: int = 0
 
     @classmethod
     def parse(
@@ -63,6 +65,7 @@ class Dialect:
         escape: str = NONE,
         comment: str = NONE,
         decimal: str = ".",
+        skip: int = 0,
     ) -> Dialect:
         """Read the settings; characters may be named, `header` holds names with commas.
 
@@ -83,6 +86,7 @@ class Dialect:
             escape=_one("escape", escape),
             comment="" if comment in (NONE, "") else comment.lstrip(),
             decimal=_DECIMALS.get(decimal, decimal),
+            skip=skip,
         )
         special = [each for each in (found.delimiter, found.quote, found.escape) if each]
         if len(set(special)) < len(special):

@@ -10,11 +10,13 @@ import csv
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from wordfreq_batch.csv.reading.dialect import DELIMITERS, Dialect, likely_delimiter
 
 _OPTIONS = frozenset({"delimiter", "encoding", "header", "extra-columns"})
+_LATER = 50  # lines that may stand before a header
 _COMMENTS = ("#", "//", "--", "%", "!")
 
 
@@ -26,7 +28,7 @@ def setting_line(name: str, value: object) -> str:
     return f"{name} = {json.dumps(value, ensure_ascii=False)}"
 
 
-def setting(**values: str | Mapping[str, str]) -> str:
+def setting(**values: str | int | Mapping[str, str]) -> str:
     """How to give these settings: `set --delimiter semicolon (in a settings file: …)`."""
     options, lines = [], []
     for name, value in values.items():
@@ -41,11 +43,21 @@ def setting(**values: str | Mapping[str, str]) -> str:
 
 
 def header_hint(
-    header: Sequence[str], columns: Sequence[str], dialect: Dialect, *, others: str
+    header: Sequence[str],
+    columns: Sequence[str],
+    dialect: Dialect,
+    *,
+    others: str,
+    later: Iterable[tuple[int, str]] = (),
 ) -> str:
     """What a first row looks like that doesn't hold the `columns`; empty where it's unclear.
 
-    `others` is what becomes of other columns, see `Schema.extra`.
+    Args:
+        header: the row.
+        columns: the names that it should have.
+        dialect: by which it was read.
+        others: what becomes of other columns, see `Schema.extra`.
+        later: the lines behind it, with their numbers.
     """
     if not header:
         return ""
@@ -57,7 +69,7 @@ def header_hint(
     if likely is not None and likely != dialect.delimiter:
         looks = f"It looks as if the delimiter were a {DELIMITERS[likely]}: "
         return looks + setting(delimiter=DELIMITERS[likely])
-    unquoted = [re.fullmatch(r"\s*'(.*)'\s*", title) for title in header]
+    unquoted = [re.fullmatch(r"\s*'([^']|'')*'\s*", title) for title in header]
     if all(unquoted) and dialect.quote != "'":
         return f"It looks as if fields were in single quotes: {setting(quote='single')}"
     titles = [title.strip() for title in header]
@@ -70,7 +82,16 @@ def header_hint(
         return f"To name the nameless, {setting(rename={'': f'column {titles.index(str()) + 1}'})}"
     if not missing and others == "refuse":
         return f"To leave the others out, {setting(extra_columns='drop')}"
+    wanted = {_plain(each) for each in columns}
+    for number, text in islice(later, _LATER if missing else 0):
+        if any(wanted <= set(map(_plain, text.split(each))) for each in DELIMITERS):
+            return f"Line {number} looks like the header: {setting(skip=number - 1)}"
+    if len(header) == 1 and (other := _one_that_splits(line)) not in (None, dialect.delimiter):
+        name = DELIMITERS[str(other)]
+        return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
     more = len(header) - len(columns)
+    if not missing and len(set(titles)) < len(titles) and _is_data(header):
+        missing, more = list(columns), len(header) - len(columns)  # by chance it holds their names
     if len(missing) == len(columns) and (more == 0 or (more > 0 and _is_data(header))):
         names = [*columns, *(f"column {len(columns) + n + 1}" for n in range(more))]
         return f"If there is no header, {setting(header=','.join(names))}"
@@ -86,6 +107,20 @@ def header_hint(
     return "Correct the file, or the settings. "
 
 
+def width_hint(header: Sequence[str], *, line: int, fields: int) -> str:
+    """What to do where the rows have other numbers of fields than the header.
+
+    R writes no title for the names of the rows, others end the header with a delimiter too many.
+    `line` is that of the header, `fields` how many the rows have.
+    """
+    titles = ["row", *header] if fields > len(header) else list(header[:-1])
+    told = not any("," in title for title in titles) and not "".join(header[len(titles) :]).strip()
+    if not line or len(titles) != fields or not told:
+        return ""
+    names = setting(skip=line, header=",".join(titles))
+    return f". The header has a title too {'few' if fields > len(header) else 'many'}: {names}"
+
+
 def encoding_hint(likely: str) -> str:
     """What to do with a file in another encoding; `likely` is it, or empty."""
     if not likely:
@@ -97,6 +132,16 @@ def _is_data(fields: Sequence[str]) -> bool:
     number = re.compile(r"\s*[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)?\s*")
     numbers = sum(number.fullmatch(each) is not None for each in fields)
     return 2 * numbers >= len(fields)
+
+
+def _one_that_splits(line: str) -> str | None:
+    """The delimiter by which a line is made of numbers, or of quoted fields, and nothing else."""
+    for each in DELIMITERS:
+        fields = line.split(each)
+        quoted = (field[:1] in ("'", '"') and field[-1:] == field[:1] for field in fields)
+        if len(fields) > 1 and all(fields) and (_is_data(fields) or all(quoted)):
+            return each
+    return None
 
 
 def _fields(line: str, delimiter: str) -> int:

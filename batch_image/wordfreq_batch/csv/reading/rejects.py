@@ -19,12 +19,9 @@ from heapq import merge
 
 from wordfreq_batch.csv.reading.decoding import Found
 from wordfreq_batch.csv.reading.dialect import Dialect
-from wordfreq_batch.csv.reading.rows import Row
+from wordfreq_batch.csv.reading.rows import TITLES, Row
 from wordfreq_batch.plans.formats import RejectedRow
 from wordfreq_batch.storage.store import ByteWriter
-
-TITLES = ("wordfreq:line", "wordfreq:reason")
-"""No setting can name a column so: a file that begins with them holds rejects."""
 
 _IN_MEMORY = 1 << 20
 _CHUNK = 1 << 20

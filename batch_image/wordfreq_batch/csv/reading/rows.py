@@ -12,6 +12,7 @@ import codecs
 import csv
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from wordfreq_batch.csv.reading.decoding import SAMPLE, Found, as_utf8, likely_encoding
@@ -23,6 +24,9 @@ from wordfreq_batch.text.unpack import decompressed
 
 LIMIT = 1 << 20
 """Bytes of one row, quotes and line ends included. An item of DynamoDB is at most 400 KB."""
+
+TITLES = ("wordfreq:line", "wordfreq:reason")
+"""No setting can name a column so: a file that begins with them holds rejects."""
 
 DEFAULT_DIALECT = Dialect()
 
@@ -108,10 +112,12 @@ def _delimiter(lines: _Lines, dialect: Dialect, columns: Collection[str], found:
     if (named := separator_line(first)) is not None:
         found.separator_line = True
         lines.drop()
-        return named
-    if dialect.delimiter == AUTO:
-        return likely_delimiter(first, columns) or ","
-    return dialect.delimiter
+        first = lines.peek()
+    if not first.lstrip('"').startswith(TITLES[0]):  # rejects have lost what stood before
+        lines.skip(dialect.skip)
+    if named is None and dialect.delimiter == AUTO:
+        return likely_delimiter(lines.peek(), columns) or ","
+    return named or dialect.delimiter
 
 
 class _LineTooLong(Exception):  # noqa: N818 - it never leaves this module
@@ -218,6 +224,14 @@ class _Lines:
                 return ""
             self._again.append(line)
         return self._again[-1].decode("utf-8", "replace").removeprefix("\ufeff")
+
+    def skip(self, lines: int) -> None:
+        """Leave the next lines out, however long."""
+        with suppress(StopIteration):
+            for _ in range(lines):
+                line = self._next()
+                self.number += 1
+                self._offset += line.size if isinstance(line, _Cut) else len(line)
 
     def drop(self) -> None:
         """Leave the line that `peek` has found out."""
