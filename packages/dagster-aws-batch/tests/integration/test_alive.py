@@ -77,7 +77,7 @@ def test_a_run_that_was_killed_before_its_first_step_or_after_its_last_fails(ins
     waits = started(instance)  # for a place in a pool, say: it writes an event now and then
     watch = Watch(instance)
     for _ in range(TICKS + 1):
-        report(instance, waits, "ENGINE_EVENT")
+        instance.report_engine_event("it waits", instance.get_run_by_id(waits))
         message = watch.tick()
     for run in (created, begun, ended):
         assert run[:8] in message
