@@ -7,8 +7,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCAL  := $(CURDIR)/.local
 PORT   ?= 3000
-# Two files of tests at a time; PYTEST_ARGS=tests/unit runs a part.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Files of tests at a time: more than cores, because many tests wait. PYTEST_ARGS=tests/unit runs a part.
+WORKERS ?= 3
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # AWS services on this machine; their own environment, because they pin what others need newer.
 EMULATORS ?= .venv-emulators
 export EMULATORS
@@ -18,7 +19,7 @@ export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup emulators demo demo-csv ui test lint types format reference pins clean
+.PHONY: help setup emulators demo demo-csv ui test test-long lint types format reference pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +63,13 @@ test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 	@if command -v node >/dev/null && command -v npm >/dev/null; then $(MAKE) --no-print-directory infra-test; \
 	  elif [ "$$CI" = true ]; then echo "the tests of infra/ need node and npm" >&2; exit 1; \
 	  else echo "the tests of infra/ were left out: they need node and npm"; fi
+
+# What the short forms in `make test` leave out: every error of AWS in every call instead of some of each
+# class; longer histories of files and runs, drawn at random; larger arrays that are killed.
+test-long: $(VENV)/.installed ## run the long forms of some tests (an hour or more)
+	@BATCH_TEST_ERRORS=all WORDFREQ_TEST_STEPS=40 WORDFREQ_TEST_EXAMPLES=5 WORDFREQ_TEST_CHILDREN=200 \
+	  $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 tests/model tests/e2e/test_hard_times.py \
+	  packages/dagster-aws-batch/tests/integration/test_every_error.py
 
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .

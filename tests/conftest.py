@@ -92,6 +92,19 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and len(val) > 16 else None
 
 
+#: Begun first, so that at the end of a run no worker is left alone with a file of long tests.
+_LONG = ("e2e/", "model/", "test_every_error.py", "integration/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files of tests by how long they take."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, part in enumerate(_LONG) if part in str(item.path)), len(_LONG))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def kernel() -> ModuleType:
     """The C extension. Without a compiler its tests are left out; in CI it has to be there."""

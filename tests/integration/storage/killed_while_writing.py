@@ -1,13 +1,12 @@
-"""Report all partitions that aren't reported yet; with a number, end by SIGKILL at that statement.
+"""Report all partitions that aren't reported yet, in a process that can end by SIGKILL meanwhile.
 
-    python killed_while_writing.py FILES [STATEMENT]
-
-Prints the number of statements that the reporting took. DAGSTER_HOME names the instance.
+The processes are forked from one that has Dagster imported, which takes seconds; they open their
+connections themselves.
 """
 
 import os
 import signal
-import sys
+from multiprocessing import get_context
 
 import dagster as dg
 import sqlalchemy
@@ -16,10 +15,26 @@ from wordfreq_dagster.files.dagster_events import log_materializations, material
 
 FILES = dg.DynamicPartitionsDefinition(name="stored")
 KEY = dg.AssetKey("files")
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
 
 
-def main():
-    files, end = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None
+def reported(files, *, end=None, seconds=120):
+    """Report so many partitions in a process of its own, which dies at statement `end`.
+
+    Returns its exit code and, if it came to its end, how many statements the reporting took.
+    """
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_report, args=(dict(os.environ), files, end, sender))
+    process.start()
+    sender.close()
+    process.join(seconds)
+    assert process.exitcode is not None, f"reporting took more than {seconds} s"
+    return process.exitcode, receiver.recv() if process.exitcode == 0 else None
+
+
+def _report(environment, files, end, sender):
+    os.environ |= environment
     statements = 0
 
     def count(*_):
@@ -44,8 +59,4 @@ def main():
 
     with dg.DagsterInstance.get() as instance:
         assert dg.materialize([files_asset], instance=instance).success
-    print(statements)
-
-
-if __name__ == "__main__":
-    main()
+    sender.send(statements)

@@ -1,9 +1,6 @@
 """The pooled event logs keep what Dagster's own keep, in few transactions and connections."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +8,7 @@ import pytest
 import sqlalchemy
 import yaml
 
+from tests.integration.storage.killed_while_writing import reported
 from tests.postgres import postgres_server
 from wordfreq_dagster.files import dagster_events
 
@@ -183,32 +181,18 @@ def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(h
     assert counted.commits < MANY // 10
 
 
-def reported(*arguments):
-    """Run the reporting program on the instance of DAGSTER_HOME."""
-    return subprocess.run(
-        [sys.executable, Path(__file__).with_name("killed_while_writing.py"), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ | {"DAGSTER_EVENT_BATCH_SIZE": "20"},
-    )
-
-
 @pytest.mark.slow
-def test_killed_at_ten_moments_of_writing_each_partition_is_materialized_once(home):
-    files = 60  # three batches of 20
+def test_killed_at_ten_moments_of_writing_each_partition_is_materialized_once(home, monkeypatch):
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "20")
+    files = 60  # three batches
     with home() as instance:
-        whole = reported(str(files))
-        assert whole.returncode == 0, whole.stderr[-3000:]
-        statements = int(whole.stdout.split()[-1])
-        assert statements > 10
+        code, statements = reported(files)
+        assert (code, statements > 10) == (0, True)
         for moment in range(1, 11):
             instance.wipe()
-            killed = reported(str(files), str(moment * statements // 11 or 1))
-            assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
-            again = reported(str(files))
-            assert again.returncode == 0, again.stderr[-3000:]
+            killed, _ = reported(files, end=moment * statements // 11 or 1)
+            assert killed == -signal.SIGKILL
+            assert reported(files)[0] == 0
             seen = everything(instance)
             assert seen["events"] == sorted(keys(files)), f"killed at statement {moment}"
             assert seen["versions"] == dict.fromkeys(keys(files), "v")

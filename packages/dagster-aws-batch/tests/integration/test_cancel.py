@@ -155,7 +155,7 @@ def test_a_lost_answer_and_a_late_listing_leave_no_orphan(bench, scratch, latene
     """What no listing shows yet is noted in the scratch place; the next execution ends it."""
     bench.aws.faults.late_listing(lateness)
     bench.aws.faults.error("SubmitJob", after=True, times=1)
-    interrupted(bench, 10_000, moment, scratch=scratch)
+    interrupted(bench, 200, moment, scratch=scratch)
     bench.clock.advance(lateness)
     bench.behaviour = lambda job, task: SimulatedRun(seconds=1)
     other = Job(name="other", definition=BatchJobDefinition(image="t:1"))
