@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# of the environment's own Python; one uv serves all environments
+INSTALL = PATH="$(abspath $(BIN)):$$PATH" $(1)/bin/python -m demo.install $(2)
 LOCAL  := $(CURDIR)/.local
 PORT   ?= 3000
 # Files of tests at a time: more than cores, because many tests wait. PYTEST_ARGS=tests/unit runs a part.
@@ -30,15 +32,15 @@ KERNEL := batch_image/setup.py $(wildcard batch_image/kernel/*.[ch])
 
 $(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml $(wildcard packages/*/pyproject.toml) $(KERNEL)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing pinned packages into $(VENV) (a minute or two the first time)"
-	@$(BIN)/python -m demo.install requirements.txt
+	@echo "installing pinned packages into $(VENV) (some 110, about 400 MB)"
+	@$(call INSTALL,$(VENV),-r requirements.txt)
 	@rm -f batch_image/wordfreq_batch/*.so  # the extension is optional: a failed build must not leave an old one
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packages/dagster-aws-batch -e packages/aws-batch-emulator -e batch_image -e .
+	@$(call INSTALL,$(VENV),--no-build-isolation -e packages/dagster-aws-batch -e packages/aws-batch-emulator -e batch_image -e .)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.runtime requirements-dev.txt
 	@echo "installing test tools into $(VENV)"
-	@$(BIN)/python -m demo.install requirements-dev.txt
+	@$(call INSTALL,$(VENV),-r requirements-dev.txt)
 	@touch $@
 
 emulators: $(EMULATORS)/.installed ## install the emulator of DynamoDB, SQS, EventBridge and S3
@@ -46,7 +48,7 @@ emulators: $(EMULATORS)/.installed ## install the emulator of DynamoDB, SQS, Eve
 $(EMULATORS)/.installed: requirements-emulators.txt
 	@test -x $(EMULATORS)/bin/python || $(PYTHON) -m venv $(EMULATORS)
 	@echo "installing AWS emulators into $(EMULATORS)"
-	@$(EMULATORS)/bin/python -m demo.install requirements-emulators.txt
+	@$(call INSTALL,$(EMULATORS),-r requirements-emulators.txt)
 	@touch $@
 
 demo: $(VENV)/.runtime ## count real text of this machine, or SOURCE=<folder or s3://bucket/prefix>
@@ -92,7 +94,6 @@ screenshots: $(VENV)/.installed ## take the pictures of the docs anew, in Chromi
 	@$(BIN)/python docs/screenshots.py
 
 pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
-	@$(BIN)/pip install --quiet uv
 	@for name in requirements requirements-dev requirements-emulators requirements-bench; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	    --fork-strategy requires-python --no-annotate --no-header \

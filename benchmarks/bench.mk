@@ -32,5 +32,5 @@ bench-texts: ## optional: Debian documentation as further text for the bench; in
 $(PEERS)/.installed: requirements-bench.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@echo "installing the other engines into $(PEERS) (2.5 GB)"
-	@$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@$(call INSTALL,$(PEERS),-r requirements-bench.txt)
 	@touch $@

@@ -56,7 +56,7 @@ infra-setup: $(INFRA)/.installed infra/node_modules/.installed ## install CDK (n
 $(INFRA)/.installed: infra/requirements.txt
 	@test -x $(INFRA)/bin/python || $(PYTHON) -m venv $(INFRA)
 	@echo "installing the AWS CDK into $(INFRA)"
-	@$(INFRA)/bin/pip install --quiet --disable-pip-version-check -r infra/requirements.txt
+	@$(call INSTALL,$(INFRA),-r infra/requirements.txt)
 	@touch $@
 
 infra/node_modules/.installed: infra/package.json
@@ -95,8 +95,7 @@ destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA
 	@$(INFRA)/bin/python infra/teardown.py --name $(NAME) $(if $(DELETE_ALL_DATA),--delete-all-data)
 	@$(CDK) destroy $(or $(STACKS),--all) $(CONTEXT) $(CDK_ARGS)
 
-infra-pins: ## renew the requirements of images and infrastructure
-	@$(BIN)/pip install --quiet uv
+infra-pins: $(VENV)/.installed ## renew the requirements of images and infrastructure
 	@for name in infra/requirements infra/dagster/requirements batch_image/requirements; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy requires-python \
 	    $$(test $$name = infra/requirements || echo -c requirements.txt) --no-annotate --no-header \

@@ -13,10 +13,10 @@ clients: $(VENV)/.installed $(CLIENTS)/.installed ## run AWS's and others' clien
 $(CLIENTS)/.installed: requirements-clients.txt
 	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
 	@echo "installing clients of AWS Batch into $(CLIENTS) (some minutes)"
-	@$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r requirements-clients.txt
+	@$(call INSTALL,$(CLIENTS),-r requirements-clients.txt)
 	@touch $@
 
-clients-pins:
+clients-pins: $(VENV)/.installed
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
 	  --no-emit-find-links requirements-clients.in --output-file requirements-clients.new
 	@{ echo "# Exact versions for Python 3.11; made by \`make pins\` from requirements-clients.in. No addresses: pip finds them where it is set up to."; \
