@@ -21,7 +21,7 @@ export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup emulators demo demo-csv ui test test-long lint types format reference pins clean
+.PHONY: help setup emulators demo demo-csv ui test test-long model matrix lint types format reference pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,12 @@ test-long: $(VENV)/.installed ## run the long forms of some tests (an hour or mo
 	@BATCH_TEST_ERRORS=all WORDFREQ_TEST_STEPS=40 WORDFREQ_TEST_EXAMPLES=5 WORDFREQ_TEST_CHILDREN=200 \
 	  $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 tests/model tests/e2e/test_hard_times.py \
 	  packages/dagster-aws-batch/tests/integration/test_every_error.py
+
+model: $(VENV)/.installed ## the model-based test at random, for hours: STEPS=50 steps in each of EXAMPLES=100 examples
+	@WORDFREQ_TEST_STEPS=$(or $(STEPS),50) WORDFREQ_TEST_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest -o timeout=0 tests/model $(MODEL_ARGS)
+
+matrix: $(VENV)/.installed ## end a run in every way at many events, then go on in every way; prints a table
+	@$(BIN)/python -m tests.model.test_matrix
 
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .

@@ -1,10 +1,12 @@
-"""Runs in processes of their own, which SIGKILL can end at any event, as `dg launch` is ended."""
+"""Runs in processes of their own, as `dg launch` starts them, that can end at any event."""
 
+import json
 import os
 import signal
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing import get_context
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,9 +16,21 @@ _CONTEXT.set_forkserver_preload(["tests.model.processes", "wordfreq_dagster.defi
 _SECONDS = 180
 
 
-def start(ref, settings, *, job, environment=None, die_at=None, partition=None, retry=None):
-    """Start a run in a process; it kills itself when it has written `die_at` events."""
-    arguments = (ref, settings, environment or {}, job, die_at, partition, retry)
+def start(
+    ref,
+    settings,
+    *,
+    job,
+    environment=None,
+    die_at=None,
+    dies_of="SIGKILL",
+    partition=None,
+    retry=None,
+    tags=None,
+):
+    """Start a run in a process; one of `ENDS` happens when it has written `die_at` events."""
+    tags = dict(tags or {}) | ({"dagster/partition": partition} if partition is not None else {})
+    arguments = (ref, settings, environment or {}, job, die_at, dies_of, tags, retry)
     process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
     process.start()
     return process
@@ -50,7 +64,7 @@ def _reconstructed(job):
     return jobs(_settings).resolve_job_def(job)
 
 
-def _run(ref, settings, environment, job, die_at, partition, retry):
+def _run(ref, settings, environment, job, die_at, dies_of, tags, retry):
     global _settings
     _settings = settings
     os.environ.update(environment)
@@ -60,8 +74,7 @@ def _run(ref, settings, environment, job, die_at, partition, retry):
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_ref(ref))
         if die_at is not None:
-            _die_at(instance, die_at)
-        tags = {"dagster/partition": partition} if partition is not None else {}
+            _at(instance, die_at, lambda: ENDS[dies_of](settings))
         target = dg.build_reconstructable_job(
             "tests.model.processes", "_reconstructed", reconstructable_args=(job,)
         )
@@ -75,8 +88,42 @@ def _run(ref, settings, environment, job, die_at, partition, retry):
         os._exit(0 if result.success else 1)
 
 
-def _die_at(instance, number):
-    """Kill this process when the event of that number has been stored."""
+def _kill_emulator(settings):
+    """Kill the embedded AWS Batch; its jobs go on."""
+    with suppress(OSError, ValueError):  # not started yet
+        os.kill(json.loads((settings.local_folder / "endpoint.json").read_text())["pid"], 9)
+
+
+def _kill_everything(settings):
+    """Kill what was started for this home: emulator, supervisors, jobs, and this process."""
+    for pid in processes_of(settings.home):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def processes_of(home):
+    """The processes that have this folder in their command or environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if str(home).encode() in text and int(process.name) != os.getpid():
+                found.append(int(process.name))
+    return found
+
+
+#: What happens to a run at an event.
+ENDS = {
+    "SIGKILL": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "Ctrl-C": lambda _: os.kill(os.getpid(), signal.SIGINT),
+    "killed emulator": _kill_emulator,
+    "reboot": _kill_everything,
+}
+
+
+def _at(instance, number, act):
+    """Act once, when the event of that number has been stored."""
     storage = instance.event_log_storage
     left = number
 
@@ -85,8 +132,8 @@ def _die_at(instance, number):
             nonlocal left
             store(events)
             left -= 1
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if left == 0:
+                act()
 
         return storing
 

@@ -49,6 +49,16 @@ CHECKS = (
 )
 
 
+def instance_in(home):
+    """A Dagster instance with the event log that `infra/dagster/local.yaml` names."""
+    events = {
+        "module": "wordfreq_dagster.storage.sqlite",
+        "class": "PooledSqliteEventLogStorage",
+        "config": {"base_dir": str(home / "events")},
+    }
+    return dg.instance_for_test(overrides={"event_log_storage": events})
+
+
 def words_of(data):
     if data.startswith(b"\x1f\x8b"):
         data = gzip.decompress(data)
@@ -104,7 +114,7 @@ class Words(RuleBasedStateMachine):
         self.place = self.bucket(self.home)
         self.files = {}
         self.options = {}
-        self.stack = dg.instance_for_test()
+        self.stack = instance_in(self.home)
         self.instance = self.stack.__enter__()
         self.place.put("first", TEXTS[0])
         self.files["first"] = TEXTS[0]
