@@ -53,7 +53,7 @@ def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequenc
 def progress_of(line: str) -> str | None:
     """What a person wants to see of one line of Dagster's log: `step: message`, or None."""
     match = _LOG_LINE.match(line.rstrip("\n"))
-    if not match:
+    if not match or match["rest"].endswith(":"):  # the head of a table, which isn't shown
         return None
     if match["level"] == "DEBUG":
         found = _EVENT.search(match["rest"])

@@ -1,84 +1,34 @@
 """`make demo`: run the job `word_frequency` through the CLI on real text and show the result.
 
-`python -m demo.word_frequency [--source FOLDER|s3://…]`. Without a source it gathers, once, text
-that the installed packages bring: licences, readmes, metadata, documentation.
+`python -m demo.word_frequency [--source FOLDER|s3://…]`. Without a source it gathers, once, the
+documentation that installed packages bring (`demo.texts`).
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
-import shutil
 import sys
-import sysconfig
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from demo.csv_to_dynamodb import serve_with_table
 from demo.runs import make_instance, run_job
+from demo.texts import gather_texts
 
-_TEXTS = (".md", ".rst", ".txt")
-_NAMED = ("METADATA", "LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS", "README")
-_MOST_FILES = 1000
-_MOST_OF_A_PACKAGE = 40
-_WORDS_SHOWN = 20
-_FOLDERS_SHOWN = 6
-_WORDS_OF_A_FOLDER = 6
+_MOST_FILES = 600
+_WORDS_SHOWN = 15
+_FOLDERS_SHOWN = 10
+_WORDS_OF_A_FOLDER = 7
 _SETTINGS = {
     # small, so that also little text becomes an array job that uses every processor
     "WORDFREQ_PACK": "2MiB",
     # without them the first words of every text are the same
     "WORDFREQ_STOP_WORDS": "en",
-    # each package's own words tell more than those of all together
+    # each subject's own words tell more than those of all together
     "WORDFREQ_FOLDER_DEPTH": "1",
 }
-
-
-def gather_texts(folder: Path, *, most: int) -> int:
-    """Copy up to `most` text files of installed packages into `folder`; returns how many.
-
-    The same packages give the same files. An existing folder is left as it is: it is the user's
-    to change, so that the next run has something to notice.
-    """
-    if folder.exists():
-        return sum(1 for path in folder.rglob("*") if path.is_file())
-    building = folder.with_name(folder.name + ".new")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    copied = 0
-    for path, name in _texts():
-        target = building / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        copied += 1
-        if copied == most:
-            break
-    building.rename(folder)
-    return copied
-
-
-def _texts() -> Iterator[tuple[Path, str]]:
-    """Text files of installed packages with their names below site-packages, in a fixed order."""
-    roots = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    distributions = sorted(
-        importlib.metadata.distributions(path=sorted(roots)),
-        key=lambda found: str(found.metadata["Name"]).lower(),
-    )
-    for distribution in distributions:
-        found = 0
-        for file in sorted(distribution.files or (), key=str):
-            name = str(file)
-            if name.startswith("..") or not (file.name.startswith(_NAMED) or file.suffix in _TEXTS):
-                continue
-            path = Path(str(file.locate()))
-            if path.is_file():
-                yield path, name
-                found += 1
-            if found == _MOST_OF_A_PACKAGE:
-                break
 
 
 def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
@@ -92,7 +42,8 @@ def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
         environment["WORDFREQ_SOURCE"] = source
     elif "WORDFREQ_SOURCE" not in environment:
         there = gather_texts(home / "source", most=files)
-        print(f"source: {home / 'source'} ({there:,} files: texts of the installed packages)")
+        subjects = "documentation of AWS services, Dagster and Python"
+        print(f"source: {home / 'source'} ({there:,} files: {subjects})")
     return environment
 
 
@@ -127,10 +78,12 @@ def report(environment: dict[str, str], seconds: float) -> None:
     print()
     print(table(ranked.words[:_WORDS_SHOWN]), end="")
     if ranked.folders:
-        print("\nthe largest folders and their most used words:")
-    for each in ranked.folders[:_FOLDERS_SHOWN]:
+        print("\nthe most used words of each folder (the largest first):\n")
+    shown = ranked.folders[:_FOLDERS_SHOWN]
+    width = max((len(each.folder or "(top)") for each in shown), default=0)
+    for each in shown:
         words = ", ".join(entry.word for entry in each.words[:_WORDS_OF_A_FOLDER])
-        print(f"  {each.folder or '(top)':<28} {each.files:>5,} files   {words}")
+        print(f"  {each.folder or '(top)':<{width}}  {each.files:>5,} files  {words}")
     print(f"""
 files     {ranking["files"]:,} in the source; {counts["files counted"]:,} counted in this run, \
 {counts["files unchanged"]:,} unchanged
@@ -145,9 +98,10 @@ report    {settings.ranking}/report.html
 instance  {environment["DAGSTER_HOME"]}
 
 Next:
-  1. `make ui` and open http://127.0.0.1:3000/assets/ranking: the table, its chart, what has changed
-  2. http://127.0.0.1:3000/assets/word_counts?view=partitions: the figures of each file
-  3. copy a text into {settings.source}: within a minute it is counted and ranked
+  1. `make ui`, then open http://127.0.0.1:3000/assets/ranking: the table, its chart, the folders
+  2. click word_counts in its lineage, then Partitions: the figures of each file
+  3. while the UI runs, copy a text into {settings.source}:
+     within a minute it is counted and ranked, and the ranking says which words rose
   4. `make demo-csv`: the second pipeline, CSVs into DynamoDB; then `make ui` shows both""")
 
 
@@ -166,7 +120,7 @@ def main() -> int:
     )
     parser.add_argument("--source", help="a folder or s3://bucket/prefix of your own")
     parser.add_argument(
-        "--files", type=int, default=_MOST_FILES, help="how many files to gather at most (1000)"
+        "--files", type=int, default=_MOST_FILES, help="how many files to gather at most (600)"
     )
     parser.add_argument(
         "--ui", type=int, metavar="PORT", help="run nothing, open the Dagster UI on this port"

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from demo.word_frequency import gather_texts  # noqa: E402
+from demo.texts import gather_texts  # noqa: E402
 from tests.e2e.conftest import running_ui  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -39,7 +39,7 @@ START = """mutation($selector: SensorSelector!) {
   startSensor(sensorSelector: $selector) { __typename } }"""
 FRESH = """{ assetNodes(assetKeys: [{path: ["ranking"]}]) {
   freshnessStatusInfo { freshnessStatus } } }"""
-BAD = "alembic/damaged.txt.gz"
+BAD = "s3/damaged.txt.gz"
 
 
 class Camera:

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 import pytest
 from icu4py.breakers import WordBreaker
 
-from demo.word_frequency import gather_texts
+from demo.texts import gather_texts
 
 FILES = 500
 
