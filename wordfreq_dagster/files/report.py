@@ -343,8 +343,8 @@ def raise_for_failed(
         "\n".join(
             [
                 report.explain(done),
-                f"Repair or remove them. One run of the job {job} without partitions tries all "
-                "failed files again.",
+                f"Repair or remove them. A run of the job {job} without partitions tries failed "
+                "files again, but bad data only once it has changed, or the settings have.",
                 *([outcome.explain()] if outcome.failed else []),
             ]
         ),

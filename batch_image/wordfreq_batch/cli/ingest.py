@@ -274,7 +274,7 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     store, key = open_object(options.source)
     local = store.uri.startswith("file:")
     source = Source(store=store, key=key, filename=key if local else split_uri(options.source)[1])
-    schema = settings.schema(source.filename)
+    schema = settings.schema_of_path(split_uri(store.url(key))[1])
     store.head(key)  # a wrong name is told before the table is asked
     rejects: tuple[Store, str] | None = None
     if options.rejects is not None:

@@ -66,12 +66,12 @@ def ingest_task(
     Raises:
         WordfreqError: the task as a whole could not be done; no receipt is left.
     """
-    version = settings.version(target.table.name)
+    table, absent = target.table.name, target.mode == "absent"
+    version = settings.version(table, absent=absent)
 
     def work(head: PlanHead, task: Task, earlier: Receipt | None) -> Sequence[ItemReceipt]:
         done = {item.name: item for item in earlier.items} if earlier else {}
         believed = head.counter_version == version
-        target_of = lambda name: replace(target, schema=settings.schema(name))  # noqa: E731
         with ExitStack() as stack:
             if target.rate is not None:
                 folder = open_store(head.folder)
@@ -80,9 +80,9 @@ def ingest_task(
             return _load_all(
                 head,
                 task,
-                target_of,
+                lambda name: replace(target, schema=settings.schema(name)),
+                lambda name: settings.version_of(name, table, absent=absent),
                 done,
-                version,
                 believed=believed,
                 limit=limit_version(target.max_rejects),
                 progress=progress,
@@ -119,8 +119,8 @@ def _load_all(
     head: PlanHead,
     task: Task,
     target_of: Callable[[str], Target],
+    version_of: Callable[[str], str],
     earlier: dict[str, ItemReceipt],
-    version: str,
     *,
     believed: bool,
     limit: str,
@@ -146,6 +146,7 @@ def _load_all(
         ):
             receipts.append(ItemReceipt.reuse(item))
         else:
+            version = version_of(item.name)
             receipts.append(_load(head, stores, item, target_of(item.name), version, progress))
             # After each file: loading is long, and a killed task should not do it all again.
             try:

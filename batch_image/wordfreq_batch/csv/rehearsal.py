@@ -80,7 +80,7 @@ def rehearse_plan(
     if single.taken_by() is not None:
         return None
     head = load_head(plan)
-    version = settings.version(target.table.name)
+    version = settings.version(target.table.name, absent=target.mode == "absent")
     ends: list[int] = []
     found: list[ItemReceipt] = []
     with LastOfKey(memory=target.memory) as keys:

@@ -259,8 +259,11 @@ class Schema:
         """The partition key and, if there is one, the sort key."""
         return (self.key, self.sort_key) if self.sort_key else (self.key,)
 
-    def version(self, table: str) -> str:
-        """Changes whenever the same file would become other items, or go to another table."""
+    def version(self, table: str, *, absent: bool = False) -> str:
+        """Changes whenever the same file would become other items, or go to another table.
+
+        `absent`: items of other uploads aren't replaced.
+        """
         parts = [table, self.key, self.sort_key, self.extra]
         parts += [f"{column.name}:{column.type}" for column in self.columns]
         parts += self.dialect.settings
@@ -268,6 +271,7 @@ class Schema:
         for each in (self.rename, self.generated, self.ttl):
             parts += [repr(each)] if each else []
         parts += [self.empty] if self.empty != "keep" else []
+        parts += ["absent"] if absent else []
         digest = blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
         return f"csv{MEANING}-{digest}"
 

@@ -6,6 +6,7 @@ which uploads are loaded already. Parsing is pure; every mistake names the setti
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -126,12 +127,27 @@ class Settings:
             (each for prefix, each in self.prefixes if name.startswith(prefix)), self.default
         )
 
-    def version(self, table: str) -> str:
-        """Changes whenever a file would become other items, or go to another table."""
-        own = self.default.version(table)
+    def schema_of_path(self, path: str) -> Schema:
+        """The one for a single file, whose path holds that of the uploads: prefixes of any length.
+
+        `excel/a.csv`, `inbox/excel/a.csv` and `/data/excel/a.csv` all are files below `excel/`.
+        """
+        ends = [path, *(path[match.end() :] for match in re.finditer("/", path))]
+        found = (each for p, each in self.prefixes if any(end.startswith(p) for end in ends))
+        return next(found, self.default)
+
+    def version_of(self, name: str, table: str, *, absent: bool = False) -> str:
+        """Changes whenever the file `name` would become other items, see `Schema.version`."""
+        return self.schema(name).version(table, absent=absent)
+
+    def version(self, table: str, *, absent: bool = False) -> str:
+        """Changes whenever any file would become other items: what a plan was made for."""
+        own = self.default.version(table, absent=absent)
         if not self.prefixes:
             return own
-        parts = [own, *(part for p, each in self.prefixes for part in (p, each.version(table)))]
+        parts = [own]
+        for prefix, each in self.prefixes:
+            parts += [prefix, each.version(table, absent=absent)]
         digest = blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
         return f"{own.partition('-')[0]}-{digest}"
 

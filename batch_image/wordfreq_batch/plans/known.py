@@ -6,7 +6,7 @@ The cost is one listing and a few objects, whatever the number of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +54,7 @@ def look_up(
     warn: Progress,
     results: str = "",
     modified: Mapping[str, datetime] | None = None,
+    version_of: Callable[[str], str] | None = None,
 ) -> Known:
     """Compare `items` with the destination `store`.
 
@@ -61,7 +62,8 @@ def look_up(
     the counter's version, and the destination lists the result with the ETag of that row. What an
     item brings along in `counted` is not believed. Results are named like the items, below the
     prefix `results` of the destination. With `modified`, the time of each item's upload, a result
-    from before is none: the same bytes uploaded again are a new upload.
+    from before is none: the same bytes uploaded again are a new upload. `version_of` gives the
+    version by the name of an item, where it isn't `counter_version` for all.
 
     Raises:
         NotFoundError: the destination's bucket doesn't exist. (A folder that doesn't is empty.)
@@ -108,7 +110,7 @@ def look_up(
             item.counted is None
             and row.counts_etag == found_etags[number]
             and (not item.etag or (row.etag, row.size) == (item.etag, item.size))
-            and row.counter_version == counter_version
+            and row.counter_version == (version_of(row.name) if version_of else counter_version)
         ):
             found[number] = item._replace(counted=row.known)
             if keep:

@@ -62,6 +62,7 @@ def build_plan(
     again: bool = False,
     compact: bool = False,
     results: str = "",
+    version_of: Callable[[str], str] | None = None,
     limit: str = "",
     retry_unusable: bool = False,
 ) -> Plan:
@@ -85,6 +86,7 @@ def build_plan(
         compact: rewrite the ledger as one object where it has become many.
         results: prefix, in the destination, of the results of another stage than the counting;
             such a result holds for one upload, not for its bytes.
+        version_of: the `counter_version` of a single file's result, by its name, where it differs.
         limit: what besides the version decides that a file is bad data, as `plans.tasks.record`.
         retry_unusable: files that are known to be bad data are pending again.
 
@@ -106,6 +108,7 @@ def build_plan(
         open_store(places.destination.uri),
         files,
         counter_version=version,
+        version_of=version_of,
         progress=say,
         warn=complain,
         results=results,
@@ -145,7 +148,11 @@ def build_plan(
     if pending and chosen is None and not retry_unusable:
         plan_of_all = plan_of_all.without(
             known_unusable(
-                known.store, items, known.unusable, version=version + limit, warn=complain
+                known.store,
+                items,
+                known.unusable,
+                version_of=lambda name: (version_of(name) if version_of else version) + limit,
+                warn=complain,
             )
         )
         outdated = [each.name for each in plan_of_all.unusable if each.name in known.outdated]

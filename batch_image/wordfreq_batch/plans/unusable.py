@@ -9,7 +9,7 @@ same bytes coming back are not. Only bad data is recorded, never trouble of stor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from wordfreq_batch.errors import DataError, WordfreqError
 from wordfreq_batch.plans.formats import UNUSABLE, ItemReceipt
@@ -36,7 +36,12 @@ def record_unusable(store: Store, done: Iterable[ItemReceipt], *, version: str) 
 
 
 def known_unusable(
-    store: Store, items: Sequence[Item], recorded: Iterable[str], *, version: str, warn: Progress
+    store: Store,
+    items: Sequence[Item],
+    recorded: Iterable[str],
+    *,
+    version_of: Callable[[str], str],
+    warn: Progress,
 ) -> list[Refused]:
     """Those of the items that are known to be bad data, with the reasons, in the items' order.
 
@@ -44,7 +49,8 @@ def known_unusable(
         store: the destination.
         items: the files; one that is counted is never unusable.
         recorded: names with a record, as the destination's listing shows them.
-        version: see `record_unusable`; records of another one are not believed.
+        version_of: see `version` of `record_unusable`, by the name of a file; records of another
+            one are not believed.
         warn: gets a line for a record that can't be read; its file is tried again.
     """
     names = set(recorded)
@@ -59,6 +65,6 @@ def known_unusable(
         except (WordfreqError, ValueError, TypeError) as error:
             warn(f"{store.url(key)}: {error}; {item.name} is tried again")
             continue
-        if (etag, size, made_for) == (item.etag, item.size, version):
+        if (etag, size, made_for) == (item.etag, item.size, version_of(item.name)):
             found[item.name] = Refused(item.name, str(reason), "bad data", item.size, item.etag)
     return [found[item.name] for item in items if item.name in found]

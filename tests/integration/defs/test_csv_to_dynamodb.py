@@ -8,6 +8,7 @@ import pytest
 
 from aws_batch_emulator import stop_running
 from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.settings import Settings
 
 SAMPLE = "ProductId,ProductName,ProductDescription\n1,name1,desc1\n2,name2,desc2"
@@ -65,6 +66,13 @@ class Shop:
     @property
     def green(self):
         return set(self.instance.get_materialized_partitions(dg.AssetKey("csv_rows")))
+
+    @property
+    def red(self):
+        found = self.instance.get_status_by_partition(
+            dg.AssetKey("csv_rows"), self.partitions, csv_uploads_partitions
+        )
+        return {key for key, status in found.items() if status and status.value == "FAILED"}
 
     def figures(self, partition=None):
         for record in self.instance.fetch_materializations(
@@ -228,6 +236,64 @@ def test_small_uploads_share_a_container_and_keys_they_share_are_shown(
         assert shop.figures("07.csv")["rows of newer uploads' keys"] == 2
 
 
+def test_two_bad_uploads_of_two_hundred_are_red_and_not_tried_again_until_something_changes(
+    tmp_path, ministack, aws_keys
+):
+    header = SAMPLE.split("\n")[0]
+    latin = f"{header}\nm,Müller,d\n".encode("latin-1")
+    with dg.instance_for_test() as instance:
+        rules = tmp_path / "rules.toml"
+        rules.write_text("")
+        more = {"csv_settings": str(rules), "csv_pack": 1 << 40, "csv_write": "always"}
+        shop = Shop(tmp_path / "home", instance, ministack, **more)
+        for number in range(198):
+            shop.upload(f"{number:03}.csv", f"{header}\n{number},name,d\n")
+        shop.upload("050-latin.csv", latin)
+        shop.upload("150-short.csv", f"{header}\n1,short\n")
+        first = shop.run()
+        assert not first.success
+        for says in (
+            "2 of 200 files could not be loaded",
+            "050-latin.csv is not UTF-8: line 2, byte 4",
+            "150-short.csv: none of its 1 rows can be loaded; the first: line 2: it has 2 fields",
+        ):
+            assert says in failures(first), failures(first)
+        assert len(shop.items) == 198
+        assert shop.red == {"050-latin.csv", "150-short.csv"}
+        assert len(shop.green) == 198
+
+        def tried():
+            receipts = (shop.home / "plans").glob("*-csv/*/ingest-*.json")
+            newest = max(receipts, key=lambda path: path.stat().st_mtime)
+            return {item["Name"] for item in json.loads(newest.read_bytes())["Items"]}
+
+        assert len(tried()) == 200
+        shop.upload("new.csv", f"{header}\nnew,name,d\n")
+        later = shop.run()
+        assert later.success  # what is known to be bad doesn't fail the runs of others
+        assert tried() & shop.red == set()
+        assert shop.items["new"] == "name"
+        assert shop.red == {"050-latin.csv", "150-short.csv"}
+        assert shop.figures()["files failed"] == 2
+        assert "050-latin.csv is not UTF-8" in shop.figures()["bad CSVs"]
+        assert checks(later)["every_row_accounted_for"] is False
+
+        assert not shop.again("050-latin.csv").success  # chosen: tried, and as bad as before
+        shop.upload("150-short.csv", f"{header}\nlong,name,d\n")  # other bytes
+        assert shop.run().success
+        assert shop.items["long"] == "name"
+        assert shop.red == {"050-latin.csv"}
+
+        rules.write_text('[prefix."050-"]\nencoding = "cp1252"\n')  # a setting
+        last = shop.run()
+        assert last.success, failures(last)
+        assert shop.figures()["files loaded"] == 1
+        assert shop.items["m"] == "Müller"
+        assert shop.red == set()
+        assert checks(last)["every_row_accounted_for"] is True
+        stop_running(shop.settings.local_folder)
+
+
 def test_a_file_with_too_many_rejects_is_refused_if_so_set(tmp_path, ministack, aws_keys):
     with dg.instance_for_test() as instance:
         shop = Shop(tmp_path / "home", instance, ministack, csv_refuse_above="10%")
@@ -329,4 +395,12 @@ def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(
         figures = [shop.figures(partition) for partition in shop.green]
         for key in ("rows read", "rows rejected", "write units"):
             assert seen[key] == sum(each[key] for each in figures), key
+
+        # A load depends on the settings of its own prefix, and not on how it was written.
+        rules.write_text(rules.read_text() + 'empty = "absent"\n')
+        faster = shop.settings.model_copy(update={"csv_write": "always", "csv_max_write_units": 99})
+        shop.definitions = build_definitions(faster)
+        assert shop.run().success
+        assert (shop.figures()["files loaded"], shop.figures()["files unchanged"]) == (1, 1)
+        assert "seconds" in shop.figures("excel/m.csv")
         stop_running(shop.settings.local_folder)

@@ -72,6 +72,30 @@ def test_every_setting_that_gives_other_items_is_part_of_the_version(change):
     assert Settings.parse({}, change).version("t") != Settings.parse({}).version("t")
 
 
+def test_a_version_is_that_of_the_files_own_prefix():
+    one = Settings.parse({"columns": "Ignored"}, TWO, name="s.toml")
+    other = Settings.parse({"columns": "Ignored"}, TWO.replace('"tab"', '"pipe"'), name="s.toml")
+    for name, same in [("a.csv", True), ("excel/a.csv", True), ("excel/old/a.csv", False)]:
+        assert (one.version_of(name, "t") == other.version_of(name, "t")) is same, name
+    assert one.version("t") != other.version("t")
+    assert one.version_of("a.csv", "t") != one.version_of("a.csv", "t", absent=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "delimiter"),
+    [
+        ("a.csv", ","),
+        ("excel/a.csv", ";"),
+        ("data/inbox/excel/a.csv", ";"),
+        ("data/excel/old/a.csv", "\t"),
+        ("data/noexcel/a.csv", ","),
+    ],
+)
+def test_a_single_file_is_below_a_prefix_wherever_the_uploads_lie(path, delimiter):
+    settings = Settings.parse({"columns": "Ignored"}, TWO, name="s.toml")
+    assert settings.schema_of_path(path).dialect.delimiter == delimiter
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

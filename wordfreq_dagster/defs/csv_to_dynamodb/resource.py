@@ -107,7 +107,7 @@ class CsvPlaces(Places):
         Raises:
             dagster.Failure: the settings can't be used, or the uploads' place doesn't exist.
         """
-        version = self.rows_settings().version(self.table)
+        settings, absent = self.rows_settings(), self.write == "absent"
         try:
             return build_plan(
                 source=self.source,
@@ -116,7 +116,8 @@ class CsvPlaces(Places):
                 pack=self.pack,
                 pending=only is None,
                 only=only,
-                counter_version=version,
+                counter_version=settings.version(self.table, absent=absent),
+                version_of=lambda name: settings.version_of(name, self.table, absent=absent),
                 refuse=no_csv,
                 again=again,
                 compact=True,
