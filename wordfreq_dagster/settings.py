@@ -255,6 +255,7 @@ class Settings(BaseSettings):
     )
     nightly_cron: str = Field(default="17 3 * * *", description="when the nightly run starts")
     nightly_timezone: str = Field(default="UTC", description="time zone of NIGHTLY_CRON")
+    event_days: int = Field(default=90, ge=0, description="days that run events are kept; 0: all")
     sensor_seconds: int = Field(
         default=30, ge=5, description="least time between two ticks of a sensor"
     )

@@ -1,6 +1,7 @@
 """The pooled event logs keep what Dagster's own keep, in few transactions and connections."""
 
 import signal
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ import yaml
 
 from tests.integration.storage.killed_while_writing import reported
 from tests.postgres import postgres_server
+from wordfreq_dagster.defs.platform.event_retention import purge, retention
 from wordfreq_dagster.files import dagster_events
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,6 +93,11 @@ def run(instance, body, *, tags=None):
         return dagster_events.done_without_events()
 
     return dg.materialize([files], instance=instance, raise_on_error=False, tags=tags)
+
+
+@dg.job
+def something():
+    pass
 
 
 def everything(instance):
@@ -179,6 +186,38 @@ def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(h
         )
     assert sorted(record.partition_key for record in planned) == sorted(keys())
     assert counted.commits < MANY // 10
+
+
+def test_purging_takes_what_ended_runs_said_and_leaves_every_status(home):
+    chosen = {
+        "dagster/asset_partition_range_start": "k0",
+        "dagster/asset_partition_range_end": "k99",
+    }
+    with home() as instance:
+        instance.add_dynamic_partitions("stored", keys(100))
+        for _ in range(2):  # the second plans the same partitions: the first's plan says no more
+            ended = run(instance, report, tags=chosen).dagster_run
+            assert not instance.get_run_by_id(ended.run_id).is_success
+        live = instance.create_run_for_job(something, status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event("alive", live)
+        before, seen = instance.all_logs(ended.run_id), everything(instance)
+        now = datetime.now(timezone.utc)
+        assert purge(instance, before=now - timedelta(days=1)) == 0
+        removed = purge(instance, before=now + timedelta(days=1))
+        assert removed >= 100 + len(before) - len(instance.all_logs(ended.run_id))
+        assert everything(instance) == seen
+        assert [one.message for one in instance.all_logs(live.run_id)] == ["alive"]
+        left = {one.dagster_event_type for one in instance.all_logs(ended.run_id)}
+        kind = dg.DagsterEventType
+        assert {kind.RUN_START, kind.RUN_FAILURE, kind.STEP_FAILURE} <= left
+        assert not left & {kind.ENGINE_EVENT, kind.STEP_START, None}
+        assert purge(instance, before=now + timedelta(days=1)) == 0
+
+
+def test_the_nightly_purge_is_a_run_like_any_other(home):
+    schedule = retention(30, timezone="UTC", status=dg.DefaultScheduleStatus.RUNNING)
+    with home() as instance:
+        assert schedule.job.execute_in_process(instance=instance).success
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import dagster as dg
 from dagster_aws_batch import batch_reaper_sensors, dead_runs_sensor
 from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 from wordfreq_dagster.defs.platform.batch import batch_jobs, local_image
+from wordfreq_dagster.defs.platform.event_retention import retention
 from wordfreq_dagster.files.places import describe_uri
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.settings import load_settings
@@ -21,7 +22,13 @@ def deployment() -> dg.Definitions:
         report=str(describe_uri(f"{settings.ranking.rstrip('/')}/report.html").value),
     )
     alerts = [failure_sensor(channels)] if channels else []
+    purging = retention(
+        settings.event_days,
+        timezone=settings.nightly_timezone,
+        status=settings.schedule_status("automation"),
+    )
     return dg.Definitions(
+        schedules=[purging] if settings.event_days else [],
         sensors=[dead_runs_sensor(), *batch_reaper_sensors(), *alerts],
         resources={
             "batch": batch_jobs(settings),
