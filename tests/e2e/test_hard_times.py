@@ -1,31 +1,27 @@
 """Runs that are killed and an AWS Batch that misbehaves: nothing lost, nothing done twice.
 
-`WORDFREQ_TEST_CHILDREN` sets the size of the array jobs (24; 200 for the figures in docs).
+Runs are processes forked from one that has Dagster imported; how the commands begin and end is
+test_cli's part. `WORDFREQ_TEST_CHILDREN` sets the size of the array jobs (8: more than run at once
+where there are fewer processors; 200 in `make test-long` and for the figures in docs).
 """
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import urllib.request
 from collections import Counter
-from pathlib import Path
 
 import boto3
 import dagster as dg
 import pytest
 
 from aws_batch_emulator import ensure_running
-from dagster_aws_batch._alive import TICKS
+from tests.model.processes import ended, report_dead_runs, start
 from tests.waiting import until
-from wordfreq_dagster.definitions import defs
-from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.stages import LOCAL_IMAGES
+from wordfreq_dagster.settings import Settings
 
-CHILDREN = int(os.environ.get("WORDFREQ_TEST_CHILDREN", "24"))
+CHILDREN = int(os.environ.get("WORDFREQ_TEST_CHILDREN", "8"))
 TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"
-LAUNCH = ("dg", "launch", "--job", "word_frequency")
 LIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 
 
@@ -78,25 +74,55 @@ def receipts(home, stage):
 
 
 MOMENTS = {
-    "the plan was submitted": lambda line, home: "wordfreq-plan: submitted" in line,
-    "the array was submitted": lambda line, home: "wordfreq-migrate: submitted" in line,
-    "half of the children are done": lambda line, home: (
+    "the plan was submitted": lambda log, home: "wordfreq-plan: submitted" in log,
+    "the array was submitted": lambda log, home: "wordfreq-migrate: submitted" in log,
+    "half of the children are done": lambda log, home: (
         len(receipts(home, "migrate")) >= CHILDREN // 2
     ),
-    "the partitions are being reported": lambda line, home: (
-        "ASSET_MATERIALIZATION" in line and "word_counts" in line
+    "the partitions are being reported": lambda log, home: any(
+        "ASSET_MATERIALIZATION" in line and "word_counts" in line for line in log.splitlines()
     ),
-    "the merge was submitted": lambda line, home: "wordfreq-merge: submitted" in line,
+    "the merge was submitted": lambda log, home: "wordfreq-merge: submitted" in log,
 }
+
+
+class Many:
+    """A home with many files, a container for each, and runs in processes of their own."""
+
+    def __init__(self, home, instance):
+        self.home, self.instance = home, instance
+        for number in range(CHILDREN):
+            (home.source / f"{number:04}.txt").write_text(TEXT * (number + 1))
+        self.settings = Settings(home=str(home.folder), pack="1B")
+
+    def start(self, **options):
+        return start(
+            self.instance.get_ref(),
+            self.settings,
+            job="word_frequency",
+            environment=self.home.environment,
+            **options,
+        )
+
+    def log(self):
+        log = self.home.folder / "runs.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def kill_at(self, moment):
+        """Kill a run by then; the AWS Batch it uses lives on."""
+        process = self.start()
+        until(
+            lambda: MOMENTS[moment](self.log(), self.home) or process.exitcode is not None,
+            what=lambda: self.log()[-3000:],
+        )
+        process.kill()
+        process.join()
 
 
 @pytest.fixture
 def many(home):
-    for number in range(CHILDREN):
-        (home.source / f"{number:04}.txt").write_text(TEXT * (number + 1))
-    # a file a container
-    home.environment["WORDFREQ_PACK"] = "1B"
-    return home
+    with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
+        yield Many(home, instance)
 
 
 def check(home, batch):
@@ -110,54 +136,14 @@ def check(home, batch):
     assert len(done) == CHILDREN, Counter(child["arrayProperties"]["index"] for child in done)
 
 
-def kill_at(process, home, moment):
-    """Kill the run and all that it started, by then."""
-    try:
-        for line in process.stdout:
-            if MOMENTS[moment](line, home):
-                break
-            if moment.startswith("half") and "submitted array" in line:
-                until(lambda: MOMENTS[moment]("", home))
-                break
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # no process of the run gets to do anything more
-        process.stdout.close()
-        process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_and_retried_from_failure(many, moment):
-    process = many.start(*LAUNCH)
-    kill_at(process, many, moment)
-    retried = subprocess.run(
-        [sys.executable, Path(__file__).with_name("retry_from_failure.py")],
-        env=many.environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert retried.returncode == 0, retried.stderr[-3000:]
-    check(many, Batch(many))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", list(MOMENTS)[1:])
-def test_killed_and_then_a_new_run(many, moment):
-    """Nobody reports that the first run is dead; the second knows it by what lies there."""
-    process = many.start(*LAUNCH)
-    kill_at(process, many, moment)
-    done = many.run(*LAUNCH, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
-    total = CHILDREN * (CHILDREN + 1) // 2
-    assert many.ranking["the"] == 5 * total
-    with dg.DagsterInstance.from_config(many.environment["DAGSTER_HOME"]) as instance:
-        keys = instance.get_dynamic_partitions("source_files")
-        found = instance.get_status_by_partition(
-            dg.AssetKey("word_counts"), keys, source_files_partitions
-        )
-    assert len(found) == CHILDREN
-    assert {status and status.value for status in found.values()} == {"MATERIALIZED"}
+    many.kill_at(moment)
+    report_dead_runs(many.instance)
+    [run] = many.instance.get_runs(limit=1)
+    assert ended(many.start(retry=run.run_id)), many.log()[-3000:]
+    check(many.home, Batch(many.home))
 
 
 EARLY = {
@@ -169,33 +155,27 @@ EARLY = {
 
 
 @pytest.mark.parametrize("moment", EARLY)
-def test_killed_before_its_first_sign_of_life(home, moment):
+def test_killed_before_its_first_sign_of_life(many, moment):
     """The sensor finds it, whatever it had come to; else all that waits for it waits for ever."""
-    (home.source / "a.txt").write_text(TEXT)
-    with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
-        process = home.start(*LAUNCH)
-        try:
-            until(lambda: EARLY[moment](instance), process=process)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-        [run] = instance.get_runs()
-        sensor, cursor = defs().resolve_sensor_def("dead_runs"), None
-        for _ in range(TICKS + 1):
-            assert not instance.get_run_by_id(run.run_id).is_finished
-            with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-                cursor = sensor.evaluate_tick(context).cursor
-        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    process = many.start()
+    try:
+        until(lambda: EARLY[moment](many.instance), what=many.log)
+    finally:
+        process.kill()
+        process.join()
+    [run] = many.instance.get_runs()
+    report_dead_runs(many.instance)
+    assert many.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
 
 
 @pytest.mark.slow
 def test_half_of_all_calls_throttled_and_every_fifth_submission_unanswered(many):
-    batch = Batch(many)
+    batch = Batch(many.home)
     batch.faults(
         {"fault": "throttle", "operation": "*", "rate": 0.5},
         {"fault": "error_after", "operation": "SubmitJob", "rate": 0.2},
     )
-    done = many.run(*LAUNCH, timeout=280)
+    done = ended(many.start())
     batch.faults()
-    assert done.returncode == 0, done.stderr[-3000:]
-    check(many, batch)
+    assert done, many.log()[-3000:]
+    check(many.home, batch)

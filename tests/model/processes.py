@@ -10,6 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from dagster_aws_batch import dead_runs_sensor
+from dagster_aws_batch._alive import TICKS
+
 #: Children start with the project imported, which takes seconds.
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.model.processes", "wordfreq_dagster.definitions"])
@@ -43,6 +46,16 @@ def ended(process):
         process.kill()
         raise AssertionError(f"a run took more than {_SECONDS} s")
     return process.exitcode == 0
+
+
+def report_dead_runs(instance):
+    """Let the deployment's own sensor see them, in ticks that follow each other at once."""
+    sensor, cursor = dead_runs_sensor(), None
+    for _ in range(TICKS + 1):
+        with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            cursor = sensor.evaluate_tick(context).cursor
+    under_way = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    assert not under_way, "a dead run stays under way"
 
 
 def jobs(settings):

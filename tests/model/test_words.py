@@ -22,8 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from aws_batch_emulator import stop_running
-from dagster_aws_batch import dead_runs_sensor
-from tests.model.processes import ended, start
+from tests.model.processes import ended, report_dead_runs, start
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.plans.formats import RESERVED
 from wordfreq_batch.storage.opening import open_store
@@ -202,13 +201,7 @@ class Words(RuleBasedStateMachine):
         )
 
     def dead_runs_are_reported(self):
-        """The deployment's own sensor sees them, in several ticks."""
-        sensor, cursor = dead_runs_sensor(), None
-        for _ in range(7):
-            with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
-                cursor = sensor.evaluate_tick(context).cursor
-        under_way = self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        assert not under_way, "a dead run stays under way"
+        report_dead_runs(self.instance)
 
     # What has to be shown, by the bucket alone.
 

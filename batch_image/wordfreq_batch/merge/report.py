@@ -1,7 +1,7 @@
-"""The ranking as a page for people: Markdown and HTML, with what rose and fell and a chart.
+"""The ranking for people: as pages in Markdown and HTML, and the parts that such a page is made of.
 
-For `merge.merge`, which stores both beside `ranking.json`. Pure; the HTML needs nothing else than
-itself and fits a phone.
+For `merge.merge`, which stores the pages beside `ranking.json`, and for the orchestrator, which
+shows the parts by themselves. Pure; the HTML needs nothing else than itself and fits a phone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Final
 from wordfreq_batch.merge.document import Change, RankedWord, Ranking
 
 _GONE: Final = 20  # words that are named
-_IN_FOLDER: Final = 10
+_FIRST: Final = 10
+_BAR_WIDTH: Final = 40
+_BARS: Final = 30
 _SPECIAL: Final = str.maketrans({each: f"\\{each}" for each in "\\|*_`<>[]#~"})
 
 _STYLE: Final = """
@@ -59,14 +61,68 @@ def markdown(ranking: Ranking) -> str:
         for rank, entry in enumerate(ranking.words, start=1)
     ]
     if ranking.folders:
-        lines += ["", "## By folder", "", "| folder | files | words | most used |"]
-        lines += ["|---|---:|---:|---|"]
-        lines += [
-            f"| {markdown_text(each.folder or '(top)')} | {each.files:,} | {each.total_words:,} "
-            f"| {', '.join(markdown_text(entry.word) for entry in each.words[:_IN_FOLDER])} |"
-            for each in ranking.folders
-        ]
-    return "\n".join([*lines, "", _how(ranking), ""])
+        lines += ["", "## By folder", "", folders_table(ranking)]
+    return "\n".join([*lines, "", options_text(ranking), ""])
+
+
+def folders_table(ranking: Ranking) -> str:
+    """The first words of each folder, as a Markdown table."""
+    rows = [
+        f"| {markdown_text(each.folder or '(top)')} | {each.files:,} | {each.total_words:,} "
+        f"| {', '.join(markdown_text(entry.word) for entry in each.words[:_FIRST])} |"
+        for each in ranking.folders
+    ]
+    return "\n".join(["| folder | files | words | most used |", "|---|---:|---:|---|", *rows])
+
+
+def changes_table(ranking: Ranking) -> str:
+    """What rose, fell, came and went since the previous ranking, as a Markdown table."""
+    assert ranking.previous is not None
+    rows = [
+        f"| {movement(each)} | {markdown_text(each.word)} | {each.rank or ''} "
+        f"| {each.previous_rank or ''} | {each.count or ''} | {each.previous_count or ''} |"
+        for each in ranking.changes
+    ]
+    if not rows:
+        return f"none since {ranking.previous.made}"
+    head = ["| change | word | rank | before | count | before |", "|---|---|---:|---:|---:|---:|"]
+    return "\n".join([f"Since {ranking.previous.made}\n", *head, *rows])
+
+
+def bar_chart(ranking: Ranking) -> str:
+    """A Markdown block with one bar per word, as long as its count, at most 30 of them."""
+    shown = ranking.words[:_BARS]
+    if not shown:
+        return "no word is used often enough"
+    width = max(len(entry.word) for entry in shown)
+    lines = [
+        f"{entry.word:<{width}}  "
+        f"{'█' * max(1, round(_BAR_WIDTH * entry.count / shown[0].count))} {entry.count:,}"
+        for entry in shown
+    ]
+    return "\n".join(["```", *lines, "```"])
+
+
+def first_words(ranking: Ranking) -> str:
+    """The first ten words with their counts as lines, for the end of a log."""
+    shown = ranking.words[:_FIRST]
+    width = max((len(f"{entry.count:,}") for entry in shown), default=0)
+    lines = [f"the first {len(shown)} of {len(ranking.words):,} ranked words:"]
+    lines += [
+        f"{place:>3}  {entry.count:>{width},}  {entry.word}"
+        for place, entry in enumerate(shown, start=1)
+    ]
+    return "\n".join(lines)
+
+
+def options_text(ranking: Ranking) -> str:
+    """Which words the ranking could hold, for a reader who wonders where a word is."""
+    options = ranking.options
+    without = f", without stop words of {', '.join(options.stop_words)}"
+    return (
+        f"The first {options.top:,} words of {options.min_length} characters or more that occur "
+        f"{options.min_count:,} times or more{without if options.stop_words else ''}."
+    )
 
 
 def html(ranking: Ranking) -> str:
@@ -76,7 +132,7 @@ def html(ranking: Ranking) -> str:
     folders = "".join(
         f"<section><h2><bdi>{escape(each.folder or '(top)')}</bdi></h2>"
         f'<p class="quiet">{each.files:,} files, {each.total_words:,} words</p>'
-        f"{_chart(each.words[:_IN_FOLDER])}</section>"
+        f"{_chart(each.words[:_FIRST])}</section>"
         for each in ranking.folders
     )
     rows = "".join(
@@ -95,7 +151,7 @@ def html(ranking: Ranking) -> str:
 <table><thead><tr><th></th><th class="word">word</th><th>count</th><th></th>
 <th class="share">share</th><th>change</th></tr></thead><tbody>{rows}</tbody></table>
 <div class="folders">{folders}</div>
-<p class="quiet">{escape(_how(ranking))}</p></body></html>
+<p class="quiet">{escape(options_text(ranking))}</p></body></html>
 """
 
 
@@ -121,15 +177,6 @@ def _history(ranking: Ranking) -> str:
         return text + "."
     named = ", ".join(gone[:_GONE]) + (", …" if gone[_GONE:] else "")
     return f"{text}: {named}."
-
-
-def _how(ranking: Ranking) -> str:
-    options = ranking.options
-    without = f", without stop words of {', '.join(options.stop_words)}"
-    return (
-        f"The first {options.top:,} words of {options.min_length} characters or more that occur "
-        f"{options.min_count:,} times or more{without if options.stop_words else ''}."
-    )
 
 
 def _share(entry: RankedWord, ranking: Ranking) -> str:

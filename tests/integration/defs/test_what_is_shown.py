@@ -363,10 +363,10 @@ def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place,
     assert due()
     options = {"ops": {"ranking": {"config": {"top": 1, "min_length": 2}}}}
     assert place.run(instance, run_config=options).success
-    assert "the first 1 words of 2 characters" in figures(instance, "ranking")["options"]
+    assert "The first 1 words of 2 characters" in figures(instance, "ranking")["options"]
     assert not due()
     assert due(top=5)
     assert place.run(instance).success
     assert not due(top=5)
-    assert "the first 5 words of 3 characters" in figures(instance, "ranking")["options"]
+    assert "The first 5 words of 3 characters" in figures(instance, "ranking")["options"]
     assert due(top=5, stop_words="en")

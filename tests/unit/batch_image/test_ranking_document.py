@@ -11,7 +11,7 @@ from wordfreq_batch.merge.document import (
     Ranking,
     changes,
 )
-from wordfreq_batch.merge.report import html, markdown, movement
+from wordfreq_batch.merge.report import bar_chart, first_words, html, markdown, movement
 
 OLD = tuple(RankedWord(word, 10 - n) for n, word in enumerate("abcd"))
 NEW = (RankedWord("b", 12), RankedWord("a", 11), RankedWord("x", 9), RankedWord("c", 8))
@@ -68,3 +68,24 @@ def test_words_and_names_from_outside_stay_text():
 def test_an_empty_ranking_has_a_report():
     nothing = Ranking((), 0, 0, 0, "s")
     assert "0 words in 0 files" in markdown(nothing) and "0 words in 0 files" in html(nothing)
+
+
+def test_the_log_ends_with_the_first_ten():
+    words = tuple(RankedWord(f"w{n}", 2000 - n) for n in range(12))
+    ranked = Ranking(words, files=1, total_words=9, distinct_words=9, source="s")
+    lines = first_words(ranked).splitlines()
+    assert len(lines) == 11
+    assert lines[0] == "the first 10 of 12 ranked words:"
+    assert lines[-1] == " 10  1,991  w9"
+
+
+def test_bars_are_as_long_as_the_counts():
+    words = (RankedWord("the", 40), RankedWord("a cat", 10))
+    ranked = Ranking(words, files=1, total_words=50, distinct_words=2, source="s")
+    assert bar_chart(ranked).splitlines() == [
+        "```",
+        f"the    {'█' * 40} 40",
+        f"a cat  {'█' * 10} 10",
+        "```",
+    ]
+    assert bar_chart(ranked._replace(words=())) == "no word is used often enough"

@@ -2,8 +2,6 @@
 
 import pytest
 
-from wordfreq_batch.merge.document import RankedWord, Ranking
-from wordfreq_dagster.defs.word_frequency.ranking import top_of
 from wordfreq_dagster.files.figures import one_job, size
 
 
@@ -27,12 +25,3 @@ def test_the_figures_of_one_job_are_one_table_but_for_those_worth_a_plot():
     assert set(found) == {"batch/seconds", "batch/job", "batch/figures"}
     assert "| rounds | 3 |" in found["batch/figures"].value
     assert one_job({}) == {}
-
-
-def test_the_log_ends_with_the_first_ten():
-    words = tuple(RankedWord(f"w{n}", 2000 - n) for n in range(12))
-    ranked = Ranking(words, files=1, total_words=9, distinct_words=9, source="s")
-    lines = top_of(ranked).splitlines()
-    assert len(lines) == 11
-    assert lines[0] == "the first 10 of 12 ranked words:"
-    assert lines[-1] == " 10  1,991  w9"

@@ -1,15 +1,14 @@
 """The ranking: the most used words of all files."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs, origin_run_id
+from wordfreq_batch.merge import report
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.merge.merge_parts import part_receipts
-from wordfreq_batch.merge.report import markdown_text, movement
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import finished_items, read_receipts
 from wordfreq_dagster.defs.word_frequency.commands import (
@@ -26,10 +25,6 @@ from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_reaso
 from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import LISTING, OWNERS, RANKS_TAG, SETTINGS
-
-_BAR_WIDTH = 40
-_BARS_SHOWN = 30
-_LOGGED = 10
 
 #: The nightly run ranks every day, so a ranking of two days ago means that something is broken.
 _FRESHNESS = dg.FreshnessPolicy.time_window(
@@ -138,11 +133,11 @@ def ranking(
         forget_ends(context, planned, source_files_partitions)
     ranked = locations.read_ranking()
     reasons = {each.name: each.reason for each in planned.unusable}
-    context.log.info(top_of(ranked))
+    context.log.info(report.first_words(ranked))
     return dg.MaterializeResult(
         metadata={
             "ranking": ranking_table(ranked),
-            "chart": dg.MetadataValue.md(bar_chart([(w.word, w.count) for w in ranked.words])),
+            "chart": dg.MetadataValue.md(report.bar_chart(ranked)),
             "dagster/row_count": len(ranked.words),
             "files": ranked.files,
             "complete": not ranked.missing,
@@ -151,9 +146,8 @@ def ranking(
             ),
             "words": ranked.total_words,
             "distinct words": ranked.distinct_words,
-            "options": _options(ranked),
-            **_changes(ranked),
-            **_folders(ranked),
+            "options": report.options_text(ranked),
+            **_history(ranked),
             "report": describe_uri(f"{locations.ranking.rstrip('/')}/report.html"),
             "most used word": ranked.words[0].word if ranked.words else "none",
             "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
@@ -167,58 +161,16 @@ def ranking(
     )
 
 
-def _changes(ranked: Ranking) -> dict[str, dg.MetadataValue | int]:
-    """What rose, fell, came and went since the last ranking that was another one."""
-    if ranked.previous is None:
-        return {}
-    rows = [
-        f"| {movement(each)} | {markdown_text(each.word)} | {each.rank or ''} "
-        f"| {each.previous_rank or ''} | {each.count or ''} | {each.previous_count or ''} |"
-        for each in ranked.changes
-    ]
-    head = ["| change | word | rank | before | count | before |", "|---|---|---:|---:|---:|---:|"]
-    text = f"Since {ranked.previous.made}\n\n" + "\n".join([*head, *rows])
-    return {
-        "changes": dg.MetadataValue.md(text if rows else f"none since {ranked.previous.made}"),
-        "words new in the ranking": sum(each.previous_rank is None for each in ranked.changes),
-    }
-
-
-def _folders(ranked: Ranking) -> dict[str, dg.MetadataValue]:
-    """The first words of each folder, where they were asked for."""
-    if not ranked.folders:
-        return {}
-    rows = [
-        f"| {markdown_text(each.folder or '(top)')} | {each.files:,} | {each.total_words:,} "
-        f"| {', '.join(markdown_text(entry.word) for entry in each.words[:_LOGGED])} |"
-        for each in ranked.folders
-    ]
-    head = ["| folder | files | words | most used |", "|---|---:|---:|---|"]
-    return {"folders": dg.MetadataValue.md("\n".join([*head, *rows]))}
-
-
-def top_of(ranked: Ranking) -> str:
-    """The first ten words as lines, for the end of the run's log."""
-    shown = ranked.words[:_LOGGED]
-    width = max((len(f"{entry.count:,}") for entry in shown), default=0)
-    lines = [f"the first {len(shown)} of {len(ranked.words):,} ranked words:"]
-    lines += [
-        f"{place:>3}  {entry.count:>{width},}  {entry.word}"
-        for place, entry in enumerate(shown, start=1)
-    ]
-    return "\n".join(lines)
-
-
-def _options(ranked: Ranking) -> str:
-    """Which words the ranking could hold, for a reader who wonders where a word is."""
-    options = ranked.options
-    without = (
-        f"; without stop words of {', '.join(options.stop_words)}" if options.stop_words else ""
-    )
-    return (
-        f"the first {options.top:,} words of {options.min_length} characters or more that occur "
-        f"{options.min_count:,} times or more{without}"
-    )
+def _history(ranked: Ranking) -> dict[str, dg.MetadataValue | int]:
+    """What has changed, where there was a ranking before, and folders, where they are ranked."""
+    shown: dict[str, dg.MetadataValue | int] = {}
+    if ranked.previous is not None:
+        shown["changes"] = dg.MetadataValue.md(report.changes_table(ranked))
+        new = sum(each.previous_rank is None for each in ranked.changes)
+        shown["words new in the ranking"] = new
+    if ranked.folders:
+        shown["folders"] = dg.MetadataValue.md(report.folders_table(ranked))
+    return shown
 
 
 def _words_to_merge(planned: Plan, enough: int) -> int:
@@ -276,7 +228,7 @@ def _plan_of_counted(context: dg.AssetExecutionContext, locations: WordPlaces) -
 
 def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
     """The ranking as a table: rank, word, count, share in percent, change since the last one."""
-    moved = {each.word: movement(each) for each in ranked.changes}
+    moved = {each.word: report.movement(each) for each in ranked.changes}
     total = max(ranked.total_words, 1)
     return dg.MetadataValue.table(
         records=[
@@ -301,17 +253,3 @@ def ranking_table(ranked: Ranking) -> dg.TableMetadataValue:
             ]
         ),
     )
-
-
-def bar_chart(words: Sequence[tuple[str, int]]) -> str:
-    """A Markdown block with one bar a word, as long as its count, at most 30 of them."""
-    shown = words[:_BARS_SHOWN]
-    if not shown:
-        return "no word is used often enough"
-    width = max(len(word) for word, _ in shown)
-    most = shown[0][1]
-    lines = [
-        f"{word:<{width}}  {'█' * max(1, round(_BAR_WIDTH * count / most))} {count:,}"
-        for word, count in shown
-    ]
-    return "```\n" + "\n".join(lines) + "\n```"

@@ -5,6 +5,7 @@ import textwrap
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -41,6 +42,14 @@ CONTAINER = textwrap.dedent(
     sys.exit(5 if what == "fail" else 0)
     """
 )
+
+
+def until(condition, seconds=60):
+    """Poll until `condition` is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -151,12 +160,11 @@ def test_a_container_that_never_started_is_no_success(run, place):
 def test_an_interrupt_ends_the_job_and_cleans_up(run, place):
     import signal
 
+    def messages():
+        return [Path(path) for path in place[2]() if path.endswith("messages")]
+
     def interrupt():
-        for _ in range(200):
-            time.sleep(0.1)
-            if any(True for path in place[2]() if path.endswith("messages")):
-                break
-        time.sleep(1)
+        until(lambda: any("report_asset_check" in path.read_text() for path in messages()))
         signal.raise_signal(signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -167,12 +175,7 @@ def test_an_interrupt_ends_the_job_and_cleans_up(run, place):
     thread.join()
     assert time.monotonic() - start < 45
     assert place[2]() == []
-    for _ in range(100):
-        states = {job.status.value for job in run.aws.engine.jobs.values()}
-        if states == {"FAILED"}:
-            break
-        time.sleep(0.1)
-    assert states == {"FAILED"}
+    until(lambda: {job.status.value for job in run.aws.engine.jobs.values()} == {"FAILED"})
 
 
 def test_without_a_scratch_place_the_error_says_what_to_set():
