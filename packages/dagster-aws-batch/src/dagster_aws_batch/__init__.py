@@ -36,6 +36,7 @@ from dagster_aws_batch._job import (
 )
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._pipes import PipesBatchClient, PipesBatchInvocation
+from dagster_aws_batch._pipes_logs import PipesBatchLogMessageReader
 from dagster_aws_batch._reaper import batch_reaper_sensor, batch_reaper_sensors, reap
 from dagster_aws_batch._resource import BatchJobs, JobRun
 from dagster_aws_batch._run.usage import Usage
@@ -62,6 +63,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PipesBatchClient",
     "PipesBatchInvocation",
+    "PipesBatchLogMessageReader",
     "Price",
     "ReceiptReader",
     "Retries",

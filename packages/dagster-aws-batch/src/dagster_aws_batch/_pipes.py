@@ -1,8 +1,8 @@
 """`PipesBatchClient`: a container that speaks Dagster Pipes, as one AWS Batch job.
 
 Thin: the engine under `BatchJobs` submits, waits, explains and cancels; here only the two ends of
-the Pipes session are made, in the scratch place (S3, or a folder that the container can reach).
-Both are removed when the session ends, however it ends.
+the Pipes session are made: in the scratch place (S3, or a folder that the container can reach),
+from which both are removed when the session ends, however it ends; else in the environment and log.
 
 Beta API of Dagster used: none; `PipesBlobStoreMessageReader`, `PipesMessageReader`,
 `PipesContextInjector`, `PipesMessageHandler` and `open_pipes_session` are public.
@@ -15,15 +15,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_aws_batch._aws.names import content_key, digest
 from dagster_aws_batch._errors import ScratchError
-from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
+from dagster_aws_batch._identity import Caller, ordinal_of
 from dagster_aws_batch._job import Job, Retries
+from dagster_aws_batch._outcome import Outcome
+from dagster_aws_batch._pipes_logs import Launched, PipesBatchLogMessageReader, parsed
 from dagster_aws_batch._resource import BatchJobs
 from dagster_aws_batch._scratch import Scratch
 
@@ -57,11 +60,41 @@ class PipesBatchInvocation(dg.PipesClientCompletedInvocation):
 class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore[type-arg]
     """Runs one container on AWS Batch and carries its Pipes messages to Dagster.
 
-    `batch` needs a scratch place. On S3 the container uses `PipesS3ContextLoader` and
-    `PipesS3MessageWriter`; on a folder the defaults of `open_dagster_pipes()`.
+    Without a scratch place in `batch`, and without the two arguments, it works as `PipesECSClient`:
+    the context is in the environment, the messages are in the container's log, and a container made
+    for that client runs unchanged. With a scratch place both are objects there: on S3 the container
+    uses `PipesS3ContextLoader` and `PipesS3MessageWriter`, on a folder the defaults.
+
+    Attributes:
+        batch: Where the job runs.
+        context_injector: Another one, such as `PipesEnvContextInjector` or dagster-aws'
+            `PipesS3ContextInjector`.
+        message_reader: Another one, such as `PipesBatchLogMessageReader` or those of dagster-aws.
+        poll_messages_seconds: Between two looks at a scratch place.
+        include_stdio_in_messages: Whether the container sends its output as messages, too.
+
+    Examples:
+        ```python
+        import dagster as dg
+        from dagster_aws_batch import BatchJobs, Job, PipesBatchClient
+
+        @dg.asset
+        def report(context: dg.AssetExecutionContext, pipes: PipesBatchClient):
+            job = Job(name="report", definition="report:3")
+            return pipes.run(context=context, job=job).get_materialize_result()
+
+        pipes = PipesBatchClient(batch=BatchJobs(queue="my-queue"))
+        defs = dg.Definitions(assets=[report], resources={"pipes": pipes})
+        ```
     """
 
     batch: BatchJobs
+    context_injector: dg.ResourceDependency[dg.PipesContextInjector | None] = Field(
+        default=cast("Any", None)
+    )
+    message_reader: dg.ResourceDependency[dg.PipesMessageReader | None] = Field(
+        default=cast("Any", None)
+    )
     poll_messages_seconds: float = 5.0
     include_stdio_in_messages: bool = False
 
@@ -74,51 +107,91 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
     ) -> PipesBatchInvocation:
         """Run the job to its end.
 
-        Raises `dagster.Failure`, with all that is known, if it failed.
+        Args:
+            context: Of the asset or op.
+            job: What to run, as one task. It is not changed, and its retries are not used (give the
+                asset a RetryPolicy).
+            extras: Values for the container.
 
-        The job given is not changed; its retries are not used (give the asset a RetryPolicy).
+        Returns:
+            What the container reported.
+
+        Raises:
+            dagster.Failure: The job failed; with all that is known.
+            PayloadTooLargeError: The context is too long for the environment: set a scratch place.
         """
+        caller = self.batch._begin(context)
         scratch = self.batch.open_scratch()
-        if scratch is None:
-            raise ScratchError(
-                "a Pipes session needs a scratch place: set BatchJobs.scratch to an S3 prefix, or "
-                "to a folder that the container can read and write"
-            )
-        place = _place(scratch, caller_of(context), job, extras or {})
+        place = ""
+        if scratch is not None and (self.context_injector is None or self.message_reader is None):
+            place = _place(scratch, caller, job, extras or {})
         reader = self._reader(scratch, place)
         try:
             with dg.open_pipes_session(
                 context=context,
-                context_injector=_ContextInjector(scratch, place),
+                context_injector=self._injector(scratch, place),
                 message_reader=reader,
                 extras=dict(extras or {}),
             ) as session:
-                environment = {**job.environment, **session.get_bootstrap_env_vars()}
-                outcome: Any = self.batch.run(
-                    context=context,
-                    job=replace(job, environment=environment, retries=ONCE),
-                    tasks=1,
-                )
+                outcome = self._run(context, caller, job, session, reader)
         finally:
-            for name in scratch.names(f"{place}/"):
-                scratch.delete(name)
+            if scratch is not None and place:
+                for name in scratch.names(f"{place}/"):
+                    scratch.delete(name)
         outcome.raise_for_failure()
         return PipesBatchInvocation(session, metadata=outcome.metadata())
 
-    def _reader(self, scratch: Scratch, place: str) -> dg.PipesMessageReader:
-        if scratch.uri.startswith("s3://"):
-            return _S3MessageReader(
-                scratch,
-                place,
-                interval=self.poll_messages_seconds,
-                include_stdio=self.include_stdio_in_messages,
-            )
-        return _FileMessageReader(
-            scratch,
-            place,
-            interval=min(1.0, self.poll_messages_seconds),
-            include_stdio=self.include_stdio_in_messages,
+    def _run(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        caller: Caller,
+        job: Job,
+        session: dg.PipesSession,
+        reader: dg.PipesMessageReader,
+    ) -> Outcome[Any]:
+        launched = Launched(session, reader, self.batch.connection().logs, job.container)
+        environment = {**job.environment, **session.get_bootstrap_env_vars()}
+        request = self.batch._request(
+            caller,
+            replace(job, environment=environment, retries=ONCE),
+            tasks=1,
+            # The context holds the run's id, by which a retry would not find the job again; so it
+            # is what the job does and where its messages go that count.
+            content=digest(
+                _content(job, session.context_data.get("extras") or {}),
+                json.dumps(session.message_reader_params, sort_keys=True, default=str),
+                length=64,
+            ),
+            log=context.log,
+            on_poll=launched.polled,
         )
+        outcome: Outcome[Any] = self.batch._execute([request])[0]
+        launched.ended(outcome.tasks[0])
+        return outcome
+
+    def _injector(self, scratch: Scratch | None, place: str) -> dg.PipesContextInjector:
+        if self.context_injector is not None:
+            return self.context_injector
+        return dg.PipesEnvContextInjector() if scratch is None else _ContextInjector(scratch, place)
+
+    def _reader(self, scratch: Scratch | None, place: str) -> dg.PipesMessageReader:
+        if self.message_reader is not None:
+            ours = isinstance(self.message_reader, PipesBatchLogMessageReader)
+            # A session of its own: what it has read belongs to one job.
+            return PipesBatchLogMessageReader() if ours else self.message_reader
+        if scratch is None:
+            return PipesBatchLogMessageReader()
+        interval, stdio = self.poll_messages_seconds, self.include_stdio_in_messages
+        if scratch.uri.startswith("s3://"):
+            return _S3MessageReader(scratch, place, interval=interval, include_stdio=stdio)
+        return _FileMessageReader(scratch, place, interval=min(1.0, interval), include_stdio=stdio)
+
+
+def _content(job: Job, extras: Mapping[str, Any]) -> str:
+    """What the session's result depends on."""
+    asked = json.dumps(extras, sort_keys=True, default=str)
+    name = job.definition if isinstance(job.definition, str) else ""
+    return digest("pipes", content_key(job, name, 1), asked, length=64)
 
 
 def _place(scratch: Scratch, caller: Caller, job: Job, extras: Mapping[str, Any]) -> str:
@@ -128,9 +201,7 @@ def _place(scratch: Scratch, caller: Caller, job: Job, extras: Mapping[str, Any]
     process was killed is found again by the next process, with its messages and its job: by all
     that its result depends on, and how often this step has asked for just that.
     """
-    asked = json.dumps(extras, sort_keys=True, default=str)
-    name = job.definition if isinstance(job.definition, str) else ""
-    content = digest("pipes", content_key(job, name, 1), asked, length=64)
+    content = _content(job, extras)
     ordinal = ordinal_of(caller, content)
     home = f"pipes/{digest(caller.origin_run_id, caller.step, content, str(ordinal), length=16)}"
     left = sorted({name.split("/")[2] for name in scratch.names(f"{home}/")})
@@ -234,7 +305,7 @@ class _FileMessageReader(dg.PipesMessageReader):
                 text = rest + lines.read()
                 *whole, rest = text.split("\n")
                 for line in whole:
-                    message = _parsed(line)
+                    message = parsed(line)
                     if message is not None:
                         handler.handle_message(message)
                 if last:
@@ -243,11 +314,3 @@ class _FileMessageReader(dg.PipesMessageReader):
 
     def no_messages_debug_text(self) -> str:
         return f"Looked for messages in {self._path}. The container must be able to write there."
-
-
-def _parsed(line: str) -> Any:
-    """A message; None for a line that was torn when its writer was killed."""
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None

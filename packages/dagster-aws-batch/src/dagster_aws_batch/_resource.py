@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dagster_aws_batch._alive import signs_of_life
 from dagster_aws_batch._aws.calls import checked_rates
-from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
+from dagster_aws_batch._aws.connect import Connection, Endpoint, connect, given
 from dagster_aws_batch._aws.names import ExecutionId, content_key
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
@@ -146,6 +146,16 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     price_gpu_hour: float = Field(default=0.0, description="Your price of one GPU for an hour.")
     currency: str = Field(default="USD", description="The currency of these prices.")
 
+    client: dg.ResourceDependency[Any] = Field(
+        default=cast("Any", None),
+        description="A boto3 client of AWS Batch to use instead of one made from these fields; "
+        "make it with `client_config()`.",
+    )
+    logs_client: dg.ResourceDependency[Any] = Field(
+        default=cast("Any", None),
+        description="The same for CloudWatch Logs; without it `client` reads no logs.",
+    )
+
     _connection: Connection | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -244,10 +254,12 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         with signs_of_life(context.instance, run_id), super().yield_for_execution(context) as made:
             yield made
 
-    def _request(self, caller: Caller, job: Job, *, tasks: int, **further: Any) -> Request:
-        """What the engine is asked for."""
+    def _request(
+        self, caller: Caller, job: Job, *, tasks: int, content: str = "", **further: Any
+    ) -> Request:
+        """What the engine is asked for. `content`: what the work is known by, if not by the job."""
         name = job.definition if isinstance(job.definition, str) else ""
-        content = content_key(job, name, tasks)
+        content = content or content_key(job, name, tasks)
         return Request(
             id=ExecutionId(
                 prefix=self.name_prefix,
@@ -274,6 +286,14 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def connection(self) -> Connection:
         """The process's connection to AWS Batch, shared by all resources with the same address."""
+        if self._connection is None and self.client is not None:
+            self._connection = given(
+                self.client,
+                logs=self.logs_client,
+                s3_url=self.s3_endpoint_url,
+                console_url=self.console_url,
+                rates=self.rates,
+            )
         if self._connection is None:
             self._connection = connect(
                 Endpoint(

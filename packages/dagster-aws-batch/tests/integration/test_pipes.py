@@ -1,5 +1,6 @@
-"""PipesBatchClient with real processes that speak Dagster Pipes, on a folder and on S3."""
+"""PipesBatchClient with real processes that speak Dagster Pipes: by a folder, S3, and their log."""
 
+import json
 import sys
 import textwrap
 import threading
@@ -7,13 +8,26 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import dagster as dg
 import pytest
+from dagster_aws.pipes import PipesCloudWatchMessageReader
+from dagster_pipes import PIPES_PROTOCOL_VERSION_FIELD
 
 from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
-from dagster_aws_batch import BatchJobDefinition, BatchJobs, Job, PipesBatchClient, ScratchError
+from dagster_aws_batch import (
+    BatchJobDefinition,
+    BatchJobs,
+    InvalidJobError,
+    Job,
+    PipesBatchClient,
+    PipesBatchLogMessageReader,
+    ScratchError,
+    client_config,
+)
 from dagster_aws_batch._identity import Caller
 from dagster_aws_batch._pipes import _place
+from dagster_aws_batch._pipes_logs import Launched
 from dagster_aws_batch._scratch import open_scratch
 
 CONTAINER = textwrap.dedent(
@@ -33,11 +47,13 @@ CONTAINER = textwrap.dedent(
         sys.exit(0)
     with open_dagster_pipes(**options) as pipes:
         pipes.log.info("hello from " + pipes.asset_key)
-        got = {"got": pipes.get_extra("what")}
+        got = {"got": pipes.extras.get("what", ""), "keys": pipes.extras.get("keys", "")}
+        if pipes.is_partition_step:
+            got["partition"] = pipes.partition_key
         pipes.report_asset_materialization(metadata=got, data_version="v7")
         pipes.report_asset_check("fine", passed=True)
-        if what == "sleep":
-            time.sleep(60)
+        if what in ("sleep", "pause"):
+            time.sleep(60 if what == "sleep" else 1)
     print("the last words")
     sys.exit(5 if what == "fail" else 0)
     """
@@ -52,10 +68,12 @@ def until(condition, seconds=60):
         time.sleep(0.02)
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "logs"])
 def place(request, tmp_path, monkeypatch):
     """(scratch, s3 endpoint, names left)."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
+    if request.param == "logs":
+        return None, None, list
     if request.param == "folder":
         folder = tmp_path / "scratch"
         return str(folder), None, lambda: [str(path) for path in folder.rglob("pipes/*/*/*")]
@@ -178,22 +196,149 @@ def test_an_interrupt_ends_the_job_and_cleans_up(run, place):
     until(lambda: {job.status.value for job in run.aws.engine.jobs.values()} == {"FAILED"})
 
 
-def test_without_a_scratch_place_the_error_says_what_to_set():
-    @dg.asset
-    def speaking(context: dg.AssetExecutionContext, pipes: PipesBatchClient):
-        return pipes.run(
-            context=context, job=Job(name="x", definition="d")
-        ).get_materialize_result()
+@pytest.fixture
+def pipes_1(tmp_path):
+    """An emulator with the image of a container made for `PipesECSClient`."""
+    (tmp_path / "container.py").write_text(CONTAINER)
+    images = {"pipes:1": [sys.executable, str(tmp_path / "container.py")]}
+    with EmbeddedBatch(runner=SubprocessRunner(images)) as aws:
+        yield aws
 
-    with pytest.raises(ScratchError, match=r"set BatchJobs\.scratch"):
-        dg.materialize(
+
+JOB = Job(name="pipes", definition=BatchJobDefinition(image="pipes:1"), command=["go"])
+
+
+def client(aws, service, **options):
+    return boto3.client(
+        service,
+        endpoint_url=aws.url,
+        region_name="us-east-1",
+        aws_access_key_id="k",
+        aws_secret_access_key="s",
+        **options,
+    )
+
+
+def test_injector_reader_and_client_are_those_of_dagster_aws(pipes_1):
+    ours = BatchJobs(
+        queue="local", poll_seconds=0.2, client=client(pipes_1, "batch", config=client_config())
+    )
+    pipes = PipesBatchClient(
+        batch=ours,
+        context_injector=dg.PipesEnvContextInjector(),
+        message_reader=PipesCloudWatchMessageReader(client=client(pipes_1, "logs")),
+    )
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("fine", asset="speaking")])
+    def speaking(context: dg.AssetExecutionContext, pipes: PipesBatchClient):
+        return pipes.run(context=context, job=JOB).get_materialize_result()
+
+    result = dg.materialize([speaking], resources={"pipes": pipes})
+    [event] = result.asset_materializations_for_node("speaking")
+    assert event.tags["dagster/data_version"] == "v7"
+
+
+def test_a_client_that_repeats_by_itself_is_refused(pipes_1):
+    batch = BatchJobs(queue="local", client=client(pipes_1, "batch"))
+    with pytest.raises(InvalidJobError, match=r"client_config\(\)"):
+        batch.connection()
+
+
+def test_a_retry_goes_on_with_the_job_and_reads_its_log_from_the_beginning(pipes_1, monkeypatch):
+    """The context in the environment names the run and attempt; the job is found all the same."""
+    polled, failing = Launched.polled, [RuntimeError("the step's process is in trouble")]
+
+    def once(self, detail):
+        polled(self, detail)
+        if failing and detail["status"] == "RUNNING":
+            raise failing.pop()
+
+    monkeypatch.setattr(Launched, "polled", once)
+    batch = BatchJobs(
+        queue="local",
+        endpoint_url=pipes_1.url,
+        region_name="us-east-1",
+        poll_seconds=0.1,
+        forward_termination=False,
+    )
+
+    @dg.asset(
+        check_specs=[dg.AssetCheckSpec("fine", asset="speaking")],
+        retry_policy=dg.RetryPolicy(max_retries=1),
+    )
+    def speaking(context: dg.AssetExecutionContext, pipes: PipesBatchClient):
+        job = replace(JOB, command=["pause"])
+        return pipes.run(context=context, job=job).get_materialize_result()
+
+    result = dg.materialize([speaking], resources={"pipes": PipesBatchClient(batch=batch)})
+    assert not failing
+    assert len(result.asset_materializations_for_node("speaking")) == 1
+    assert pipes_1.calls["SubmitJob"] == 1
+
+
+@pytest.mark.parametrize("keys", [["a"], ["a", "b", "c"]])
+def test_the_partitions_of_the_run_reach_the_container_and_are_reported(pipes_1, keys):
+    partitions = dg.StaticPartitionsDefinition(["a", "b", "c"])
+    batch = BatchJobs(
+        queue="local", endpoint_url=pipes_1.url, region_name="us-east-1", poll_seconds=0.2
+    )
+
+    @dg.asset(
+        partitions_def=partitions,
+        check_specs=[dg.AssetCheckSpec("fine", asset="speaking")],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def speaking(context: dg.AssetExecutionContext, pipes: PipesBatchClient):
+        # Dagster's own context for Pipes has no partitions in a run of several.
+        extras = {"keys": ",".join(context.partition_keys)}
+        return pipes.run(context=context, job=JOB, extras=extras).get_materialize_result()
+
+    tags = {
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
             [speaking],
-            resources={
-                "pipes": PipesBatchClient(
-                    batch=BatchJobs(queue="q", region_name="r", endpoint_url="http://127.0.0.1:1")
-                )
-            },
+            resources={"pipes": PipesBatchClient(batch=batch)},
+            instance=instance,
+            **({"partition_key": keys[0]} if len(keys) == 1 else {"tags": tags}),
         )
+        assert instance.get_materialized_partitions(dg.AssetKey("speaking")) == set(keys)
+    events = result.asset_materializations_for_node("speaking")
+    assert [event.metadata["keys"].value for event in events] == [",".join(keys)] * len(keys)
+    if len(keys) == 1:
+        assert events[0].metadata["partition"].value == "a"
+
+
+class _Handler:
+    """Where a reader puts its messages."""
+
+    received_closed_message = True
+
+    def __init__(self):
+        self.messages = []
+
+    def handle_message(self, message):
+        self.messages.append(message)
+
+
+def test_a_message_longer_than_a_log_event_is_put_together(capsys):
+    handler, reader = _Handler(), PipesBatchLogMessageReader()
+    message = {PIPES_PROTOCOL_VERSION_FIELD: "0.1", "method": "log", "params": {"message": "x" * 9}}
+    text = json.dumps(message)
+
+    class Logs:
+        trouble = ""
+
+        def read_on(self, ref, token):
+            return ["before", text[:30], text[30:40], text[40:], text, "{", "after"], token
+
+    with reader.read_messages(handler):
+        reader.on_launched({"extras": {"log_group": "g", "log_stream": "s"}})
+        reader.read(Logs())
+    assert handler.messages == [message, message]
+    assert capsys.readouterr().out.split() == ["before", "{", "after"]
 
 
 @pytest.mark.s3

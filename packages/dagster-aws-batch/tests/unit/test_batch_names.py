@@ -97,8 +97,17 @@ def test_the_content_is_what_the_tasks_do_not_what_they_may_use():
         key(environment={"A": "1"}),
         key(inputs=["a", "b", "c"]),
         key(definition=BatchJobDefinition(image="a:2")),
+        key(options={"parameters": {"day": "1"}}),
+        key(options={"parameters": {"day": "2"}}),
+        key(container="main"),
+        key(definition=BatchJobDefinition(image="a:1", container_properties={"user": "u"})),
+        key(definition=BatchJobDefinition(image="a:1", options={"parameters": {"day": "1"}})),
     ]
-    assert len({key(), *different}) == 6
+    assert len({key(), *different}) == 11
+    # Ids and sizes may differ between the attempts of one run.
+    assert key() == key(options={"dependsOn": [{"jobId": "x"}], "tags": {"a": "b"}})
+    gpus = {"resourceRequirements": [{"type": "GPU", "value": "1"}]}
+    assert key() == key(definition=BatchJobDefinition(image="a:1", container_properties=gpus))
 
 
 @given(st.sets(st.integers(0, 20_000)))

@@ -25,6 +25,7 @@ __all__ = [
     "from_detail",
     "from_summary",
     "is_live",
+    "streams_of",
     "to_result",
 ]
 
@@ -243,6 +244,15 @@ def log_group(container: Mapping[str, Any]) -> str:
     """The CloudWatch group of a container's log; a definition may change it."""
     options = (container.get("logConfiguration") or {}).get("options") or {}
     return str(options.get("awslogs-group") or DEFAULT_LOG_GROUP)
+
+
+def streams_of(job: Mapping[str, Any]) -> tuple[LogRef, ...]:
+    """The log streams of the attempt that runs or ran last, one per container."""
+    return tuple(
+        LogRef(log_group(one), one["logStreamName"], one.get("name", ""))
+        for one in _containers(job)
+        if one.get("logStreamName")
+    )
 
 
 def _attempt(attempt: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Attempt:

@@ -23,14 +23,14 @@ from dagster_aws_batch._aws.clock import Clock, SystemClock
 from dagster_aws_batch._aws.console import Console, is_aws
 from dagster_aws_batch._aws.job_definitions import Definitions
 from dagster_aws_batch._aws.logs import LogReader
-from dagster_aws_batch._errors import BatchError
+from dagster_aws_batch._errors import BatchError, InvalidJobError
 
 if TYPE_CHECKING:
     from types_boto3_batch import BatchClient
     from types_boto3_logs import CloudWatchLogsClient
     from types_boto3_s3 import S3Client
 
-__all__ = ["Connection", "Endpoint", "client_config", "connect"]
+__all__ = ["Connection", "Endpoint", "client_config", "connect", "given"]
 
 
 def client_config(*, read_timeout: float = 30.0) -> Config:
@@ -157,6 +157,7 @@ _ENVIRONMENT = (
 )
 
 _connections: dict[tuple[object, ...], Connection] = {}
+_given: dict[BatchClient, Connection] = {}
 _lock = threading.Lock()
 
 
@@ -170,6 +171,35 @@ def connect(endpoint: Endpoint) -> Connection:
         if key not in _connections:
             _connections[key] = _connect(endpoint)
         return _connections[key]
+
+
+def given(
+    batch: BatchClient,
+    *,
+    logs: CloudWatchLogsClient | None,
+    s3_url: str | None,
+    console_url: str | None,
+    rates: Mapping[str, float],
+) -> Connection:
+    """The process's connection over a client of the caller's.
+
+    Raises:
+        InvalidJobError: The client repeats requests by itself: a SubmitJob that is repeated blindly
+            starts the work twice.
+    """
+    tries = (getattr(batch.meta.config, "retries", None) or {}).get("total_max_attempts")
+    if tries != 1:
+        raise InvalidJobError(
+            "the client of AWS Batch repeats requests by itself, so a job could be submitted "
+            'twice; make it with boto3.client("batch", config=dagster_aws_batch.client_config())'
+        )
+    with _lock:
+        if batch not in _given:
+            s3 = boto3.Session(region_name=batch.meta.region_name).client("s3", endpoint_url=s3_url)
+            _given[batch] = Connection.over(
+                batch, logs=logs, s3=s3, rates=rates, console_url=console_url
+            )
+        return _given[batch]
 
 
 def _connect(endpoint: Endpoint) -> Connection:

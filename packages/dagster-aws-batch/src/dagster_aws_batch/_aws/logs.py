@@ -33,9 +33,11 @@ class LogReader:
         self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0
     ) -> None:
         self.client = client
-        self._clock = clock
+        self.clock = clock
         self._budget = RateBudget(clock, rate=rate)
         self.calls: Counter[str] = Counter()
+        # Why the last reading of `read_on` failed; "" if it did not.
+        self.trouble = ""
 
     def tail(self, attempts: Sequence[Attempt], lines: int = LINES) -> tuple[tuple[str, ...], str]:
         """The last lines of all containers of all attempts, and a note about what was not read.
@@ -87,7 +89,9 @@ class LogReader:
             except (ClientError, BotoCoreError) as error:
                 if classify_call(error) is CallError.THROTTLED:
                     self._budget.throttled()
+                self.trouble = str(error)
                 break
+            self.trouble = ""
             self._budget.succeeded()
             lines += [event.get("message", "").rstrip("\n") for event in answer["events"]]
             before, token = token, answer.get("nextForwardToken", token)
@@ -115,7 +119,7 @@ class LogReader:
                     self._budget.throttled()
                 if trouble is CallError.REFUSED or attempt == TRIES - 1:
                     return [], f"log {group} {stream} could not be read: {error}"
-                self._clock.sleep(1.0 + attempt)
+                self.clock.sleep(1.0 + attempt)
                 continue
             self._budget.succeeded()
             return [event.get("message", "").rstrip("\n") for event in answer["events"]], ""

@@ -12,8 +12,9 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import BatchJobDefinition, Job
@@ -49,7 +50,8 @@ def slug(text: str, limit: int = 48) -> str:
 def content_key(job: Job, definition: str, total: int) -> str:
     """Changes with whatever changes what the tasks do.
 
-    Image, command, environment, inputs, number of tasks.
+    Image, command, environment, inputs, number of tasks; with `options` also parameters and
+    overrides, with `container_properties` whatever stands there.
 
     Resources and retries are left out on purpose: asking for more memory after a failure must still
     find the tasks that are done. So of a definition only what the container does counts.
@@ -57,7 +59,13 @@ def content_key(job: Job, definition: str, total: int) -> str:
     if isinstance(job.definition, BatchJobDefinition):
         shown = job.definition
         definition = json.dumps(
-            [shown.image, list(shown.command), sorted(shown.environment.items())]
+            [
+                shown.image,
+                list(shown.command),
+                sorted(shown.environment.items()),
+                *_further(shown.container_properties, leave=("resourceRequirements",)),
+                *_further(shown.options, keep=_WORK),
+            ]
         )
     inputs = digest(*job.inputs, length=64) if job.inputs is not None else ""
     return digest(
@@ -67,8 +75,33 @@ def content_key(job: Job, definition: str, total: int) -> str:
         json.dumps(sorted(job.environment.items())),
         inputs,
         str(total),
+        *_further(job.options, keep=_WORK),
+        *([job.container] if job.container else []),
         length=64,
     )
+
+
+# The fields of SubmitJob and RegisterJobDefinition that change what a container does.
+_WORK = (
+    "parameters",
+    "containerOverrides",
+    "ecsPropertiesOverride",
+    "eksPropertiesOverride",
+    "ecsProperties",
+    "eksProperties",
+)
+
+
+def _further(
+    given: Mapping[str, Any], *, keep: Collection[str] = (), leave: Collection[str] = ()
+) -> list[str]:
+    """One text of these fields; none without them, so that names of jobs without stay."""
+    found = {
+        key: value
+        for key, value in given.items()
+        if (key in keep if keep else True) and key not in leave
+    }
+    return [json.dumps(found, sort_keys=True, default=str)] if found else []
 
 
 def run_prefix(prefix: str, run_id: str) -> str:

@@ -64,7 +64,7 @@ class Request:
 
     `resumed`: it was begun by an earlier process. `follow`: tasks whose logs are followed; None:
     that of a job of one task. `while_waiting` is called after each poll of jobs that go on, with
-    the seconds until the next.
+    the seconds until the next; `on_poll` with the description of a job of one task.
     """
 
     id: ExecutionId
@@ -79,6 +79,7 @@ class Request:
     log: Logger = field(default_factory=lambda: logging.getLogger(__name__))
     resumed: bool = False
     follow: frozenset[int] | None = frozenset()
+    on_poll: Callable[[Mapping[str, Any]], None] | None = None
 
 
 def execute(connection: Connection, request: Request) -> ExecutionResult:
@@ -139,6 +140,7 @@ def _execution(connection: Connection, request: Request) -> Execution:
         while_waiting=request.while_waiting,
         resumed=request.resumed,
         follow=request.follow,
+        on_poll=request.on_poll,
     )
 
 

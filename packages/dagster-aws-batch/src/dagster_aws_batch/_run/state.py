@@ -135,6 +135,8 @@ class Execution:
     # Tasks whose logs are followed; None: that of a job of one task.
     follow: frozenset[int] | None = frozenset()
     log_tokens: dict[str, str | None] = field(default_factory=dict)
+    # Called at each poll of a job of one task, also the last, with its description.
+    on_poll: Callable[[Mapping[str, Any]], None] | None = None
     finished_at: float | None = None
 
     @property

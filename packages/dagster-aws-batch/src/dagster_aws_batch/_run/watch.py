@@ -99,6 +99,9 @@ def wait(execution: Execution) -> Steps:
             _observe(execution, submitted, seen.get(submitted.job_id))
             if execution.follow != frozenset():
                 follow_logs(execution, submitted)
+            # While a second job of its name may turn up, it is not known which one speaks.
+            if execution.on_poll is not None and submitted.detail and not submitted.unsure:
+                execution.on_poll(cast("Mapping[str, Any]", submitted.detail))
         end_beside(execution, {})
         counts = progress(execution)
         finished = not execution.active
