@@ -23,7 +23,7 @@ from pydantic import Field
 
 from dagster_aws_batch._aws.names import content_key, digest
 from dagster_aws_batch._errors import ScratchError
-from dagster_aws_batch._identity import Caller, ordinal_of
+from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
 from dagster_aws_batch._job import Job, Retries
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._pipes_logs import Launched, PipesBatchLogMessageReader, parsed
@@ -120,7 +120,7 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
             dagster.Failure: The job failed; with all that is known.
             PayloadTooLargeError: The context is too long for the environment: set a scratch place.
         """
-        caller = self.batch._begin(context)
+        caller = caller_of(context)
         scratch = self.batch.open_scratch()
         place = ""
         if scratch is not None and (self.context_injector is None or self.message_reader is None):
@@ -165,7 +165,7 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
             log=context.log,
             on_poll=launched.polled,
         )
-        outcome: Outcome[Any] = self.batch._execute([request])[0]
+        outcome: Outcome[Any] = self.batch._execute(context, caller, [request])[0]
         launched.ended(outcome.tasks[0])
         return outcome
 

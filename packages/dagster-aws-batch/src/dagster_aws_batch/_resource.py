@@ -230,7 +230,6 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             InvalidJobError, SubmitRejectedError, BatchUnavailableError, ScratchError: As `run`.
         """
-        ensure_interrupts(context.log)
         caller = caller_of(context)
         requests = [
             self._request(
@@ -244,8 +243,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             for run in runs
         ]
-        with signs_of_life(None if caller.direct else context.instance, caller.run_id):
-            return self._execute(requests)
+        return self._execute(context, caller, requests)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Any]:
@@ -279,9 +277,16 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             **further,
         )
 
-    def _execute(self, requests: Sequence[Request]) -> list[Outcome[Any]]:
+    def _execute(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        caller: Caller,
+        requests: Sequence[Request],
+    ) -> list[Outcome[Any]]:
+        ensure_interrupts(context.log)
         connection = self.connection()
-        results = execute_all(connection, requests)
+        with signs_of_life(None if caller.direct else context.instance, caller.run_id):
+            results = execute_all(connection, requests)
         return [Outcome(result, connection.console, self.price()) for result in results]
 
     def connection(self) -> Connection:
