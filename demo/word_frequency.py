@@ -64,7 +64,7 @@ def report(environment: dict[str, str], seconds: float) -> None:
     import dagster as dg  # late: --help and the first lines of the demo must not wait for it
 
     from wordfreq_batch.merge.document import Ranking
-    from wordfreq_batch.merge.ranking import table
+    from wordfreq_batch.merge.ranking import word_table
     from wordfreq_batch.storage.opening import open_store
     from wordfreq_batch.tables.engine import description
     from wordfreq_dagster.settings import load_settings
@@ -76,7 +76,7 @@ def report(environment: dict[str, str], seconds: float) -> None:
         figures = {name: _figures(instance, name) for name in ("plan", "word_counts", "ranking")}
     counts, ranking = figures["word_counts"], figures["ranking"]
     print()
-    print(table(ranked.words[:_WORDS_SHOWN]), end="")
+    print(word_table(ranked.words[:_WORDS_SHOWN]))
     if ranked.folders:
         print("\nthe most used words of each folder (the largest first):\n")
     shown = ranked.folders[:_FOLDERS_SHOWN]

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     )
 
     encoding: str = Field(default="", description="of files that aren't UTF-8: cp1252, …, or auto")
+    fold: bool = Field(
+        default=False, description="true: spellings that look alike are counted as one word"
+    )
     retry_unusable: bool = Field(
         default=False,
         description="true: files that are known to be bad data are tried again in each run",

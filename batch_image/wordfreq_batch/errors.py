@@ -14,6 +14,21 @@ OUT_OF_MEMORY: Final = (
 )
 """What to say of a `MemoryError`."""
 
+NO_MEMORY: Final = 5
+"""The exit code of a process that ended for it; a file that failed for it may pass (1)."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means a lack of memory: threads and libraries have other words for it."""
+    words = (
+        "start new thread",
+        "map segment",
+        "Cannot allocate",
+        "not enough memory",
+        "ion_failed",
+    )
+    return isinstance(error, MemoryError) or any(each in str(error) for each in words)
+
 
 class WordfreqError(Exception):
     """Anything this package reports to its user. Raised itself only when nothing below fits."""

@@ -18,7 +18,7 @@ CHOICES = {
     "csv_extra_columns", "csv_delimiter", "csv_encoding", "csv_header",
     "csv_max_rejects", "csv_refuse_above", "csv_write", "csv_pack", "csv_new_uploads",
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
-    "pack", "encoding", "retry_unusable", "min_length", "min_count", "top", "stop_words",
+    "pack", "encoding", "fold", "retry_unusable", "min_length", "min_count", "top", "stop_words",
     "merge_part_words", "timeout_seconds", "sensor_seconds", "event_days",
     "failure_slack_webhook", "ui_url", "code_url",
     "folder_depth",

@@ -1,4 +1,4 @@
-"""How figures are shown in Dagster: sizes that can be read, and what an AWS Batch job has used.
+"""How figures are shown in Dagster: what an AWS Batch job has used.
 
 For the assets of both pipelines. Pure.
 """
@@ -12,17 +12,6 @@ import dagster as dg
 
 #: Numbers of `Outcome.metadata()` that are worth a plot where a stage is one job.
 _PLOTTED = ("batch/seconds", "batch/cost_")
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def size(number: int) -> str:
-    """A number of bytes as a person reads it: `2.8 MiB`; exact below 1,024 bytes."""
-    value = float(number)
-    for unit in _UNITS:
-        if value < 1024 or unit == _UNITS[-1]:
-            break
-        value /= 1024
-    return f"{number:,} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
 
 
 def one_job(metadata: Mapping[str, Any]) -> dict[str, Any]:

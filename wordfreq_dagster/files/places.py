@@ -48,6 +48,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         report: which files are reported to Dagster: `all`, `changed`, or in a `summary` only those
             that failed (docs/credits.md).
         encoding: of texts that aren't UTF-8: a name, `auto`, or empty: they are bad data.
+        fold: spellings that look alike are counted as one word.
         retry_unusable: what is known to be bad data is tried again in each run.
     """
 
@@ -57,6 +58,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     pack: int
     report: str
     encoding: str = ""
+    fold: bool = False
     retry_unusable: bool = False
 
     @contextmanager
@@ -111,7 +113,9 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     def _counter_version(self) -> str | None:
-        return counter_version(TextOptions.make(encoding=self.encoding)) if self.encoding else None
+        if not self.encoding and not self.fold:
+            return None
+        return counter_version(TextOptions.make(encoding=self.encoding, fold=self.fold))
 
     def existing_results(self, names: Collection[str]) -> list[str]:
         """Those of the names whose results are there, in their order."""

@@ -10,6 +10,7 @@ from wordfreq_batch.cli.options import (
     Commands,
     add_command,
     positive,
+    report,
     say,
 )
 from wordfreq_batch.csv.reading.rejects import parse_limit
@@ -288,6 +289,7 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
         rehearsed = rehearse(source, target, progress=say, rejected=say_rejected)
         print(f"settings: {rehearsed.settings}")
         _report_rehearsal(options, options.source, rehearsed.figures)
+        report(options, "", rehearsed.figures.to_json)
         return 0
     loaded = load(
         source,
@@ -298,6 +300,7 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     )
     where = "above" if rejects is None else rejects[0].url(rejects[1])
     report_load(options.source, options.table, loaded.figures, where=where)
+    report(options, "", loaded.figures.to_json)
     return 0
 
 
@@ -310,6 +313,7 @@ def _rehearse_plan(options: argparse.Namespace, settings: Settings) -> int:
     items = rehearse_plan(options.plan, target, settings, job=job, progress=say)
     if items is None:
         say("another job of the same submission does this already; nothing to do here")
+        report(options, "", dict)
         return 0
     for item in items:
         if item.error is not None:
@@ -322,6 +326,11 @@ def _rehearse_plan(options: argparse.Namespace, settings: Settings) -> int:
             _report_rehearsal(options, item.name, item.rows)
     together = totals(items)
     _report_rehearsal(options, f"all {len(items):,} files", together)
+    report(
+        options,
+        "",
+        lambda: {"Items": [item.to_json() for item in items], "Rows": together.to_json()},
+    )
     return worst(item.exit_code for item in items)
 
 
@@ -342,10 +351,12 @@ def _load_task(options: argparse.Namespace, settings: Settings) -> int:
     )
     if outcome.receipt is None:
         say(f"task {number} belongs to job {outcome.holder}, submitted twice; nothing to do here")
+        report(options, "", lambda: {"Task": number, "Job": outcome.holder})
         return 0
     if outcome.earlier:
         say(f"task {number} was done already (receipt of {outcome.receipt.finished})")
     report_task(outcome.receipt, options.table)
+    report(options, "", outcome.receipt.to_json)
     return outcome.receipt.exit_code
 
 
@@ -369,11 +380,15 @@ def _redrive(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     target = _target(options, settings, settings.default)
-    codes = []
+    done = []
     # By hand: no lease of a job of AWS Batch is taken.
     for outcome in redrive(options.plan, target, settings, job=JobInfo.of({}), progress=say):
         if outcome.receipt is not None:
             report_task(outcome.receipt, options.table)
-            codes.append(outcome.receipt.exit_code)
-    print(f"{len(codes):,} tasks were done again")
-    return worst(codes)
+            done.append(outcome.receipt)
+    report(
+        options,
+        f"{len(done):,} tasks were done again",
+        lambda: {"Tasks": [receipt.to_json() for receipt in done]},
+    )
+    return worst(receipt.exit_code for receipt in done)

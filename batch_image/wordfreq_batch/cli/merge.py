@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from wordfreq_batch.cli.options import (
     Commands,
     add_command,
-    languages,
+    add_ranking_options,
+    add_work_options,
     natural,
     positive,
+    report,
     say,
-    size,
-    threads,
 )
 from wordfreq_batch.errors import UsageError
 from wordfreq_batch.job import JobInfo
 
 if TYPE_CHECKING:
-    from wordfreq_batch.merge.document import Ranking
+    from wordfreq_batch.merge.document import Ranking, RankingOptions
     from wordfreq_batch.merge.merge import MergeOptions
 
 _HELP = """\
@@ -62,22 +63,7 @@ def add_merge(commands: Commands) -> None:
         action="store_true",
         help="with --plan: rank what is counted; the ranking says what is missing",
     )
-    parser.add_argument(
-        "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
-    )
-    parser.add_argument(
-        "--min-count", type=natural, default=3, metavar="N", help="rarest word (default: 3)"
-    )
-    parser.add_argument(
-        "--top", type=natural, default=100, metavar="N", help="how many words (default: 100)"
-    )
-    parser.add_argument(
-        "--stop-words",
-        type=languages,
-        default=(),
-        metavar="LANGS",
-        help="leave out the stop words of these languages, e.g. en,de (default: none)",
-    )
+    add_ranking_options(parser)
     parser.add_argument(
         "--output",
         metavar="URI",
@@ -91,19 +77,7 @@ def add_merge(commands: Commands) -> None:
         help="also rank each folder of the source, N levels deep; needs --plan and --output "
         "(default: 0, none)",
     )
-    parser.add_argument(
-        "--memory",
-        type=size,
-        metavar="SIZE",
-        help="words held at a time, more go to the temporary folder "
-        "(default: half of the container's memory; without a limit at most 1GiB)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=threads,
-        metavar="N",
-        help="add up by N threads (default: $WORDFREQ_THREADS, else auto: one for each vCPU)",
-    )
+    add_work_options(parser)
     parser.add_argument(
         "--parts", type=positive, metavar="N", help="merge in N parts, at most 64; needs --plan"
     )
@@ -115,7 +89,6 @@ def add_merge(commands: Commands) -> None:
 
 def _merge(options: argparse.Namespace) -> int:
     from wordfreq_batch.cli import limits
-    from wordfreq_batch.merge.document import RankingOptions
     from wordfreq_batch.merge.merge import (
         MergeOptions,
         merge_source,
@@ -123,12 +96,7 @@ def _merge(options: argparse.Namespace) -> int:
 
     _check(options)
     merge = MergeOptions(
-        ranking=RankingOptions(
-            min_length=options.min_length,
-            min_count=options.min_count,
-            top=options.top,
-            stop_words=options.stop_words,
-        ),
+        ranking=ranking_options(options),
         output=options.output,
         folder_depth=options.folder_depth,
         memory=options.memory or limits.memory(1),
@@ -137,22 +105,42 @@ def _merge(options: argparse.Namespace) -> int:
         progress=say,
     )
     if options.part:
-        _one_part(options.plan, options.parts, options.index, merge)
+        _one_part(options, merge)
         return 0
     if options.plan is None:
         ranking: Ranking | None = merge_source(options.source, merge)
     else:
         ranking = _whole(options.plan, options.parts, merge)
     if ranking is None:
+        report(options, "", dict)
         return 0
-    from wordfreq_batch.merge.ranking import notes, table
-
     if not ranking.files:
         say(f"note: there is nothing below {ranking.source}; is the prefix right?")
+    report_ranking(options, ranking, ranking.to_json)
+    return 0
+
+
+def report_ranking(
+    options: argparse.Namespace, ranking: Ranking, document: Callable[[], dict[str, Any]]
+) -> None:
+    """A ranking as a table, or as the JSON document; what isn't in it on stderr."""
+    from wordfreq_batch.merge.ranking import notes, word_table
+
     for line in notes(ranking):
         say(f"note: {line}")
-    print(table(ranking.words), end="")
-    return 0
+    report(options, word_table(ranking.words), document)
+
+
+def ranking_options(options: argparse.Namespace) -> RankingOptions:
+    """The options of `add_ranking_options`."""
+    from wordfreq_batch.merge.document import RankingOptions
+
+    return RankingOptions(
+        min_length=options.min_length,
+        min_count=options.min_count,
+        top=options.top,
+        stop_words=options.stop_words,
+    )
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -172,7 +160,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--index needs --part: the merge as a whole has no number")
 
 
-def _one_part(plan: str, parts: int, index: int | None, merge: MergeOptions) -> None:
+def _one_part(options: argparse.Namespace, merge: MergeOptions) -> None:
     from wordfreq_batch.merge.group_sums import version_of
     from wordfreq_batch.merge.merge_parts import (
         merge_part,
@@ -184,20 +172,27 @@ def _one_part(plan: str, parts: int, index: int | None, merge: MergeOptions) -> 
     from wordfreq_batch.plans.tasknumber import task_number
     from wordfreq_batch.tables.lines import Share
 
-    part = task_number(index, os.environ)
+    plan, parts = options.plan, options.parts
+    part = task_number(options.index, os.environ)
     if part >= parts:
         raise UsageError(f"part {part} of {parts}: they are numbered from 0 to {parts - 1}")
     task = SingleTask(plan, stage_of(parts), JobInfo.of(os.environ), task=part)
     if holder := task.taken_by():
         say(f"part {part} belongs to job {holder}, submitted twice; nothing to do here")
+        report(options, "", lambda: {"Part": part, "Job": holder})
         return
     head = load_head(plan)
     if earlier := part_receipts(head, parts, [part]):
         say(f"part {part} was done already (receipt of {earlier[part].finished})")
+        report(options, "", earlier[part].to_json)
         return
     done = merge_part(plan, Share(part, parts), merge)
     task.succeeded(version_of(head), [done])
-    print(f"part {part} of {parts}: {done.words:,} words, {done.distinct:,} different ones")
+    report(
+        options,
+        f"part {part} of {parts}: {done.words:,} words, {done.distinct:,} different ones",
+        lambda: {"Part": part, "Parts": parts, "Words": done.words, "Distinct": done.distinct},
+    )
 
 
 def _whole(plan: str, parts: int | None, merge: MergeOptions) -> Ranking | None:

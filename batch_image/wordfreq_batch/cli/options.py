@@ -1,16 +1,19 @@
-"""What the commands of the command line share: their frame, option types, messages.
+"""What the commands of the command line share: their frame, options and their types, messages.
 
-For `cli.main` and the modules of single commands, `wordfreq.cli_*`.
+For the other modules of `cli`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from wordfreq_batch.text.options import MOST_INVALID, TextOptions
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -21,7 +24,8 @@ percent-decoding). Credentials, region and endpoint come from the standard AWS e
 
 EXIT_CODES = """\
 exit codes: 0 done; 1 anything else (storage, network); 2 bad usage; 3 an input is missing or has
-changed; 4 an input's data is bad; 130, 143 stopped by SIGINT, SIGTERM. All steps can be repeated.
+changed; 4 an input's data is bad; 5 there is not enough memory; 130, 143 stopped by SIGINT,
+SIGTERM. All steps can be repeated.
 """
 
 
@@ -32,6 +36,26 @@ def say(message: str) -> None:
     sys.stderr.flush()
     sys.stderr.buffer.write(text)
     sys.stderr.buffer.flush()
+
+
+# For a terminal whose encoding has no lines; what else it lacks is shown as an escape.
+_PLAIN_LINES = str.maketrans("┌┬┐├┼┤└┴┘─│", "+++++++++-|")
+
+
+def report(options: argparse.Namespace, text: str, document: Callable[[], dict[str, Any]]) -> None:
+    """The result of a command, on stdout: for people, or with `--json` as one JSON document.
+
+    With `--json` whatever else a command prints goes to stderr (`cli.main`).
+    """
+    if options.json:
+        print(json.dumps(document(), indent=2), file=sys.__stdout__)
+        return
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN_LINES)
+    if text:
+        print(text)
 
 
 def add_command(
@@ -52,8 +76,81 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print the result, or the error, as one JSON document"
+    )
     parser.set_defaults(command=command)
     return parser
+
+
+def add_text_options(parser: argparse.ArgumentParser) -> None:
+    """Add how texts are read, for `text_options`."""
+    parser.add_argument(
+        "--encoding",
+        default="",
+        metavar="NAME",
+        help="of texts that are neither UTF-8 nor marked: such as cp1252, or auto to guess it for "
+        "each file (default: as the object's Content-Type says, else such a file is an error "
+        "with a guess)",
+    )
+    parser.add_argument(
+        "--most-invalid",
+        type=share,
+        default=MOST_INVALID,
+        metavar="SHARE",
+        help="of a text's bytes that may be wrong, such as 0.1%% (default: 0.0001%%; and damage to "
+        "what is clearly UTF-8)",
+    )
+    parser.add_argument(
+        "--fold",
+        action="store_true",
+        help="count spellings as one: don’t as don't, ﬁne as fine (NFKC), without soft hyphens, "
+        "other invisible characters and tatweel",
+    )
+
+
+def text_options(options: argparse.Namespace) -> TextOptions:
+    """The options of `add_text_options`, checked."""
+    return TextOptions.make(
+        encoding=options.encoding, most_invalid=options.most_invalid, fold=options.fold
+    )
+
+
+def add_ranking_options(parser: argparse.ArgumentParser) -> None:
+    """Add which words are ranked."""
+    parser.add_argument(
+        "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
+    )
+    parser.add_argument(
+        "--min-count", type=natural, default=3, metavar="N", help="rarest word (default: 3)"
+    )
+    parser.add_argument(
+        "--top", type=natural, default=100, metavar="N", help="how many words (default: 100)"
+    )
+    parser.add_argument(
+        "--stop-words",
+        type=languages,
+        default=(),
+        metavar="LANGS",
+        help="leave out the stop words of these languages, e.g. en,de (default: none)",
+    )
+
+
+def add_work_options(parser: argparse.ArgumentParser) -> None:
+    """Add threads and memory."""
+    parser.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N",
+        help="work by N threads (default: $WORDFREQ_THREADS, else auto: one for each vCPU)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=size,
+        metavar="SIZE",
+        help="words held at a time, more go to the temporary folder "
+        "(default: half of the container's memory; without a limit at most 1GiB for each thread)",
+    )
 
 
 def size(text: str) -> int:

@@ -51,6 +51,10 @@ _RANGES: Final = 6  # of a large object on their way
 _ONE_REQUEST: Final = 8 << 20  # bytes of counts that are stored by one put
 
 
+def _ignore(_: str, __: int) -> None:
+    pass
+
+
 def count_items(
     stores: Stores,
     items: Sequence[Item],
@@ -59,10 +63,13 @@ def count_items(
     memory: int,
     threads: int,
     done: Callable[[ItemReceipt], None],
+    read: Callable[[str, int], None] = _ignore,
     options: TextOptions = DEFAULT_OPTIONS,
     patience: float = PATIENCE,
 ) -> None:
     """Count these files, store their counts, and call `done` with each one's receipt, in any order.
+
+    `read` gets a file's name and a number of bytes whenever some of it have been read.
 
     The words are also added to `total`. `memory` bounds, in bytes and for each of the `threads`,
     the words of the files at hand, and as much again their sums before they get into `total`. A
@@ -76,7 +83,8 @@ def count_items(
     worthwhile = 1 + sum(item.size if item.etag else SMALL for item in small) // SMALL
     tables = min(threads, worthwhile, max(len(small), 1))
     waiting = max(stores.source.concurrency, stores.destination.concurrency)
-    work = _Work(stores, options, memory, done, patience=patience)
+    texts = Texts(stores.source, options, read)
+    work = _Work(stores, texts, memory, done, patience=patience)
     work.count_small(small, total, tables=tables, workers=min(max(tables, waiting), len(small)))
     for item in large + work.too_large:
         work.count_large(item, total, threads=threads)
@@ -88,14 +96,14 @@ class _Work:
     def __init__(
         self,
         stores: Stores,
-        options: TextOptions,
+        texts: Texts,
         memory: int,
         done: Callable[[ItemReceipt], None],
         *,
         patience: float,
     ) -> None:
         self._stores = stores
-        self._texts = Texts(stores.source, options)
+        self._texts = texts
         self._memory = memory
         self._done = done
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ nobody believes counts without a ledger row that names their ETag, and the recei
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from wordfreq_batch.counts.counting import (
     SMALL,
@@ -43,7 +43,7 @@ from wordfreq_batch.plans.tasks import (
     run_stage,
     said,
 )
-from wordfreq_batch.progress import Progress, Ticker
+from wordfreq_batch.progress import Meter, Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import counter_version, options_of
@@ -59,18 +59,20 @@ def run_task(
     memory: int = 256 << 20,
     threads: int = 1,
     progress: Progress,
+    shown: Callable[[Meter], None] | None = None,
 ) -> TaskOutcome:
     """Do task `number` of the plan at the URI `plan`.
 
     `memory` (bytes) bounds the words held at a time, by all threads together; more of them spill to
-    the temporary folder.
+    the temporary folder. `shown` gets the progress in place of a line every few seconds.
 
     Raises:
         WordfreqError: the task as a whole could not be done; no receipt is left.
     """
 
     def work(head: PlanHead, task: Task, earlier: Receipt | None) -> tuple[ItemReceipt, ...]:
-        return _Run(head, task, memory, threads, progress).run(_with_successes(task.items, earlier))
+        run = _Run(head, task, memory, threads, progress, shown)
+        return run.run(_with_successes(task.items, earlier))
 
     def version(made_for: str) -> str:
         return counter_version(options_of(made_for, plan=plan))
@@ -96,7 +98,13 @@ class _Run:
     """One task's work."""
 
     def __init__(
-        self, head: PlanHead, task: Task, memory: int, threads: int, progress: Progress
+        self,
+        head: PlanHead,
+        task: Task,
+        memory: int,
+        threads: int,
+        progress: Progress,
+        shown: Callable[[Meter], None] | None,
     ) -> None:
         self._head = head
         self._options = options_of(head.counter_version, plan=head.plan.uri)
@@ -108,7 +116,12 @@ class _Run:
         self._stores = Stores(open_store(head.source.uri), open_store(head.destination.uri))
         self._done: dict[str, ItemReceipt] = {}
         self._progress = progress
-        self._ticker = Ticker(progress)
+        ticker = Ticker(progress)
+        self._meter = Meter(
+            files=len(task.items),
+            size=sum(item.size for item in task.items),
+            shown=shown or (lambda it: ticker.tick(lambda: f"task {task.number}: {it}")),
+        )
         # A partial is stored from sums that are complete; False: there is one, or can't be.
         self._partial_due = False
 
@@ -128,6 +141,7 @@ class _Run:
                 memory=self._share,
                 threads=self._threads,
                 done=self._finished,
+                read=self._meter.read,
             )
             self._record(items, total)
         finally:
@@ -139,11 +153,7 @@ class _Run:
         self._done[receipt.name] = receipt
         if receipt.error is not None:
             self._partial_due = False
-        self._ticker.tick(
-            lambda: (
-                f"task {self._task.number}: {len(self._done):,} of {len(self._task.items):,} files"
-            )
-        )
+        self._meter.finished(receipt.name, receipt.size)
 
     def _reuse(self, items: list[Item], total: Tally | None) -> list[Item]:
         """Take over what is counted already; returns the items that are left to count."""

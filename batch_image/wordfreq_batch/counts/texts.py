@@ -6,7 +6,7 @@ For `counts.counting` only.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from wordfreq_batch.plans.formats import ItemReceipt
@@ -19,21 +19,31 @@ from wordfreq_batch.text.words import Counted
 
 
 class Texts(NamedTuple):
-    """The files of a source, and what a plan says of them."""
+    """The files of a source, and what a plan says of them.
+
+    `read` gets the name and a number of bytes whenever some of a file have been read.
+    """
 
     source: Store
     options: TextOptions
+    read: Callable[[str, int], None]
 
     def text(
         self, item: Item, info: ObjectInfo, chunks: Iterable[bytes], known: Guess | None
     ) -> Utf8Text:
         """The text in an object's bytes; `known` is its encoding if that was found out."""
         return Utf8Text(
-            chunks,
+            self._metered(item.name, chunks),
             name=self.source.url(item.name),
             content_encoding=info.content_encoding,
             known=known,
+            fold=self.options.fold,
         )
+
+    def _metered(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.read(name, len(chunk))
+            yield chunk
 
     def judge(self, item: Item, info: ObjectInfo, text: Utf8Text, counted: Counted) -> None:
         """Refuse what turned out to be no text in the encoding that it was read in.

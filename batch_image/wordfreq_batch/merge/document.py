@@ -102,12 +102,21 @@ class Ranking(NamedTuple):
     missing_names: tuple[str, ...] = ()
 
     @property
+    def folded(self) -> bool:
+        """Whether spellings were counted as one (`text.folding`)."""
+        return ";fold=" in self.counter_version
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """The words whose rank has changed since the previous ranking, by rank, then those gone."""
         return () if self.previous is None else changes(self.words, self.previous.words)
 
     def dumps(self) -> str:
-        """The ranking as JSON: two blanks of indent and a line end at the end."""
+        """The ranking's text: two blanks of indent and a line end at the end."""
+        return json.dumps(self.to_json(), indent=2) + "\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """The ranking as a JSON object."""
         options = self.options
         document: dict[str, Any] = {
             "Metadata": {
@@ -126,6 +135,8 @@ class Ranking(NamedTuple):
             },
             "Words": _words_json(self.words),
         }
+        if self.folded:
+            document["Metadata"]["Folded"] = True
         if self.set_aside:
             document["Metadata"]["SetAside"] = [
                 {"Kind": each.kind, "Files": each.files, "Bytes": each.size}
@@ -162,7 +173,7 @@ class Ranking(NamedTuple):
                 }
                 for each in self.folders
             ]
-        return json.dumps(document, indent=2) + "\n"
+        return document
 
     @classmethod
     def loads(cls, text: str | bytes, *, uri: str) -> Ranking:

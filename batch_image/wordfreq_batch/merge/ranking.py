@@ -7,7 +7,7 @@ the word by code point.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from wordfreq_batch.errors import UsageError
@@ -40,7 +40,7 @@ def ranked(by_count: Iterable[WordCount], options: RankingOptions) -> tuple[Rank
 def stop_words(languages: Collection[str]) -> frozenset[str]:
     """Return the stop words of these languages (ISO 639-1 codes) from the `stopwords-iso` lists.
 
-    As they come out of our own word rules, and with both apostrophes (U+0027 and U+2019).
+    As they come out of our own word rules, with both apostrophes (U+0027 and U+2019), and folded.
 
     Raises:
         UsageError: there is no list for one of them.
@@ -49,6 +49,7 @@ def stop_words(languages: Collection[str]) -> frozenset[str]:
         return frozenset()
     import stopwordsiso
 
+    from wordfreq_batch.text.folding import folded
     from wordfreq_batch.text.words import tokens
 
     known = stopwordsiso.langs()
@@ -57,13 +58,15 @@ def stop_words(languages: Collection[str]) -> frozenset[str]:
             f"no stop words for {', '.join(unknown)}; there are lists for {' '.join(sorted(known))}"
         )
     listed: Iterable[str] = stopwordsiso.stopwords(list(languages))
-    written = {form for word in listed for form in (word, word.replace("'", "\u2019"))}
+    written = {
+        form for word in listed for form in (word, word.replace("'", "\u2019"), folded(word))
+    }
     found = (list(tokens(form)) for form in written)
     return frozenset(words[0] for words in found if len(words) == 1)
 
 
-def table(words: Iterable[RankedWord]) -> str:
-    """Draw the words and counts as a box with the headings `word` and `count`, a line end last.
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Draw a box of rows, each a word and figures, without a line end at its end.
 
     Columns are those of a terminal: a Chinese character takes two, a combining mark none.
     """
@@ -72,26 +75,25 @@ def table(words: Iterable[RankedWord]) -> str:
     def width(text: str) -> int:
         return max(wcswidth(text), 0)
 
-    rows = [(_shown(row.word, width), str(row.count)) for row in words]
-    left = max(map(width, ("word", *(word for word, _ in rows))))
-    right = max(map(len, ("count", *(count for _, count in rows))))
+    lines = [list(heads), *([_shown(word, width), *figures] for word, *figures in rows)]
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
 
-    def line(word: str, count: str) -> str:
-        space = right - len(count)
-        centred = " " * (space // 2) + count + " " * (space - space // 2)
-        return f"│ {word}{' ' * (left - width(word))} │ {centred} │\n"
+    def line(cells: Sequence[str]) -> str:
+        word, *figures = cells
+        centred = (f"{each:^{wide}}" for each, wide in zip(figures, widths[1:], strict=True))
+        padded = [word + " " * (widths[0] - width(word)), *centred]
+        return f"│ {' │ '.join(padded)} │"
 
     def rule(start: str, middle: str, end: str) -> str:
-        return f"{start}{'─' * (left + 2)}{middle}{'─' * (right + 2)}{end}\n"
+        return start + middle.join("─" * (each + 2) for each in widths) + end
 
-    body = "".join(line(word, count) for word, count in rows)
-    return (
-        rule("┌", "┬", "┐")
-        + line("word", "count")
-        + rule("├", "┼", "┤")
-        + body
-        + rule("└", "┴", "┘")
-    )
+    head, *body = map(line, lines)
+    return "\n".join((rule("┌", "┬", "┐"), head, rule("├", "┼", "┤"), *body, rule("└", "┴", "┘")))
+
+
+def word_table(words: Iterable[RankedWord]) -> str:
+    """The words and counts as `table` draws them."""
+    return table(("word", "count"), ((word, str(count)) for word, count in words))
 
 
 def notes(ranking: Ranking) -> list[str]:

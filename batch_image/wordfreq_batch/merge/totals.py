@@ -7,14 +7,14 @@ vocabulary into memory to sum it up (docs/merge-engine.md), has lines to convert
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from wordfreq_batch.errors import StorageError
+from wordfreq_batch.errors import DataError, StorageError
 from wordfreq_batch.tables.by_count import LineFile
 from wordfreq_batch.tables.lines import WordCount
 from wordfreq_batch.tables.runs import (
@@ -90,8 +90,30 @@ def totals_of(sums: Tally | Merged) -> Iterator[Totals]:
         yield totals
 
 
-def _run(statement: str, *, folder: Path, limit: int, threads: int) -> None:
-    """Let DuckDB execute a statement, in a thread of its own.
+def find(path: Path, words: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Count and rank, from 1, of those of the words that a Parquet file of totals has.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        rows = _run(
+            "SELECT word, count, file_row_number + 1 "  # noqa: S608 - the path is our own
+            f"FROM read_parquet('{_quoted(path)}', file_row_number = true) "
+            "WHERE list_contains(?, word)",
+            list(words),
+            folder=path.parent,
+            limit=LEAST_MEMORY,
+        )
+    except StorageError as error:
+        raise DataError(f"{path} holds no totals: {error.__cause__}") from error
+    return {word: (count, rank) for word, count, rank in rows}
+
+
+def _run(
+    statement: str, *parameters: object, folder: Path, limit: int, threads: int = 1
+) -> list[tuple[Any, ...]]:
+    """Let DuckDB execute a statement and return its rows, in a thread of its own.
 
     In the main thread it would answer a signal with an error of its own in place of the exception
     that our handler raises; like this the main thread waits in Python, and stops the query.
@@ -102,7 +124,11 @@ def _run(statement: str, *, folder: Path, limit: int, threads: int) -> None:
     thread = ThreadPoolExecutor(1, thread_name_prefix="wordfreq-duckdb")
     try:
         connection.execute("SET enable_progress_bar = false")  # it would go to stdout
-        thread.submit(connection.execute, statement).result()
+
+        def execute() -> list[tuple[Any, ...]]:
+            return connection.execute(statement, parameters).fetchall()
+
+        return thread.submit(execute).result()
     except duckdb.Error as error:
         raise StorageError(
             f"writing the totals failed: {error}; give it more --memory, "

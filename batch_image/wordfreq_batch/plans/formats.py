@@ -261,9 +261,9 @@ class Receipt(NamedTuple):
         """The items that have an error."""
         return tuple(item for item in self.items if item.error is not None)
 
-    def dumps(self) -> bytes:
-        """The receipt as JSON."""
-        document = {
+    def to_json(self) -> dict[str, Any]:
+        """The receipt as a JSON object."""
+        return {
             "PlanId": self.plan_id,
             "Stage": self.stage,
             "Task": self.task,
@@ -277,7 +277,10 @@ class Receipt(NamedTuple):
             "Error": self.error,
             "Items": [item.to_json() for item in self.items],
         }
-        return json.dumps(document).encode()
+
+    def dumps(self) -> bytes:
+        """The receipt's text."""
+        return json.dumps(self.to_json()).encode()
 
     @classmethod
     def loads(cls, text: str | bytes, *, uri: str) -> Receipt:

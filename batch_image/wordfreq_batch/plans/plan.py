@@ -131,14 +131,14 @@ class Refused(NamedTuple):
     size: int = 0
     etag: str = ""
 
-    def dumps(self) -> str:
-        """The entry as JSON; what isn't known is left out."""
+    def to_json(self) -> dict[str, Any]:
+        """The entry as a JSON object; what isn't known is left out."""
         known = zip(("Name", "Reason", "Kind", "Size", "ETag"), self, strict=True)
-        return json.dumps({name: value for name, value in known if value})
+        return {name: value for name, value in known if value}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Refused:
-        """The entry that `dumps` has written."""
+        """The reverse of `to_json`."""
         more = (row.get("Kind", ""), row.get("Size", 0), row.get("ETag", ""))
         return checked(cls(row["Name"], row["Reason"], *more))
 
@@ -293,9 +293,9 @@ class Plan(NamedTuple):
             _member("Tasks", [str(group) for group in self.tasks]),
             _member("Counted", counted),
             _member("Unwanted", unwanted),
-            _member("Refused", [each.dumps() for each in self.refused]),
+            _member("Refused", [json.dumps(each.to_json()) for each in self.refused]),
             _member("Stale", [quote(name) for name in self.stale]),
-            _member("Unusable", [each.dumps() for each in self.unusable]),
+            _member("Unusable", [json.dumps(each.to_json()) for each in self.unusable]),
         ]
         return "{\n  " + ",\n  ".join(members) + "\n}"
 

@@ -18,6 +18,7 @@ from wordfreq_batch.errors import (
     ChangedError,
     InputError,
     WordfreqError,
+    is_out_of_memory,
 )
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans import ledger
@@ -117,7 +118,7 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
     """The receipt of a file that failed; an error that nobody foresaw is printed in full."""
     if isinstance(error, WordfreqError):
         message, exit_code = str(error), error.exit_code
-    elif isinstance(error, MemoryError):
+    elif is_out_of_memory(error):
         message, exit_code = f"{item.name}: {OUT_OF_MEMORY}", 1
     else:
         import traceback

@@ -27,6 +27,7 @@ _Chars = ctypes.c_char_p  # UTF-16 in the machine's byte order; lengths are alwa
 _Call = Callable[["ctypes.Array[ctypes.c_char]", int, ctypes.c_int], int]
 _Error = ctypes.POINTER(ctypes.c_int)
 _ENCODING = f"utf-16-{sys.byteorder[0]}e"
+_LONE = "surrogatepass"
 
 
 def _function(name: str, result: type | None, *arguments: type) -> ctypes._FuncPtr:  # type: ignore[name-defined]
@@ -78,7 +79,10 @@ class _Strings:
             "unorm2_normalize", size, flags, _Chars, size, _Chars, size, _Error
         )
         status = ctypes.c_int(0)
-        self._nfc = _function("unorm2_getNFCInstance", flags, _Error)(ctypes.byref(status))
+        self._forms = {
+            form: _function(f"unorm2_get{form}Instance", flags, _Error)(ctypes.byref(status))
+            for form in ("NFC", "NFKC")
+        }
         _check(status, "unorm2_getNFCInstance")
 
     def lower(self, text: str) -> str:
@@ -90,11 +94,18 @@ class _Strings:
 
         return _filled(call, len(source) // 2)
 
-    def nfc(self, text: str) -> str:
-        source = text.encode(_ENCODING)
+    def normal(self, form: str, text: str) -> str:
+        source = text.encode(_ENCODING, _LONE)
 
         def call(buffer: ctypes.Array[ctypes.c_char], room: int, status: ctypes.c_int) -> int:
-            arguments = (self._nfc, source, len(source) // 2, buffer, room, ctypes.byref(status))
+            arguments = (
+                self._forms[form],
+                source,
+                len(source) // 2,
+                buffer,
+                room,
+                ctypes.byref(status),
+            )
             return int(self._normalize(*arguments))
 
         return _filled(call, len(source) // 2)
@@ -111,7 +122,7 @@ def _filled(call: _Call, units: int) -> str:
         room = length
     if status.value != _UNTERMINATED:
         _check(status, "string function")
-    return buffer.raw[: 2 * length].decode(_ENCODING)
+    return buffer.raw[: 2 * length].decode(_ENCODING, _LONE)
 
 
 def _check(status: ctypes.c_int, what: str) -> None:
@@ -126,7 +137,12 @@ def _strings() -> _Strings:
 
 def nfc(text: str) -> str:
     """Return `text` in Unicode Normalization Form C (UAX #15)."""
-    return text if text.isascii() else _strings().nfc(text)
+    return text if text.isascii() else _strings().normal("NFC", text)
+
+
+def nfkc(text: str) -> str:
+    """Return `text` in Unicode Normalization Form KC (UAX #15); lone surrogates as they are."""
+    return text if text.isascii() else _strings().normal("NFKC", text)
 
 
 def lower(text: str) -> str:

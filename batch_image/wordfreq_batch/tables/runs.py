@@ -18,6 +18,7 @@ import zstandard
 from wordfreq_batch.errors import (
     DataError,
     StorageError,
+    is_out_of_memory,
 )
 from wordfreq_batch.tables import engine
 from wordfreq_batch.tables.lines import (
@@ -77,6 +78,8 @@ class SortedFile:
                 try:
                     lines = decompressor.decompress(frame)
                 except zstandard.ZstdError as error:
+                    if is_out_of_memory(error):
+                        raise MemoryError from error
                     raise StorageError(f"{self.name} has been damaged: {error}") from error
                 begin = _position(lines, start) if number == first else 0
                 stop = len(lines) if end is None or number < last - 1 else _position(lines, end)

@@ -13,6 +13,9 @@ from wordfreq_batch.text.detect import UTF_8, known_encoding
 MOST_INVALID = 1e-6
 """One byte in a million, as in a log that a name was written into."""
 
+FOLDING = 1
+"""Raised by hand whenever the rules of `text.folding` change."""
+
 _CHARSET = r"(?ia)charset\s*=\s*\"?([\w.:+-]+)"
 _UNTOLD = frozenset(("utf-8", "ascii"))  # what servers say who don't know better
 
@@ -26,20 +29,25 @@ class TextOptions:
             for a guess a file, or empty: such a file is bad data.
         most_invalid: share of a file's bytes, 0 to 1, that may be no UTF-8 without it being taken
             for another encoding.
+        fold: spellings that look alike are counted as one (`text.folding`).
     """
 
     encoding: str = ""
     most_invalid: float = MOST_INVALID
+    fold: bool = False
 
     @classmethod
-    def make(cls, *, encoding: str = "", most_invalid: float = MOST_INVALID) -> TextOptions:
+    def make(
+        cls, *, encoding: str = "", most_invalid: float = MOST_INVALID, fold: bool = False
+    ) -> TextOptions:
         """Check what a user gave.
 
         Raises:
             UsageError: the encoding isn't known.
         """
         name = known_encoding(encoding) if encoding else ""
-        return cls(encoding="" if name == UTF_8 else name, most_invalid=most_invalid)
+        chosen = "" if name == UTF_8 else name
+        return cls(encoding=chosen, most_invalid=most_invalid, fold=fold)
 
     @property
     def suffix(self) -> str:
@@ -47,6 +55,8 @@ class TextOptions:
         parts = [f";encoding={self.encoding}"] if self.encoding else []
         if self.most_invalid != MOST_INVALID:
             parts.append(f";most-invalid={self.most_invalid!r}")
+        if self.fold:
+            parts.append(f";fold={FOLDING}")
         return "".join(parts)
 
     @classmethod
@@ -56,6 +66,7 @@ class TextOptions:
         options = cls(
             encoding=found.get("encoding", ""),
             most_invalid=float(found.get("most-invalid", MOST_INVALID)),
+            fold="fold" in found,
         )
         if options.suffix != suffix:
             raise ValueError(f"{suffix!r} are no options of this program")

@@ -16,6 +16,7 @@ from typing import Final
 
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.text.detect import AUTO, UTF_8, Guess, detect, guess
+from wordfreq_batch.text.folding import fold_chunks
 from wordfreq_batch.text.options import TextOptions, charset_of
 from wordfreq_batch.text.unpack import unpacked
 
@@ -80,6 +81,7 @@ class Utf8Text:
         name: str,
         content_encoding: str = "",
         known: Guess | None = None,
+        fold: bool = False,
     ) -> None:
         """Make it of an object's bytes, cut anywhere.
 
@@ -88,17 +90,22 @@ class Utf8Text:
             name: the object's URI, for messages.
             content_encoding: as its metadata say.
             known: the encoding where it isn't UTF-8 and has no mark.
+            fold: see `text.folding`.
         """
         self._chunks = chunks
         self._name = name
         self._content_encoding = content_encoding
         self._known = known
+        self._fold = fold
         self.aside = ""
         self.encoding = UTF_8
         self.confidence = _SURE
         self.invalid = 0
 
     def __iter__(self) -> Iterator[bytes]:
+        return fold_chunks(self._utf_8()) if self._fold else self._utf_8()
+
+    def _utf_8(self) -> Iterator[bytes]:
         head, rest = unpacked(
             self._chunks, name=self._name, content_encoding=self._content_encoding
         )

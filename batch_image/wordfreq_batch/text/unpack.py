@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
-from wordfreq_batch.errors import DataError
+from wordfreq_batch.errors import DataError, is_out_of_memory
 from wordfreq_batch.text.detect import SAMPLE, compression, detect, is_cut_off
 
 CHUNK: Final = 1 << 20
@@ -101,6 +101,8 @@ def decompressed(
 
 
 def _damaged(name: str, kind: str, reason: object) -> DataError:
+    if isinstance(reason, Exception) and is_out_of_memory(reason):
+        raise MemoryError from reason
     return DataError(f"{name} is no intact {kind} archive ({reason}): store it again")
 
 

@@ -241,6 +241,10 @@ def test_the_rehearsal_of_a_plan_says_what_then_happens_to_all_of_its_files(eith
     assert re.findall(each, rehearsed.out) == re.findall(each, loaded.out) != []
     again = either.wordfreq("ingest", "-p", "p.json", "-t", table, "--dry-run")
     assert again.out == rehearsed.out
+    document = json.loads(
+        either.wordfreq("ingest", "-p", "p.json", "-t", table, "-i", "0", "--json").out
+    )
+    assert (document["Task"], document["ExitCode"], len(document["Items"])) == (0, 4, 5)
 
 
 def test_tables_that_do_not_fit_are_explained(database):

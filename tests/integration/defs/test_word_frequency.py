@@ -355,10 +355,12 @@ def test_a_mixed_bucket_gives_words_only_and_names_the_rest(project):
     metadata = found.asset_materialization.metadata
     assert (metadata["words"].value, metadata["set aside, as no text"].value) == (0, "PNG image")
 
-    # the option that the failure names, as a setting
-    project.settings = project.settings.model_copy(update={"encoding": "auto"})
+    # the option that the failure names, as a setting, and another
+    project.write("print.txt", "ﬁne don’t " * 3)
+    project.settings = project.settings.model_copy(update={"encoding": "auto", "fold": True})
     project.definitions = build_definitions(project.settings)
     second = project.run()
     assert second.success, failures(second)
-    assert project.green == {"a.txt", "picture.txt", "old.txt"}
+    assert project.green == {"a.txt", "picture.txt", "old.txt", "print.txt"}
     assert project.ranking["müller"] == 80
+    assert (project.ranking["fine"], project.ranking["don't"]) == (3, 3)

@@ -23,7 +23,7 @@ from wordfreq_batch.merge.document import RankedWord, RankingOptions
 from wordfreq_batch.merge.ranking import (
     ranked,
     stop_words,
-    table,
+    word_table,
 )
 from wordfreq_batch.merge.totals import totals_of
 from wordfreq_batch.tables import runs as runs_module
@@ -250,25 +250,25 @@ def test_an_unknown_language_is_refused() -> None:
 
 
 def test_the_table_is_the_documented_box() -> None:
-    assert table([RankedWord("lorem", 11), RankedWord("dolor", 8)]) == (
+    assert word_table([RankedWord("lorem", 11), RankedWord("dolor", 8)]) == (
         "┌───────┬───────┐\n"
         "│ word  │ count │\n"
         "├───────┼───────┤\n"
         "│ lorem │  11   │\n"
         "│ dolor │   8   │\n"
-        "└───────┴───────┘\n"
+        "└───────┴───────┘"
     )
 
 
 def test_an_empty_table_has_its_headings() -> None:
-    assert table([]).splitlines()[1] == "│ word │ count │"
+    assert word_table([]).splitlines()[1] == "│ word │ count │"
 
 
 def test_the_table_stays_straight_with_wide_and_odd_words() -> None:
     from wcwidth import wcswidth
 
     words = ["東京", "e\u0301te\u0301", "หนังสือ", "\u202eabc", "x" * 4000, "漢" * 100, "שלום"]
-    lines = table([RankedWord(word, 1_234_567) for word in words]).splitlines()
+    lines = word_table([RankedWord(word, 1_234_567) for word in words]).splitlines()
     assert {wcswidth(line) for line in lines} == {wcswidth(lines[0])}
     assert wcswidth(lines[0]) < 80
     assert "\u202e" not in "".join(lines)

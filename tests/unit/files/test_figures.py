@@ -2,7 +2,8 @@
 
 import pytest
 
-from wordfreq_dagster.files.figures import one_job, size
+from wordfreq_batch.progress import size
+from wordfreq_dagster.files.figures import one_job
 
 
 @pytest.mark.parametrize(

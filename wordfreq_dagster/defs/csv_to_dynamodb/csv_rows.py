@@ -9,10 +9,10 @@ from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.rehearsal import rehearsal
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
-from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan

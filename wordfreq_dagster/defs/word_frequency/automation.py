@@ -48,6 +48,7 @@ def word_frequency() -> dg.Definitions:
         pack=settings.pack,
         report=settings.report,
         encoding=settings.encoding,
+        fold=settings.fold,
         retry_unusable=settings.retry_unusable,
         merge_part_words=settings.merge_part_words,
         folder_depth=settings.folder_depth,

@@ -15,6 +15,7 @@ def plan_command(
     plan: str,
     pack: int,
     encoding: str = "",
+    fold: bool = False,
     retry_unusable: bool = False,
 ) -> list[str]:
     """List the source, compare it with what is counted, write the plan."""
@@ -22,6 +23,7 @@ def plan_command(
         *("plan", "--source", source, "--destination", destination, "--plan", plan),
         *("--pack", str(pack), "--pending"),
         *(["--encoding", encoding] if encoding else []),
+        *(["--fold"] if fold else []),
         *(["--retry-unusable"] if retry_unusable else []),
     ]
 

@@ -4,9 +4,10 @@ import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
 from wordfreq_batch.plans.plan import Plan
+from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.word_frequency.commands import plan_command
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
-from wordfreq_dagster.files.figures import one_job, size
+from wordfreq_dagster.files.figures import one_job
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import sync_with_plan
@@ -37,6 +38,7 @@ def plan(
         plan=uri,
         pack=locations.pack,
         encoding=locations.encoding,
+        fold=locations.fold,
         retry_unusable=locations.retry_unusable,
     )
     outcome = batch.run(

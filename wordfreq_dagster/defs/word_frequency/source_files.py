@@ -3,8 +3,8 @@
 import dagster as dg
 
 from wordfreq_batch.plans.fingerprint import Fingerprint
+from wordfreq_batch.progress import size
 from wordfreq_batch.storage.opening import open_store
-from wordfreq_dagster.files.figures import size
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 
 GROUP = "word_frequency"
