@@ -370,3 +370,30 @@ def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place,
     assert not due(top=5)
     assert "The first 5 words of 3 characters" in figures(instance, "ranking")["options"]
     assert due(top=5, stop_words="en")
+
+
+def test_automation_keeps_a_ranking_of_the_same_counts(place, instance):
+    """A partition counted again, same bytes: the options that somebody gave a ranking stay."""
+    place.write(a=GOOD, b=GOOD)
+    assert place.run(instance).success
+    job = place.definitions.resolve_implicit_global_asset_job_def()
+
+    def alone(asset, **options):
+        done = job.execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(asset)], **options
+        )
+        assert instance.get_run_by_id(done.run_id).tags["wordfreq/source"] == f"{place.home}/source"
+        return done
+
+    automation = {"tags": {"dagster/from_automation_condition": "true"}}
+    options = {"ops": {"ranking": {"config": {"top": 1, "min_length": 2}}}}
+    alone("ranking", run_config=options)
+    alone("word_counts", partition_key="a.gz")
+    alone("ranking", **automation)
+    shown = figures(instance, "ranking")
+    assert "the first 1 words of 2 characters" in shown["options"]
+    assert shown["dagster/row_count"] == 1
+    place.write(b=OTHER)
+    alone("word_counts", partition_key="b.gz")
+    alone("ranking", **automation)
+    assert "the first 100 words of 3 characters" in figures(instance, "ranking")["options"]

@@ -24,7 +24,7 @@ from wordfreq_dagster.files.report import (
     reported_check,
 )
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import LISTING, OWNERS
+from wordfreq_dagster.files.tags import LISTING, OWNERS, take_turn
 
 ROWS_ADD_UP = "every_row_accounted_for"
 FEW_REJECTS = "few_rejects"
@@ -95,6 +95,7 @@ def csv_rows(
     """
     csv.rows_settings()  # says what is wrong before anything is planned
     keys = chosen_keys(context)
+    take_turn(context, csv.source)
     if config.dry_run:
         yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)
         yield from _checks(context, None, FileReport(done=(), failed={}), csv)

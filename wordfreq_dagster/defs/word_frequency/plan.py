@@ -12,7 +12,7 @@ from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import sync_with_plan
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import OWNERS
+from wordfreq_dagster.files.tags import OWNERS, take_turn
 
 
 @dg.asset(
@@ -31,6 +31,7 @@ def plan(
     when they were counted are packed into tasks, one container each. The partitions of
     `word_counts` are then made equal to the source: added, kept, removed.
     """
+    take_turn(context, locations.source)
     uri = locations.plan_uri(origin_run_id(context.instance, context.run))
     command = plan_command(
         source=locations.source,

@@ -8,7 +8,7 @@ from types import FunctionType
 
 from dagster_shared.libraries import DagsterLibraryRegistry
 
-from dagster_aws_batch._alive import dead_runs_sensor, signs_of_life
+from dagster_aws_batch._alive import dead_runs_sensor, is_gone, sign_of, signs_of_life
 from dagster_aws_batch._aws.connect import Connection, client_config
 from dagster_aws_batch._components import BatchJobComponent, BatchJobsComponent
 from dagster_aws_batch._errors import (
@@ -76,8 +76,10 @@ __all__ = [
     "batch_reaper_sensors",
     "client_config",
     "dead_runs_sensor",
+    "is_gone",
     "origin_run_id",
     "reap",
+    "sign_of",
     "signs_of_life",
 ]
 

@@ -8,10 +8,12 @@ tag no longer changes, or that have no step under way and write no event.
 """
 
 import json
+import os
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import dagster as dg
 
@@ -92,7 +94,7 @@ def _begin(instance: dg.DagsterInstance, run_id: str) -> None:
             _thread = threading.Thread(target=_beat, name="run-alive", daemon=True)
             _thread.start()
     with suppress(Exception):  # the database may be away for a moment; the next beat tells
-        instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
+        instance.add_run_tags(run_id, {ALIVE_TAG: _sign()})
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -123,7 +125,7 @@ def _beat() -> None:
                 run = beating.instance.get_run_by_id(run_id)
                 over = run is None or run.is_finished
                 if not over and run_id in _beating:
-                    beating.instance.add_run_tags(run_id, {ALIVE_TAG: f"{time.time():.3f}"})
+                    beating.instance.add_run_tags(run_id, {ALIVE_TAG: _sign()})
                 beating.failures = 0
             except Exception:  # noqa: BLE001 - the database may be away for a while
                 beating.failures += 1
@@ -131,6 +133,43 @@ def _beat() -> None:
             if over:
                 with _lock:
                     _beating.pop(run_id, None)
+
+
+def _sign() -> str:
+    return f"{time.time():.3f} {_machine()} {os.getpid()} {_began(os.getpid())}"
+
+
+def _machine() -> str:
+    """This machine since it was started, and where its process numbers hold; '' if unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # no Linux
+        return ""
+
+
+def _began(pid: int) -> str:
+    """When the process was started, as its number may be used again; '' if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def is_gone(run: dg.DagsterRun) -> bool | None:
+    """Whether the process that last gave a sign of life for the run has ended.
+
+    Args:
+        run: as read just now.
+
+    Returns:
+        None where that can't be known: no sign of life so far, or one of another machine.
+    """
+    parts = run.tags.get(ALIVE_TAG, "").split(" ")
+    if len(parts) != 4 or not parts[1] or parts[1] != _machine():
+        return None
+    return _began(int(parts[2])) != parts[3]
 
 
 def unchanged(

@@ -1,0 +1,68 @@
+"""Runs on one source follow each other, however they were started; dead ones aren't waited for."""
+
+import threading
+
+import dagster as dg
+import pytest
+
+from dagster_aws_batch import _alive as alive
+from tests.waiting import until
+from wordfreq_dagster.files import tags
+from wordfreq_dagster.files.tags import SOURCE_TAG, TURN_TAG, take_turn
+
+
+@dg.job
+def other():
+    pass
+
+
+@dg.asset
+def work(context: dg.AssetExecutionContext):
+    take_turn(context, "s3://bucket/in")
+
+
+@pytest.fixture
+def instance(monkeypatch):
+    monkeypatch.setattr(tags, "_LOOK_SECONDS", 0.02)
+    with dg.instance_for_test() as made:
+        yield made
+
+
+def started(instance, sign):
+    run = instance.create_run_for_job(other).run_id
+    instance.report_dagster_event(
+        dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="other"), run
+    )
+    turn = {SOURCE_TAG: "s3://bucket/in", TURN_TAG: f"1.5 {run}", alive.ALIVE_TAG: sign}
+    instance.add_run_tags(run, turn)
+    return run
+
+
+def test_a_run_waits_for_one_that_began_before(instance):
+    first = started(instance, alive._sign())
+    second = threading.Thread(target=dg.materialize, args=([work],), kwargs={"instance": instance})
+    second.start()
+    [run] = until(lambda: instance.get_runs(dg.RunsFilter(job_name="__ephemeral_asset_job__")))
+    until(
+        lambda: any(
+            f"waiting for run {first[:8]}" in e.message for e in instance.all_logs(run.run_id)
+        )
+    )
+    assert second.is_alive()
+    assert instance.get_run_by_id(run.run_id).tags[SOURCE_TAG] == "s3://bucket/in"
+    instance.report_run_failed(instance.get_run_by_id(first))
+    second.join(60)
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_run_does_not_wait_for_one_whose_process_is_gone(instance):
+    boot, _, began = alive._sign().split(" ")[1:]
+    started(instance, f"1.5 {boot} 1 {began}")  # the number is another process's now
+    done = dg.materialize([work], instance=instance)
+    assert not any("waiting" in event.message for event in instance.all_logs(done.run_id))
+
+
+def test_a_run_of_another_machine_that_shows_nothing_is_not_waited_for(instance, monkeypatch):
+    monkeypatch.setattr(tags, "_PATIENCE_SECONDS", 0.1)
+    started(instance, "1.5 another-machine 1 1")
+    assert dg.materialize([work], instance=instance).success
