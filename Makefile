@@ -79,6 +79,9 @@ model: $(VENV)/.installed ## the model-based test at random, for hours: STEPS=50
 matrix: $(VENV)/.installed ## end a run in every way at many events, then go on in every way; prints a table
 	@$(BIN)/python -m tests.model.test_matrix
 
+console-blocks: $(VENV)/.installed ## type every shell block of the docs in a fresh clone, show what came and what isn't typed
+	@$(BIN)/python -m pytest -q -rP tests/e2e/test_readme.py
+
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

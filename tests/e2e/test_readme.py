@@ -1,7 +1,7 @@
-"""Every shell block of README and docs, typed in order into one shell in a copy of the project.
+"""Every shell block of README and docs, typed in order in a fresh clone with a new environment.
 
-Blocks that need AWS, a server or the whole suite are listed here with the reason; a block that is
-neither run nor listed fails.
+Each page has a new shell. A block that isn't typed says why in a comment above it, such as
+`<!-- not run: needs an AWS account -->`. `make console-blocks` runs this file and shows it all.
 """
 
 import os
@@ -16,120 +16,129 @@ from pathlib import Path
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.e2e.conftest import UI as Site
 from tests.waiting import answers, until
 
 ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"^```(?:console|bash|sh|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELLS = ("console", "bash", "sh", "shell")
+_BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```", re.M | re.S
+)
+_COMMAND = re.compile(
+    r"^(?:\$ |(?:aws|aws-batch-emulator|dagster|dg|docker|make|pip|python|wordfreq) )", re.M
+)
 UI = "make ui"
-#: Pages whose blocks are run; those of the README in a shell of their own, as of each page.
-RUN = ("README.md", "docs/extend.md", "batch_image/README.md")
-#: Page -> why its blocks are not run here.
-LISTED = {
-    "CONTRIBUTING.md": "they run the whole suite",
-    "docs/aws.md": "they need an AWS account",
-    "docs/csv-to-dynamodb.md": "test_ingest_guide.py runs them on an emulator of DynamoDB",
-    "docs/runbook.md": "they need an AWS account",
-    "packages/aws-batch-emulator/docs/guide.md": "they start a server on a fixed port; its own "
-    "tests start it on a free one",
-}
 
 
-def pages():
-    listed = ["git", "ls-files", "-z", "*.md"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
-        if blocks := _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")):
-            yield name, blocks
+def git(*arguments):
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.split("\0") if name]
 
 
-def commands(page="README.md"):
-    return [
-        line.removeprefix("$ ").partition("  #")[0].strip()
-        for block in dict(pages())[page]
-        for line in block.splitlines()
-        if line.startswith("$ ")
-    ]
+def blocks():
+    """Page, reason not to run it or None, kind, text of each fenced block; the README first."""
+    for name in sorted(git("ls-files", "-z", "*.md"), key=lambda name: (name != "README.md", name)):
+        for found in _BLOCK.finditer((ROOT / name).read_text(encoding="utf-8")):
+            yield name, found["why"], found["kind"], found["text"]
 
 
-def test_every_shell_block_is_run_or_listed_with_a_reason():
-    assert {name for name, _ in pages()} == {*RUN, *LISTED}
+def commands():
+    """Page -> what is typed, for the pages that have something to type."""
+    typed = {}
+    for page, why, kind, text in blocks():
+        if kind in SHELLS and not why:
+            lines = text.splitlines()
+            if kind == "console":
+                lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+            typed.setdefault(page, []).extend(line.partition("  #")[0].strip() for line in lines)
+    return typed
 
 
-@pytest.fixture
-def checkout(tmp_path):
-    """What a fresh clone holds, with the packages that `make` would install already there."""
-    copy = tmp_path / "clone"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
+TYPED = commands()
+
+
+def test_no_command_hides_in_a_block_of_another_kind():
+    other = [(page, text) for page, _, kind, text in blocks() if kind in ("", "text")]
+    assert [(page, text) for page, text in other if _COMMAND.search(text)] == []
+    print("\nnot run:")
+    for page, why, kind, text in blocks():
+        if why:
+            assert kind in SHELLS, f"{page}: {why}"
+            print(f"  {page}: {text.splitlines()[0][:60]}  ({why})")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone of the last commit, and what has changed since; nothing is installed there."""
+    copy = tmp_path_factory.mktemp("fresh") / "clone"
+    git("clone", "--quiet", "--local", str(ROOT), str(copy))
+    for name in git("ls-files", "-z", "--modified", "--others", "--deleted", "--exclude-standard"):
+        (copy / name).unlink(missing_ok=True)
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
-            os.utime(copy / name, (1, 1))  # older than what `make setup` left
-    (copy / ".venv").symlink_to(sys.prefix)
     yield copy
-    stop_running(copy / ".local" / "batch")
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    for folder in (copy / ".local" / "batch", copy / ".local" / "csv-demo" / "batch"):
+        stop_running(folder)
 
 
 def environment():
     """That of a new shell: nothing of this project, no active virtual environment."""
     ours = ("WORDFREQ_", "DAGSTER_", "VIRTUAL_ENV", "PYTHON", "MAKE", "MFLAGS", "PYTEST_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    clean.pop("EMULATORS", None)
     folders = clean["PATH"].split(os.pathsep)
     here = Path(sys.executable).parent
     return clean | {"PATH": os.pathsep.join(f for f in folders if Path(f) != here)}
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(not Path(sys.prefix, ".runtime").exists(), reason="needs `make setup`")
-@pytest.mark.parametrize("page", RUN)
-def test_every_command_of_a_page_works_as_written(checkout, page):
-    typed = [command for command in commands(page) if not command.startswith(UI)]
-    assert len(typed) > 3
+@pytest.mark.parametrize("page", TYPED)
+def test_every_command_of_a_page_works_as_written(clone, page):
+    typed = [command for command in TYPED[page] if not command.startswith(UI)]
     script = "set -e\n" + "\n".join(f"echo '$ '{command!r}; {command}" for command in typed)
     done = subprocess.run(
         ["bash", "-c", script],
-        cwd=checkout,
-        # the packages are installed from ROOT: what the clone changes has to be found in the clone
-        env=environment() | {"PYTHONPATH": str(checkout)},
+        cwd=clone,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=800,
     )
-    assert done.returncode == 0, done.stdout[-6000:]
+    print(f"\n{page}\n{done.stdout}")
+    assert done.returncode == 0
     for noise in ("Warning", "telemetry", "Traceback"):
-        assert noise not in done.stdout, done.stdout[-6000:]
+        assert noise not in done.stdout
 
 
-@pytest.mark.skipif(not Path(sys.prefix, ".runtime").exists(), reason="needs `make setup`")
-def test_make_ui_opens_the_ui_and_ends_on_a_signal(checkout, tmp_path, free_port):
-    assert any(command.startswith(UI) for command in commands())
-    (checkout / ".local" / "source").mkdir(parents=True)
+def test_make_ui_shows_both_pipelines_and_ends_on_a_signal(clone, tmp_path):
+    """After the README's commands, so after both demos."""
+    assert any(command.startswith(UI) for command in TYPED["README.md"])
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
     log = tmp_path / "ui.log"
     with log.open("wb") as kept:
         ui = subprocess.Popen(
             ["make", "ui"],
-            cwd=checkout,
-            env=environment() | {"PORT": str(free_port), "WORDFREQ_AUTOMATION": "stopped"},
+            cwd=clone,
+            env=environment() | {"PORT": str(port), "WORDFREQ_AUTOMATION": "stopped"},
             stdout=kept,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    site = Site(clone / ".local", f"http://127.0.0.1:{port}")
     try:
         until(
-            lambda: answers(f"http://127.0.0.1:{free_port}/server_info"),
+            lambda: answers(f"{site.url}/server_info"),
             seconds=180,
             process=ui,
             what=lambda: log.read_text()[-3000:],
         )
+        nodes = site.query("{ assetNodes { assetKey { path } assetMaterializations { runId } } }")
+        made = {n["assetKey"]["path"][0] for n in nodes["assetNodes"] if n["assetMaterializations"]}
+        assert {"word_counts", "ranking", "csv_rows"} <= made
         os.killpg(ui.pid, signal.SIGINT)
         ui.wait(timeout=60)
     finally:
