@@ -51,7 +51,7 @@ CHECKS = (
 def instance_in(home):
     """A Dagster instance with the event log that `infra/dagster/local.yaml` names."""
     events = {
-        "module": "wordfreq_dagster.storage.sqlite",
+        "module": "dagster_aws_batch.events.sqlite",
         "class": "PooledSqliteEventLogStorage",
         "config": {"base_dir": str(home / "events")},
     }

@@ -27,7 +27,6 @@ MAY_IMPORT = {
         "wordfreq_dagster.settings",
     },
     "wordfreq_dagster.files": LIBRARIES,
-    "wordfreq_dagster.storage": set(),
     "wordfreq_dagster.defs": set(),
     "wordfreq_dagster.defs.word_frequency": {
         *LIBRARIES,

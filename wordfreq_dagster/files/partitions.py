@@ -10,11 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import dagster as dg
-from sqlalchemy.exc import IntegrityError
 
-from wordfreq_dagster.files.dagster_events import delete_partitions
-
-_ADD_ATTEMPTS = 5
+from dagster_aws_batch.events.partitions import add_partitions, delete_partitions
 
 source_files_partitions = dg.DynamicPartitionsDefinition(name="source_files")
 csv_uploads_partitions = dg.DynamicPartitionsDefinition(name="csv_uploads")
@@ -69,7 +66,7 @@ def sync_partitions(
     """
     name = str(definition.name)
     changes = partition_changes(current=instance.get_dynamic_partitions(name), wanted=wanted)
-    _add(instance, name, changes.added)
+    add_partitions(instance, name, changes.added)
     # Results first: if that fails, the partition is still there to be noticed next time.
     remove_results(changes.removed)
     delete_partitions(instance, name, [key for key in changes.removed if key not in keep])
@@ -83,22 +80,6 @@ def ends_of_range(run: dg.DagsterRun) -> frozenset[str]:
     """
     found = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
     return frozenset(key for key in found if key is not None)
-
-
-def _add(instance: dg.DagsterInstance, name: str, keys: Collection[str]) -> None:
-    """Add the keys, also where another run adds some of them at the same moment."""
-    for attempt in range(_ADD_ATTEMPTS):
-        there = set(instance.get_dynamic_partitions(name)) if attempt else set()
-        missing = [key for key in keys if key not in there]
-        if not missing:
-            return
-        try:
-            instance.add_dynamic_partitions(name, missing)
-        except IntegrityError:  # Dagster looks first and then inserts, as two runs may do at once
-            if attempt == _ADD_ATTEMPTS - 1:
-                raise
-        else:
-            return
 
 
 def chosen_keys(context: dg.AssetExecutionContext) -> list[str] | None:

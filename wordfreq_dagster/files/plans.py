@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import origin_run_id
+from dagster_aws_batch.events.partitions import delete_partitions
 from wordfreq_batch.plans.formats import Receipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import listed_receipts, read_receipts
-from wordfreq_dagster.files.dagster_events import delete_partitions
 from wordfreq_dagster.files.partitions import (
     PartitionChanges,
     ends_of_range,

@@ -13,16 +13,16 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import Outcome
-from wordfreq_batch.errors import DataError, WordfreqError
-from wordfreq_batch.plans.formats import ItemReceipt, Receipt
-from wordfreq_batch.plans.plan import Item, Plan, Refused, Task
-from wordfreq_dagster.files.dagster_events import (
+from dagster_aws_batch.events.partitions import (
     failed_partitions,
     failed_versions,
     log_failed,
     log_materializations,
     materialized_versions,
 )
+from wordfreq_batch.errors import DataError, WordfreqError
+from wordfreq_batch.plans.formats import ItemReceipt, Receipt
+from wordfreq_batch.plans.plan import Item, Plan, Refused, Task
 from wordfreq_dagster.files.partitions import unusable_partition_key
 from wordfreq_dagster.files.places import listed_names
 from wordfreq_dagster.files.plans import new_receipts

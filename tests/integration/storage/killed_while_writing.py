@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import dagster as dg
 import sqlalchemy
 
-from wordfreq_dagster.files.dagster_events import log_materializations, materialized_versions
+from dagster_aws_batch.events.partitions import log_materializations, materialized_versions
 
 FILES = dg.DynamicPartitionsDefinition(name="stored")
 KEY = dg.AssetKey("files")

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy
 import yaml
 
+from dagster_aws_batch.events import partitions as dagster_events
 from tests.integration.storage.killed_while_writing import reported
 from tests.postgres import postgres_server
 from wordfreq_dagster.defs.platform.event_retention import purge, retention
-from wordfreq_dagster.files import dagster_events
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = dg.DynamicPartitionsDefinition(name="stored")

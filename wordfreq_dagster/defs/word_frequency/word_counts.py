@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs
+from dagster_aws_batch.events.partitions import done_without_events
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
@@ -14,7 +15,6 @@ from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.count_checks import check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
-from wordfreq_dagster.files.dagster_events import done_without_events
 from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run

@@ -1,10 +1,12 @@
-"""The private names of Dagster that `dagster_events` uses do what they are used for."""
+"""The private names of Dagster that `events.partitions` uses do what they are used for."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 import pytest
 import sqlalchemy
 
-from wordfreq_dagster.files import dagster_events
+from dagster_aws_batch.events import partitions
 
 PARTITIONS = dg.DynamicPartitionsDefinition(name="pinned")
 
@@ -36,15 +38,15 @@ def event(key, version):
 
 def test_the_names_are_there():
     """Each has a fallback that nobody would notice: so this is where another Dagster is noticed."""
-    assert dagster_events.DagsterEvent is not None
+    assert partitions.DagsterEvent is not None
 
 
 def test_many_events_are_written_at_once_and_all_are_there(instance):
     def body(context):
-        dagster_events.log_materializations(context, [event(f"k{n}", f"v{n}") for n in range(40)])
+        partitions.log_materializations(context, [event(f"k{n}", f"v{n}") for n in range(40)])
 
     assert run(instance, body).success
-    found = dagster_events.materialized_versions(instance, dg.AssetKey("files"))
+    found = partitions.materialized_versions(instance, dg.AssetKey("files"))
     assert found == {f"k{n}": f"v{n}" for n in range(40)}
 
 
@@ -55,7 +57,7 @@ def test_the_latest_version_counts_in_one_query(instance):
     listener = lambda *arguments: statements.append(arguments[2])  # noqa: E731
     sqlalchemy.event.listen(sqlalchemy.engine.Engine, "before_cursor_execute", listener)
     try:
-        found = dagster_events.materialized_versions(instance, dg.AssetKey("files"))
+        found = partitions.materialized_versions(instance, dg.AssetKey("files"))
     finally:
         sqlalchemy.event.remove(sqlalchemy.engine.Engine, "before_cursor_execute", listener)
     assert found == {"k1": "new"}
@@ -64,11 +66,11 @@ def test_the_latest_version_counts_in_one_query(instance):
 
 def test_a_failed_partition_is_red_until_it_is_materialized(instance):
     def fails(context):
-        dagster_events.log_failed(context, {"k2": "no text"}, versions={}, whole=True)
+        partitions.log_failed(context, {"k2": "no text"}, versions={}, whole=True)
         raise dg.Failure("k2 failed")
 
     def failed():
-        return dagster_events.failed_partitions(instance, dg.AssetKey("files"), PARTITIONS)
+        return partitions.failed_partitions(instance, dg.AssetKey("files"), PARTITIONS)
 
     assert not run(instance, fails).success
     assert failed() == {"k2"}
@@ -86,7 +88,7 @@ def test_a_result_without_events_lets_the_next_asset_run(instance):
     )
     def files(context: dg.AssetExecutionContext):
         context.log_event(event("k2", "own"))
-        yield dagster_events.done_without_events()
+        yield partitions.done_without_events()
 
     @dg.asset(deps=[files])
     def total() -> None: ...
@@ -103,3 +105,15 @@ def test_a_result_without_events_lets_the_next_asset_run(instance):
     assert len(done.asset_materializations_for_node("total")) == 1
     found = instance.fetch_materializations(dg.AssetKey("files"), limit=10).records
     assert [record.partition_key for record in found] == ["k2"]
+
+
+def test_runs_that_add_the_same_partitions_at_once_do_not_hurt_each_other():
+    keys = [f"file {n}" for n in range(300)]
+    with dg.instance_for_test() as instance:
+        with ThreadPoolExecutor(4) as pool:
+            adding = [
+                pool.submit(partitions.add_partitions, instance, "files", keys) for _ in range(4)
+            ]
+            for done in adding:
+                done.result()
+        assert sorted(instance.get_dynamic_partitions("files")) == sorted(keys)

@@ -18,7 +18,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
 
-from wordfreq_dagster.storage.batches import BatchedEventLogStorage
+from dagster_aws_batch.events.batches import BatchedEventLogStorage
 
 
 class PooledSqliteEventLogStorage(BatchedEventLogStorage, ConsolidatedSqliteEventLogStorage):

@@ -1,7 +1,6 @@
-"""Events and partitions of files: the one module that uses what Dagster's public API lacks.
+"""Events and states of many partitions, as few writes and few queries, for assets.
 
-They are pinned by tests/integration/files/test_dagster_events.py to the line of Dagster in use, and
-each has a fallback in public API. For `files.report` and the checks.
+What Dagster's public API lacks is used here, and each has a fallback in public API:
 
 * `DagsterEvent.asset_materialization` with `DagsterEventBatchMetadata`: many events in one write;
   else `context.log_event`.
@@ -14,9 +13,6 @@ each has a fallback in public API. For `files.report` and the checks.
   are these.
 * `event_log_storage.index_connection` and `DynamicPartitionsTable`: many partitions deleted in one
   statement; else `delete_dynamic_partition`, one transaction per partition.
-
-Beta API in use, on purpose: `backfill_policy`, `observable_source_asset`, code references,
-`FreshnessPolicy`.
 """
 
 from __future__ import annotations
@@ -26,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 import dagster as dg
+from sqlalchemy.exc import IntegrityError
 
 try:
     from dagster._core.events import (
@@ -50,6 +47,18 @@ try:
 except ImportError:
     _OWN_EVENTS = ""
 
+__all__ = [
+    "add_partitions",
+    "delete_partitions",
+    "done_without_events",
+    "failed_partitions",
+    "failed_versions",
+    "log_failed",
+    "log_materializations",
+    "materialized_versions",
+]
+
+_ADD_ATTEMPTS = 5
 _DELETED_AT_ONCE = 500  # partitions; databases bound the parameters of one statement
 _VERSION_TAG = "dagster/data_version"
 #: Dagster writes batches where this variable is set; so many events are one write.
@@ -158,6 +167,28 @@ def failed_versions(
         return red
     found = query(key, DagsterEventType.ASSET_OBSERVATION, tag_keys=[_VERSION_TAG])
     return red | {name: tags[_VERSION_TAG] for name, tags in found.items() if name in red}
+
+
+def add_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str]) -> None:
+    """Add dynamic partitions, also where another run adds some of them at the same moment.
+
+    Args:
+        instance: the Dagster instance.
+        name: of the partitions definition.
+        keys: what to add; those that are there already are no error.
+    """
+    for attempt in range(_ADD_ATTEMPTS):
+        there = set(instance.get_dynamic_partitions(name)) if attempt else set()
+        missing = [key for key in keys if key not in there]
+        if not missing:
+            return
+        try:
+            instance.add_dynamic_partitions(name, missing)
+        except IntegrityError:  # Dagster looks first and then inserts, as two runs may do at once
+            if attempt == _ADD_ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def delete_partitions(instance: dg.DagsterInstance, name: str, keys: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from dagster_postgres.utils import (
 )
 from sqlalchemy.engine import Connection
 
-from wordfreq_dagster.storage.batches import BatchedEventLogStorage
+from dagster_aws_batch.events.batches import BatchedEventLogStorage
 
 #: A connection is opened anew after so long: behind a proxy or a failover old ones go stale.
 _RECYCLE_SECONDS = 300
