@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -32,7 +33,11 @@ _SETTINGS = {
 
 
 def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
-    """Make the Dagster instance and the sample text; returns the environment for the CLI."""
+    """Make the Dagster instance and the sample text; returns the environment for the CLI.
+
+    It is written to HOME/env too: who continues in a shell has to have the same settings, else
+    the next run ranks with others.
+    """
     environment = dict(os.environ)
     make_instance(Path(environment.setdefault("DAGSTER_HOME", str(home / "dagster"))))
     environment["WORDFREQ_HOME"] = str(home)
@@ -44,7 +49,21 @@ def prepare(home: Path, source: str | None, *, files: int) -> dict[str, str]:
         there = gather_texts(home / "source", most=files)
         subjects = "documentation of AWS services, Dagster and Python"
         print(f"source: {home / 'source'} ({there:,} files: {subjects})")
+    names = ("DAGSTER_HOME", "WORDFREQ_HOME", "WORDFREQ_SOURCE", *_SETTINGS)
+    lines = [
+        f"export {name}={shlex.quote(environment[name])}" for name in names if name in environment
+    ]
+    activate = shlex.quote(str(Path(sys.executable).with_name("activate")))
+    (home / "env").write_text("\n".join([f". {activate}", *lines, ""]))
     return environment
+
+
+def last_source(home: Path) -> str | None:
+    """The source of the last demo, where it had one of the user's own."""
+    file = home / "env"
+    words = shlex.split(file.read_text()) if file.exists() else []
+    given = [word.partition("=")[2] for word in words if word.startswith("WORDFREQ_SOURCE=")]
+    return given[0] if given else None
 
 
 def open_ui(environment: dict[str, str], port: int) -> NoReturn:
@@ -102,7 +121,9 @@ Next:
   2. click word_counts in its lineage, then Partitions: the figures of each file
   3. while the UI runs, copy a text into {settings.source}:
      within a minute it is counted and ranked, and the ranking says which words rose
-  4. `make demo-csv`: the second pipeline, CSVs into DynamoDB; then `make ui` shows both""")
+  4. in a shell: `. {os.path.relpath(environment["WORDFREQ_HOME"])}/env`, then
+     `dg launch --job word_frequency`
+  5. `make demo-csv`: the second pipeline, CSVs into DynamoDB; then `make ui` shows both""")
 
 
 def _figures(instance: Any, name: str) -> dict[str, Any]:
@@ -127,7 +148,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     home = Path(os.environ.get("WORDFREQ_HOME") or ".local").absolute()
-    environment = prepare(home, options.source, files=options.files)
+    source = options.source or (last_source(home) if options.ui else None)
+    environment = prepare(home, source, files=options.files)
     if options.ui:
         open_ui(environment, options.ui)
     started = time.monotonic()

@@ -4,6 +4,7 @@ Each page has a new shell. A block that isn't typed says why in a comment above 
 `<!-- not run: needs an AWS account -->`. `make console-blocks` runs this file and shows it all.
 """
 
+import json
 import os
 import re
 import shutil
@@ -137,6 +138,10 @@ def test_make_ui_shows_both_pipelines_and_ends_on_a_signal(clone, tmp_path):
             what=lambda: log.read_text()[-3000:],
         )
         nodes = site.query("{ assetNodes { assetKey { path } assetMaterializations { runId } } }")
+        ranking = json.loads((clone / ".local" / "ranking" / "ranking.json").read_text())
+        assert ranking["Metadata"]["Options"]["StopWords"] == [
+            "en"
+        ]  # as the demo, also by the commands
         made = {n["assetKey"]["path"][0] for n in nodes["assetNodes"] if n["assetMaterializations"]}
         assert {"word_counts", "ranking", "csv_rows"} <= made
         os.killpg(ui.pid, signal.SIGINT)
