@@ -33,7 +33,7 @@ define build
 	  $(SAME) $(BUILD_ARGS) $(1)
 endef
 
-.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins bootstrap deploy destroy
+.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-checkov bootstrap deploy destroy migrate
 
 image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry
 	$(call build,-t $(IMAGE) --build-arg REVISION=$(REVISION) batch_image)
@@ -68,7 +68,7 @@ infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part
 
 infra-types: infra-setup $(VENV)/.installed ## check the types of the infrastructure
 	@cd infra && ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(INFRA)/bin/python \
-	  app.py teardown.py ready.py wordfreq_infra
+	  app.py teardown.py ready.py task.py wordfreq_infra
 
 # `make lint` checks them too once the CDK is installed; the first time takes a minute.
 ifneq ($(wildcard $(INFRA)/.installed),)
@@ -94,6 +94,16 @@ destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA
 	@$(READY)
 	@$(INFRA)/bin/python infra/teardown.py --name $(NAME) $(if $(DELETE_ALL_DATA),--delete-all-data)
 	@$(CDK) destroy $(or $(STACKS),--all) $(CONTEXT) $(CDK_ARGS)
+
+# In an environment of its own: 350 MB, and pins that others need newer.
+CHECKOV ?= .venv-checkov
+infra-checkov: infra-synth ## check the templates of OPTIONS with checkov; findings that stay: infra/checkov.yaml
+	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	@test -x $(CHECKOV)/bin/checkov || $(call INSTALL,$(CHECKOV),checkov==3.3.30)
+	@$(CHECKOV)/bin/checkov --directory infra/cdk.out --config-file infra/checkov.yaml
+
+migrate: infra-setup ## bring the database of Dagster on ECS to the deployed version; OPTIONS; COMMAND runs another command there
+	@$(INFRA)/bin/python infra/task.py --name $(NAME) -- $(or $(COMMAND),dagster instance migrate)
 
 infra-pins: $(VENV)/.installed ## renew the requirements of images and infrastructure
 	@for name in infra/requirements infra/dagster/requirements batch_image/requirements; do \

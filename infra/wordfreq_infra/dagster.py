@@ -7,14 +7,15 @@ IAM guards (docs/aws.md).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_servicediscovery as servicediscovery
@@ -24,8 +25,9 @@ from constructs import Construct
 from wordfreq_infra.environment import variable_name
 from wordfreq_infra.images import cpu_architecture, image
 from wordfreq_infra.network import NetworkStack
+from wordfreq_infra.observability import alarm
 from wordfreq_infra.options import Options
-from wordfreq_infra.storage import removal
+from wordfreq_infra.storage import log_group, removal
 
 BUILD = {
     "directory": ".",
@@ -90,13 +92,7 @@ class DagsterStack(cdk.Stack):
         for port in (CODE_PORT, WEB_PORT):
             self._group.add_ingress_rule(self._group, ec2.Port.tcp(port), "from each other")
         self._database = self._make_database()
-        self._logs = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/{options.name}/dagster",
-            retention=logs.RetentionDays.ONE_MONTH,
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
+        self._logs = log_group(self, "Logs", "dagster", options)
         self._compute_logs = s3.Bucket(
             self,
             "ComputeLogs",
@@ -135,6 +131,7 @@ class DagsterStack(cdk.Stack):
         self._permit(run, tasks)
         for name, task in tasks.items():
             self._service(name, task)
+        self._alarms()
         cdk.CfnOutput(self, "DagsterCluster", value=self._cluster.cluster_name)
         cdk.CfnOutput(self, "DagsterWebserverService", value=f"{options.name}-webserver")
 
@@ -159,7 +156,7 @@ class DagsterStack(cdk.Stack):
             vpc_subnets=self._network.data_subnets,
             security_groups=[group],
             database_name="dagster",
-            credentials=rds.Credentials.from_generated_secret("dagster"),
+            credentials=rds.Credentials.from_generated_secret("dagster", encryption_key=self._key),
             allocated_storage=20,
             max_allocated_storage=100,
             storage_type=rds.StorageType.GP3,
@@ -285,6 +282,40 @@ class DagsterStack(cdk.Stack):
             ),
         ):
             tasks["daemon"].task_role.add_to_principal_policy(statement)
+
+    def _alarms(self) -> None:
+        """A database that fills up, and services that don't run: nobody else would say so."""
+        add = functools.partial(alarm, self, options=self._options, topic=self._topic)
+        minutes, database = cdk.Duration.minutes(5), self._database
+        add(
+            "DatabaseStorage",
+            database.metric_free_storage_space(period=minutes, statistic="Minimum"), 2 * 1024**3,
+            "the database has less than 2 GiB left: it doesn't grow beyond 100 GB; lower "
+            "WORDFREQ_EVENT_DAYS",
+            below=True, periods=2,
+        )  # fmt: skip
+        add(
+            "DatabaseBusy", database.metric_cpu_utilization(period=minutes), 90,
+            "the database's processor is busy for half an hour: take a larger instance",
+            periods=6,
+        )  # fmt: skip
+        for name in SERVICES:
+            running = cloudwatch.Metric(
+                namespace="ECS/ContainerInsights",
+                metric_name="RunningTaskCount",
+                dimensions_map={
+                    "ClusterName": self._cluster.cluster_name,
+                    "ServiceName": f"{self._options.name}-{name}",
+                },
+                statistic="Minimum",
+                period=minutes,
+            )
+            about = f"Dagster's {name} doesn't run: docs/runbook.md, 8 and 9"
+            # A service that was never there sends no data: that is a breach too.
+            add(
+                f"{name.title()}Down", running, 1, about,
+                below=True, periods=3, silence=True,
+            )  # fmt: skip
 
     def _service(self, name: str, task: ecs.FargateTaskDefinition) -> None:
         alone = name == "daemon"  # two daemons would start everything twice

@@ -10,14 +10,13 @@ from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from wordfreq_infra.images import cpu_architecture, image
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.options import Options
 from wordfreq_infra.permissions import grants
-from wordfreq_infra.storage import StorageStack
+from wordfreq_infra.storage import StorageStack, log_group
 
 BUILD = {
     "directory": "batch_image",
@@ -66,13 +65,7 @@ class JobsStack(cdk.Stack):
     ) -> None:
         super().__init__(scope, id, description="wordfreq: job definitions and their roles")
         self._options, self._network = options, network
-        self.log_group = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/{options.name}/batch",
-            retention=logs.RetentionDays(_retention(options.log_days)),
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
+        self.log_group = log_group(self, "Logs", "batch", options)
         trusted = iam.ServicePrincipal(
             "ecs-tasks.amazonaws.com",
             conditions={"StringEquals": {"aws:SourceAccount": self.account}},
@@ -161,16 +154,3 @@ class JobsStack(cdk.Stack):
             attempts=ATTEMPTS, evaluate_on_exit=rules
         )
         return made
-
-
-def _retention(days: int) -> logs.RetentionDays:
-    return next(
-        one
-        for one in logs.RetentionDays
-        if one.name
-        == {
-            1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
-            30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS",
-            180: "SIX_MONTHS", 365: "ONE_YEAR",
-        }[days]
-    )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import aws_cdk as cdk
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -17,7 +19,50 @@ from constructs import Construct
 
 from wordfreq_infra.compute import ComputeStack
 from wordfreq_infra.options import Options
-from wordfreq_infra.storage import StorageStack
+from wordfreq_infra.storage import StorageStack, log_group
+
+
+def alarm(
+    scope: Construct,
+    id: str,
+    metric: cloudwatch.IMetric,
+    threshold: float,
+    about: str,
+    *,
+    options: Options,
+    topic: sns.ITopic,
+    below: bool = False,
+    periods: int = 1,
+    silence: bool = False,
+) -> None:
+    """Alert when a metric reaches a threshold.
+
+    Args:
+        scope: whose alarm it is.
+        id: of the alarm, which is its name too, behind the deployment's.
+        metric: with its statistic and period.
+        threshold: from which on it alerts.
+        about: what that means, and what to look at.
+        options: of the deployment.
+        topic: of the alerts.
+        below: whether it alerts below the threshold instead.
+        periods: how many of the metric's periods in a row.
+        silence: whether no data counts as a breach.
+    """
+    compare, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
+    cloudwatch.Alarm(
+        scope,
+        id,
+        alarm_name=f"{options.name}-{id}",
+        alarm_description=about,
+        metric=metric,
+        threshold=threshold,
+        evaluation_periods=periods,
+        comparison_operator=compare.LESS_THAN_THRESHOLD
+        if below
+        else compare.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        treat_missing_data=missing.BREACHING if silence else missing.NOT_BREACHING,
+    ).add_alarm_action(actions.SnsAction(topic))
 
 
 class ObservabilityStack(cdk.Stack):
@@ -93,13 +138,7 @@ class ObservabilityStack(cdk.Stack):
 
     def _event_log(self) -> None:
         """Every state change as a line of a log. By plain CloudFormation: L2 brings a function."""
-        group = logs.LogGroup(
-            self,
-            "Events",
-            log_group_name=f"/{self._options.name}/batch-events",
-            retention=logs.RetentionDays.ONE_MONTH,
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
+        group = log_group(self, "Events", "batch-events", self._options)
         logs.ResourcePolicy(
             self,
             "EventsMayWrite",
@@ -136,6 +175,7 @@ class ObservabilityStack(cdk.Stack):
         )
 
     def _alarms(self, storage: StorageStack) -> None:
+        add = functools.partial(alarm, self, options=self._options, topic=self.topic)
         minutes = cdk.Duration.minutes
         for prefix, dead, queue in (
             ("", storage.dead_letters, storage.events),
@@ -143,23 +183,10 @@ class ObservabilityStack(cdk.Stack):
         ):
             number = dead.metric_approximate_number_of_messages_visible(period=minutes(5))
             about = "messages that nothing could be done with"
-            self._alarm(f"{prefix}DeadLetters", number, 1, about)
+            add(f"{prefix}DeadLetters", number, 1, about)
             age = queue.metric_approximate_age_of_oldest_message(period=minutes(5))
             about = "nobody reads the events: is the sensor on?"
-            self._alarm(f"{prefix}EventsUnread", age, 3600, about)
-
-    def _alarm(self, id: str, metric: cloudwatch.Metric, threshold: int, about: str) -> None:
-        cloudwatch.Alarm(
-            self,
-            id,
-            alarm_name=f"{self._options.name}-{id}",
-            alarm_description=about,
-            metric=metric,
-            threshold=threshold,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        ).add_alarm_action(actions.SnsAction(self.topic))
+            add(f"{prefix}EventsUnread", age, 3600, about)
 
     def _budget(self) -> None:
         kind = budgets.CfnBudget

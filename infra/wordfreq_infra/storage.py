@@ -9,6 +9,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -24,6 +25,22 @@ def removal(options: Options) -> cdk.RemovalPolicy:
     if options.keep_data:
         return cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
     return cdk.RemovalPolicy.DESTROY
+
+
+def log_group(scope: Construct, id: str, name: str, options: Options) -> logs.LogGroup:
+    """A log group of the deployment: `/<name of the deployment>/<name>`, kept as long as chosen."""
+    kept = {
+        1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
+        30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS",
+        180: "SIX_MONTHS", 365: "ONE_YEAR",
+    }[options.log_days]  # fmt: skip
+    return logs.LogGroup(
+        scope,
+        id,
+        log_group_name=f"/{options.name}/{name}",
+        retention=logs.RetentionDays[kept],
+        removal_policy=cdk.RemovalPolicy.DESTROY,
+    )
 
 
 class StorageStack(cdk.Stack):

@@ -73,6 +73,7 @@ def other(tmp_path_factory):
         csv_key="Sku",
         csv_sort_key="Price",
         keep_data=False,
+        log_days=90,
         budget=0,
     )
 

@@ -97,9 +97,12 @@ def test_every_container_knows_its_region_by_the_name_that_boto3_reads(deploymen
 
 
 def test_every_log_ends_some_day(deployment):
-    groups = deployment.properties("AWS::Logs::LogGroup")
-    assert len(groups) == 4
-    assert all(group["RetentionInDays"] <= 90 for group in groups)
+    groups = {
+        group["LogGroupName"].rpartition("/")[2]: group["RetentionInDays"]
+        for group in deployment.properties("AWS::Logs::LogGroup")
+    }
+    days = deployment.options.log_days
+    assert groups == {"batch": days, "batch-events": days, "dagster": days, "network": 7}
 
 
 def test_nothing_listens_to_the_world(deployment):
@@ -139,7 +142,27 @@ def test_failures_and_blocked_queues_are_told(deployment):
         (one["MetricName"], json.dumps(one["Dimensions"][0]["Value"]))
         for one in deployment.properties("AWS::CloudWatch::Alarm")
     }
-    assert len(watched) == 4  # unread events and dead letters, of texts and of CSVs
+    metrics = [name for name, _ in watched]
+    # Unread events and dead letters, of texts and of CSVs.
+    for name in ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"):
+        assert metrics.count(name) == 2
+
+
+def test_a_full_database_and_a_service_that_does_not_run_are_told(deployment):
+    alarms = {
+        (one["MetricName"], json.dumps(one["Dimensions"])): one
+        for one in deployment.properties("AWS::CloudWatch::Alarm", "dagster")
+    }
+    kinds = sorted(name for name, _ in alarms)
+    assert kinds == ["CPUUtilization", "FreeStorageSpace", *["RunningTaskCount"] * 3]
+    for (kind, dimensions), one in alarms.items():
+        assert "Alerts" in json.dumps(one["AlarmActions"])
+        if kind == "RunningTaskCount":  # Container Insights sends it, under the services' names
+            names = [found["ServiceName"] for found in deployment.properties("AWS::ECS::Service")]
+            assert sum(f'"{name}"' in dimensions for name in names) == 1
+            assert (one["Threshold"], one["TreatMissingData"]) == (1, "breaching")
+    (cluster,) = deployment.properties("AWS::ECS::Cluster")
+    assert cluster["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enabled"}]
 
 
 def test_uploads_and_texts_are_told_to_the_queue_of_their_own_sensor(full, other):
