@@ -10,9 +10,9 @@ import sqlalchemy
 import yaml
 
 from dagster_aws_batch.events import partitions as dagster_events
+from dagster_aws_batch.events.retention import purge, retention
 from tests.integration.storage.killed_while_writing import reported
 from tests.postgres import postgres_server
-from wordfreq_dagster.defs.platform.event_retention import purge, retention
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = dg.DynamicPartitionsDefinition(name="stored")

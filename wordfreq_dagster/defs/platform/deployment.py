@@ -3,9 +3,9 @@
 import dagster as dg
 
 from dagster_aws_batch import batch_reaper_sensors, dead_runs_sensor
+from dagster_aws_batch.events.retention import retention
 from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 from wordfreq_dagster.defs.platform.batch import batch_jobs, local_image
-from wordfreq_dagster.defs.platform.event_retention import retention
 from wordfreq_dagster.files.places import describe_uri
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.settings import load_settings

@@ -14,6 +14,8 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 
+__all__ = ["Retention", "purge", "remove_old_events", "retention"]
+
 # No `from __future__ import annotations` here: Dagster reads the annotations of op functions.
 
 #: Rows of the log that one transaction looks at: writers wait for no longer than that takes.
@@ -38,7 +40,7 @@ def purge(instance: dg.DagsterInstance, *, before: datetime) -> int:
     if not isinstance(storage, SqlEventLogStorage):
         raise dg.Failure(
             f"the event log {type(storage).__name__} is no SQL database that can be purged; "
-            "set WORDFREQ_EVENT_DAYS=0 and use its own retention"
+            "leave this job out and use its own retention"
         )
     log = SqlEventLogStorageTable.c
     old = _removable(instance, before.astimezone(timezone.utc).replace(tzinfo=None))
@@ -119,5 +121,5 @@ def retention(
         cron_schedule="43 4 * * *",
         execution_timezone=timezone,
         default_status=status,
-        description="Keeps the database from growing for ever (WORDFREQ_EVENT_DAYS).",
+        description=f"Keeps the database from growing for ever: events stay for {days} days.",
     )
