@@ -217,6 +217,9 @@ class Settings(BaseSettings):
     csv_max_write_units: int = Field(
         default=0, ge=0, description="write units a second, of all containers of a run; 0: any"
     )
+    csv_removed: Literal["keep", "mirror"] = Field(
+        default="keep", description="items whose rows or uploads are gone: mirror deletes them"
+    )
     csv_pack: Size = Field(
         default=8 << 20,
         description="bytes of CSV that share one container; 1: one container per CSV",

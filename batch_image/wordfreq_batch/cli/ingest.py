@@ -191,6 +191,11 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
         "whatever is there is replaced, 25 items per request, quicker where no two files share "
         "keys",
     )
+    add_write_options(parser)
+
+
+def add_write_options(parser: argparse.ArgumentParser) -> None:
+    """The options of whatever writes to the table."""
     parser.add_argument(
         "--max-write-units",
         type=positive,

@@ -21,6 +21,7 @@ from wordfreq_batch.cli.count import add_count
 from wordfreq_batch.cli.ingest import add_ingest, add_redrive
 from wordfreq_batch.cli.lookup import add_lookup
 from wordfreq_batch.cli.merge import add_merge
+from wordfreq_batch.cli.mirror import add_mirror
 from wordfreq_batch.cli.options import EXIT_CODES, Commands, say
 from wordfreq_batch.cli.stages import add_migrate, add_plan
 from wordfreq_batch.errors import (
@@ -121,6 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_lookup(commands)
     add_ingest(commands)
     add_redrive(commands)
+    add_mirror(commands)
     _add_help(commands, parser)
     return parser
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.exceptions as botocore_errors
@@ -108,19 +108,12 @@ def check_table(
         UsageError: its key is not the schema's, or an indexed attribute is of another type.
         WordfreqError: it can't be asked.
     """
-    deadline = time.monotonic() + patience
-    pause = 0.1
-    while True:
-        try:
-            described = client.describe_table(TableName=name)["Table"]
-            break
-        except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
-            if code_of(error) == "AccessDeniedException":
-                return Table(name=name)
-            if not passing(error) or time.monotonic() + pause > deadline:
-                raise table_error(error, name, client) from error
-            time.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
-            pause = min(2 * pause, 10.0)
+    try:
+        described = patiently(client.describe_table, patience=patience, TableName=name)["Table"]
+    except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
+        if code_of(error) == "AccessDeniedException":
+            return Table(name=name)
+        raise table_error(error, name, client) from error
     status = described.get("TableStatus", "ACTIVE")
     if status not in ("ACTIVE", "UPDATING"):
         raise StorageError(f"table {name} is {status}; run this again when it is ACTIVE")
@@ -147,6 +140,26 @@ def check_table(
         for column in (*each.columns, *each.made, *map(Column, ADDED)):
             check_type(column, types.get(column.name))
     return Table(name=name, indexed=indexed)
+
+
+def patiently(
+    operation: Callable[..., Mapping[str, Any]], *, patience: float, **parameters: Any
+) -> Mapping[str, Any]:
+    """The answer of a request that changes nothing, repeated while it may succeed later.
+
+    Raises:
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: what the last one said.
+    """
+    deadline = time.monotonic() + patience
+    pause = 0.1
+    while True:
+        try:
+            return operation(**parameters)
+        except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
+            if not passing(error) or time.monotonic() + pause > deadline:
+                raise
+            time.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+            pause = min(2 * pause, 10.0)
 
 
 def _keys(names: list[str] | tuple[str, ...]) -> str:
@@ -187,7 +200,8 @@ def table_error(error: Exception, table: str, client: DynamoDBClient) -> Wordfre
     if code in _REFUSALS:
         return PermissionDeniedError(
             f"{where}: access denied ({code}: {message}); the role needs dynamodb:PutItem, "
-            "dynamodb:BatchWriteItem and dynamodb:DescribeTable on it"
+            "dynamodb:BatchWriteItem and dynamodb:DescribeTable on it, mirroring dynamodb:Scan and "
+            "dynamodb:DeleteItem"
         )
     if code == "ValidationException":
         return UsageError(f"{where} refuses the items: {message}; check key and column types")

@@ -125,6 +125,8 @@ class Writer(Generic[T]):
         check_current: raises if the file is no more the upload being written; called where the
             table holds items of a newer upload of the same name.
         refused: gets what DynamoDB calls invalid, with its words; from any thread, one at a time.
+        deleted: the items are to be deleted where nothing else has replaced them; it gets what
+            each one was known by, from any thread, one at a time.
         mode: see `WRITE_MODES`.
         rate: which lets write units through, if they are limited.
         in_flight: requests on their way at a time.
@@ -139,6 +141,7 @@ class Writer(Generic[T]):
         keys: tuple[str, ...],
         refused: Callable[[T, str], None],
         check_current: Callable[[], None] = lambda: None,
+        deleted: Callable[[T], None] | None = None,
         mode: WriteMode = "newer",
         rate: TokenBucket | None = None,
         in_flight: int = IN_FLIGHT,
@@ -152,6 +155,7 @@ class Writer(Generic[T]):
         self._withdrawn: set[str] = set()
         self._attempt = self._put_all if mode == "always" else self._put_each
         self._absent = mode == "absent"
+        self._deleted = deleted
         self._rate = rate
         self._patience = patience
         self._in_flight = in_flight
@@ -203,11 +207,12 @@ class Writer(Generic[T]):
 
     def _put_each(self, batch: list[Put[T]]) -> tuple[list[Put[T]], Exception | None]:
         """One conditional request an item; returns those to be repeated, and why."""
+        one = self._put_one if self._deleted is None else self._delete_one
         for number, put in enumerate(batch):
             if self._stop.is_set():
                 return batch[number:], None
             try:
-                self._put_one(put)
+                one(put)
             except _FAILURES as error:
                 if (passing := self._failed([put], error)) is not None:
                     return batch[number:], passing
@@ -244,6 +249,28 @@ class Writer(Generic[T]):
             else:
                 other = answer.get("Attributes", {}).get(FILENAME, name).get("S", "")
                 return self._arrived(written=1, other=other if other != name["S"] else None)
+
+    def _delete_one(self, put: Put[T]) -> None:
+        """Delete an item unless something has replaced it."""
+        item = put.item.attributes
+        try:
+            self._request(
+                self._client.delete_item,
+                1,
+                TableName=self._table,
+                Key={key: item[key] for key in self._keys},
+                ConditionExpression="#m = :m AND #f = :f",
+                ExpressionAttributeNames=_NEWER["ExpressionAttributeNames"],
+                ExpressionAttributeValues={":m": item[LAST_MODIFIED], ":f": item[FILENAME]},
+            )
+        except botocore_errors.ClientError as error:
+            if dynamo.code_of(error) != "ConditionalCheckFailedException":
+                raise
+            return self._arrived(newer=1)
+        if self._deleted is not None:
+            with self._lock:
+                self._deleted(put.origin)
+        return self._arrived()
 
     def _put_all(self, batch: list[Put[T]]) -> tuple[list[Put[T]], Exception | None]:
         """One request for all; returns those to be repeated, and why."""

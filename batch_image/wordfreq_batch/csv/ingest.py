@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from itertools import chain
 
 from wordfreq_batch.csv.dynamo_writer import Put, WriteFigures, Writer
@@ -23,7 +22,7 @@ from wordfreq_batch.csv.reading.hints import header_hint, width_hint
 from wordfreq_batch.csv.reading.rejects import Form, Rejects, without_reason
 from wordfreq_batch.csv.reading.rows import TITLES, Row, read_rows
 from wordfreq_batch.csv.schema import Layout
-from wordfreq_batch.csv.upload import Loaded, Source, Target
+from wordfreq_batch.csv.upload import Loaded, Source, Target, iso
 from wordfreq_batch.csv.values import BadRowError, shown
 from wordfreq_batch.errors import DataError, StorageError
 from wordfreq_batch.plans.formats import RejectedRow, RowFigures
@@ -216,7 +215,7 @@ class _FileLoad:
             target.schema,
             layout,
             filename=self._source.filename,
-            last_modified=_iso(info.last_modified),
+            last_modified=iso(info.last_modified),
             indexed=target.table.indexed,
         )
 
@@ -385,8 +384,3 @@ def _reject(row: Row, reason: str) -> RejectedRow:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SAMPLE_TEXT else text[:_SAMPLE_TEXT] + "…"
-
-
-def _iso(moment: datetime) -> str:
-    """ISO 8601 in UTC, to the second, as S3 gives it."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

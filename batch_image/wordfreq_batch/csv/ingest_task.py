@@ -13,11 +13,16 @@ from dataclasses import replace
 from secrets import token_hex
 
 from wordfreq_batch.csv.ingest import load
-from wordfreq_batch.csv.loads import begin_load, is_newest_load, record_load
 from wordfreq_batch.csv.rate import shared
 from wordfreq_batch.csv.reading.rejects import limit_version
 from wordfreq_batch.csv.settings import Settings
-from wordfreq_batch.csv.upload import Source, Target
+from wordfreq_batch.csv.upload import (
+    Source,
+    Target,
+    begin_load,
+    is_newest_load,
+    record_load,
+)
 from wordfreq_batch.errors import (
     StorageError,
     WordfreqError,

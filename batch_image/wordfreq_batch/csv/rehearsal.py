@@ -12,9 +12,8 @@ from math import ceil
 
 from wordfreq_batch.csv.ingest import rehearse
 from wordfreq_batch.csv.last import LastOfKey
-from wordfreq_batch.csv.loads import is_newest_load
 from wordfreq_batch.csv.settings import Settings
-from wordfreq_batch.csv.upload import Source, Target
+from wordfreq_batch.csv.upload import Source, Target, is_newest_load
 from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures

@@ -24,7 +24,7 @@ PARTIALS = RESERVED + "partials/"
 """The combined counts of whole groups, see `counts.partials`."""
 
 LOADS = RESERVED + "loads/"
-"""Below it, named like each CSV that was loaded, the record of the newest load, see `csv.loads`."""
+"""Below it, named like each CSV that was loaded, the record of its load, see `csv.upload`."""
 
 UNUSABLE = RESERVED + "unusable/"
 """Below it, named like each file that is bad data, what is known of it, see `plans.unusable`."""
@@ -85,7 +85,7 @@ class RowFigures(NamedTuple):
     `others` names. `capacity` is in write capacity units, `refused` counts the puts that had to be
     repeated, `write_seconds` is the time from the first put to the last. `sample` holds the first
     items (name and text of each attribute), `rejects` the first rejected rows, their texts
-    shortened.
+    shortened. `deleted`: items of the upload that the table doesn't need any more, `csv.mirror`.
     """
 
     read: int
@@ -101,6 +101,7 @@ class RowFigures(NamedTuple):
     newer: int = 0
     shared: int = 0
     others: tuple[str, ...] = ()
+    deleted: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The object `Rows` of an item's receipt."""
@@ -118,6 +119,7 @@ class RowFigures(NamedTuple):
             "Newer": self.newer,
             "Shared": self.shared,
             "Others": list(self.others),
+            **({"Deleted": self.deleted} if self.deleted else {}),
         }
 
     @classmethod
@@ -138,6 +140,7 @@ class RowFigures(NamedTuple):
                 newer=rows.get("Newer", 0),
                 shared=rows.get("Shared", 0),
                 others=tuple(rows.get("Others", ())),
+                deleted=rows.get("Deleted", 0),
             )
         )
 

@@ -19,7 +19,7 @@ HEADER = b"ProductId,ProductName,ProductDescription\n"
 SAMPLE = HEADER + b"1,name2,desc2\n2,name2,desc2"
 
 
-WRITES = ("BatchWriteItem", "PutItem")
+WRITES = ("BatchWriteItem", "PutItem", "DeleteItem")
 THROTTLED = "ProvisionedThroughputExceededException"
 
 

@@ -152,6 +152,26 @@ def test_new_replaced_and_removed_uploads(shop):
     assert not (shop.home / "rejects" / "more" / "m.CSV").exists()
 
 
+def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, ministack, aws_keys):
+    with dg.instance_for_test() as instance:
+        more = {"csv_removed": "mirror", "csv_pack": 1 << 40}
+        shop = Shop(tmp_path / "home", instance, ministack, **more)
+        shop.upload("a.csv", SAMPLE)
+        shop.upload("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
+        os.utime(shop.uploads / "a.csv", (1e9, 1e9))
+        assert shop.run().success
+        assert shop.figures()["items deleted"] == 0
+        shop.upload("a.csv", SAMPLE.rpartition("\n")[0])
+        (shop.uploads / "b.csv").unlink()
+        assert shop.run().success
+        assert shop.items == {"1": "name1"}
+        assert shop.figures()["items deleted"] == 3
+        assert "`b.csv` 2 items" in shop.figures()["items deleted by upload"]
+        assert shop.run().success
+        assert "items deleted" not in shop.figures()  # nothing has changed: no job
+        stop_running(shop.settings.local_folder)
+
+
 def test_what_was_loaded_and_never_reported_is_reported_with_its_rows(shop):
     """As after a run that was killed between loading and reporting, or on a new instance."""
     shop.upload("sample.csv", SAMPLE + "\n,no key,d\n")

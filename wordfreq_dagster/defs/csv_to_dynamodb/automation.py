@@ -63,6 +63,7 @@ def csv_to_dynamodb() -> dg.Definitions:
                 write=settings.csv_write,
                 max_write_units=settings.csv_max_write_units,
                 refuse_above=settings.csv_refuse_above,
+                removed=settings.csv_removed,
                 endpoint=settings.csv_endpoint if settings.embedded else "",
             )
         },

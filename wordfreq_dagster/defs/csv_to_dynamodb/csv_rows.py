@@ -11,6 +11,7 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
+from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
 from wordfreq_dagster.defs.csv_to_dynamodb.rehearsal import rehearsal
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
@@ -89,9 +90,10 @@ def csv_rows(
     again. One file is one AWS Batch job, several are one array job. Rows that can't be items are in
     the rejects, each with line number and reason; a file that fails leaves the others alone.
 
-    A removed upload loses its partition and its rejects; its items stay in the table. A replaced
-    one is loaded over the old items of the same keys. With `dry_run` in the config nothing is
-    loaded: an observation of the asset says what would be written, rejected and paid.
+    A removed upload loses its partition and its rejects; its items stay in the table, as do those
+    of the rows that a replaced one has no more, unless `WORDFREQ_CSV_REMOVED` is `mirror`. With
+    `dry_run` in the config nothing is loaded: an observation of the asset says what would be
+    written, rejected and paid.
     """
     csv.rows_settings()  # says what is wrong before anything is planned
     keys = chosen_keys(context)
@@ -135,6 +137,7 @@ def csv_rows(
     }
     raise_for_failed(report, outcome, done="loaded", job=GROUP, metadata=metadata)
     if keys is None:
+        metadata |= mirrored(context, planned, batch=batch, csv=csv, stages=stages)
         yield dg.MaterializeResult(metadata={**metadata, LISTING: planned.head.listing})
 
 

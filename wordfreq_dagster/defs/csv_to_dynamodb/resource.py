@@ -49,6 +49,7 @@ class CsvPlaces(Places):
         refuse_above: the same, above which nothing of a file is loaded; `''`: any number will do.
         write: `newer`, `absent` or `always`, as the option of `wordfreq ingest`.
         max_write_units: a second, of all containers of a run together; 0: as the table takes.
+        removed: items whose rows or uploads are gone: `keep` them, or `mirror` the uploads.
         endpoint: of DynamoDB, for the containers; `''`: their own environment says.
     """
 
@@ -65,6 +66,7 @@ class CsvPlaces(Places):
     refuse_above: str
     write: Literal["newer", "absent", "always"]
     max_write_units: int
+    removed: Literal["keep", "mirror"]
     endpoint: str
 
     def rows_settings(self) -> Settings:
@@ -131,6 +133,11 @@ class CsvPlaces(Places):
     def remove_results(self, names: Collection[str]) -> None:
         """Delete the rejects of these files, the records of their loads, and what else is kept."""
         super().remove_results(names)
+        if self.removed == "keep":  # else they say whose items are to be deleted
+            self.forget_loads(names)
+
+    def forget_loads(self, names: Collection[str]) -> None:
+        """Delete the records of the loads of these files."""
         self.remove_outdated([LOADS + name for name in names])
 
     def missing(self, error: NotFoundError) -> dg.Failure:
@@ -146,13 +153,17 @@ class CsvPlaces(Places):
         options += ["--columns", self.columns, "--key", self.key]
         options += ["--extra-columns", self.extra_columns]
         options += ["--write", self.write]
-        if self.max_write_units:
-            options += ["--max-write-units", str(self.max_write_units)]
+        options += self.rate()
         options += ["--delimiter", self.delimiter, "--encoding", self.encoding]
         options += ["--header", self.header] if self.header else []
         options += ["--settings", _settings_of(plan)] if self.settings_file else []
         options += ["--max-rejects", self.refuse_above] if self.refuse_above else []
         return options + (["--sort-key", self.sort_key] if self.sort_key else [])
+
+    def rate(self) -> list[str]:
+        """The options of how quickly containers write."""
+        units = self.max_write_units
+        return ["--max-write-units", str(units)] if units else []
 
     def environment(self) -> dict[str, str]:
         """What the containers need to be told."""

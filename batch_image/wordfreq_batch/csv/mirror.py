@@ -1,0 +1,240 @@
+"""Items of uploads that are gone, or were replaced, found in the table and deleted.
+
+For `cli.mirror`, after a plan's uploads are loaded, and for the orchestrator (`state_of`). An item
+is deleted only if the upload that it says it is of, by `Filename` and `LastModified`, was loaded by
+this pipeline, isn't what the source holds now, and, where another one is in its place, that one is
+loaded. The delete is conditional on both attributes, so whatever a newer upload has put meanwhile
+stays: killed, or run twice at once, nothing is lost and the next run goes on. The whole table is
+scanned, because only it says what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions as botocore_errors
+
+from wordfreq_batch.csv import dynamo
+from wordfreq_batch.csv.dynamo_writer import Put, Writer
+from wordfreq_batch.csv.items import TableItem
+from wordfreq_batch.csv.rate import TokenBucket
+from wordfreq_batch.csv.schema import FILENAME, LAST_MODIFIED
+from wordfreq_batch.csv.upload import begin_load, iso
+from wordfreq_batch.errors import NotFoundError
+from wordfreq_batch.job import JobInfo
+from wordfreq_batch.plans.formats import LOADS, RESERVED, ItemReceipt, RowFigures
+from wordfreq_batch.plans.plan import PlanHead
+from wordfreq_batch.plans.plan_store import load_head
+from wordfreq_batch.plans.receipts import SingleTask
+from wordfreq_batch.progress import Progress, Ticker
+from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.store import Store
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+STAGE = "mirror"
+
+MIRRORED = RESERVED + "mirrored"
+"""In the destination: the state, see `state_of`, that was mirrored last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirrored:
+    """What was done: items deleted by upload, also by uploads that are `gone`, and what it took.
+
+    `reads` and `writes` are in the units that DynamoDB counts.
+    """
+
+    deleted: dict[str, int]
+    gone: tuple[str, ...]
+    scanned: int
+    reads: float
+    writes: float
+
+
+def state_of(source: str, destination: str) -> tuple[str, frozenset[str]]:
+    """A fingerprint of uploads and of the records of their loads; and the records without upload.
+
+    While the fingerprint is the one in `MIRRORED`, and no record is without upload, there is
+    nothing to delete.
+    """
+    digest = blake2b(digest_size=16)
+    places = open_store(destination)
+    try:
+        records = {each.key: each.etag for each in places.list(LOADS)}
+    except NotFoundError:
+        records = {}
+    uploads = {each.key: each for each in open_store(source).list(all_of_it=False)}
+    for name in sorted(uploads):
+        each = uploads[name]
+        digest.update(f"{name}\0{each.etag}\0{each.last_modified.isoformat()}\0".encode())
+        digest.update(f"{records.get(LOADS + name)}\0".encode())
+    gone = frozenset(key.removeprefix(LOADS) for key in records) - uploads.keys()
+    return digest.hexdigest(), gone
+
+
+def is_mirrored(source: str, destination: str) -> bool:
+    """Whether nothing has changed since the table was mirrored."""
+    try:
+        kept = open_store(destination).get(MIRRORED).decode()
+    except NotFoundError:
+        return False
+    return (kept, frozenset()) == state_of(source, destination)
+
+
+def mirror(
+    plan: str,
+    client: DynamoDBClient,
+    table: str,
+    *,
+    job: JobInfo,
+    progress: Progress,
+    rate: TokenBucket | None,
+    in_flight: int,
+    patience: float,
+    dry_run: bool = False,
+) -> Mirrored | None:
+    """Delete what is of no upload of the plan's source; None where another job does the same.
+
+    Leaves a receipt of the stage `mirror`, an item for each upload with items deleted, and for
+    each that is gone. With `dry_run` nothing is deleted, and no receipt left.
+
+    Raises:
+        WordfreqError: source or table can't be read, or not be written; run it again.
+    """
+    single = SingleTask(plan, STAGE, job)
+    if not dry_run and single.taken_by() is not None:
+        return None
+    head = load_head(plan)
+    state, gone = state_of(head.source.uri, head.destination.uri)
+    sweep = _Sweep(head, client, table, progress, patience)
+    deleted: Counter[str] = Counter()
+    writes = 0.0
+    if dry_run:
+        deleted.update(put.origin for put in sweep.stale())
+    else:
+        with Writer[str](
+            client,
+            table,
+            keys=sweep.keys,
+            refused=lambda name, reason: progress(f"{name}: {reason}"),
+            deleted=lambda name: deleted.update([name]),
+            rate=rate,
+            in_flight=in_flight,
+            patience=patience,
+        ) as writer:
+            writer.write(sweep.stale())
+        writes = writer.figures.capacity
+        sweep.load_again(deleted)
+        items = [
+            ItemReceipt(name, "", 0, rows=RowFigures(0, 0, 0, 0, deleted=deleted[name]))
+            for name in sorted({*deleted, *gone})
+        ]
+        single.succeeded(head.counter_version, items)
+        open_store(head.destination.uri).put(MIRRORED, state.encode())
+    return Mirrored(
+        deleted=dict(deleted),
+        gone=tuple(sorted(gone)),
+        scanned=sweep.scanned,
+        reads=sweep.reads,
+        writes=writes,
+    )
+
+
+class _Sweep:
+    """One walk through the table."""
+
+    def __init__(
+        self,
+        head: PlanHead,
+        client: DynamoDBClient,
+        table: str,
+        progress: Progress,
+        patience: float,
+    ) -> None:
+        self._source = open_store(head.source.uri)
+        self._records: Store = open_store(head.destination.uri)
+        self._prefix = "" if head.source.is_local else head.source.key
+        self._client, self._table, self._patience = client, table, patience
+        self._ticker = Ticker(progress)
+        self._judged: dict[tuple[str, str], bool] = {}
+        self.scanned = 0
+        self.reads = 0.0
+        described = self._ask(client.describe_table, TableName=table)["Table"]
+        self.keys = tuple(each["AttributeName"] for each in described["KeySchema"])
+
+    def stale(self) -> Iterator[Put[str]]:
+        """The items to be deleted; the origin is the name of their upload."""
+        names = {f"#k{n}": key for n, key in enumerate(self.keys)}
+        names |= {"#f": FILENAME, "#m": LAST_MODIFIED}
+        more: dict[str, Any] = {}
+        while True:
+            page = self._ask(
+                self._client.scan,
+                TableName=self._table,
+                ProjectionExpression=", ".join(names),
+                ExpressionAttributeNames=names,
+                ReturnConsumedCapacity="TOTAL",
+                **more,
+            )
+            self.reads += page.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
+            for item in page["Items"]:
+                self.scanned += 1
+                name = self._is_stale(item)
+                if name is not None:
+                    yield Put(TableItem(item, b"", 0), name)
+            self._ticker.tick(lambda: f"table {self._table}: {self.scanned:,} items looked at")
+            if "LastEvaluatedKey" not in page:
+                return
+            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def _is_stale(self, item: dict[str, Any]) -> str | None:
+        filename = item.get(FILENAME, {}).get("S", "")
+        moment = item.get(LAST_MODIFIED, {}).get("S")
+        if moment is None or not filename.startswith(self._prefix):
+            return None
+        name = filename.removeprefix(self._prefix)
+        # Asked for after the item was read: what is put later is of an upload that is newer still.
+        if (name, moment) not in self._judged:
+            self._judged[name, moment] = bool(name) and self._is_replaced(name, moment)
+        return name if self._judged[name, moment] else None
+
+    def _is_replaced(self, name: str, moment: str) -> bool:
+        try:
+            record = json.loads(self._records.get(LOADS + name))
+        except NotFoundError:
+            return False  # none of this pipeline's
+        try:
+            now = self._source.head(name)
+        except NotFoundError:
+            return True
+        loaded = (now.etag, now.last_modified.isoformat())
+        return iso(now.last_modified) != moment and loaded == (
+            record.get("ETag"),
+            record.get("LastModified"),
+        )
+
+    def load_again(self, deleted: Counter[str]) -> None:
+        """See that an upload whose items were deleted, and which is there again, is loaded again.
+
+        Only in folders can a file come back with its old time.
+        """
+        for name in deleted:
+            try:
+                moment = iso(self._source.head(name).last_modified)
+            except NotFoundError:
+                continue
+            if self._judged.get((name, moment)):
+                begin_load(self._records, name)
+
+    def _ask(self, operation: Any, **parameters: Any) -> Mapping[str, Any]:
+        try:
+            return dynamo.patiently(operation, patience=self._patience, **parameters)
+        except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
+            raise dynamo.table_error(error, self._table, self._client) from error
