@@ -46,6 +46,7 @@ setup(
             depends=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.h"))],
             define_macros=[("Py_LIMITED_API", "0x030A0000")],
             extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            libraries=[] if os.name == "nt" else ["pthread"],
             py_limited_api=True,
             optional=WANTED != "require",
         )

@@ -161,6 +161,90 @@ INLINE bool reserve_slots(struct keyed *keyed, size_t slots, const uint64_t key[
     return done;
 }
 
+/* The slots of another that are to be gone over. */
+static size_t slots_listed(const struct keyed *keyed)
+{
+    return keyed->listed ? keyed->used : keyed->mask + 1;
+}
+
+static bool belongs_to(const struct keyed *keyed, uint64_t hash, const struct keyed_part *part)
+{
+    const size_t at = (size_t)hash & keyed->mask;
+    return at >= part->first && at < part->end;
+}
+
+/* As add_to_slot, but not beyond `end`; false: there is no room before it. */
+INLINE bool add_before(struct keyed *keyed, uint64_t hash, const uint64_t *word, unsigned width,
+                       const uint64_t *end, size_t *used)
+{
+    for (uint64_t *slot = slot_of(keyed, hash, width); slot < end; slot += width + 1) {
+        uint64_t different = 0;
+        for (unsigned i = 0; i < width; i++)
+            different |= slot[i] ^ word[i];
+        if (!different) {
+            slot[width] += word[width];
+            return true;
+        }
+        if (!slot[0]) {
+            for (unsigned i = 0; i <= width; i++)
+                slot[i] = word[i];
+            ++*used;
+            return true;
+        }
+    }
+    return false;
+}
+
+INLINE void add_part(struct keyed *to, const struct keyed *other, const uint64_t key[2],
+                     struct keyed_part *part, unsigned width)
+{
+    struct keyed keyed = *to; /* a copy, as in add_all */
+    const uint64_t *const end = keyed.slots + part->end * (width + 1);
+    const size_t slots = slots_listed(other);
+    const uint64_t *words[AHEAD];
+    uint64_t hashes[AHEAD];
+    size_t taken = 0, added = 0, used = 0;
+    for (size_t i = 0; i < slots || added < taken;) {
+        if (i < slots && taken - added < AHEAD) {
+            const uint64_t *const word = other->slots + i++ * (width + 1);
+            if (!word[0])
+                continue;
+            const uint64_t hash = key_hash(key, word, width);
+            if (!belongs_to(&keyed, hash, part))
+                continue;
+            prefetch_slot(&keyed, hash, width);
+            words[taken % AHEAD] = word;
+            hashes[taken++ % AHEAD] = hash;
+            continue;
+        }
+        const uint64_t *const word = words[added % AHEAD];
+        if (!add_before(&keyed, hashes[added % AHEAD], word, width, end, &used)) {
+            if (part->left_count == LEFT_WORDS) { /* this one and all behind it */
+                part->next = (size_t)(word - other->slots) / (width + 1);
+                part->used = used;
+                return;
+            }
+            part->left[part->left_count++] = word;
+        }
+        added++;
+    }
+    part->next = slots;
+    part->used = used;
+}
+
+INLINE void add_rest(struct keyed *keyed, const struct keyed *other, const uint64_t key[2],
+                     const struct keyed_part *part, unsigned width)
+{
+    keyed->used += part->used;
+    for (size_t i = 0; i < part->left_count; i++)
+        add_slots(keyed, part->left[i], 1, key, width);
+    for (size_t i = part->next; i < slots_listed(other); i++) {
+        const uint64_t *const word = other->slots + i * (width + 1);
+        if (word[0] && belongs_to(keyed, key_hash(key, word, width), part))
+            add_slots(keyed, word, 1, key, width);
+    }
+}
+
 /* ---- one of each kind ---- */
 
 bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count)
@@ -204,6 +288,28 @@ void keyed_add_all(struct keyed *keyed, unsigned kind, const uint64_t key[2],
         add_all(keyed, key, words, count, width_of(1));
     else
         add_all(keyed, key, words, count, width_of(2));
+}
+
+void keyed_add_part(struct keyed *keyed, const struct keyed *other, unsigned kind,
+                    const uint64_t key[2], struct keyed_part *part)
+{
+    if (kind == 0)
+        add_part(keyed, other, key, part, width_of(0));
+    else if (kind == 1)
+        add_part(keyed, other, key, part, width_of(1));
+    else
+        add_part(keyed, other, key, part, width_of(2));
+}
+
+void keyed_add_rest(struct keyed *keyed, const struct keyed *other, unsigned kind,
+                    const uint64_t key[2], const struct keyed_part *part)
+{
+    if (kind == 0)
+        add_rest(keyed, other, key, part, width_of(0));
+    else if (kind == 1)
+        add_rest(keyed, other, key, part, width_of(1));
+    else
+        add_rest(keyed, other, key, part, width_of(2));
 }
 
 void keyed_expect(const struct keyed *keyed, unsigned kind, const uint64_t key[2],

@@ -19,6 +19,12 @@ struct keyed {
     bool listed;       /* the used ones are in front, sorted: see table_sort */
 };
 
+#ifdef SMALL_TABLES /* so that a fuzzer sees it exceeded */
+enum { LEFT_WORDS = 2 };
+#else
+enum { LEFT_WORDS = 64 };
+#endif
+
 static inline unsigned width_of(unsigned kind)
 {
     return 1u << kind;
@@ -54,6 +60,21 @@ void keyed_add(struct keyed *keyed, unsigned kind, const uint64_t key[2], const 
 #define AHEAD 16
 void keyed_add_all(struct keyed *keyed, unsigned kind, const uint64_t key[2],
                    const uint64_t *words, size_t count);
+
+/* Adding all words of another by several threads: each has a part of the slots, and adds the words
+ * that belong there. Room for all of them is reserved before. */
+struct keyed_part {
+    size_t first, end; /* of the slots */
+    size_t used, next; /* new words; where it stopped in the slots of the other */
+    const uint64_t *left[LEFT_WORDS]; /* slots of the other that need room behind the part: few, */
+    size_t left_count;                /* for keyed_add_rest */
+};
+void keyed_add_part(struct keyed *keyed, const struct keyed *other, unsigned kind,
+                    const uint64_t key[2], struct keyed_part *part);
+
+/* Adds what is left of a part, once all parts are done. */
+void keyed_add_rest(struct keyed *keyed, const struct keyed *other, unsigned kind,
+                    const uint64_t key[2], const struct keyed_part *part);
 
 /* Has the slot of a word fetched. */
 void keyed_expect(const struct keyed *keyed, unsigned kind, const uint64_t key[2],

@@ -77,7 +77,7 @@ static int module_exec(PyObject *module)
         !(state->scanner_type = add_type(module, &scanner_spec)) ||
         !(state->merger_type = add_type(module, &merger_spec)) ||
         PyModule_AddStringConstant(module, "UNICODE_TABLES", UNICODE_VERSION) < 0 ||
-        PyModule_AddIntConstant(module, "API", 2) < 0) /* as in tables/engine.py */
+        PyModule_AddIntConstant(module, "API", 3) < 0) /* as in tables/engine.py */
         return -1;
     return add_machines(module) ? 0 : -1;
 }

@@ -8,12 +8,15 @@
 
 /* When to have the work for ICU taken away: different pieces, and bytes of either kind. */
 enum { MOST_PIECES = 1 << 16, MOST_FOREIGN_BYTES = 4 << 20 };
-/* When to look for words in the pieces that were seen: different ones, and bytes. If they were too
- * few times there on average, so many blocks follow whose pieces aren't compared. */
+/* When to look for words in the pieces that were seen: different ones, and bytes; or if enough to
+ * judge were there hardly more than once. If they were fewer than FEW_TIMES there on average, so many
+ * blocks follow whose pieces aren't compared. */
+enum { FEW_TIMES = 2 };
 #ifdef SMALL_TABLES
-enum { MOST_SEEN = 20, MOST_SEEN_BYTES = 1000, FEW_TIMES = 2, BLOCKS_UNSEEN = 3 };
+enum { MOST_SEEN = 20, ENOUGH_SEEN = 8, MOST_SEEN_BYTES = 1000, BLOCKS_UNSEEN = 3 };
 #else
-enum { MOST_SEEN = 1 << 15, MOST_SEEN_BYTES = 1 << 20, FEW_TIMES = 2, BLOCKS_UNSEEN = 1 << 11 };
+enum { MOST_SEEN = 1 << 17, ENOUGH_SEEN = 1 << 14, MOST_SEEN_BYTES = 1 << 22 };
+enum { BLOCKS_UNSEEN = 1 << 11 };
 #endif
 
 /* A block's words never take more memory than table_is_full foresees: lower case grows by half. */
@@ -312,7 +315,9 @@ static bool count_filled(struct scanner *scanner, bool ends)
 static bool has_seen_many(const struct scanner *scanner)
 {
     const struct table *const seen = &scanner->seen;
-    return table_distinct(seen) > MOST_SEEN || seen->bytes_used > MOST_SEEN_BYTES;
+    const size_t distinct = table_distinct(seen);
+    return distinct > MOST_SEEN || seen->bytes_used > MOST_SEEN_BYTES ||
+           (distinct > ENOUGH_SEEN && seen->total / 5 < distinct / 4);
 }
 
 /* Looks for the words of the pieces that were seen, as long as there is room for them. */

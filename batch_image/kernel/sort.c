@@ -1,9 +1,11 @@
 #include "sort.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bits.h"
+#include "crew.h"
 
 enum { FEW_SLOTS = 48 };
 
@@ -224,37 +226,99 @@ static void sort_slots4(uint64_t *slots, size_t count, unsigned depth, bool by_c
     sort_slots(slots, count, depth, by_count, 4, sort_slots4);
 }
 
-/* Moves the slots in use to the front. Returns the highest count. */
-static uint64_t list_slots(struct keyed *keyed, unsigned width)
+/* Moves the slots in use to the front: those that count 1, which most do, last if they are `apart`.
+ * Returns the highest count. */
+INLINE uint64_t list_slots(struct keyed *keyed, unsigned width, bool apart, size_t *others)
 {
     const size_t size = width + 1, slots = keyed->listed ? keyed->used : keyed->mask + 1;
-    uint64_t *to = keyed->slots, highest = 0;
+    uint64_t *to = keyed->slots, *single = keyed->slots, highest = 0;
     for (size_t i = 0; i < slots; i++) {
-        const uint64_t *const slot = keyed->slots + i * size;
+        uint64_t slot[WIDEST + 1];
+        copy_slot(slot, keyed->slots + i * size, width);
         if (!slot[0])
             continue;
-        memmove(to, slot, size * sizeof *slot);
-        highest = to[width] > highest ? to[width] : highest;
+        highest = slot[width] > highest ? slot[width] : highest;
+        if (apart && slot[width] > 1) { /* takes the place of the first single one */
+            copy_slot(to, single, width);
+            copy_slot(single, slot, width);
+            single += size;
+        } else {
+            copy_slot(to, slot, width);
+        }
         to += size;
     }
     keyed->listed = true;
+    *others = (size_t)(single - keyed->slots) / size;
     return highest;
+}
+
+/* ---- all of a table, by several threads ---- */
+
+enum { LISTS = KINDS + 1, RANGES = 2 * KINDS };
+
+struct sorting {
+    struct table *table;
+    enum order order;
+    unsigned threads;
+    atomic_uint next; /* range to be sorted */
+    size_t others[KINDS]; /* keyed slots in front that count more than 1 */
+    uint64_t highest[KINDS];
+    bool long_sorted;
+};
+
+/* Lists one kind of words; the long ones are sorted then. */
+static void list_kind(struct sorting *this, unsigned kind)
+{
+    const bool apart = this->order == BY_COUNT;
+    struct keyed *const keyed = &this->table->keyed[kind];
+    size_t *const others = &this->others[kind];
+    if (kind == KINDS)
+        this->long_sorted = sort_long(this->table, this->order);
+    else if (!keyed->used)
+        return;
+    else if (kind == 0)
+        this->highest[kind] = list_slots(keyed, 1, apart, others);
+    else if (kind == 1)
+        this->highest[kind] = list_slots(keyed, 2, apart, others);
+    else
+        this->highest[kind] = list_slots(keyed, 4, apart, others);
+}
+
+/* Sorts the words of a kind that count more than 1, or those that count 1 (or all, by word). */
+static void sort_range(struct sorting *this, unsigned kind, bool single)
+{
+    static slot_sorter *const sorters[KINDS] = {sort_slots1, sort_slots2, sort_slots4};
+    const struct keyed *const keyed = &this->table->keyed[kind];
+    const size_t others = this->others[kind];
+    if (single)
+        sorters[kind](keyed->slots + others * (width_of(kind) + 1), keyed->used - others, 8, false);
+    else if (others) /* digits that are 0 in all counts aren't looked at */
+        sorters[kind](keyed->slots, others, 7 - highest_bit(this->highest[kind]) / 8, true);
+}
+
+static void list_share(void *context, unsigned number)
+{
+    struct sorting *const this = context;
+    for (unsigned kind = number; kind < LISTS; kind += this->threads)
+        list_kind(this, kind);
+}
+
+static void sort_share(void *context, unsigned number)
+{
+    struct sorting *const this = context;
+    (void)number;
+    for (unsigned range; (range = atomic_fetch_add(&this->next, 1)) < RANGES;)
+        sort_range(this, range % KINDS, range < KINDS);
 }
 
 bool table_sort(struct table *table, enum order order)
 {
-    static slot_sorter *const sorters[KINDS] = {sort_slots1, sort_slots2, sort_slots4};
+    struct sorting this = {.table = table, .order = order};
+    this.threads = table_threads(table, table_distinct(table));
     table->changes++;
-    if (!sort_long(table, order))
+    side_by_side(list_share, &this, this.threads);
+    if (!this.long_sorted)
         return false;
-    for (unsigned kind = 0; kind < KINDS; kind++) {
-        struct keyed *const keyed = &table->keyed[kind];
-        if (!keyed->used)
-            continue;
-        const uint64_t highest = list_slots(keyed, width_of(kind));
-        /* Digits that are 0 in all counts aren't looked at. */
-        const unsigned depth = order == BY_COUNT ? 7 - highest_bit(highest) / 8 : 8;
-        sorters[kind](keyed->slots, keyed->used, depth, order == BY_COUNT);
-    }
+    side_by_side(sort_share, &this, this.threads);
     return true;
 }

@@ -4,15 +4,16 @@
 #include <string.h>
 
 #include "bits.h"
+#include "crew.h"
 #include "hash.h"
 #include "memory.h"
 
 #ifdef SMALL_TABLES /* so that a fuzzer sees them grow */
 static const size_t FIRST_SLOTS[KINDS] = {4, 4, 4};
-enum { FIRST_LONG_SLOTS = 2, FIRST_BYTES = 16 };
+enum { FIRST_LONG_SLOTS = 2, FIRST_BYTES = 16, WORTHWHILE = 1 };
 #else
 static const size_t FIRST_SLOTS[KINDS] = {1 << 11, 1 << 9, 1 << 8};
-enum { FIRST_LONG_SLOTS = 1 << 7, FIRST_BYTES = 1 << 12 };
+enum { FIRST_LONG_SLOTS = 1 << 7, FIRST_BYTES = 1 << 12, WORTHWHILE = 1 << 15 };
 #endif
 enum { KEPT_SIZE = 8 << 20 }; /* bytes that table_clear doesn't give back */
 
@@ -72,6 +73,7 @@ void table_clear(struct table *table, bool keep)
     if (!keep && (size > KEPT_SIZE || size > table->memory / 4) &&
         table_init(&fresh, table->key, table->memory)) {
         fresh.changes = table->changes + 1;
+        fresh.threads = table->threads;
         table_free(table);
         *table = fresh;
         return;
@@ -98,6 +100,27 @@ size_t table_distinct(const struct table *table)
     for (unsigned kind = 0; kind < KINDS; kind++)
         distinct += table->keyed[kind].used;
     return distinct;
+}
+
+unsigned table_threads(const struct table *table, size_t words)
+{
+    const size_t most = words / WORTHWHILE, threads = table->threads < most ? table->threads : most;
+    return threads < MOST_THREADS ? (threads ? (unsigned)threads : 1) : MOST_THREADS;
+}
+
+bool table_has_room_for(const struct table *table, const struct table *other)
+{
+    const size_t long_used = table->long_used + other->long_used;
+    size_t size = slots_size(table) + 2 * long_used * sizeof(struct entry);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        const size_t slots = table->keyed[kind].mask + 1;
+        const size_t used = table->keyed[kind].used + other->keyed[kind].used;
+        size += (slots_for(slots, used) - slots) * slot_bytes(kind);
+    }
+    if (other->long_used)
+        size += 2 * (slots_for(table->long_mask + 1, long_used) * sizeof *table->long_slots +
+                     table->bytes_used + other->bytes_used);
+    return size <= table->memory;
 }
 
 bool table_has_room(const struct table *table, size_t bytes)

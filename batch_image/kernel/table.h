@@ -23,6 +23,7 @@ struct table {
     uint64_t total;   /* sum of the counts */
     uint64_t changes; /* changes whenever cursors become invalid */
     uint64_t key[2];
+    unsigned threads; /* that sorting and absorbing may use; 0 is 1 */
     size_t memory; /* bytes that it should take at most, with what sorting takes; see table_is_full */
 };
 
@@ -73,6 +74,12 @@ size_t table_distinct(const struct table *table);
  * memory itself stops anyone from adding more. */
 #define TABLE_STEP 16384
 bool table_is_full(const struct table *table);
+
+/* How many threads are worthwhile for so many words. */
+unsigned table_threads(const struct table *table, size_t words);
+
+/* Whether there is room for all words of another. */
+bool table_has_room_for(const struct table *table, const struct table *other);
 
 /* Whether there is room for so many bytes of words, an empty table's included. */
 bool table_has_room(const struct table *table, size_t bytes);

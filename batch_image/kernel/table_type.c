@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "absorb.h"
+#include "crew.h"
 #include "lines.h"
 #include "module.h"
 
@@ -60,6 +62,18 @@ static bool add_item(struct table *table, PyObject *item)
 
 static bool refuse_changed(const struct cursor_object *self);
 
+/* Whether all was added, or an exception. */
+static PyObject *transferred(enum transfer result)
+{
+    if (result == TRANSFER_NO_MEMORY)
+        return PyErr_NoMemory();
+    if (result == TRANSFER_TOO_MANY) {
+        PyErr_SetString(PyExc_OverflowError, TOO_MANY);
+        return NULL;
+    }
+    return PyBool_FromLong(result == TRANSFER_DONE);
+}
+
 /* Adds what a cursor over another table has left, without making Python objects of it. */
 static PyObject *add_cursor(struct table_object *self, struct cursor_object *from)
 {
@@ -75,13 +89,31 @@ static PyObject *add_cursor(struct table_object *self, struct cursor_object *fro
     state = cursor_add_to(&from->cursor, &self->table);
     Py_END_ALLOW_THREADS
     self->busy = from->owner->busy = false;
-    if (state == TRANSFER_NO_MEMORY)
-        return PyErr_NoMemory();
-    if (state == TRANSFER_TOO_MANY) {
-        PyErr_SetString(PyExc_OverflowError, TOO_MANY);
+    return transferred(state);
+}
+
+PyDoc_STRVAR(table_absorb_doc,
+             "absorb(other, /)\n--\n\n"
+             "Add all words of another table; False: there may not be room, and none was added.");
+
+static PyObject *table_absorb_method(PyObject *object, PyObject *given)
+{
+    struct table_object *const self = (struct table_object *)object;
+    const struct module_state *const state = PyType_GetModuleState(Py_TYPE(object));
+    if (!state || !Py_IS_TYPE(given, state->table_type) || given == object) {
+        PyErr_SetString(PyExc_TypeError, "absorb takes another Table");
         return NULL;
     }
-    return PyBool_FromLong(state == TRANSFER_DONE);
+    struct table_object *const other = (struct table_object *)given;
+    enum transfer result;
+    if (refuse_busy(self) || refuse_busy(other))
+        return NULL;
+    self->busy = other->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    result = table_absorb(&self->table, &other->table);
+    Py_END_ALLOW_THREADS
+    self->busy = other->busy = false;
+    return transferred(result);
 }
 
 PyDoc_STRVAR(table_add_doc,
@@ -201,6 +233,19 @@ static PyObject *table_grow(PyObject *object, PyObject *more)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(table_use_threads_doc,
+             "use_threads(number, /)\n--\n\nSort and absorb by so many threads from now on.");
+
+static PyObject *table_use_threads(PyObject *object, PyObject *number)
+{
+    struct table_object *const self = (struct table_object *)object;
+    const size_t threads = PyLong_AsSize_t(number);
+    if ((threads == (size_t)-1 && PyErr_Occurred()) || refuse_busy(self))
+        return NULL;
+    self->table.threads = threads < MOST_THREADS ? (unsigned)threads : MOST_THREADS;
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(table_expect_doc,
              "expect_words(times, /)\n--\n\n"
              "Make room for so many times the different words that there are, within its memory.");
@@ -246,6 +291,8 @@ PyDoc_STRVAR(table_load_doc,
 
 static PyMethodDef table_methods[] = {
     {"add", table_add_method, METH_O, table_add_doc},
+    {"absorb", table_absorb_method, METH_O, table_absorb_doc},
+    {"use_threads", table_use_threads, METH_O, table_use_threads_doc},
     {"load", table_load_method, METH_VARARGS, table_load_doc},
     {"expect_words", table_expect_method, METH_O, table_expect_doc},
     {"clear", (PyCFunction)(void (*)(void))table_clear_method, METH_VARARGS | METH_KEYWORDS,
@@ -335,8 +382,13 @@ static PyObject *cursor_lines(PyObject *object, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "lines takes a separator of one byte, and 1 or more");
         return NULL;
     }
+    const uint8_t between = (uint8_t)separator[0]; /* without the GIL the object may go away */
+    self->owner->busy = true;
+    Py_BEGIN_ALLOW_THREADS
     while (done && text.length < (size_t)wanted && cursor_next(&self->cursor, &word))
-        done = line_append(&text, &word, (uint8_t)separator[0]);
+        done = line_append(&text, &word, between);
+    Py_END_ALLOW_THREADS
+    self->owner->busy = false;
     PyObject *const lines =
         done ? PyBytes_FromStringAndSize((const char *)text.bytes, (Py_ssize_t)text.length)
              : PyErr_NoMemory();

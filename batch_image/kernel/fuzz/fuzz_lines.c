@@ -3,6 +3,7 @@
  *
  * Without libFuzzer, -DSTANDALONE makes a program with random inputs of its own:
  * `fuzz_lines SECONDS`. See run.sh. */
+#include "../absorb.h"
 #include "../cursor.h"
 #include "../merger.h"
 
@@ -116,6 +117,23 @@ static void check_pieces(const struct text *texts, size_t inputs, bool by_count,
     free_answer(&two);
 }
 
+/* A table taken over twice, by several threads, has each word twice. */
+static void check_absorbed(const struct table *table, const struct text *twice)
+{
+    const uint64_t key[2] = {table->total, 3};
+    struct table sum;
+    CHECK(table_init(&sum, key, SIZE_MAX));
+    sum.threads = 1 + (unsigned)(table->total % 4);
+    if (table->total <= MOST_COUNTED / 2) {
+        CHECK(table_absorb(&sum, table) == TRANSFER_DONE);
+        CHECK(table_absorb(&sum, table) == TRANSFER_DONE && sum.total == 2 * table->total);
+        struct text found = lines_of(&sum, BY_WORD, 1);
+        CHECK(same(&found, twice));
+        free(found.bytes);
+    }
+    table_free(&sum);
+}
+
 /* Lines that are right and in order come out right, in shares as well. */
 static void check_sums(struct table *table, size_t step)
 {
@@ -130,6 +148,7 @@ static void check_sums(struct table *table, size_t step)
         CHECK(doubled.state == MERGE_DONE && same(&doubled.out, &twice));
         CHECK(doubled.distinct == table_distinct(table) && doubled.total == 2 * table->total);
     }
+    check_absorbed(table, &twice);
     append_all(&sorted, &by_word);
     CHECK(lines_sort_by_count(by_word.bytes ? by_word.bytes : (const uint8_t *)"", by_word.length,
                               sorted.bytes) == LOAD_DONE);

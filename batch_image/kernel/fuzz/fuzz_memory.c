@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 
+#include "../absorb.h"
 #include "../batch.h"
 #include "../merger.h"
 
@@ -132,6 +133,8 @@ static bool table_step(struct table *table, struct table *other, unsigned step,
         *changes = table->changes;
         return true;
     case 14:
+        if (step / 16 % 2)
+            return table_absorb(other, table) == TRANSFER_DONE;
         CHECK(cursor_start(&from, table, ANY_ORDER));
         return cursor_add_to(&from, other) == TRANSFER_DONE;
     case 15:
@@ -161,6 +164,8 @@ static bool tables_with_failure(long at)
         table_free(&table);
         return failed(before);
     }
+    table.threads = 2;
+    other.threads = at % 4 ? 3 : 1;
     for (unsigned step = 0; step < 1500; step++) {
         const unsigned long so_far = failures;
         const bool several = step % 16 >= 14; /* some of it may have been done */

@@ -8,7 +8,7 @@ seconds=${1:-20}
 here=$(cd "$(dirname "$0")" && pwd)
 work=${2:-$(mktemp -d)}
 mkdir -p "$work"
-flags="-std=c11 -g -O1 -DSMALL_TABLES -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=all"
+flags="-std=c11 -pthread -g -O1 -DSMALL_TABLES -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=all"
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1
 libfuzzer=false
 if command -v clang >/dev/null && echo 'int LLVMFuzzerTestOneInput(void){return 0;}' |
@@ -37,7 +37,7 @@ fuzz() {
 }
 
 sources="$here/fuzz_memory.c"
-for name in batch scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm lines merger table keyed memory cursor sort entries; do
+for name in batch scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm lines merger table keyed memory cursor sort crew absorb entries; do
     sources="$sources $here/../$name.c"
 done
 wrapped=
@@ -46,7 +46,7 @@ ${CC:-cc} $flags -fsanitize=address,undefined $sources $wrapped -o "$work/fuzz_m
 "$work/fuzz_memory"
 
 fuzz scanner 'XabcdefghThe quick, 3.14 don\047t a_b \342\200\234x\342\200\235 \316\243\316\221\316\243' \
-    scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm table keyed memory cursor sort entries
+    scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm table keyed memory cursor sort crew absorb entries
 fuzz lines '\002\003a\t12\nabcdefghijklm\t3\nb\t1\n\303\251\t2\nb\t99\nzz\t1\n' \
-    lines merger buffer unicode table keyed memory cursor sort entries
+    lines merger buffer unicode table keyed memory cursor sort crew absorb entries
 echo "no finding in $seconds s ($work)"

@@ -183,7 +183,10 @@ class _Work:
                     counted = counted._replace(invalid=counted.invalid + text.invalid)
                     self._texts.judge(item, reader.info, text, counted)
                     first, rest = _text_of(counted)
-                    etag = self._stored(item.name, first, rest)
+                    # While one part is written, a thread makes the text of the next.
+                    beside = threads > 1 and rest is not None
+                    with ahead(rest or ()) if beside else nullcontext(rest) as more:
+                        etag = self._stored(item.name, first, more)
                     if total is not None:
                         total.absorb(counted.tally)
             self._succeeded(receipt_of(item, reader.info, text, counted, started, etag))
@@ -373,6 +376,6 @@ def _counter(info: ObjectInfo, *, memory: int, threads: int) -> SplitCounter | W
 
 def _text_of(counted: Counted) -> tuple[bytes, Iterator[bytes] | None]:
     """The text of the counts: all of it, or its beginning and the rest if that is too much."""
-    chunks = write_counts(counted.tally.by_count(), size=_ONE_REQUEST)
-    first = next(chunks, b"")
-    return first, chunks if len(first) >= _ONE_REQUEST else None
+    by_count = counted.tally.by_count()
+    first = next(write_counts(by_count, size=_ONE_REQUEST), b"")
+    return first, write_counts(by_count) if len(first) >= _ONE_REQUEST else None

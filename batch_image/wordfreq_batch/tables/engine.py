@@ -51,6 +51,9 @@ if TYPE_CHECKING:
         def add(self, items: Iterator[WordCount], /) -> bool:
             """Add items until the memory is used up; false if there may be more of them."""
 
+        def absorb(self, other: WordTable, /) -> bool:
+            """Add all words of another table of this kind; false: not done, as room may lack."""
+
         def load(self, text: bytes, start: int, separator: bytes, part: int, parts: int, /) -> int:
             """Add lines from `start` on, of share `part` of `parts`; return the position reached.
 
@@ -68,6 +71,9 @@ if TYPE_CHECKING:
 
         def grow(self, memory: int, /) -> None:
             """Allow it so many more bytes of memory."""
+
+        def use_threads(self, number: int, /) -> None:
+            """Sort and absorb by so many threads from now on."""
 
         def expect_words(self, times: int, /) -> None:
             """Make room for so many times the different words that there are, within its memory."""
@@ -134,7 +140,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "WORDFREQ_ENGINE"
 MACHINE_VARIABLE: Final = "WORDFREQ_MACHINE"
-API: Final = 2
+API: Final = 3
 """Of the C extension, as in `kernel/module.c`; raised when a call of it changes."""
 
 

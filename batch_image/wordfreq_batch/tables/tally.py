@@ -161,7 +161,8 @@ class Tally:
 
     def absorb(self, other: Tally) -> None:
         """Take over the words of `other`, which is empty after that, and its files as they are."""
-        self.add(other.table.unsorted())
+        if not self.table.absorb(other.table):
+            self.add(other.table.unsorted())
         self._runs += other._runs
         self._spilled += other._spilled
         self._distinct = None
@@ -174,6 +175,10 @@ class Tally:
         self._memory += memory
         self._held += memory
         self.table.grow(memory)
+
+    def use_threads(self, number: int) -> None:
+        """Take over words, and bring them into an order, by so many threads from now on."""
+        self.table.use_threads(number)
 
     @property
     def total(self) -> int:
@@ -311,6 +316,13 @@ class DictTable:
     def grow(self, memory: int, /) -> None:
         """Allow it so many more bytes of memory."""
         self._memory += memory
+
+    def absorb(self, other: engine.WordTable, /) -> bool:  # noqa: ARG002 - the kernel's can
+        """False: what is in the other has to be added."""
+        return False
+
+    def use_threads(self, number: int, /) -> None:
+        """Nothing: a dictionary has one."""
 
     def expect_words(self, times: int, /) -> None:
         """Nothing: a dictionary can't make room."""

@@ -64,6 +64,7 @@ class SplitCounter:
         results = [worker.counted for worker in self._workers if worker.counted is not None]
         results.sort(key=lambda each: each.words, reverse=True)
         whole = results[0]
+        whole.tally.use_threads(self._most)
         for each in results[1:]:
             whole.tally.absorb(each.tally)
             whole.tally.grow(self._memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -60,3 +61,25 @@ def test_no_way_of_adding_counts_exceeds_what_can_be_stored(either_engine, add, 
                 add(tally, word, MOST_COUNTED // 2)
         assert tally.total == MOST_COUNTED
         assert list(tally.by_count()) == [(word, MOST_COUNTED - 1), ("other", 1)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_large_sums_are_the_same_whatever_the_number_of_threads(threads) -> None:
+    draw = random.Random(threads)
+    expected: Counter[str] = Counter()
+    with Tally(memory=1 << 30) as whole, Tally(memory=1 << 30) as other:
+        whole.use_threads(threads)
+        for tally in (whole, other):
+            items = {
+                f"{draw.randrange(10**6):x}{'-' * length}": draw.choice((1, 1, 1, 300, 70_000))
+                for length in (1, 8, 20, 50)
+                for _ in range(25_000)
+            }
+            expected.update(items)
+            tally.add(items.items())
+        whole.absorb(other)
+        assert (whole.total, whole.distinct) == (expected.total(), len(expected))
+        assert list(whole.by_word()) == sorted(expected.items())
+        assert list(whole.by_count()) == sorted(expected.items(), key=lambda i: (-i[1], i[0]))
+        whole.add([("added later", 1)])
+        assert (whole.total, whole.distinct) == (expected.total() + 1, len(expected) + 1)
