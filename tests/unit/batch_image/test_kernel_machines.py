@@ -17,7 +17,7 @@ from wordfreq_batch.text.words import WordCounter
 KERNEL = Path(engine.__file__).parents[2] / "kernel"
 PARTS = (
     "scanner pieces buffer icu unicode machine machine_portable machine_x86 machine_arm"
-    " table keyed memory cursor sort entries"
+    " table keyed memory cursor sort crew entries"
 )
 TEXT = (
     "It's “don’t”, U.S. 3.14 a_b __ x: a:b\r\nΟΔΥΣΣΕΥΣ ΑΣ·Α É E\u0301 İI\tצה\"ל\fहिन्दी\v"
@@ -43,7 +43,7 @@ def arm_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(reason)
     program = tmp_path_factory.mktemp("arm") / "count_words"
     sources = [KERNEL / "fuzz" / "count_words.c", *(KERNEL / f"{part}.c" for part in PARTS.split())]
-    command = [compiler, "-static", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
+    command = [compiler, "-static", "-pthread", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
     subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
     return program
 
