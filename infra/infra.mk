@@ -33,7 +33,7 @@ define build
 	  $(SAME) $(BUILD_ARGS) $(1)
 endef
 
-.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-checkov bootstrap deploy destroy migrate
+.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-pairs infra-checkov bootstrap deploy destroy migrate
 
 image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry
 	$(call build,-t $(IMAGE) --build-arg REVISION=$(REVISION) batch_image)
@@ -65,6 +65,9 @@ infra/node_modules/.installed: infra/package.json
 
 infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part of `make test`)
 	@$(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra $(INFRA_PYTEST_ARGS)
+
+infra-pairs: infra-setup ## compare deployments with every two options changed at once, 321 (10 minutes or more)
+	@WORDFREQ_INFRA_PAIRS=1000000 $(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra/test_changes.py --durations 3
 
 infra-types: infra-setup $(VENV)/.installed ## check the types of the infrastructure
 	@cd infra && ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(INFRA)/bin/python \
