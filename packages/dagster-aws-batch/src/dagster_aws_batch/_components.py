@@ -86,7 +86,7 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
     environment: Mapping[str, str] = Field(default_factory=dict, description="Its variables.")
     vcpus: float | None = Field(default=None, description="vCPUs of a task.")
     memory_mib: int | None = Field(default=None, description="Memory of a task, MiB.")
-    platform: Literal["EC2", "FARGATE"] = Field(default="EC2", description="Where it runs.")
+    platform: Literal["EC2", "FARGATE", "EKS"] = Field(default="EC2", description="Where it runs.")
     job_role_arn: str | None = Field(default=None, description="The container's role.")
     execution_role_arn: str | None = Field(default=None, description="Fargate's execution role.")
     timeout_seconds: int | None = Field(default=None, description="Of one attempt.")

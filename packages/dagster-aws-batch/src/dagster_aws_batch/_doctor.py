@@ -201,24 +201,28 @@ def _definition(
         advice = "Register it, or give BatchJobs a BatchJobDefinition and let it do so"
         return None, [Finding(Level.ERROR, about, "has no active revision", advice)]
     newest = max(active, key=lambda one: one.get("revision", 0))
-    kind = "of several nodes" if newest.get("nodeProperties") else ""
-    kind = "for EKS" if newest.get("eksProperties") else kind
-    if kind:
-        advice = "Use one for ECS (EC2 or Fargate) with containers of one node"
-        return None, [Finding(Level.ERROR, about, f"is {kind}: not run by this client", advice)]
+    if newest.get("nodeProperties"):
+        advice = "Use one with containers of one node"
+        text = "is of several nodes: not run by this client"
+        return None, [Finding(Level.ERROR, about, text, advice)]
     return newest, [Finding(Level.OK, about, f"is active, revision {newest.get('revision')}")]
 
 
 def _platform(definition: Any, environments: Sequence[Any]) -> list[Finding]:
     wants = set(definition.get("platformCapabilities") or ["EC2"])
-    kinds = {
-        "FARGATE" if "FARGATE" in (one.get("computeResources") or {}).get("type", "") else "EC2"
-        for one in environments
-    }
+    wants = {"EKS"} if definition.get("eksProperties") else wants
+    kinds = {_kind(one) for one in environments}
     if kinds and not wants & kinds:
         text = f"the definition is for {'/'.join(wants)}, the queue runs {'/'.join(kinds)}"
         return [Finding(Level.ERROR, "platform", text, "Use another queue, or another `platform`")]
     return [Finding(Level.OK, "platform", "/".join(sorted(wants)))] if kinds else []
+
+
+def _kind(environment: Any) -> str:
+    if environment.get("eksConfiguration"):
+        return "EKS"
+    resources = environment.get("computeResources") or {}
+    return "FARGATE" if "FARGATE" in resources.get("type", "") else "EC2"
 
 
 def _roles(clients: Clients, definition: Any) -> list[Finding]:
@@ -259,7 +263,7 @@ def _roles(clients: Clients, definition: Any) -> list[Finding]:
 
 
 def _logs(clients: Clients, definition: Any) -> list[Finding]:
-    if clients.logs is None:
+    if clients.logs is None or definition.get("eksProperties"):
         return []
     container = definition.get("containerProperties") or {}
     logging = container.get("logConfiguration") or {}

@@ -150,7 +150,8 @@ class BatchJobDefinition:
     """A container as AWS Batch should register it. Equal content gives one definition, ever.
 
     `container_properties` and `options` are handed through (camelCase, as RegisterJobDefinition
-    takes them) for whatever has no field here: volumes, secrets, linuxParameters, ….
+    takes them) for whatever has no field here: volumes, secrets, linuxParameters, …. On EKS
+    `command` becomes the container's `args`, and roles and logs are the cluster's matter.
     """
 
     image: str
@@ -158,7 +159,7 @@ class BatchJobDefinition:
     vcpus: float = 1
     memory_mib: int = 2048
     gpus: int = 0
-    platform: Literal["EC2", "FARGATE"] = "EC2"
+    platform: Literal["EC2", "FARGATE", "EKS"] = "EC2"
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     job_role_arn: str | None = None
@@ -178,7 +179,7 @@ class Job:
     `definition`: the name or ARN of an existing job definition, or a `BatchJobDefinition`.
     `inputs`: one string per task (any size); they go to the scratch place as one object, and each
     task reads its own (see docs/guide.md). `container`: the name of the container to
-    override in a definition made with ecsProperties. `options`: other fields of SubmitJob,
+    override in a definition with several. `options`: other fields of SubmitJob,
     camelCase. Units: MiB, seconds. `timeout_seconds` holds for one attempt; it also bounds what a
     job can cost that nobody watches any more, so None is a decision.
     """
@@ -261,7 +262,10 @@ class LogRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One start of a container (or a failed try). Times are epoch seconds as AWS gave them."""
+    """One start of a container (or a failed try). Times are epoch seconds as AWS gave them.
+
+    `pod`: namespace and name on EKS, by which the cluster's logs are found.
+    """
 
     started_at: float | None = None
     stopped_at: float | None = None
@@ -269,6 +273,7 @@ class Attempt:
     reason: str = ""
     status_reason: str = ""
     logs: tuple[LogRef, ...] = ()
+    pod: str = ""
 
     @property
     def seconds(self) -> float:

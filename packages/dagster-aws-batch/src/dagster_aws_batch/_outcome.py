@@ -202,7 +202,8 @@ def _paragraph(task: TaskResult) -> str:
         if attempt.started_at is not None:
             start = datetime.fromtimestamp(attempt.started_at, timezone.utc)
             when = f"{start:%Y-%m-%d %H:%M:%S}Z, {attempt.seconds:.0f} s, "
-        lines.append(f"  attempt {number}: {when}exit {code} {reasons}".rstrip())
+        pod = f" (pod {attempt.pod})" if attempt.pod else ""
+        lines.append(f"  attempt {number}: {when}exit {code} {reasons}".rstrip() + pod)
     if task.job_id:
         lines.append(f"  job: {task.job_url or task.job_id}")
     if task.log_url:

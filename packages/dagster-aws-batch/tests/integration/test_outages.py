@@ -78,6 +78,15 @@ def test_an_outage_at_the_end_of_the_jobs_loses_no_result(bench):
     assert bench.work == dict.fromkeys(range(20), 1)
 
 
+def test_a_definition_that_may_not_be_read_is_used_all_the_same(bench):
+    arn = bench.connection().definitions.arn(BatchJobDefinition(image="tool:1"))
+    connection = bench.connection()
+    denied = client_error("AccessDeniedException", 403, "DescribeJobDefinitions")
+    broken(bench, connection, denied, start=0, end=HOUR, operations={"DescribeJobDefinitions"})
+    named = Job(name="count", definition=arn, command=["count"])
+    assert bench.run(2, named, connection=connection).tasks[1].ok
+
+
 def test_new_credentials_are_taken_up_while_waiting(bench):
     made = []
 

@@ -133,11 +133,14 @@ def test_a_second_run_registers_nothing(bench, record_figure):
     record_figure("14 registrations in the second run", 0)
 
 
-def test_an_existing_definition_is_used_without_a_look_up(bench):
+def test_an_existing_definition_is_looked_up_once_for_its_kind(bench):
     arn = bench.connection().definitions.arn(DEFINITION)
     bench.aws.calls.clear()
-    assert bench.run(2, job(definition=arn)).tasks[0].ok
-    assert bench.aws.calls["DescribeJobDefinitions"] == 0
+    connection = bench.connection()
+    for command in ("a", "b"):
+        named = job(definition=arn, command=[command])
+        assert bench.run(2, named, connection=connection).tasks[0].ok
+    assert bench.aws.calls["DescribeJobDefinitions"] == 1
 
 
 def test_prune_leaves_what_is_in_use_and_what_others_made(bench):

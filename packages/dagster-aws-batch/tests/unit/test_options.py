@@ -6,7 +6,7 @@ import pytest
 
 from dagster_aws_batch import BatchJobDefinition, BatchJobs, InvalidJobError, Job, ScratchError
 from dagster_aws_batch._aws.job_definitions import registration
-from dagster_aws_batch._aws.requests import submit_request
+from dagster_aws_batch._aws.requests import shape_of, submit_request
 from dagster_aws_batch._scratch import open_scratch
 
 NAMED = "tool:3"
@@ -58,7 +58,8 @@ def test_a_resource_that_cannot_work_is_refused(fields, words):
             "BATCH_",
         ),
         ({"containerOverrides": {"command": "x"}}, "command"),
-        ({"eksPropertiesOverride": {}}, "EKS"),
+        ({"eksPropertiesOverride": {}}, "eksPropertiesOverride"),
+        ({"ecsPropertiesOverride": {}}, "ecsPropertiesOverride"),
         ({"nodeOverrides": {}}, "several nodes"),
     ],
 )
@@ -67,6 +68,13 @@ def test_options_do_not_replace_what_the_client_sets(options, words):
     job = Job(name="j", definition=definition, command=["a"], options=options)
     with pytest.raises(InvalidJobError, match=words):
         request(job)
+
+
+def test_a_definition_of_several_nodes_is_refused_with_the_reason():
+    """The emulator has none; so the description is in AWS's form (nodeProperties)."""
+    job = Job(name="j", definition=NAMED)
+    with pytest.raises(InvalidJobError, match=r"several nodes .* no arrays of them"):
+        shape_of(job, {"type": "multinode", "nodeProperties": {"numNodes": 2, "mainNode": 0}})
 
 
 def test_options_add_to_what_the_client_sets():

@@ -25,6 +25,7 @@ __all__ = [
     "from_detail",
     "from_summary",
     "is_live",
+    "memory_of",
     "streams_of",
     "to_result",
 ]
@@ -70,14 +71,14 @@ _PULL_AUTH = re.compile(
 _RULES: tuple[tuple[re.Pattern[str], FailureClass], ...] = (
     (re.compile(r"Container Overrides length", re.I), FailureClass.OVERRIDE_TOO_LONG),
     (re.compile(r"MISCONFIGURATION:|CAPACITY:"), FailureClass.UNSCHEDULABLE),
-    (re.compile(r"OutOfMemory", re.I), FailureClass.OUT_OF_MEMORY),
+    (re.compile(r"OutOfMemory|OOMKilled", re.I), FailureClass.OUT_OF_MEMORY),
     (re.compile(r"Job attempt duration exceeded timeout", re.I), FailureClass.TIMEOUT),
     (re.compile(r"^Host EC2", re.M), FailureClass.SPOT_EC2),
     (
         re.compile(r"Your Spot Task was interrupted|SpotInterruption", re.I),
         FailureClass.SPOT_FARGATE,
     ),
-    (re.compile(r"CannotPull|ImagePullBackOff|ErrImagePull"), FailureClass.IMAGE_PULL),
+    (re.compile(r"CannotPull|ImagePullBackOff|ErrImage|InvalidImageName"), FailureClass.IMAGE_PULL),
     (
         re.compile(
             r"CannotInspectContainer|DockerTimeout|DockerStateError|^AGENT\b|ECS agent"
@@ -89,7 +90,9 @@ _RULES: tuple[tuple[re.Pattern[str], FailureClass], ...] = (
     (
         re.compile(
             r"CannotStartContainer|CannotCreateContainer|CannotCreateVolume|ResourceInitialization"
-            r"|unable to assume (?:the )?role|ContainerRuntime",
+            r"|unable to assume (?:the )?role|ContainerRuntime"
+            # Kubernetes' words for the same.
+            r"|CreateContainer(?:Config)?Error|RunContainerError|StartError",
             re.I,
         ),
         FailureClass.START,
@@ -223,7 +226,10 @@ def from_detail(job: Mapping[str, Any]) -> EndedJob:
         created_at=_seconds(job.get("createdAt")),
         started_at=_seconds(job.get("startedAt")),
         stopped_at=_seconds(job.get("stoppedAt")),
-        attempts=tuple(_attempt(one, containers) for one in job.get("attempts", [])),
+        attempts=tuple(
+            _attempt(one, containers)
+            for one in [*(job.get("attempts") or []), *(job.get("eksAttempts") or [])]
+        ),
         exit_known=bool(codes) and all(one == 0 for one in codes),
     )
 
@@ -231,8 +237,13 @@ def from_detail(job: Mapping[str, Any]) -> EndedJob:
 def _containers(job: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The job's containers.
 
-    One for a container job, several for ecsProperties (where `container` is empty).
+    One for a container job, several for ecsProperties and eksProperties (where `container` is
+    empty). Of a pod also its init containers, in the words of the other kinds.
     """
+    pod = (job.get("eksProperties") or {}).get("podProperties") or {}
+    if pod:
+        listed = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
+        return [{**one, "environment": one.get("env") or []} for one in listed]
     tasks = (job.get("ecsProperties") or {}).get("taskProperties") or []
     several = [container for task in tasks for container in task.get("containers", [])]
     if several:
@@ -262,7 +273,10 @@ def _attempt(attempt: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]
         container
         for task in attempt.get("taskProperties") or []
         for container in task.get("containers", [])
-    ] or [attempt.get("container") or {}]
+    ]
+    # On EKS AWS Batch names no log streams: they are where the cluster sends them.
+    parts += [*(attempt.get("initContainers") or []), *(attempt.get("containers") or [])]
+    parts = parts or [attempt.get("container") or {}]
     codes = [part["exitCode"] for part in parts if part.get("exitCode") is not None]
     reasons = dict.fromkeys(part["reason"] for part in parts if part.get("reason"))
     return Attempt(
@@ -271,6 +285,7 @@ def _attempt(attempt: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]
         exit_code=next((code for code in codes if code), codes[0] if codes else None),
         reason="; ".join(reasons),
         status_reason=attempt.get("statusReason") or "",
+        pod="/".join(attempt[key] for key in ("podNamespace", "podName") if attempt.get(key)),
         logs=tuple(
             LogRef(
                 groups.get(part.get("name", ""), fallback),
@@ -294,15 +309,38 @@ def environment_of(job: Mapping[str, Any]) -> dict[str, str]:
 
 def resources_of(job: Mapping[str, Any]) -> tuple[float, int, int]:
     """(vCPUs, MiB, GPUs) of a described job, over all its containers."""
-    totals = {"VCPU": 0.0, "MEMORY": 0.0, "GPU": 0.0}
+    totals = [0.0, 0.0, 0.0]
     for container in _containers(job):
-        listed = {
-            one["type"]: float(one["value"]) for one in container.get("resourceRequirements") or []
-        }
-        totals["VCPU"] += listed.get("VCPU", float(container.get("vcpus") or 0))
-        totals["MEMORY"] += listed.get("MEMORY", float(container.get("memory") or 0))
-        totals["GPU"] += listed.get("GPU", 0.0)
-    return totals["VCPU"], int(totals["MEMORY"]), int(totals["GPU"])
+        totals = [sum(pair) for pair in zip(totals, _resources(container), strict=True)]
+    return totals[0], int(totals[1]), int(totals[2])
+
+
+def memory_of(job: Mapping[str, Any], container: str | None) -> int:
+    """The memory (MiB) of the container that does the work."""
+    containers = _containers(job)
+    named = [one for one in containers if one.get("name") == container]
+    return int(_resources((named or containers or [{}])[0])[1])
+
+
+_POD_KINDS = {"VCPU": "cpu", "MEMORY": "memory", "GPU": "nvidia.com/gpu"}
+
+
+def _resources(container: Mapping[str, Any]) -> tuple[float, float, float]:
+    pod = container.get("resources") or {}
+    amounts = {**(pod.get("requests") or {}), **(pod.get("limits") or {})}
+    listed = {
+        kind: float(amounts[name].removesuffix("Mi"))
+        for kind, name in _POD_KINDS.items()
+        if name in amounts
+    }
+    listed |= {
+        one["type"]: float(one["value"]) for one in container.get("resourceRequirements") or []
+    }
+    return (
+        listed.get("VCPU", float(container.get("vcpus") or 0)),
+        listed.get("MEMORY", float(container.get("memory") or 0)),
+        listed.get("GPU", 0.0),
+    )
 
 
 def to_result(

@@ -14,8 +14,13 @@ from typing import Any, cast
 from dagster_aws_batch._aws.answers import LIVE
 from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.names import digest, slug
-from dagster_aws_batch._aws.requests import merged
-from dagster_aws_batch._errors import CallRefusedError, PayloadTooLargeError, SubmitRejectedError
+from dagster_aws_batch._aws.requests import merged, pod_resources
+from dagster_aws_batch._errors import (
+    CallRefusedError,
+    InvalidJobError,
+    PayloadTooLargeError,
+    SubmitRejectedError,
+)
 from dagster_aws_batch._job import BatchJobDefinition
 
 __all__ = ["Definitions", "prune", "registration"]
@@ -26,12 +31,66 @@ MARK = {"managed-by": "dagster-batch"}
 
 def registration(definition: BatchJobDefinition) -> dict[str, Any]:
     """The RegisterJobDefinition request. Its name carries the hash of everything else in it."""
+    eks = definition.platform == "EKS"
+    container = merged(
+        f"definition of {definition.image}: container_properties",
+        _pod_container(definition) if eks else _container(definition),
+        definition.container_properties,
+    )
+    kind: dict[str, Any] = (
+        {"eksProperties": {"podProperties": {"containers": [container]}}}
+        if eks
+        else {
+            "platformCapabilities": [definition.platform],
+            "containerProperties": container,
+            "propagateTags": True,
+        }
+    )
+    request = merged(
+        f"definition of {definition.image}: options",
+        {"type": "container", **kind, "tags": MARK},
+        definition.options,
+        reserved=("jobDefinitionName",),
+    )
+    content = json.dumps(request, sort_keys=True, separators=(",", ":"))
+    size = len(content.encode())
+    if size > MAX_DEFINITION_BYTES:
+        raise PayloadTooLargeError(
+            f"the job definition for {definition.image} has {size:,} bytes; AWS Batch allows "
+            f"{MAX_DEFINITION_BYTES:,}. Move environment or command into the image or an object in "
+            "S3"
+        )
+    readable = definition.name or definition.image.rsplit("/", 1)[-1].split("@")[0]
+    return {"jobDefinitionName": f"{slug(readable, 80)}-{digest(content, length=16)}", **request}
+
+
+def _pod_container(definition: BatchJobDefinition) -> dict[str, Any]:
+    for field in ("job_role_arn", "execution_role_arn", "log_group", "assign_public_ip"):
+        if getattr(definition, field):
+            raise InvalidJobError(
+                f"definition of {definition.image}: {field} is not for EKS: a pod's role comes "
+                'from its service account (options={"eksProperties": {"podProperties": '
+                '{"serviceAccountName": …}}}), logs and network from the cluster'
+            )
+    container: dict[str, Any] = {
+        "image": definition.image,
+        "env": [{"name": key, "value": value} for key, value in _sorted(definition)],
+        "resources": pod_resources(definition.vcpus, definition.memory_mib, definition.gpus),
+    }
+    if definition.command:
+        container["args"] = list(definition.command)
+    return container
+
+
+def _sorted(definition: BatchJobDefinition) -> list[tuple[str, str]]:
+    return sorted(definition.environment.items())
+
+
+def _container(definition: BatchJobDefinition) -> dict[str, Any]:
     container: dict[str, Any] = {
         "image": definition.image,
         "command": list(definition.command),
-        "environment": [
-            {"name": key, "value": value} for key, value in sorted(definition.environment.items())
-        ],
+        "environment": [{"name": key, "value": value} for key, value in _sorted(definition)],
         "resourceRequirements": [
             {"type": "VCPU", "value": f"{definition.vcpus:g}"},
             {"type": "MEMORY", "value": str(definition.memory_mib)},
@@ -51,33 +110,7 @@ def registration(definition: BatchJobDefinition) -> dict[str, Any]:
     if definition.platform == "FARGATE":
         public = "ENABLED" if definition.assign_public_ip else "DISABLED"
         container["networkConfiguration"] = {"assignPublicIp": public}
-    container = merged(
-        f"definition of {definition.image}: container_properties",
-        container,
-        definition.container_properties,
-    )
-    request = merged(
-        f"definition of {definition.image}: options",
-        {
-            "type": "container",
-            "platformCapabilities": [definition.platform],
-            "containerProperties": container,
-            "propagateTags": True,
-            "tags": MARK,
-        },
-        definition.options,
-        reserved=("jobDefinitionName",),
-    )
-    content = json.dumps(request, sort_keys=True, separators=(",", ":"))
-    size = len(content.encode())
-    if size > MAX_DEFINITION_BYTES:
-        raise PayloadTooLargeError(
-            f"the job definition for {definition.image} has {size:,} bytes; AWS Batch allows "
-            f"{MAX_DEFINITION_BYTES:,}. Move environment or command into the image or an object in "
-            "S3"
-        )
-    readable = definition.name or definition.image.rsplit("/", 1)[-1].split("@")[0]
-    return {"jobDefinitionName": f"{slug(readable, 80)}-{digest(content, length=16)}", **request}
+    return container
 
 
 class Definitions:
@@ -87,6 +120,7 @@ class Definitions:
         self._api = api
         self._lock = threading.Lock()
         self._arns: dict[str, str] = {}
+        self._described: dict[str, Mapping[str, Any]] = {}
 
     def arn(self, definition: str | BatchJobDefinition) -> str:
         """What SubmitJob should name. A given name or ARN is used as it is, without a call."""
@@ -97,8 +131,38 @@ class Definitions:
         # Under the lock, so that fifty executions that start together look once.
         with self._lock:
             if name not in self._arns:
-                self._arns[name] = self._find(name) or self._register(request)
+                self._arns[name] = self._find(name) or self._register(request, definition.image)
             return self._arns[name]
+
+    def described(self, definition: str | BatchJobDefinition) -> Mapping[str, Any]:
+        """A definition as AWS describes it; one given by name is looked up once.
+
+        Empty if it can't be read, or is not there: then SubmitJob's own answer decides.
+        """
+        if not isinstance(definition, str):
+            return registration(definition)
+        with self._lock:
+            if definition not in self._described:
+                found = self._look_up(definition)
+                if not found:
+                    return {}
+                self._described[definition] = found
+            return self._described[definition]
+
+    def _look_up(self, definition: str) -> Mapping[str, Any]:
+        name, _, revision = definition.rpartition("job-definition/")[2].partition(":")
+        request: dict[str, Any] = (
+            {"jobDefinitions": [definition]}
+            if revision
+            else {"jobDefinitionName": name, "status": "ACTIVE"}
+        )
+        try:
+            found = self._api.with_retries("DescribeJobDefinitions", **request)["jobDefinitions"]
+        except CallRefusedError:
+            return {}
+        return cast(
+            "Mapping[str, Any]", max(found, key=lambda one: one["revision"]) if found else {}
+        )
 
     def forget(self, arn: str) -> None:
         """Look again next time: somebody has deregistered this one."""
@@ -113,14 +177,14 @@ class Definitions:
             return None
         return cast(str, max(found, key=lambda one: one["revision"])["jobDefinitionArn"])
 
-    def _register(self, request: Mapping[str, Any]) -> str:
+    def _register(self, request: Mapping[str, Any], image: str) -> str:
         # A repeat after an unclear answer makes at most a second, equal revision: no harm.
         try:
             answer = self._api.with_retries("RegisterJobDefinition", **request)
         except CallRefusedError as error:
             raise SubmitRejectedError(
                 f"AWS Batch refused the job definition {request['jobDefinitionName']} (image "
-                f"{request['containerProperties'].get('image')}): {error}",
+                f"{image}): {error}",
                 operation="RegisterJobDefinition",
                 code=error.code,
             ) from error

@@ -52,7 +52,9 @@ class LogReader:
         if not streams:
             return (
                 (),
-                "no log stream is known: the container never started, its log driver is not "
+                "its log is where the cluster sends logs of pods: AWS Batch names no stream on EKS"
+                if any(attempt.pod for attempt in attempts)
+                else "no log stream is known: the container never started, its log driver is not "
                 "awslogs, or AWS no longer knows the job",
             )
         found: list[str] = []

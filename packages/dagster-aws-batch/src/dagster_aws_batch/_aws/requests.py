@@ -12,14 +12,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from dagster_aws_batch._aws.names import format_ranges
 from dagster_aws_batch._errors import InvalidJobError, PayloadTooLargeError, ScratchError
 from dagster_aws_batch._job import DEFAULT_TIMEOUT_SECONDS, Job, Retries
 from dagster_aws_batch._scratch import Scratch
 
-__all__ = ["INPUT_OFFSET_WIDTH", "encode_inputs", "merged", "retry_strategy", "submit_request"]
+__all__ = [
+    "INPUT_OFFSET_WIDTH",
+    "Shape",
+    "encode_inputs",
+    "merged",
+    "pod_resources",
+    "retry_strategy",
+    "shape_of",
+    "submit_request",
+]
 
 MAX_OVERRIDE_CHARACTERS = 7_500
 MAX_REQUEST_BYTES = 28 * 1024
@@ -114,12 +124,14 @@ def submit_request(
     memory_mib: int | None,
     scratch: Scratch | None,
     inputs_uri: str | None = None,
+    shape: Shape | None = None,
 ) -> dict[str, Any]:
     """Build the request for `tasks` (one: a plain job; more: an array), within both limits.
 
     Raises PayloadTooLargeError, naming what is too long, or ScratchError where a place is needed
     and none is set.
     """
+    shape = shape or shape_of(job, {})
     variables = {
         **job.environment,
         "BATCH_TASKS": format_ranges(tasks),
@@ -128,7 +140,7 @@ def submit_request(
     }
     if inputs_uri:
         variables["BATCH_INPUTS"] = inputs_uri
-    request = _assemble(job, name, queue, definition, tasks, tags, memory_mib, variables)
+    request = _assemble(job, name, queue, definition, tasks, tags, memory_mib, variables, shape)
     if _fits(request):
         return request
     listed = variables["BATCH_TASKS"]
@@ -142,10 +154,91 @@ def submit_request(
         # Named by the submission's token: a repeated submission writes the same object again.
         uri = scratch.put(f"{name}/tasks-{token}", listed.encode())
         variables["BATCH_TASKS"] = f"@{uri}"
-        request = _assemble(job, name, queue, definition, tasks, tags, memory_mib, variables)
+        request = _assemble(job, name, queue, definition, tasks, tags, memory_mib, variables, shape)
         if _fits(request):
             return request
     raise PayloadTooLargeError(_complaint(job, request, variables))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What kind of job a definition makes, and which of its containers is the task's."""
+
+    kind: Literal["container", "ecs", "eks"] = "container"
+    container: str = ""
+
+
+def shape_of(job: Job, definition: Mapping[str, Any]) -> Shape:
+    """By a definition as AWS describes it; empty where it could not be read.
+
+    Raises:
+        InvalidJobError: It is of several nodes, or has several containers and none is chosen.
+    """
+    if definition.get("nodeProperties") or "nodeOverrides" in job.options:
+        raise InvalidJobError(
+            f"job {job.name}: its definition is of several nodes (multinode), which this client "
+            "does not run: AWS Batch has no arrays of them, and a task would be many containers "
+            "of which only the main node's counts. Submit it with boto3, or use one node",
+            job=job.name,
+        )
+    if pod := (definition.get("eksProperties") or {}).get("podProperties"):
+        return Shape("eks", _chosen(job, pod.get("containers", []), "Default"))
+    tasks = (definition.get("ecsProperties") or {}).get("taskProperties")
+    if tasks:
+        return Shape("ecs", _chosen(job, tasks[0].get("containers", []), ""))
+    return Shape("ecs", job.container) if job.container else Shape()
+
+
+def _chosen(job: Job, containers: Sequence[Mapping[str, Any]], default: str) -> str:
+    names = [one.get("name", default) for one in containers]
+    if job.container is None and len(names) == 1:
+        return str(names[0])
+    if job.container not in names:
+        raise InvalidJobError(
+            f"job {job.name}: its definition has the containers {', '.join(names)}; name the one "
+            "that does the work as `container`",
+            job=job.name,
+        )
+    return str(job.container)
+
+
+def pod_resources(vcpus: float | None, memory_mib: int | None, gpus: int | None) -> dict[str, Any]:
+    """The resources of a container on EKS: requests and limits are equal."""
+    wanted = {
+        "cpu": None if vcpus is None else f"{vcpus:g}",
+        "memory": None if memory_mib is None else f"{memory_mib}Mi",
+        "nvidia.com/gpu": str(gpus) if gpus else None,
+    }
+    given = {key: value for key, value in wanted.items() if value}
+    return {"limits": given, "requests": given} if given else {}
+
+
+def _overrides(
+    job: Job, shape: Shape, memory_mib: int | None, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """The one field of SubmitJob that overrides a container of this kind."""
+    pairs = [{"name": key, "value": value} for key, value in variables.items()]
+    if shape.kind == "eks":
+        pod: dict[str, Any] = {"name": shape.container, "env": pairs}
+        if job.command:
+            pod["args"] = list(job.command)
+        if resources := pod_resources(job.vcpus, memory_mib, job.gpus):
+            pod["resources"] = resources
+        return {"eksPropertiesOverride": {"podProperties": {"containers": [pod]}}}
+    overrides: dict[str, Any] = {"environment": pairs}
+    if job.command:
+        overrides["command"] = list(job.command)
+    wanted = {
+        "VCPU": None if job.vcpus is None else f"{job.vcpus:g}",
+        "MEMORY": None if memory_mib is None else str(memory_mib),
+        "GPU": str(job.gpus) if job.gpus else None,
+    }
+    if requirements := [{"type": kind, "value": value} for kind, value in wanted.items() if value]:
+        overrides["resourceRequirements"] = requirements
+    if shape.kind == "ecs":
+        container = {"name": shape.container, **overrides}
+        return {"ecsPropertiesOverride": {"taskProperties": [{"containers": [container]}]}}
+    return {"containerOverrides": overrides}
 
 
 def _assemble(
@@ -157,40 +250,18 @@ def _assemble(
     tags: Mapping[str, str],
     memory_mib: int | None,
     variables: Mapping[str, str],
+    shape: Shape,
 ) -> dict[str, Any]:
-    for field in ("eksPropertiesOverride", "nodeOverrides"):
-        if field in job.options:
-            raise InvalidJobError(
-                f"job {job.name}: {field} is for jobs on EKS or of several nodes, which this "
-                "client does not run: it could not tell how their tasks ended",
-                job=job.name,
-            )
-    overrides: dict[str, Any] = {
-        "environment": [{"name": key, "value": value} for key, value in variables.items()]
-    }
-    if job.command:
-        overrides["command"] = list(job.command)
-    wanted = {
-        "VCPU": None if job.vcpus is None else f"{job.vcpus:g}",
-        "MEMORY": None if memory_mib is None else str(memory_mib),
-        "GPU": str(job.gpus) if job.gpus else None,
-    }
-    resources = [{"type": kind, "value": value} for kind, value in wanted.items() if value]
-    if resources:
-        overrides["resourceRequirements"] = resources
     request: dict[str, Any] = {
         "jobName": name,
         "jobQueue": queue,
         "jobDefinition": definition,
-        "propagateTags": True,
         "tags": dict(tags),
+        **_overrides(job, shape, memory_mib, variables),
     }
-    if job.container:
-        request["ecsPropertiesOverride"] = {
-            "taskProperties": [{"containers": [{"name": job.container, **overrides}]}]
-        }
-    else:
-        request["containerOverrides"] = overrides
+    if shape.kind != "eks":
+        # Pods have labels, no tags (RegisterJobDefinition, propagateTags).
+        request["propagateTags"] = True
     if len(tasks) > 1:
         request["arrayProperties"] = {"size": len(tasks)}
     # A definition given by name keeps its own retries and timeout unless the job says otherwise.
@@ -211,12 +282,19 @@ def _assemble(
         request,
         job.options,
         # Left to their fields: the client finds jobs, tasks and memory again by them.
-        reserved=("jobName", "jobQueue", "jobDefinition", "arrayProperties"),
+        reserved=("jobName", "jobQueue", "jobDefinition", "arrayProperties", *_foreign(shape)),
     )
 
 
+def _foreign(shape: Shape) -> set[str]:
+    """The overrides of the other kinds of jobs, which AWS refuses."""
+    own = {"container": "containerOverrides"}.get(shape.kind, f"{shape.kind}PropertiesOverride")
+    return {"containerOverrides", "ecsPropertiesOverride", "eksPropertiesOverride"} - {own}
+
+
 def _overrides_of(request: Mapping[str, Any]) -> Any:
-    return request.get("containerOverrides") or request.get("ecsPropertiesOverride") or {}
+    kinds = ("containerOverrides", "ecsPropertiesOverride", "eksPropertiesOverride")
+    return next((request[kind] for kind in kinds if kind in request), {})
 
 
 def _size(value: Any) -> int:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagster_aws_batch._aws.answers import ENDED, environment_of, resources_of
+from dagster_aws_batch._aws.answers import ENDED, environment_of, memory_of
 from dagster_aws_batch._aws.names import parse_ranges, round_of
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._run.cancel import end_beside
@@ -70,7 +70,7 @@ def _take_over(
         tasks=tasks,
         queue=_queue_name(execution, detail),
         round=round_of(row["jobName"]),
-        memory_mib=resources_of(detail)[1] or execution.job.memory_mib,
+        memory_mib=memory_of(detail, execution.job.container) or execution.job.memory_mib,
         job_id=row["jobId"],
         submitted_at=now,
         moved_at=now,

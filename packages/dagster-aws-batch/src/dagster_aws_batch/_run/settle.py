@@ -16,6 +16,7 @@ from dagster_aws_batch._aws.answers import (
     child_index,
     from_detail,
     from_summary,
+    memory_of,
     resources_of,
     to_result,
 )
@@ -41,8 +42,8 @@ def settle(
     rows = _ended_jobs(execution, submitted)
     receipts = read_receipts(execution, submitted.tasks)
     resources = resources_of(submitted.detail) if submitted.detail else (0.0, 0, 0)
-    if budget.first_memory_mib is None and resources[1]:
-        budget.first_memory_mib = resources[1]
+    if budget.first_memory_mib is None and submitted.detail:
+        budget.first_memory_mib = memory_of(submitted.detail, execution.job.container) or None
     if submitted.detail and "FARGATE" in submitted.detail.get("platformCapabilities", []):
         vcpus = resources[0]
         budget.sizes = lambda memory: fargate_memory(vcpus, memory)

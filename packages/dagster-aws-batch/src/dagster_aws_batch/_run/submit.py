@@ -20,7 +20,7 @@ from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.failures import ADVICE, CallError, classify_call, error_code
 from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.names import balanced, format_ranges
-from dagster_aws_batch._aws.requests import encode_inputs, submit_request
+from dagster_aws_batch._aws.requests import encode_inputs, shape_of, submit_request
 from dagster_aws_batch._errors import (
     DOCTOR,
     BatchError,
@@ -92,12 +92,15 @@ def _submit(execution: Execution, submitted: SubmittedJob) -> None:
             job=execution.job.name,
         )
     _check_size(execution, submitted)
+    definitions = execution.connection.definitions
+    shape = shape_of(execution.job, definitions.described(execution.job.definition))
     request = submit_request(
         execution.job,
+        shape=shape,
         name=submitted.name,
         token=submitted.token,
         queue=submitted.queue,
-        definition=execution.connection.definitions.arn(execution.job.definition),
+        definition=definitions.arn(execution.job.definition),
         tasks=submitted.tasks,
         total=execution.total,
         tags=execution.tags,
