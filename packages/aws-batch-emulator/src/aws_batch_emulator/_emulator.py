@@ -214,7 +214,7 @@ class EmbeddedBatch:
     def _restore_images(self) -> None:
         if isinstance(self.runner, SubprocessRunner):
             stored = {name: d["argv"] for name, d in self._store.resources("image")}
-            # What is named now counts more than what an earlier process was told.
+            # What is named now counts more than what an earlier process was given.
             self.add_images({**stored, **self.runner.images})
 
     def prefer_port(self, port: int) -> None:

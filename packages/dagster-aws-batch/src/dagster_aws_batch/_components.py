@@ -97,7 +97,7 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """The asset."""
         spec = self.asset
-        self._job(None, scratch=True)  # what is wrong with it is told when it is loaded
+        self._job(None, scratch=True)  # what is wrong with it is an error when it is loaded
         if self.partitions:
             keys = dg.StaticPartitionsDefinition(list(self.partitions))
             spec = spec.replace_attributes(partitions_def=keys)

@@ -62,10 +62,7 @@ class FailureClass(str, Enum):
 
 
 _REMEDIES: Mapping[FailureClass, str] = {
-    FailureClass.USER_CODE: (
-        "The container's own program ended with an error: read its log. (Exit code 137 is "
-        "SIGKILL: often too little memory.)"
-    ),
+    FailureClass.USER_CODE: ("The container's own program ended with an error: read its log."),
     FailureClass.OUT_OF_MEMORY: (
         "Raise memory_mib, or retries.memory_ceiling_mib so that it may grow."
     ),

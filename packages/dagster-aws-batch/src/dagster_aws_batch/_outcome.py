@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_aws_batch._aws.console import Console
 from dagster_aws_batch._job import FailureClass, JobInfo, Price, TaskResult
+from dagster_aws_batch._run.retry import KILLED
 from dagster_aws_batch._run.run import ExecutionResult
 from dagster_aws_batch._run.usage import Usage
 
@@ -156,6 +157,9 @@ class Outcome(Generic[R]):
             f"AWS Batch: {causes}."
         ]
         lines += [f"{cause.value}: {cause.remedy}" for cause in by_class]
+        ends = {(task.failure, task.exit_code) for task in self.failed}
+        if (FailureClass.USER_CODE, KILLED) in ends:
+            lines.append("Exit code 137 is SIGKILL: often too little memory.")
         for task in self.failed[:SHOWN_FAILURES]:
             lines.append(_paragraph(task))
         if len(self.failed) > SHOWN_FAILURES:

@@ -149,3 +149,9 @@ def test_dg_scaffolds_and_checks_a_component(tmp_path, aws):
     checked = dg_command(tmp_path, "check", "defs")
     assert checked.returncode != 0
     assert "memory" in checked.stdout + checked.stderr
+    # Dagster 1.13 checks one file of each component type (dagster_dg_core.check keeps them by
+    # type), so this one has to be the only one of its type.
+    (tmp_path / "shop" / "defs" / "report" / "defs.yaml").unlink()
+    checked = dg_command(tmp_path, "check", "yaml")
+    assert checked.returncode != 0
+    assert "'memory' was unexpected" in checked.stdout + checked.stderr

@@ -81,7 +81,7 @@ class Runner(Protocol):
     """Whether tasks take real time, so that the clock must be the system's."""
 
     def bind(self, host: RunnerHost) -> None:
-        """Take the engine that is to be told about tasks."""
+        """Take the engine to which the ends of tasks are reported."""
         ...
 
     def start(self, task: Task) -> None:

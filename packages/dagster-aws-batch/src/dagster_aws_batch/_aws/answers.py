@@ -152,7 +152,7 @@ class EndedJob:
 
     @property
     def cause(self) -> FailureClass:
-        """The class of the failure: given, or told from the evidence."""
+        """The class of the failure: given, or by the evidence."""
         return self.failure or classify(self.evidence)
 
     @property
