@@ -17,6 +17,7 @@ import botocore.exceptions as botocore_errors
 from botocore.config import Config
 
 from wordfreq_batch.csv.items import check_type
+from wordfreq_batch.csv.reading.hints import setting
 from wordfreq_batch.csv.schema import ADDED, Column, Schema
 from wordfreq_batch.errors import (
     NotFoundError,
@@ -123,8 +124,8 @@ def check_table(
     schema = schemas[0]
     if there != list(schema.keys):
         raise UsageError(
-            f"table {name} has the key {_keys(there)}, the settings say {_keys(schema.keys)}; "
-            "correct the settings (key, sort key) or name another table"
+            f"table {name} has the key {_keys(there)}, the settings say {_keys(schema.keys)}: "
+            f"{setting(**dict(zip(('key', 'sort_key'), there, strict=False)))}Or name another table"
         )
     indexes = [
         *described.get("GlobalSecondaryIndexes", []),

@@ -16,7 +16,7 @@ from typing import Literal
 
 from wordfreq_batch.csv.reading.decoding import Found
 from wordfreq_batch.csv.reading.dialect import DELIMITERS, Dialect
-from wordfreq_batch.csv.reading.hints import header_hint, setting_line
+from wordfreq_batch.csv.reading.hints import header_hint, setting, setting_line
 from wordfreq_batch.csv.values import TYPES, BadRowError, Type
 from wordfreq_batch.errors import (
     DataError,
@@ -168,7 +168,10 @@ class Schema:
                 raise UsageError(f"{source!r} is none of the columns {', '.join(names)}")
         for name in self.keys:
             if name not in (*names, *(each.name for each in self.generated)):
-                raise UsageError(f"the key {name!r} is none of the columns {', '.join(names)}")
+                raise UsageError(
+                    f"the key {name!r} is none of the columns {', '.join(names)}; "
+                    + setting(key="NAME").rstrip(". ")
+                )
         for title, times in Counter(title for title, _ in self.rename).items():
             if times > 1:
                 raise UsageError(f"{title!r} is renamed twice")
@@ -323,5 +326,5 @@ class Schema:
 
 
 def _shown(titles: Sequence[str]) -> str:
-    text = ",".join(titles)
-    return repr(text if len(text) <= 200 else text[:200] + "…")
+    text = ", ".join(map(repr, titles))
+    return text if len(text) <= 200 else text[:200] + "…"

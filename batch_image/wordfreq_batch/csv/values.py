@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from wordfreq_batch.csv.reading.hints import setting
+
 Type = Literal[
     "string",
     "number",
@@ -150,7 +152,8 @@ def _number(text: str, name: str) -> Attribute:
         return {"N": number_of(stripped, name)}
     except BadRowError as error:
         if "," in stripped and _NUMBER.fullmatch(stripped.replace(".", "").replace(",", ".")):
-            raise BadRowError(f"{error}; a decimal comma needs the setting decimal") from None
+            needed = setting(decimal="comma").rstrip(". ")
+            raise BadRowError(f"{error}; for a decimal comma {needed}") from None
         raise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wordfreq_batch.csv.items import ItemBuilder
-from wordfreq_batch.csv.reading.dialect import Dialect
+from wordfreq_batch.csv.reading.dialect import Dialect, likely_delimiter
 from wordfreq_batch.csv.reading.hints import width_hint
 from wordfreq_batch.csv.reading.rows import Row, read_rows
 from wordfreq_batch.csv.schema import Schema
@@ -135,6 +135,8 @@ def test_a_setting_that_cannot_be_meant_is_named(text, says):
         ("1,1,2\n2,3,4\n", "a", 'header = "a,column 2,column 3"'),
         ("a b\n", "a,b", 'delimiter = "blank"'),
         ("nothing\n1\n", "a,b", "Correct the file"),
+        ("Name,Day\nx,y\n", "a,b", "If these are its columns, set --columns Name,Day"),
+        ("Name,Day,More\nx,y\n", "a,b", "If these are its columns, set --columns Name,Day,More"),
     ],
 )
 def test_a_refused_header_says_which_setting_would_read_the_file(text, columns, says):
@@ -143,6 +145,21 @@ def test_a_refused_header_says_which_setting_would_read_the_file(text, columns, 
     with pytest.raises(DataError) as caught:
         schema.layout(header.fields, name="f", later=((each.line, each.text) for each in later))
     assert says in str(caught.value)
+
+
+def test_what_auto_has_found_is_not_advised_against():
+    schema = Schema.parse(columns="a", key="a", dialect=Dialect(delimiter="auto"))
+    (header,) = read_rows([b"a;b\n"], name="f.csv", dialect=schema.dialect, columns=schema.titles)
+    with pytest.raises(DataError, match="To leave the others out, set --extra-columns drop"):
+        schema.layout(header.fields, name="f")
+
+
+def test_auto_finds_the_delimiter_of_a_file_without_header_by_its_fields():
+    dialect = Dialect(delimiter="auto", header=("a", "b", "c"))
+    text = b'1;"x;y";1.249,50\n'
+    (row,) = read_rows([text], name="f.csv", dialect=dialect, columns=dialect.header)
+    assert row.fields == ["1", "x;y", "1.249,50"]
+    assert likely_delimiter("a\rb", ["c"], fields=2) is None
 
 
 @pytest.mark.parametrize(
@@ -203,7 +220,7 @@ def test_cells_of_each_type(kind, text, expected, size):
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
     [
-        ("number", "1,5", "a decimal comma needs the setting decimal"),
+        ("number", "1,5", "for a decimal comma set --set 'decimal=\"comma\"' "),
         ("binary", "a", "is no Base64"),
         ("bool", "maybe", "neither true nor false"),
         ("null", "x", "must be empty or null"),

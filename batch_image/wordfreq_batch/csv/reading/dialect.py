@@ -132,12 +132,25 @@ def separator_line(line: str) -> str | None:
     return match[1] if match and match[1] in DELIMITERS else None
 
 
-def likely_delimiter(header: str, columns: Collection[str]) -> str | None:
-    """The delimiter by which a header line has the most of `columns`; None where it has none."""
+def likely_delimiter(line: str, columns: Collection[str], *, fields: int = 0) -> str | None:
+    """The delimiter by which a first line has the most of `columns`; None where it has none.
+
+    `fields`: a line that holds none of the columns has so many fields.
+    """
     known = frozenset(columns)
 
     def found(delimiter: str) -> int:
-        return sum(title.strip().strip('"').strip() in known for title in header.split(delimiter))
+        return sum(title.strip().strip('"').strip() in known for title in line.split(delimiter))
 
     best = max(DELIMITERS, key=found)
-    return best if found(best) else None
+    if found(best) or not fields:
+        return best if found(best) else None
+    return next((each for each in DELIMITERS if fields_of(line, each) == fields), None)
+
+
+def fields_of(line: str, delimiter: str) -> int:
+    """How many fields a line has by this delimiter; 0 where it is no line of a CSV."""
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), ()))
+    except csv.Error:
+        return 0

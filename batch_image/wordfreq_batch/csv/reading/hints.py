@@ -6,16 +6,18 @@ of `wordfreq ingest`, ready to be copied, and as it stands in a settings file (`
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
-from wordfreq_batch.csv.reading.dialect import DELIMITERS, Dialect, likely_delimiter
+from wordfreq_batch.csv.reading.dialect import DELIMITERS, Dialect, fields_of, likely_delimiter
+from wordfreq_batch.text.detect import AUTO
 
-_OPTIONS = frozenset({"delimiter", "encoding", "header", "extra-columns"})
+_OPTIONS = frozenset(
+    {"columns", "key", "sort-key", "delimiter", "encoding", "header", "extra-columns"}
+)
 _LATER = 50  # lines that may stand before a header
 _COMMENTS = ("#", "//", "--", "%", "!")
 
@@ -66,9 +68,9 @@ def header_hint(
     if mark and not dialect.comment:
         return f"It looks like a comment: {setting(comment=mark)}"
     likely = likely_delimiter(line, columns)
-    if likely is not None and likely != dialect.delimiter:
-        looks = f"It looks as if the delimiter were a {DELIMITERS[likely]}: "
-        return looks + setting(delimiter=DELIMITERS[likely])
+    if likely not in (None, dialect.delimiter) and dialect.delimiter != AUTO:
+        name = DELIMITERS[str(likely)]
+        return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
     unquoted = [re.fullmatch(r"\s*'([^']|'')*'\s*", title) for title in header]
     if all(unquoted) and dialect.quote != "'":
         return f"It looks as if fields were in single quotes: {setting(quote='single')}"
@@ -94,9 +96,10 @@ def header_hint(
         missing, more = list(columns), len(header) - len(columns)  # by chance it holds their names
     if len(missing) == len(columns) and (more == 0 or (more > 0 and _is_data(header))):
         names = [*columns, *(f"column {len(columns) + n + 1}" for n in range(more))]
-        return f"If there is no header, {setting(header=','.join(names))}"
+        hint = f"If there is no header, {setting(header=','.join(names))}"
+        return hint if _is_data(header) or len(header) < 2 else hint + _these(header)
     # A row that goes on in the next line may have fewer; blanks are in every text.
-    split = {each: _fields(line, each) for each in DELIMITERS}
+    split = {each: fields_of(line, each) for each in DELIMITERS}
     split = {each: fields for each, fields in split.items() if fields > 1}
     other = min(
         split, key=lambda each: (each == " ", abs(split[each] - len(columns))), default=None
@@ -104,7 +107,14 @@ def header_hint(
     if other is not None and other != dialect.delimiter:
         name = DELIMITERS[other]
         return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
-    return "Correct the file, or the settings. "
+    return "Correct the file, or the settings. " + (_these(header) if len(header) > 1 else "")
+
+
+def _these(titles: Sequence[str]) -> str:
+    """What to set where the titles are right, and the settings are of other files."""
+    if any(not each.strip() or "," in each or ":" in each for each in titles):
+        return ""
+    return f"If these are its columns, {setting(columns=','.join(each.strip() for each in titles))}"
 
 
 def width_hint(header: Sequence[str], *, line: int, fields: int) -> str:
@@ -142,10 +152,6 @@ def _one_that_splits(line: str) -> str | None:
         if len(fields) > 1 and all(fields) and (_is_data(fields) or all(quoted)):
             return each
     return None
-
-
-def _fields(line: str, delimiter: str) -> int:
-    return len(next(csv.reader([line], delimiter=delimiter), ()))
 
 
 def _plain(title: str) -> str:

@@ -116,7 +116,7 @@ def _delimiter(lines: _Lines, dialect: Dialect, columns: Collection[str], found:
     if not first.lstrip('"').startswith(TITLES[0]):  # rejects have lost what stood before
         lines.skip(dialect.skip)
     if named is None and dialect.delimiter == AUTO:
-        return likely_delimiter(lines.peek(), columns) or ","
+        return likely_delimiter(lines.peek(), columns, fields=len(dialect.header)) or ","
     return named or dialect.delimiter
 
 
