@@ -140,8 +140,16 @@ def test_one_partition_fails_is_explained_and_is_run_again(site):
     )
     site.keep("failed-run")
 
+    # and after later runs of good files it is red still, with its reason
+    (site.ui.source / "later.txt").write_text(TEXTS["a.txt"])
+    assert site.ui.launch(job="word_frequency") == "SUCCESS"
+    assert site.ui.partitions()["red"] == {"broken.txt.gz"}
+    site.open(PARTITIONS + "&partition=broken.txt.gz", "Failed (1)")
+    site.keep("bad-file")
+    site.page.get_by_text("is no intact gzip archive").first.wait_for()
+
     (site.ui.source / "broken.txt.gz").unlink()
     (site.ui.source / "broken.txt.gz").write_bytes(gzip.compress(b"whole again\n"))
     site.materialize_partitions(PARTITIONS, "Failed")
-    site.until(lambda: site.ui.partitions()["green"] == {*TEXTS, "broken.txt.gz"})
-    site.open(PARTITIONS, "Materialized (4)", "Failed (0)")
+    site.until(lambda: site.ui.partitions()["green"] == {*TEXTS, "broken.txt.gz", "later.txt"})
+    site.open(PARTITIONS, "Materialized (5)", "Failed (0)")
