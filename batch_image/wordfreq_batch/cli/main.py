@@ -14,16 +14,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout, suppress
-from typing import TextIO
+from importlib import import_module
+from typing import Final, TextIO
 
 from wordfreq_batch import __version__
-from wordfreq_batch.cli.count import add_count
-from wordfreq_batch.cli.ingest import add_ingest, add_redrive
-from wordfreq_batch.cli.lookup import add_lookup
-from wordfreq_batch.cli.merge import add_merge
-from wordfreq_batch.cli.mirror import add_mirror
 from wordfreq_batch.cli.options import EXIT_CODES, Commands, say
-from wordfreq_batch.cli.stages import add_migrate, add_plan
 from wordfreq_batch.errors import (
     NO_MEMORY,
     OUT_OF_MEMORY,
@@ -32,6 +27,18 @@ from wordfreq_batch.errors import (
     is_out_of_memory,
 )
 from wordfreq_batch.stopping import Stopped, raise_on_signals
+
+_MODULES: Final = {
+    "count": "count",
+    "plan": "stages",
+    "migrate": "stages",
+    "merge": "merge",
+    "lookup": "lookup",
+    "ingest": "ingest",
+    "redrive": "ingest",
+    "mirror": "mirror",
+}
+"""Each command's module beside this one, whose function `add_…` adds it to the parser."""
 
 _MAIN_EXAMPLE = """\
 examples, on a laptop:
@@ -61,7 +68,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         raise_on_signals()
         _show_any_name(sys.stdout)
-        parser = build_parser()
+        arguments = sys.argv[1:] if arguments is None else arguments
+        parser = build_parser(only=next(iter(arguments), ""))
         options = parser.parse_args(arguments)
         as_json = getattr(options, "json", False)
         command: Callable[[argparse.Namespace], int] | None = options.command
@@ -101,8 +109,8 @@ def _show_any_name(stream: TextIO) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command and its options."""
+def build_parser(*, only: str = "") -> argparse.ArgumentParser:
+    """The commands and their options; only those of `only`, quickly, if it is a command."""
     parser = argparse.ArgumentParser(
         prog="wordfreq",
         description="Count and rank the words of every file below an S3 prefix or in a folder.",
@@ -115,14 +123,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    add_count(commands)
-    add_plan(commands)
-    add_migrate(commands)
-    add_merge(commands)
-    add_lookup(commands)
-    add_ingest(commands)
-    add_redrive(commands)
-    add_mirror(commands)
+    for name in (only,) if only in _MODULES else _MODULES:
+        module = import_module(f"wordfreq_batch.cli.{_MODULES[name]}")
+        getattr(module, f"add_{name}")(commands)
     _add_help(commands, parser)
     return parser
 

@@ -10,7 +10,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any, TypeAlias
 
 from wordfreq_batch.text.options import MOST_INVALID, TextOptions
@@ -155,6 +154,8 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
 
 def size(text: str) -> int:
     """Bytes from `64MiB`, `1.5gib`, `100kB`, `1000`."""
+    from fractions import Fraction  # takes milliseconds to load
+
     pattern = r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([kmgt])(i?)b?|b)?"
     match = re.fullmatch(pattern, text.strip(), re.IGNORECASE | re.ASCII)
     number = Fraction(match[1]) if match else Fraction()
