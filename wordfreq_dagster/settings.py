@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 PREFIX = "WORDFREQ_"
 
-_SIZE = re.compile(r"^\s*(\d+)\s*(B|KiB|MiB|GiB)?\s*$", re.IGNORECASE)
-_UNIT = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*", re.IGNORECASE | re.ASCII)
 
 
 class SettingsError(ValueError):
@@ -39,13 +38,14 @@ class SettingsError(ValueError):
 
 
 def parse_size(value: object) -> object:
-    """Turn `64MiB`, `1GiB` or `4096` into a number of bytes; other values pass to pydantic."""
+    """Turn `64MiB`, `1.5gb` or `4096` into a number of bytes; other values pass to pydantic."""
     if not isinstance(value, str):
         return value
-    match = _SIZE.match(value)
+    match = _SIZE.fullmatch(value)
     if not match:
         raise ValueError("a size such as 64MiB, 1GiB or 4096 (bytes) is needed")
-    return int(match[1]) * _UNIT[(match[2] or "B").lower()]
+    power = " KMGT".index((match[2] or " ").upper())
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def absolute_uri(value: object) -> object:
@@ -121,11 +121,8 @@ class Settings(BaseSettings):
         default=64 << 20,
         description="bytes of input that share one container (one child of the array job)",
     )
-
     encoding: str = Field(default="", description="of files that aren't UTF-8: cp1252, …, or auto")
-    fold: bool = Field(
-        default=False, description="true: spellings that look alike are counted as one word"
-    )
+    fold: bool = Field(default=False, description="true: spellings that look alike are one word")
     retry_unusable: bool = Field(
         default=False,
         description="true: files that are known to be bad data are tried again in each run",

@@ -74,7 +74,11 @@ def test_a_queue_with_folders_says_that_containers_cannot_see_them():
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("4096", 4096), ("64MiB", 64 << 20), (" 1 gib ", 1 << 30), ("7B", 7)]
+    ("text", "size"),
+    [
+        *(("4096", 4096), ("64MiB", 64 << 20), (" 1 gib ", 1 << 30), ("7B", 7)),
+        *(("1.5GiB", 3 << 29), ("64mib", 64 << 20), ("500kB", 500_000), ("2M", 2_000_000)),
+    ],
 )
 def test_sizes(text, size):
     assert parse_size(text) == size
