@@ -156,6 +156,11 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         description="The same for CloudWatch Logs; without it `client` reads no logs.",
     )
 
+    clock: dg.ResourceDependency[Any] = Field(
+        default=cast("Any", None),
+        description="Another clock for waits with `client`: an emulator's virtual one, in tests.",
+    )
+
     _connection: Connection | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -295,6 +300,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._connection = given(
                 self.client,
                 logs=self.logs_client,
+                clock=self.clock,
                 s3_url=self.s3_endpoint_url,
                 console_url=self.console_url,
                 rates=self.rates,

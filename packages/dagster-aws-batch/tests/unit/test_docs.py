@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import dagster as dg
@@ -64,6 +65,28 @@ def test_no_class_name_is_there_twice():
             if isinstance(node, ast.ClassDef):
                 assert node.name not in seen, f"{node.name} in {path} and {seen[node.name]}"
                 seen[node.name] = path
+
+
+def test_the_page_on_testing_works_as_written(tmp_path):
+    """Its snippets, one after the other, are a file of tests."""
+    code = "\n".join(snippets((HOME / "docs/testing.md").read_text(encoding="utf-8")))
+    (tmp_path / "test_page.py").write_text(code)
+    done = run_pytest(tmp_path)
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def run_pytest(folder):
+    # Where the package was installed before it had the entry point.
+    known = {one.value for one in entry_points(group="pytest11")}
+    plugin = "aws_batch_emulator.pytest_plugin"
+    words = [] if plugin in known else ["-p", plugin]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_quick_start_works_as_written(tmp_path):

@@ -177,6 +177,7 @@ def given(
     batch: BatchClient,
     *,
     logs: CloudWatchLogsClient | None,
+    clock: Clock | None,
     s3_url: str | None,
     console_url: str | None,
     rates: Mapping[str, float],
@@ -197,7 +198,7 @@ def given(
         if batch not in _given:
             s3 = boto3.Session(region_name=batch.meta.region_name).client("s3", endpoint_url=s3_url)
             _given[batch] = Connection.over(
-                batch, logs=logs, s3=s3, rates=rates, console_url=console_url
+                batch, logs=logs, s3=s3, clock=clock, rates=rates, console_url=console_url
             )
         return _given[batch]
 
