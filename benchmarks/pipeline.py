@@ -136,7 +136,8 @@ def measure(store: str, folder: Path, options: argparse.Namespace) -> float:
     home.mkdir()
     with database(store) as port:
         configure(home / "dagster", store, port)
-        environment = dict(os.environ) | {
+        own = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment = own | {
             "DAGSTER_HOME": str(home / "dagster"),
             "WORDFREQ_HOME": str(home),
             "WORDFREQ_SOURCE": str(folder / "source"),

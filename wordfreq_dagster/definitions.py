@@ -18,10 +18,17 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 _CSV_ASSETS = frozenset({dg.AssetKey("csv_uploads"), dg.AssetKey("csv_rows")})
 
 
+_built: list[tuple[Settings, dg.Definitions]] = []
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """Everything of this code location, for the settings of the environment."""
-    return build_definitions(load_settings())
+    settings = load_settings()
+    # Dagster asks five times while it starts a run; building them takes half a second.
+    if not _built or _built[0][0] != settings:
+        _built[:] = [(settings, build_definitions(settings))]
+    return _built[0][1]
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -15,6 +17,8 @@ from typing import Any
 _WATCH = Path(__file__).with_name("watch.py")
 _CHUNK = 1 << 20  # bytes
 _TOUCHED = 512 << 20  # bytes
+# As everywhere but on machines that say otherwise, modules are compiled once, not in each process.
+_NOT_FOR_PYTHON = ("PYTHONDONTWRITEBYTECODE",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,17 @@ def warm(reads: Path | None) -> None:
                 while file.read(_CHUNK):
                     pass
     _ = b"\1" * _TOUCHED
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # other memory than that of small pages
+        with mmap.mmap(-1, _TOUCHED) as memory, suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+            for position in range(0, _TOUCHED, mmap.PAGESIZE):
+                memory[position] = 1
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The variables for what is measured."""
+    own = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_PYTHON}
+    return own | dict(more)
 
 
 def run(case: Case, *, folder: Path) -> Run:
@@ -98,7 +113,7 @@ def run(case: Case, *, folder: Path) -> Run:
     # -S, and no other options of the environment: the less it imports, the smaller it is.
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_WATCH), json.dumps(given)],
-        env={**os.environ, **case.environment},
+        env=environment(case.environment),
         stdout=subprocess.PIPE,
         text=True,
         cwd=folder,

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from wordfreq_dagster.code_links import with_code_references
-from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.definitions import build_definitions, defs
 from wordfreq_dagster.settings import (
     Settings,
     SettingsError,
@@ -87,3 +87,13 @@ def test_asset_pages_link_to_the_code_of_a_repository(tmp_path):
     )
     with pytest.raises(ValueError, match="WORDFREQ_CODE_URL"):
         with_code_references(dg.Definitions(), "github.com/x")
+
+
+def test_the_definitions_are_built_once_for_the_settings_of_a_process(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("WORDFREQ_HOME", str(tmp_path))
+    first = defs()
+    assert defs() is first
+    monkeypatch.setenv("WORDFREQ_TOP", "7")
+    assert defs() is not first
