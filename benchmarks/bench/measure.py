@@ -82,7 +82,8 @@ def warm(reads: Path | None) -> None:
                     pass
     _ = b"\1" * _TOUCHED
     if hasattr(mmap, "MADV_HUGEPAGE"):  # other memory than that of small pages
-        with mmap.mmap(-1, _TOUCHED) as memory, suppress(OSError):
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        with mmap.mmap(-1, _TOUCHED, private) as memory, suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
             for position in range(0, _TOUCHED, mmap.PAGESIZE):
                 memory[position] = 1
