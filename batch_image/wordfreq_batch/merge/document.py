@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from wordfreq_batch.errors import DataError
-from wordfreq_batch.plans.checked import checked
+from wordfreq_batch.plans.checked import checked, from_object, reading, to_object
 
 
 class RankedWord(NamedTuple):
@@ -117,7 +116,6 @@ class Ranking(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The ranking as a JSON object."""
-        options = self.options
         document: dict[str, Any] = {
             "Metadata": {
                 "Source": self.source,
@@ -126,12 +124,7 @@ class Ranking(NamedTuple):
                 "Files": self.files,
                 "Words": self.total_words,
                 "DistinctWords": self.distinct_words,
-                "Options": {
-                    "MinLength": options.min_length,
-                    "MinCount": options.min_count,
-                    "Top": options.top,
-                    "StopWords": list(options.stop_words),
-                },
+                "Options": to_object(self.options),
             },
             "Words": _words_json(self.words),
         }
@@ -152,16 +145,7 @@ class Ranking(NamedTuple):
                 "Words": self.previous.total_words,
                 "Ranking": _words_json(self.previous.words),
             }
-            document["Changes"] = [
-                {
-                    "Word": change.word,
-                    "Rank": change.rank,
-                    "PreviousRank": change.previous_rank,
-                    "Count": change.count,
-                    "PreviousCount": change.previous_count,
-                }
-                for change in self.changes
-            ]
+            document["Changes"] = [to_object(change) for change in self.changes]
         if self.folders:
             document["Folders"] = [
                 {
@@ -182,7 +166,7 @@ class Ranking(NamedTuple):
         Raises:
             DataError: it isn't a ranking.
         """
-        try:
+        with reading(uri, "ranking", "run `wordfreq merge` again"):
             document = json.loads(text)
             metadata = document["Metadata"]
             options = metadata["Options"]
@@ -195,13 +179,8 @@ class Ranking(NamedTuple):
                     source=metadata["Source"],
                     plan_id=metadata["PlanId"],
                     counter_version=metadata["CounterVersion"],
-                    options=checked(
-                        RankingOptions(
-                            min_length=options["MinLength"],
-                            min_count=options["MinCount"],
-                            top=options["Top"],
-                            stop_words=tuple(options["StopWords"]),
-                        )
+                    options=from_object(
+                        RankingOptions, options, stop_words=tuple(options["StopWords"])
                     ),
                     previous=_earlier(document.get("Previous")),
                     folders=tuple(map(_folder, document.get("Folders", ()))),
@@ -213,10 +192,6 @@ class Ranking(NamedTuple):
                     missing_names=tuple(metadata.get("MissingNames", ())),
                 )
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{uri} is no ranking ({error!r}); run `wordfreq merge` again"
-            ) from None
 
 
 def changes(now: Iterable[RankedWord], before: Iterable[RankedWord]) -> tuple[Change, ...]:
@@ -231,11 +206,11 @@ def changes(now: Iterable[RankedWord], before: Iterable[RankedWord]) -> tuple[Ch
 
 
 def _words_json(words: Iterable[RankedWord]) -> list[dict[str, Any]]:
-    return [{"Word": ranked.word, "Count": ranked.count} for ranked in words]
+    return [to_object(ranked) for ranked in words]
 
 
 def _words(rows: Iterable[dict[str, Any]]) -> tuple[RankedWord, ...]:
-    return tuple(checked(RankedWord(row["Word"], row["Count"])) for row in rows)
+    return tuple(from_object(RankedWord, row) for row in rows)
 
 
 def _earlier(found: dict[str, Any] | None) -> Earlier | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from wordfreq_batch.errors import DataError
-from wordfreq_batch.plans.checked import checked
+from wordfreq_batch.plans.checked import checked, from_object, reading, to_object
 from wordfreq_batch.plans.plan import Item, KnownCounts
 
 RESERVED = ".wordfreq/"
@@ -105,43 +104,19 @@ class RowFigures(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The object `Rows` of an item's receipt."""
-        return {
-            "Read": self.read,
-            "Written": self.written,
-            "Rejected": self.rejected,
-            "Superseded": self.superseded,
-            "Capacity": self.capacity,
-            "Requests": self.requests,
-            "Refused": self.refused,
-            "WriteSeconds": round(self.write_seconds, 6),
-            "Sample": list(self.sample),
-            "Rejects": [[each.line, each.reason, each.text] for each in self.rejects],
-            "Newer": self.newer,
-            "Shared": self.shared,
-            "Others": list(self.others),
-            **({"Deleted": self.deleted} if self.deleted else {}),
-        }
+        without = () if self.deleted else ("deleted",)  # most loads delete nothing
+        return to_object(self, without=without, write_seconds=round(self.write_seconds, 6))
 
     @classmethod
     def from_json(cls, rows: dict[str, Any]) -> RowFigures:
         """The reverse of `to_json`."""
-        return checked(
-            cls(
-                read=rows["Read"],
-                written=rows["Written"],
-                rejected=rows["Rejected"],
-                superseded=rows["Superseded"],
-                capacity=rows["Capacity"],
-                requests=rows["Requests"],
-                refused=rows["Refused"],
-                write_seconds=rows["WriteSeconds"],
-                sample=tuple(rows["Sample"]),
-                rejects=tuple(checked(RejectedRow(*row)) for row in rows["Rejects"]),
-                newer=rows.get("Newer", 0),
-                shared=rows.get("Shared", 0),
-                others=tuple(rows.get("Others", ())),
-                deleted=rows.get("Deleted", 0),
-            )
+        return from_object(
+            cls,
+            rows,
+            optional=("newer", "shared", "deleted"),
+            sample=tuple(rows["Sample"]),
+            rejects=tuple(checked(RejectedRow(*row)) for row in rows["Rejects"]),
+            others=tuple(rows.get("Others", ())),
         )
 
 
@@ -186,51 +161,28 @@ class ItemReceipt(NamedTuple):
         """The part that a plan keeps."""
         return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid, self.aside)
 
+    def row(self, counter_version: str) -> CountedFile:
+        """What the ledger keeps of it."""
+        figures = (self.words, self.distinct, self.invalid, self.aside)
+        return CountedFile(
+            self.name, self.etag, self.size, counter_version, self.counts_etag, *figures
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The item's object in `Receipt.dumps`; what most files don't have only where it is."""
-        more: dict[str, Any] = {} if self.rows is None else {"Rows": self.rows.to_json()}
-        if self.aside:
-            more["Aside"] = self.aside
-        if self.encoding:
-            more |= {"Encoding": self.encoding, "Confidence": self.confidence}
-        return more | {
-            "Name": self.name,
-            "ETag": self.etag,
-            "Size": self.size,
-            "CountsETag": self.counts_etag,
-            "Bytes": self.bytes,
-            "Words": self.words,
-            "Distinct": self.distinct,
-            "Invalid": self.invalid,
-            "Seconds": round(self.seconds, 6),
-            "Reused": self.reused,
-            "ExitCode": self.exit_code,
-            "Error": self.error,
-        }
+        seldom = {name for name in ("rows", "aside", "encoding") if not getattr(self, name)}
+        return to_object(
+            self,
+            without=seldom if self.encoding else seldom | {"confidence"},
+            seconds=round(self.seconds, 6),
+            rows=self.rows and self.rows.to_json(),
+        )
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> ItemReceipt:
         """The reverse of `to_json`."""
-        return checked(
-            cls(
-                name=item["Name"],
-                etag=item["ETag"],
-                size=item["Size"],
-                counts_etag=item["CountsETag"],
-                bytes=item["Bytes"],
-                words=item["Words"],
-                distinct=item["Distinct"],
-                invalid=item["Invalid"],
-                seconds=item["Seconds"],
-                reused=item["Reused"],
-                exit_code=item["ExitCode"],
-                error=item["Error"],
-                rows=RowFigures.from_json(item["Rows"]) if "Rows" in item else None,
-                aside=item.get("Aside", ""),
-                encoding=item.get("Encoding", ""),
-                confidence=item.get("Confidence", 1.0),
-            )
-        )
+        rows = RowFigures.from_json(item["Rows"]) if "Rows" in item else None
+        return from_object(cls, item, optional=("aside", "encoding", "confidence"), rows=rows)
 
 
 class Receipt(NamedTuple):
@@ -266,20 +218,8 @@ class Receipt(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as a JSON object."""
-        return {
-            "PlanId": self.plan_id,
-            "Stage": self.stage,
-            "Task": self.task,
-            "ExitCode": self.exit_code,
-            "CounterVersion": self.counter_version,
-            "Started": self.started,
-            "Finished": self.finished,
-            "Seconds": round(self.seconds, 6),
-            "JobId": self.job_id,
-            "Attempt": self.attempt,
-            "Error": self.error,
-            "Items": [item.to_json() for item in self.items],
-        }
+        items = [item.to_json() for item in self.items]
+        return to_object(self, seconds=round(self.seconds, 6), items=items)
 
     def dumps(self) -> bytes:
         """The receipt's text."""
@@ -292,23 +232,7 @@ class Receipt(NamedTuple):
         Raises:
             DataError: it isn't a receipt.
         """
-        try:
+        with reading(uri, "receipt", "delete it and run again"):
             document = json.loads(text)
-            return checked(
-                cls(
-                    plan_id=document["PlanId"],
-                    stage=document["Stage"],
-                    task=document["Task"],
-                    exit_code=document["ExitCode"],
-                    counter_version=document["CounterVersion"],
-                    started=document["Started"],
-                    finished=document["Finished"],
-                    seconds=document["Seconds"],
-                    job_id=document["JobId"],
-                    attempt=document["Attempt"],
-                    error=document["Error"],
-                    items=tuple(ItemReceipt.from_json(item) for item in document["Items"]),
-                )
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{uri} is no receipt ({error!r}); delete it and run again") from None
+            items = tuple(map(ItemReceipt.from_json, document["Items"]))
+            return from_object(cls, document, items=items)

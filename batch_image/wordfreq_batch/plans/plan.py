@@ -34,8 +34,7 @@ from collections.abc import Collection, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from wordfreq_batch.errors import DataError
-from wordfreq_batch.plans.checked import checked
+from wordfreq_batch.plans.checked import checked, from_object, reading, to_object
 from wordfreq_batch.storage.store import (
     LOCAL_BUCKET,
     join_uri,
@@ -74,7 +73,7 @@ class Location(NamedTuple):
 
     def to_json(self) -> dict[str, str]:
         """`{"Bucket": …, "Key": …}`."""
-        return {"Bucket": self.bucket, "Key": self.key}
+        return to_object(self)
 
 
 class KnownCounts(NamedTuple):
@@ -133,14 +132,12 @@ class Refused(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The entry as a JSON object; what isn't known is left out."""
-        known = zip(("Name", "Reason", "Kind", "Size", "ETag"), self, strict=True)
-        return {name: value for name, value in known if value}
+        return {name: value for name, value in to_object(self).items() if value}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Refused:
         """The reverse of `to_json`."""
-        more = (row.get("Kind", ""), row.get("Size", 0), row.get("ETag", ""))
-        return checked(cls(row["Name"], row["Reason"], *more))
+        return from_object(cls, row, optional=("kind", "size", "etag"))
 
 
 class Task(NamedTuple):
@@ -320,12 +317,10 @@ class Plan(NamedTuple):
         Raises:
             DataError: it isn't a plan.
         """
-        try:
+        with reading(uri, "plan", "make it with `wordfreq plan`"):
             document = json.loads(text)
             head = _head(document["Metadata"], uri=uri, names=document["Items"])
             return _plan(head, document)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise DataError(f"{uri} is no plan ({error!r}); make it with `wordfreq plan`") from None
 
 
 def _member(name: str, values: Sequence[str]) -> str:

@@ -23,7 +23,6 @@ from wordfreq_batch.errors import (
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans import ledger
 from wordfreq_batch.plans.formats import (
-    CountedFile,
     ItemReceipt,
     Receipt,
 )
@@ -148,7 +147,7 @@ def record(
     Raises:
         WordfreqError: it could not be stored; that costs only time, so callers just say so.
     """
-    rows = [_row(each, version) for each in done if each.error is None and not each.reused]
+    rows = [each.row(version) for each in done if each.error is None and not each.reused]
     # Not the task alone: a second attempt must not replace the rows of the first.
     ledger.append(store, rows, origin=f"{head.id}-{task.number:05d}-{os.urandom(4).hex()}")
     record_unusable(store, done, version=version + limit)
@@ -157,17 +156,3 @@ def record(
 def said(error: WordfreqError, task: Task) -> str:
     """A line about something that went wrong and doesn't matter."""
     return f"task {task.number}: {error} (this costs only time)"
-
-
-def _row(done: ItemReceipt, version: str) -> CountedFile:
-    return CountedFile(
-        name=done.name,
-        etag=done.etag,
-        size=done.size,
-        counter_version=version,
-        counts_etag=done.counts_etag,
-        words=done.words,
-        distinct=done.distinct,
-        invalid=done.invalid,
-        aside=done.aside,
-    )
