@@ -11,6 +11,7 @@ from wordfreq_batch.errors import NotFoundError, WordfreqError
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import ObjectInfo
 from wordfreq_dagster.files.listing import Attempt, Decision, Scan, advance, decide
+from wordfreq_dagster.files.plans import observed
 from wordfreq_dagster.files.tags import LISTING_TAG, SOURCE_TAG
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
@@ -47,12 +48,14 @@ class Watched:
 
     `made_from` says of which listing the latest `result` is (`''`: of none or not of all of it),
     `name` is what the result is called in messages.
+    `observes` is the source's asset, whose observation a finished listing is.
     """
 
     job: str
     result: dg.AssetKey
     made_from: Callable[[dg.DagsterInstance], str]
     name: str
+    observes: dg.AssetKey | None = None
 
 
 def listing_sensor(
@@ -135,10 +138,15 @@ def tick(
         result=watched.name,
     )
     context.log.info(f"{decision.reason} (listed in {scan.ticks} ticks)")
-    if not decision.run:
-        return _skip(decision.reason)
+    seen = (
+        observed(context.instance, watched.observes, listing=str(scan.fingerprint), source=source)
+        if watched.observes
+        else []
+    )
     return dg.SensorResult(
-        run_requests=[_request(context, scan, decision, watched)],
+        run_requests=[_request(context, scan, decision, watched)] if decision.run else [],
+        skip_reason=None if decision.run else decision.reason,
+        asset_events=seen,
         cursor="",
     )
 

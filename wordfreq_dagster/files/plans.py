@@ -18,9 +18,11 @@ from dagster import DagsterRunStatus as Status
 
 from dagster_aws_batch import origin_run_id
 from dagster_aws_batch.events.partitions import delete_partitions
+from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.plans.formats import Receipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import listed_receipts, read_receipts
+from wordfreq_batch.progress import size
 from wordfreq_batch.storage.local import TEMPORARY
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.files.partitions import (
@@ -29,8 +31,9 @@ from wordfreq_dagster.files.partitions import (
     sync_partitions,
     unusable_partition_key,
 )
-from wordfreq_dagster.files.places import Places
+from wordfreq_dagster.files.places import Places, describe_uri
 
+_VERSION_TAG = "dagster/data_version"
 #: Days after which the plans, receipts and scratch notes of ended runs go; on AWS the bucket's rule
 #: (`infra/`) has the same number.
 KEPT_DAYS = 90
@@ -210,6 +213,31 @@ def new_receipts(planned: Plan, stage: str, *, known: Collection[int]) -> dict[i
     """The receipts that are there now and whose tasks aren't among `known`, by task number."""
     tasks = [task for task in listed_receipts(planned.head, stage) if task not in known]
     return read_receipts(planned.head, stage, tasks)
+
+
+def observed(
+    instance: dg.DagsterInstance, key: dg.AssetKey, *, listing: str, source: str
+) -> list[dg.AssetObservation]:
+    """The observation of a source that somebody has just listed; none where it says nothing new.
+
+    Args:
+        instance: where the latest observation is.
+        key: the source's asset.
+        listing: the fingerprint of all its files.
+        source: the place.
+    """
+    latest = instance.fetch_observations(key, limit=1).records
+    seen = latest[0].asset_observation if latest else None
+    if seen is not None and seen.tags.get(_VERSION_TAG) == listing:
+        return []
+    found = Fingerprint.parse(listing)
+    metadata: dict[str, Any] = {
+        "files": found.files,
+        "bytes": found.size,
+        "size": size(found.size),
+        "source": describe_uri(source),
+    }
+    return [dg.AssetObservation(key, metadata=metadata, tags={_VERSION_TAG: listing})]
 
 
 def latest_metadata(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:

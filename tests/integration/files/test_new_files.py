@@ -59,10 +59,17 @@ def test_a_file_from_arrival_to_ranking_and_a_broken_one(watched):
     watched.write("a.txt", "cat cat cat dog dog dog")
     (first,) = watched.tick().run_requests
     assert watched.run(first)
-    assert "nothing has changed: 1 files" in watched.tick().skip_message
+    quiet = watched.tick()
+    assert "nothing has changed: 1 files" in quiet.skip_message
+    # the sensor observes the source where the plan hasn't, and only what is news
+    assert not quiet.asset_events
+    [seen] = watched.instance.fetch_observations(dg.AssetKey("source_files"), limit=9).records
+    assert seen.asset_observation.metadata["files"].value == 1
 
     watched.write("b.txt.gz", b"\x1f\x8b no archive")
-    (second,) = watched.tick().run_requests
+    news = watched.tick()
+    (second,) = news.run_requests
+    assert [event.metadata["files"].value for event in news.asset_events] == [2]
     assert second.run_key != first.run_key
     assert not watched.run(second)
     assert "did not bring the ranking up to date" in watched.tick().skip_message

@@ -7,6 +7,7 @@ import dagster as dg
 from wordfreq_dagster.defs.word_frequency.conditions import ranking_due_sensor
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing, ranking
+from wordfreq_dagster.defs.word_frequency.source_files import source_files
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
 from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
 from wordfreq_dagster.files.places import WordPlaces
@@ -71,6 +72,7 @@ def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition
         result=ranking.key,
         made_from=partial(ranked_listing, places=places),
         name="the ranking",
+        observes=source_files.key,
     )
     sensors = [
         listing_sensor(
