@@ -11,7 +11,7 @@ LOCAL  := $(CURDIR)/.local
 PORT   ?= 3000
 # Files of tests at a time: more than cores, because many tests wait. PYTEST_ARGS=tests/unit runs a part.
 WORKERS ?= 3
-PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 # AWS services on this machine; their own environment, because they pin what others need newer.
 EMULATORS ?= .venv-emulators
 export EMULATORS
