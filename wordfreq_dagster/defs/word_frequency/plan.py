@@ -7,7 +7,6 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.word_frequency.commands import plan_command
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
-from wordfreq_dagster.files.figures import one_job
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import observed, sync_with_plan
@@ -72,7 +71,7 @@ def plan(
             "removed files": listed_names(changes.removed),
             "refused files": listed_reasons(refused),
             "bad files": listed_reasons({each.name: each.reason for each in made.unusable}),
-            **one_job(outcome.metadata()),
+            **outcome.metadata(plots=False),
         },
         data_version=dg.DataVersion(made.id),
     )

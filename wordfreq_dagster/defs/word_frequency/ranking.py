@@ -19,7 +19,6 @@ from wordfreq_dagster.defs.word_frequency.commands import (
 from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
-from wordfreq_dagster.files.figures import one_job
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_reasons
 from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
@@ -167,7 +166,7 @@ def ranking(
             SETTINGS: settings_of(locations),
             COUNTER: planned.head.counter_version,
             **how,
-            **one_job(outcome.metadata()),
+            **outcome.metadata(plots=False),
         }
     )
 

@@ -26,6 +26,8 @@ SHOWN_TAIL = 30
 SHOWN_LINE = 400
 SHOWN_REASON = 1_000
 TAIL_CHARACTERS = 6_000
+# Numbers of `Outcome.metadata` that are worth a plot whatever the job.
+_PLOTTED = ("batch/seconds", "batch/cost_")
 # No retry of Dagster can change these.
 HOPELESS = frozenset({FailureClass.IMAGE_PULL_AUTH, FailureClass.OVERRIDE_TOO_LONG})
 
@@ -73,8 +75,13 @@ class Outcome(Generic[R]):
         """The tasks that did not."""
         return tuple(task for task in self.tasks if not task.ok)
 
-    def metadata(self) -> dict[str, Any]:
-        """Metadata for a materialization or a failure; all keys begin with `batch/`."""
+    def metadata(self, *, plots: bool = True) -> dict[str, Any]:
+        """Metadata for a materialization or a failure; all keys begin with `batch/`.
+
+        Args:
+            plots: Dagster plots each number over time. False: only seconds and costs; the other
+                numbers are the table `batch/figures`.
+        """
         result, usage = self._result, self.usage
         found: dict[str, Any] = {
             "batch/tasks": len(self.tasks),
@@ -102,7 +109,7 @@ class Outcome(Generic[R]):
             found[f"batch/cost_wasted_{unit}"] = round(usage.wasted_cost(self.price), 4)
         if self.failed:
             found["batch/failures"] = dg.MetadataValue.md(self._failures_table())
-        return found
+        return found if plots else _in_a_table(found)
 
     def raise_for_failure(self, *, minimum_success: float = 1.0) -> None:
         """Raise `dagster.Failure` unless at least this share of the tasks succeeded.
@@ -191,6 +198,16 @@ class Outcome(Generic[R]):
             tries = max(task.runs, len(task.attempts))
             lines.append(f"| {task.task} | {cause} | {code} | {reason} | {tries} | {job} | {log} |")
         return "\n".join(lines)
+
+
+def _in_a_table(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    lines, kept = ["| figure | value |", "|---|---:|"], {}
+    for name, value in metadata.items():
+        if isinstance(value, int | float) and not name.startswith(_PLOTTED):
+            lines.append(f"| {name.removeprefix('batch/').replace('_', ' ')} | {value:,} |")
+        else:
+            kept[name] = value
+    return kept | {"batch/figures": dg.MetadataValue.md("\n".join(lines))}
 
 
 def _paragraph(task: TaskResult) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._aws.requests import retry_strategy
-from dagster_aws_batch._job import BatchJobDefinition, FailureClass, Job, Retries
+from dagster_aws_batch._job import BatchJobDefinition, FailureClass, Job, Price, Retries
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._run.state import Options
 
@@ -91,6 +91,14 @@ def test_a_class_of_failure_as_the_user_sees_it(bench, failure, record_figure):
     if case.get("starts", True):
         assert "| the last words" in text
         assert "log: http://console/logs?" in text
+
+
+def test_the_figures_of_one_job_are_one_table_but_for_those_worth_a_plot(bench):
+    console = bench.connection().console
+    found = Outcome(bench.run(1, job()), console, price=Price(vcpu_hour=1.0)).metadata(plots=False)
+    numbers = {name for name, value in found.items() if isinstance(value, int | float)}
+    assert numbers == {"batch/seconds", "batch/cost_estimate_usd", "batch/cost_wasted_usd"}
+    assert "| rounds | 1 |" in found["batch/figures"].value
 
 
 def test_timeout(bench, record_figure):
