@@ -266,7 +266,7 @@ class Words(RuleBasedStateMachine):
         assert shown == expected
 
 
-def run(machine):
+def run(machine, *, steps=8):
     sized = {"stateful_step_count": "STEPS", "max_examples": "EXAMPLES"}
     given = {
         name: int(os.environ[f"WORDFREQ_TEST_{variable}"])
@@ -283,7 +283,7 @@ def run(machine):
             suppress_health_check=list(HealthCheck),
             # each step takes seconds: the failing example itself is told, not a smaller one
             phases=[Phase.generate],
-            **{"stateful_step_count": 8, "max_examples": 1} | given,
+            **{"stateful_step_count": steps, "max_examples": 1} | given,
         ),
     )
 
