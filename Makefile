@@ -90,7 +90,8 @@ lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(VENV)/.installed ## check the types
-	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq_batch packages/*/src demo
+	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq_batch packages/*/src demo packages/dagster-aws-batch/tests/typing
+	@$(BIN)/ty check --quiet --exit-zero-on-warning --python $(VENV) packages/dagster-aws-batch/src packages/dagster-aws-batch/tests/typing
 
 format: $(VENV)/.installed ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .

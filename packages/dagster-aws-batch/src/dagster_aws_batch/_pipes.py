@@ -98,7 +98,7 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
     poll_messages_seconds: float = 5.0
     include_stdio_in_messages: bool = False
 
-    def run(  # type: ignore[override]
+    def run(  # type: ignore[override]  # ty: ignore[incompatible-method-override]
         self,
         *,
         context: dg.AssetExecutionContext | dg.OpExecutionContext,

@@ -6,6 +6,7 @@ this sensor acts.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -95,7 +96,7 @@ def batch_reaper_sensor(
         monitor_all_code_locations: Whether to act on runs of other code locations too.
         default_status: Whether it runs without being switched on.
     """
-    options = {
+    options: dict[str, Any] = {
         "run_status": run_status,
         "name": name or f"batch_reaper_{run_status.value.lower()}",
         "description": f"Ends AWS Batch jobs that runs left behind which ended as "
@@ -111,12 +112,12 @@ def batch_reaper_sensor(
             resource = given.process_config_and_initialize()
             return dg.SkipReason(reap(context.instance, context.dagster_run, resource))
 
-        return dg.run_status_sensor(**options)(with_given)  # type: ignore[arg-type]
+        return dg.run_status_sensor(**options)(with_given)
 
     def with_resource(context: dg.RunStatusSensorContext, batch: BatchJobs) -> dg.SkipReason:
         return dg.SkipReason(reap(context.instance, context.dagster_run, batch))
 
-    return dg.run_status_sensor(**options)(with_resource)  # type: ignore[arg-type]
+    return dg.run_status_sensor(**options)(with_resource)
 
 
 def batch_reaper_sensors(

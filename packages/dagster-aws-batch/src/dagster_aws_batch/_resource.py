@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -173,6 +173,30 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             if value < 0 or (value == 0 and not name.startswith("price")):
                 raise InvalidJobError(f"BatchJobs.{name} is {value}; use a number above 0")
         checked_rates(self.rates)
+
+    @overload
+    def run(
+        self,
+        *,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        job: Job,
+        tasks: int,
+        receipts: None = None,
+        while_waiting: Callable[[float], None] | None = None,
+        follow_logs: bool | Collection[int] = False,
+    ) -> Outcome[Any]: ...
+
+    @overload
+    def run(
+        self,
+        *,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        job: Job,
+        tasks: int,
+        receipts: Callable[[Collection[int]], Mapping[int, R]],
+        while_waiting: Callable[[float], None] | None = None,
+        follow_logs: bool | Collection[int] = False,
+    ) -> Outcome[R]: ...
 
     def run(
         self,

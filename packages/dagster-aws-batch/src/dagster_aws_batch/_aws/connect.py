@@ -10,7 +10,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -272,7 +272,7 @@ def _session(endpoint: Endpoint) -> boto3.Session:
     core = botocore.session.get_session()
     credentials = DeferredRefreshableCredentials(assume, "assume-role")
     # botocore has no public way to give a session credentials that renew themselves.
-    core._credentials = credentials  # type: ignore[attr-defined]
+    cast("Any", core)._credentials = credentials
     return boto3.Session(botocore_session=core, region_name=session.region_name)
 
 

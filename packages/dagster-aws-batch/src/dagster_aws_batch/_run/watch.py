@@ -166,7 +166,7 @@ def _observe(execution: Execution, submitted: SubmittedJob, detail: object) -> N
         _missing(execution, submitted, now)
         return
     submitted.missing = 0
-    submitted.detail = detail  # type: ignore[assignment]
+    submitted.detail = cast("Any", detail)
     assert submitted.detail is not None
     status = submitted.detail["status"]
     counts = counts_of(submitted)

@@ -23,7 +23,9 @@ from dagster_aws_batch.events.batches import BatchedEventLogStorage
 _RECYCLE_SECONDS = 300
 
 
-class PooledPostgresEventLogStorage(BatchedEventLogStorage, PostgresEventLogStorage):
+class PooledPostgresEventLogStorage(  # ty: ignore[incompatible-method-override]
+    BatchedEventLogStorage, PostgresEventLogStorage
+):
     """Dagster's PostgreSQL event log that keeps one connection open.
 
     Dagster's own opens up to three for each event, each with a TLS and a password handshake. The
