@@ -19,6 +19,7 @@ bench-pipeline: $(VENV)/.installed ## the whole job on SQLite and PostgreSQL bes
 
 bench-csv: $(VENV)/.installed $(EMULATORS)/.installed .venv-awswrangler/.installed ## a million CSV rows into DynamoDB beside awswrangler (ROWS=1000000)
 	@$(BIN)/python benchmarks/csv_ingest.py --rows $(or $(ROWS),1000000) --write always --peer .venv-awswrangler/bin/python
+	@$(BIN)/python benchmarks/csv_ingest.py --uploads $(or $(UPLOADS),2000)
 
 .venv-awswrangler/.installed:
 	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check awswrangler==3.17.1

@@ -1,7 +1,8 @@
 """How fast `wordfreq ingest` loads a CSV, in how much memory, and for how many write units.
 
 `make bench-csv` loads a million rows by `--write always` and by awswrangler's `put_csv`, each into
-a new table of the same emulator, which shares the machine. With `--null` a server on loopback
+a new table of the same emulator, which shares the machine. `--uploads 2000` measures a run of the
+job `csv_to_dynamodb` over so many files of 20 rows instead. With `--null` a server on loopback
 answers every write at once without reading it, so that what is left is the client's own time.
 """
 
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -105,6 +107,7 @@ def main() -> None:
     parser.add_argument(
         "--peer", metavar="PYTHON", help="also awswrangler's put_csv, by a Python that has it"
     )
+    parser.add_argument("--uploads", type=int, help="a run of the job over so many files instead")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -122,6 +125,10 @@ def main() -> None:
         client = boto3.Session("x", "x", region_name="us-east-1").client(
             "dynamodb", endpoint_url=url
         )
+        if options.uploads:
+            client.create_table(TableName=TABLE, BillingMode="PAY_PER_REQUEST", **KEYS)
+            run_job(folder, environment, options.uploads)
+            return
         print(f"{options.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB")
         ours = [sys.executable, "-m", "wordfreq_batch", "ingest", "-s", str(path)]
         loaders = {"wordfreq": [*ours, "--write", options.write, "-t"]}
@@ -137,10 +144,37 @@ def main() -> None:
                 print(f"  items in the table: {count:,}", flush=True)
 
 
-def measure(name: str, command: list[str], environment: dict[str, str], rows: int) -> None:
+def run_job(folder: Path, environment: dict[str, str], uploads: int) -> None:
+    """One run of the Dagster job over files of 20 rows; prints the containers that it took."""
+    root = Path(__file__).resolve().parents[1]
+    inbox, home = folder / "home" / "uploads", folder / "dagster"
+    inbox.mkdir(parents=True)
+    home.mkdir()
+    shutil.copy(root / "infra" / "dagster" / "local.yaml", home / "dagster.yaml")
+    for number in range(uploads):
+        rows = "".join(f"{number}-{row},name,text\n" for row in range(20))
+        (inbox / f"{number:06}.csv").write_text("ProductId,ProductName,ProductDescription\n" + rows)
+    settings = {"HOME": str(folder / "home"), "CSV_TABLE": TABLE, "CSV_WRITE": "always"}
+    settings["CSV_ENDPOINT"] = environment["AWS_ENDPOINT_URL_DYNAMODB"]
+    environment = {each: text for each, text in environment.items() if each != "AWS_ENDPOINT_URL"}
+    environment |= {f"WORDFREQ_{name}": text for name, text in settings.items()}
+    launch = [str(Path(sys.executable).with_name("dg")), "launch", "--job", "csv_to_dynamodb"]
+    environment["DAGSTER_HOME"] = str(home)
+    measure("job", launch, environment, 20 * uploads, log=subprocess.DEVNULL)
+    receipts = list((folder / "home" / "plans").glob("*/*/ingest-*.json"))
+    done = [json.loads(receipt.read_bytes()) for receipt in receipts]
+    rows = sum(item["Rows"]["Written"] for receipt in done for item in receipt["Items"])
+    print(f"  {uploads:,} uploads in {len(done)} containers; {rows:,} items written")
+
+
+def measure(
+    name: str, command: list[str], environment: dict[str, str], rows: int, *, log: int | None = None
+) -> None:
     """Run a process; `ru_maxrss` of children only grows, so each is measured by its own wait."""
     started = time.monotonic()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+    ) as process:
         assert process.stdout is not None
         out = process.stdout.read()
         _, status, after = os.wait4(process.pid, 0)
