@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
 STAGE = "mirror"
+REHEARSAL = "mirror-rehearsal"
 
 MIRRORED = RESERVED + "mirrored"
 """In the destination: the state, see `state_of`, that was mirrored last."""
@@ -103,13 +104,14 @@ def mirror(
     """Delete what is of no upload of the plan's source; None where another job does the same.
 
     Leaves a receipt of the stage `mirror`, an item for each upload with items deleted, and for
-    each that is gone. With `dry_run` nothing is deleted, and no receipt left.
+    each that is gone. With `dry_run` nothing is deleted; the receipt is of the stage
+    `mirror-rehearsal`, and what would be deleted is of uploads that are loaded, or gone, by now.
 
     Raises:
         WordfreqError: source or table can't be read, or not be written; run it again.
     """
-    single = SingleTask(plan, STAGE, job)
-    if not dry_run and single.taken_by() is not None:
+    single = SingleTask(plan, REHEARSAL if dry_run else STAGE, job)
+    if single.taken_by() is not None:
         return None
     head = load_head(plan)
     state, gone = state_of(head.source.uri, head.destination.uri)
@@ -132,11 +134,12 @@ def mirror(
             writer.write(sweep.stale())
         writes = writer.figures.capacity
         sweep.load_again(deleted)
-        items = [
-            ItemReceipt(name, "", 0, rows=RowFigures(0, 0, 0, 0, deleted=deleted[name]))
-            for name in sorted({*deleted, *gone})
-        ]
-        single.succeeded(head.counter_version, items)
+    items = [
+        ItemReceipt(name, "", 0, rows=RowFigures(0, 0, 0, 0, deleted=deleted[name]))
+        for name in sorted({*deleted, *gone})
+    ]
+    single.succeeded(head.counter_version, items)
+    if not dry_run:
         open_store(head.destination.uri).put(MIRRORED, state.encode())
     return Mirrored(
         deleted=dict(deleted),

@@ -18,7 +18,12 @@ def rows(*keys, text="x"):
 
 
 @pytest.fixture
-def inbox(either):
+def inbox(database):
+    return Folder(database, str(database.wordfreq.folder))
+
+
+@pytest.fixture
+def on_both(either):
     return Folder(either, str(either.wordfreq.folder))
 
 
@@ -44,36 +49,36 @@ class Folder(Inbox):
         return self.base.wordfreq("mirror", "-p", uri, "-t", self.table, *options, **environment)
 
 
-def test_replaced_and_deleted_uploads_leave_nothing_and_all_else_stays(inbox):
-    inbox.upload("a.csv", rows("a1", "a2", "both"))
-    inbox.upload("b.csv", rows("b1", "b2"))
-    inbox.upload("c.csv", rows("c1"))
-    inbox.run()
+def test_replaced_and_deleted_uploads_leave_nothing_and_all_else_stays(on_both):
+    on_both.upload("a.csv", rows("a1", "a2", "both"))
+    on_both.upload("b.csv", rows("b1", "b2"))
+    on_both.upload("c.csv", rows("c1"))
+    on_both.run()
     stranger = {"ProductId": {"S": "s"}, "Filename": {"S": "other.csv"}}
     stranger["LastModified"] = {"S": "2020-01-01T00:00:00Z"}
-    inbox.base.dynamodb.put_item(TableName=inbox.table, Item=stranger)
-    inbox.base.dynamodb.put_item(TableName=inbox.table, Item={"ProductId": {"S": "by hand"}})
-    inbox.upload("a.csv", rows("a1", "a3"))
-    inbox.upload("b.csv", rows("both"))  # its new version takes over a key of the old a.csv
-    inbox.path("c.csv").unlink()
-    inbox.run()
+    on_both.base.dynamodb.put_item(TableName=on_both.table, Item=stranger)
+    on_both.base.dynamodb.put_item(TableName=on_both.table, Item={"ProductId": {"S": "by hand"}})
+    on_both.upload("a.csv", rows("a1", "a3"))
+    on_both.upload("b.csv", rows("both"))  # its new version takes over a key of the old a.csv
+    on_both.path("c.csv").unlink()
+    on_both.run()
     before = {"a1", "a2", "a3", "b1", "b2", "both", "c1", "s", "by hand"}
-    assert inbox.keys == before
+    assert on_both.keys == before
 
-    rehearsed = inbox.mirror("--dry-run")
+    rehearsed = on_both.mirror("--dry-run")
     assert rehearsed.code == 0, rehearsed.err
-    assert inbox.keys == before
-    uri, _ = inbox.plan()
-    done = inbox.mirror(uri=uri)
+    assert on_both.keys == before
+    uri, _ = on_both.plan()
+    done = on_both.mirror(uri=uri)
     assert done.code == 0, done.err
-    assert inbox.keys == {"a1", "a3", "both", "s", "by hand"}
+    assert on_both.keys == {"a1", "a3", "both", "s", "by hand"}
     for says in ("a.csv: 1 items", "b.csv: 2 items", "c.csv: 1 items", "4 items of 3 uploads"):
         assert says in rehearsed.out and says in done.out
     assert "9 items read for" in done.out
-    (receipt,) = inbox.base.wordfreq.folder.rglob("mirror-00000.json")
+    (receipt,) = on_both.base.wordfreq.folder.rglob("mirror-00000.json")
     items = json.loads(receipt.read_bytes())["Items"]
     assert {i["Name"]: i["Rows"]["Deleted"] for i in items} == {"a.csv": 1, "b.csv": 2, "c.csv": 1}
-    assert "0 items of 0 uploads deleted" in inbox.mirror().out
+    assert "0 items of 0 uploads deleted" in on_both.mirror().out
 
 
 def test_an_upload_that_is_not_loaded_yet_keeps_the_items_of_the_one_before(inbox):
@@ -100,47 +105,47 @@ def test_an_older_file_put_back_is_all_that_is_left(inbox):
     assert inbox.keys == {"2", "3"}
 
 
-def test_what_a_newer_upload_has_put_meanwhile_stays(inbox):
+def test_what_a_newer_upload_has_put_meanwhile_stays(on_both):
     """Two runs at once: one deletes slowly while the other loads the same keys of a new upload."""
-    inbox.upload("a.csv", many(300))
-    inbox.run()
-    inbox.path("a.csv").unlink()
-    uri, _ = inbox.plan()
-    with Unreliable(inbox.base.server.url, slow=0.02) as proxy:
-        process = inbox.base.wordfreq.popen(
-            *("mirror", "-p", uri, "-t", inbox.table, "--in-flight", "1"),
+    on_both.upload("a.csv", many(300))
+    on_both.run()
+    on_both.path("a.csv").unlink()
+    uri, _ = on_both.plan()
+    with Unreliable(on_both.base.server.url, slow=0.02) as proxy:
+        process = on_both.base.wordfreq.popen(
+            *("mirror", "-p", uri, "-t", on_both.table, "--in-flight", "1"),
             AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
         until(lambda: proxy.told["passed"] >= 10, process=process)
-        inbox.upload("a.csv", many(300).replace(b"text", b"new"))
-        inbox.run()
+        on_both.upload("a.csv", many(300).replace(b"text", b"new"))
+        on_both.run()
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert len(inbox.keys) == 290
-    assert {text for _, text in inbox.base.values(inbox.table).values()} == {"new"}
-    assert inbox.mirror().code == 0
-    assert len(inbox.keys) == 290
+    assert len(on_both.keys) == 290
+    assert {text for _, text in on_both.base.values(on_both.table).values()} == {"new"}
+    assert on_both.mirror().code == 0
+    assert len(on_both.keys) == 290
 
 
-def test_killed_and_throttled_it_goes_on(inbox):
-    inbox.upload("a.csv", many(300))
-    inbox.upload("b.csv", rows("b"))
-    inbox.run()
-    inbox.path("a.csv").unlink()
-    uri, _ = inbox.plan()
-    with Unreliable(inbox.base.server.url, slow=0.02) as proxy:
-        process = inbox.base.wordfreq.popen(
-            "mirror", "-p", uri, "-t", inbox.table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url
+def test_killed_and_throttled_it_goes_on(on_both):
+    on_both.upload("a.csv", many(300))
+    on_both.upload("b.csv", rows("b"))
+    on_both.run()
+    on_both.path("a.csv").unlink()
+    uri, _ = on_both.plan()
+    with Unreliable(on_both.base.server.url, slow=0.02) as proxy:
+        process = on_both.base.wordfreq.popen(
+            "mirror", "-p", uri, "-t", on_both.table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
         until(lambda: proxy.told["passed"] >= 10, process=process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert 1 < len(inbox.keys) < 291
-    with Unreliable(inbox.base.server.url, throttled=0.3, failing=0.1) as proxy:
-        again = inbox.mirror(AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+    assert 1 < len(on_both.keys) < 291
+    with Unreliable(on_both.base.server.url, throttled=0.3, failing=0.1) as proxy:
+        again = on_both.mirror(AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
         assert again.code == 0, again.err
         assert proxy.told["throttled"]
-    assert inbox.keys == {"b"}
+    assert on_both.keys == {"b"}
 
 
 def test_a_file_that_came_back_with_its_old_time_is_loaded_again(inbox):

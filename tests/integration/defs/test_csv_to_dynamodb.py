@@ -163,6 +163,10 @@ def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, ministack, aws
         assert shop.figures()["items deleted"] == 0
         shop.upload("a.csv", SAMPLE.rpartition("\n")[0])
         (shop.uploads / "b.csv").unlink()
+        rehearsed = shop.run(run_config={"ops": {"csv_rows": {"config": {"dry_run": True}}}})
+        (event,) = rehearsed.asset_observations_for_node("csv_rows")
+        assert event.metadata["items that would be deleted"].value == 2  # a.csv isn't loaded yet
+        assert len(shop.items) == 4
         assert shop.run().success
         assert shop.items == {"1": "name1"}
         assert shop.figures()["items deleted"] == 3

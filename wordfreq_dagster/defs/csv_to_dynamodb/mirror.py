@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
-from wordfreq_batch.csv.mirror import STAGE, is_mirrored
+from wordfreq_batch.csv.mirror import REHEARSAL, STAGE, is_mirrored
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
@@ -20,24 +22,26 @@ def mirrored(
     batch: BatchJobs,
     csv: CsvPlaces,
     stages: Stages,
-) -> dict[str, object]:
+    dry_run: bool = False,
+) -> dict[str, Any]:
     """Let one job delete what the uploads of the plan don't hold; returns the figures.
 
-    Nothing is done where neither uploads nor loads have changed since the last time.
+    Nothing is done where neither uploads nor loads have changed since the last time. With
+    `dry_run` the job only counts.
 
     Raises:
         dagster.Failure: the job failed; the next run goes on.
     """
     if csv.removed == "keep" or is_mirrored(csv.source, csv.destination):
         return {}
-    command = ["mirror", "--plan", planned.head.plan.uri, "--table", csv.table]
+    stage = REHEARSAL if dry_run else STAGE
+    command = ["mirror", "--plan", planned.head.plan.uri, "--table", csv.table, *csv.rate()]
+    command += ["--dry-run"] if dry_run else []
     outcome = batch.run(
         context=context,
-        job=stages.job(
-            "ingest", [*command, *csv.rate()], name=STAGE, environment=csv.environment()
-        ),
+        job=stages.job("ingest", command, name=stage, environment=csv.environment()),
         tasks=1,
-        receipts=lambda tasks: read_receipts(planned.head, STAGE, tasks),
+        receipts=lambda tasks: read_receipts(planned.head, stage, tasks),
     )
     if not outcome.receipts:
         raise dg.Failure(
@@ -47,10 +51,12 @@ def mirrored(
         )
     items = [item for each in outcome.receipts.values() for item in each.items]
     deleted = {item.name: item.rows.deleted for item in items if item.rows is not None}
-    csv.forget_loads(deleted.keys() - {item.name for item in planned.items})
+    if not dry_run:
+        csv.forget_loads(deleted.keys() - {item.name for item in planned.items})
+    what = "items that would be deleted" if dry_run else "items deleted"
     return {
-        "items deleted": sum(deleted.values()),
-        "items deleted by upload": listed_reasons(
+        what: sum(deleted.values()),
+        f"{what} by upload": listed_reasons(
             {name: f"{number:,} items" for name, number in deleted.items() if number}
         ),
     }

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_aws_batch import BatchJobs
 from wordfreq_batch.csv.rehearsal import RATE, STAGE, Cost, totals
 from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.places import listed_reasons
 from wordfreq_dagster.files.plans import plan_of_choice
@@ -44,6 +45,7 @@ def rehearsal(
         raise dg.Failure(
             f"the rehearsal left no receipt: {outcome.tasks[0].reason}", metadata=outcome.metadata()
         )
+    gone = mirrored(context, planned, batch=batch, csv=csv, stages=stages, dry_run=True)
     items = tuple(item for each in outcome.receipts.values() for item in each.items)
     rows = totals(items)
     rate = csv.max_write_units or RATE
@@ -76,6 +78,7 @@ def rehearsal(
             "USD on demand": round(cost.on_demand, 6),
             "USD provisioned": round(cost.provisioned, 2),
             f"seconds at {rate:,} write units a second": round(cost.seconds, 1),
+            **gone,
             **outcome.metadata(),
         },
     )
