@@ -87,7 +87,9 @@ def report_files(
         for wanted in reported_items(task, whole=chosen is None):
             item = receipts.get(wanted.name)
             if item is None:
-                reason = outcome.tasks[task.number].reason
+                result = outcome.tasks[task.number]
+                # What the container printed last says more than AWS's reason.
+                reason = ": ".join(filter(None, [result.reason, *result.log_tail[-1:]]))
                 failed[wanted.name] = f"its task left no receipt ({reason or 'no reason given'})"
             elif item.error:
                 failed[item.name] = item.error

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import boto3
+import dagster as dg
 from pydantic import Field
 
-from aws_batch_emulator import ensure_running
+from aws_batch_emulator import EmulatorError, ensure_running
 from dagster_aws_batch import BatchJobs, Connection, client_config
 from wordfreq_dagster.files.stages import LOCAL_IMAGE, LOCAL_IMAGES
 from wordfreq_dagster.settings import Settings
@@ -31,7 +32,7 @@ class EmbeddedBatchJobs(BatchJobs):
 
     def connection(self) -> Connection:
         """Start the embedded AWS Batch where it isn't running, and connect to it."""
-        url = self._running()
+        url = self.running()
         with _lock:
             key = (url, os.getpid())
             if key not in _connections:
@@ -40,11 +41,12 @@ class EmbeddedBatchJobs(BatchJobs):
                     logs=_client("logs", url),
                     console_url=f"{url}/_emulator",
                     # Should it die in the middle of a run, it is started again, with its jobs.
-                    renew=lambda: _client("batch", self._running()),
+                    renew=lambda: _client("batch", self.running()),
                 )
             return _connections[key]
 
-    def _running(self) -> str:
+    def running(self) -> str:
+        """Its address; it is started where it isn't running."""
         return ensure_running(
             Path(self.folder),
             images=LOCAL_IMAGES,
@@ -60,8 +62,38 @@ def _client(service: Literal["batch", "logs"], url: str) -> Any:
     return session.client(service, endpoint_url=url, config=client_config())
 
 
+#: Less than the idle time after which it leaves.
+_PAGES_SECONDS = 120
 _connections: dict[tuple[str, int], Connection] = {}
 _lock = threading.Lock()
+
+
+def pages_sensor(batch: EmbeddedBatchJobs) -> dg.SensorDefinition:
+    """A sensor that keeps the embedded AWS Batch reachable while somebody may open its pages.
+
+    The metadata of runs links to pages of jobs and logs. It leaves when it is idle, with all it
+    knows, and comes back at the same address: here as soon as the UI's daemon runs.
+
+    Args:
+        batch: the resource; one that was never used is not started.
+    """
+
+    @dg.sensor(
+        name="embedded_batch_pages",
+        target=None,
+        minimum_interval_seconds=_PAGES_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Keeps the pages of the embedded AWS Batch open that runs link to.",
+    )
+    def embedded_batch_pages() -> dg.SkipReason:
+        if not (Path(batch.folder) / "port").exists():
+            return dg.SkipReason("no job has run here yet")
+        try:
+            return dg.SkipReason(f"the pages are at {batch.running()}/_emulator/")
+        except EmulatorError as error:
+            return dg.SkipReason(f"its pages can't be opened: {error}")
+
+    return embedded_batch_pages
 
 
 def local_image(settings: Settings) -> str:

@@ -5,7 +5,12 @@ import dagster as dg
 from dagster_aws_batch import batch_reaper_sensors, dead_runs_sensor
 from dagster_aws_batch.events.retention import retention
 from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
-from wordfreq_dagster.defs.platform.batch import batch_jobs, local_image
+from wordfreq_dagster.defs.platform.batch import (
+    EmbeddedBatchJobs,
+    batch_jobs,
+    local_image,
+    pages_sensor,
+)
 from wordfreq_dagster.files.places import describe_uri
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.settings import load_settings
@@ -27,11 +32,13 @@ def deployment() -> dg.Definitions:
         timezone=settings.nightly_timezone,
         status=settings.schedule_status("automation"),
     )
+    batch = batch_jobs(settings)
+    pages = [pages_sensor(batch)] if isinstance(batch, EmbeddedBatchJobs) else []
     return dg.Definitions(
         schedules=[purging] if settings.event_days else [],
-        sensors=[dead_runs_sensor(), *batch_reaper_sensors(), *alerts],
+        sensors=[dead_runs_sensor(), *batch_reaper_sensors(), *alerts, *pages],
         resources={
-            "batch": batch_jobs(settings),
+            "batch": batch,
             "stages": Stages(
                 definitions={
                     "plan": settings.plan_definition,
