@@ -8,10 +8,15 @@ from itertools import count
 from typing import Any
 
 import boto3
+import hypothesis
 import pytest
 from moto.server import ThreadedMotoServer
 
 _KEY = "test"
+
+# A machine that is busy is no failure.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ SAMPLES = [
     (F.OUT_OF_MEMORY, EXITED, "OutOfMemoryError: Container killed due to memory usage", 137, False),
     (F.OUT_OF_MEMORY, EXITED, "OutOfMemoryError: Container killed due to memory usage", 2, False),
     (F.OUT_OF_MEMORY, "OutOfMemoryError: container killed", "", None, False),
+    # On EKS the container's reason is Kubernetes'.
+    (F.OUT_OF_MEMORY, "Task failed", "OOMKilled", 137, False),
+    (F.IMAGE_PULL, NOT_STARTED, "ImagePullBackOff: Back-off pulling image x:9", None, False),
+    (F.START, NOT_STARTED, "CreateContainerConfigError: secret y not found", None, False),
     (F.SPOT_EC2, "Host EC2 (instance i-0cea2b3f9b8ad10d5) terminated.", "", None, False),
     (F.SPOT_EC2, "Host EC2 (instance i-0cea2b3f9b8ad10d5) terminated.", "", 137, False),
     (F.SPOT_FARGATE, "Your Spot Task was interrupted.", "", None, False),
