@@ -20,6 +20,7 @@ import botocore.exceptions  # type: ignore[import-untyped]
 STACKS = ("dagster", "storage")
 LIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 WAIT_SECONDS = 600.0
+POLL_SECONDS = 5.0
 Clients = Callable[[str], Any]
 
 
@@ -99,7 +100,7 @@ def _wait(left: Callable[[], list[str]], what: str) -> None:
             raise SystemExit(
                 f"{len(found)} {what} haven't ended after {WAIT_SECONDS:.0f} s: {found[0]}"
             )
-        time.sleep(5)
+        time.sleep(POLL_SECONDS)
 
 
 def empty(s3: Any, bucket: str) -> int:

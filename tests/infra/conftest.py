@@ -12,6 +12,7 @@ import pytest
 
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "1")
 ROOT = Path(__file__).resolve().parents[2]
+CDK = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
 HERE = importlib.util.find_spec("aws_cdk") is not None and shutil.which("node") is not None
 collect_ignore_glob = [] if HERE else ["test_*.py"]
 
@@ -86,3 +87,48 @@ def deployment(request):
 @pytest.fixture(scope="session")
 def bin_folder():
     return Path(sys.executable).parent
+
+
+def unavailable(reason):
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """ministack, and the environment by which boto3 and cdk find it."""
+    from demo.local_aws import LocalAwsError, executable, local_aws
+
+    if not executable().exists():
+        unavailable(f"{executable()} isn't there: run `make emulators`")
+    if not CDK.exists():
+        unavailable(f"{CDK} isn't there: run `make infra-setup`")
+    home = tmp_path_factory.mktemp("home")
+    try:
+        with local_aws(tmp_path_factory.mktemp("ministack"), authorize=True) as server:
+            keep = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "WORDFREQ_"))}
+            # A home of its own: cdk keeps account ids by access key there.
+            yield {
+                **keep,
+                **server.environment,
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "HOME": str(home),
+                "CDK_DISABLE_CLI_TELEMETRY": "true",
+                "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+            }
+    except LocalAwsError as error:
+        pytest.fail(str(error))
+
+
+def client(cloud, service):
+    """A client of that ministack."""
+    import boto3
+
+    return boto3.session.Session().client(
+        service,
+        endpoint_url=cloud["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id=cloud["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=cloud["AWS_SECRET_ACCESS_KEY"],
+    )

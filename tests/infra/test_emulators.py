@@ -12,26 +12,15 @@ from pathlib import Path
 
 import boto3
 import pytest
+from conftest import CDK, client, unavailable
 from emulate import assembly_for_ministack, for_moto
 
-from demo.local_aws import (
-    LocalAwsError,
-    executable,
-    local_aws,
-)
 from wordfreq_dagster.outputs import read_outputs
 from wordfreq_dagster.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-CDK = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
 PROJECT = Path(os.environ.get("PROJECT_PYTHON") or ROOT / ".venv" / "bin" / "python")
 STACKS = ["storage", "network", "observability", "compute", "jobs", "access"]
-
-
-def unavailable(reason):
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -45,40 +34,6 @@ def small(tmp_path_factory):
         keep_data=False,
         email="ops@example.org",
         image="000000000000.dkr.ecr.us-east-1.amazonaws.com/wordfreq:1",
-    )
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory):
-    """ministack, and the environment by which boto3 and cdk find it."""
-    if not executable().exists():
-        unavailable(f"{executable()} isn't there: run `make emulators`")
-    if not CDK.exists():
-        unavailable(f"{CDK} isn't there: run `make infra-setup`")
-    home = tmp_path_factory.mktemp("home")
-    try:
-        with local_aws(tmp_path_factory.mktemp("ministack"), authorize=True) as server:
-            keep = {n: v for n, v in os.environ.items() if not n.startswith(("AWS_", "WORDFREQ_"))}
-            # A home of its own: cdk keeps account ids by access key there.
-            yield {
-                **keep,
-                **server.environment,
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "HOME": str(home),
-                "CDK_DISABLE_CLI_TELEMETRY": "true",
-                "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
-            }
-    except LocalAwsError as error:
-        pytest.fail(str(error))
-
-
-def client(cloud, service):
-    return boto3.session.Session().client(
-        service,
-        endpoint_url=cloud["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id=cloud["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=cloud["AWS_SECRET_ACCESS_KEY"],
     )
 
 
