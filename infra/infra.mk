@@ -33,7 +33,7 @@ define build
 	  $(SAME) $(BUILD_ARGS) $(1)
 endef
 
-.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-pairs infra-checkov bootstrap deploy destroy migrate
+.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-checkov bootstrap deploy destroy migrate
 
 image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry
 	$(call build,-t $(IMAGE) --build-arg REVISION=$(REVISION) batch_image)
@@ -66,12 +66,12 @@ infra/node_modules/.installed: infra/package.json
 infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part of `make test`)
 	@$(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra $(INFRA_PYTEST_ARGS)
 
-infra-pairs: infra-setup ## compare deployments with every two options changed at once, 321 (10 minutes or more)
-	@WORDFREQ_INFRA_PAIRS=1000000 $(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra/test_changes.py --durations 3
+infra-pairs: infra-setup ## compare deployments with every two options changed together, 321, and run a deployment's life on ministack (10 minutes or more)
+	@WORDFREQ_INFRA_PAIRS=1000000 $(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra/test_changes.py tests/infra/test_life.py --durations 3
 
 infra-types: infra-setup $(VENV)/.installed ## check the types of the infrastructure
 	@cd infra && ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(INFRA)/bin/python \
-	  app.py teardown.py ready.py task.py wordfreq_infra
+	  app.py teardown.py ready.py task.py policies.py wordfreq_infra
 
 # `make lint` checks them too once the CDK is installed; the first time takes a minute.
 ifneq ($(wildcard $(INFRA)/.installed),)
@@ -80,6 +80,9 @@ endif
 
 infra-costs: ## print the cost table of docs/aws.md, computed from its assumptions
 	@$(PYTHON) infra/costs.py
+
+infra-policies: infra-setup ## rewrite infra/policies/*.json from the CDK app
+	@$(INFRA)/bin/python infra/policies.py
 
 infra-synth: infra-setup ## write the CloudFormation templates to infra/cdk.out; OPTIONS
 	@$(CDK) synth --quiet --all $(CONTEXT)

@@ -216,7 +216,7 @@ def compare(old, new):
     return None
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)  # the first of them synthesises all
 @pytest.mark.parametrize("old", STATES, ids=name_of)
 def test_what_cloudformation_cannot_change_is_refused_and_nothing_else(old):
     """From each deployment to each other: one option changed, put back, or two exchanged."""
@@ -224,7 +224,7 @@ def test_what_cloudformation_cannot_change_is_refused_and_nothing_else(old):
     assert [one for one in wrong if one] == []
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(4 * 3600)
 def test_so_it_is_with_two_options_at_once():
     wrong, compared = [], 0
     for state in two_at_once():

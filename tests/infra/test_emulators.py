@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import boto3
+import botocore.exceptions
 import pytest
 from conftest import CDK, client, unavailable
 from emulate import assembly_for_ministack, for_moto
@@ -111,6 +112,27 @@ def as_users(cloud):
     return found
 
 
+def alerts_are_for_the_operator_only(cloud, users):
+    """Publishing to the encrypted topic takes two rights: of the topic, and of its key."""
+    (topic,) = [one["TopicArn"] for one in client(cloud, "sns").list_topics()["Topics"]]
+    key = client(cloud, "sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"]
+    for name in users:
+        keys = {**cloud, **users[name]}
+        calls = {
+            "sns": lambda keys=keys: client(keys, "sns").publish(TopicArn=topic, Message="failed"),
+            # What SNS asks of the key in the publisher's name; ministack's SNS doesn't.
+            "kms": lambda keys=keys: client(keys, "kms").generate_data_key(
+                KeyId=key, KeySpec="AES_256"
+            ),
+        }
+        for service, call in calls.items():
+            if name in ("operator", "root"):
+                assert call(), (name, service)
+            else:
+                with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+                    call()
+
+
 def without_users(cloud):
     iam = client(cloud, "iam")
     for one in iam.list_users()["Users"]:
@@ -157,6 +179,7 @@ def test_deploy_then_both_pipelines_run_on_events_with_their_rights_then_destroy
     assert found["requested"] == [[job, 1] for job in both * 2]
     assert found["runs"] == [[job, True, []] for job in both * 2]
     assert found["rows"] == ["1", "2"]
+    alerts_are_for_the_operator_only(cloud, users)
     results = [one for one in found["results"] if not one.startswith("plans/")]
     assert results == [
         "output/a b+ü.txt", "ranking/ranking.json", "ranking/report.html", "ranking/report.md",

@@ -1,8 +1,11 @@
 """Who may do what: every statement of every policy, and two linters over all templates."""
 
 import json
+import re
 import subprocess
 
+import policies
+from conftest import ROOT
 from wordfreq_infra.permissions import BOOKS
 
 #: Actions that AWS knows no resource for (or only one that nobody can name), each with its reason.
@@ -158,6 +161,17 @@ def test_a_submitter_may_name_a_definition_with_and_without_revision(full):
         assert f':job-definition/wordfreq-{stage}"' in resources.replace("\\", "")
         assert f":job-definition/wordfreq-{stage}:*" in resources
     assert ":job-queue/wordfreq" in resources
+
+
+def test_the_policies_for_infrastructure_of_ones_own_are_those_of_the_deployment():
+    """`make infra-policies` writes them anew; every name in them is explained."""
+    made = policies.documents()
+    files = {path.stem: json.loads(path.read_text()) for path in policies.FOLDER.glob("*.json")}
+    assert files == made
+    page = (ROOT / "docs" / "own-infrastructure.md").read_text()
+    for name in re.findall(r"\$\{\w+\}", json.dumps(made)):
+        assert f"`{name}`" in page, name
+    assert "own-name" not in json.dumps(made)
 
 
 def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(deployment):
