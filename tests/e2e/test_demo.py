@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from icu4py.breakers import WordBreaker
 
 from wordfreq_batch.merge.ranking import stop_words
@@ -31,13 +32,14 @@ def demo(home):
         env=home.environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     counted = re.search(r"([\d,]+) in the source; ([\d,]+) counted in this run", done.stdout)
     return int(counted[1].replace(",", "")), int(counted[2].replace(",", "")), done.stdout
 
 
+@pytest.mark.timeout(900)
 def test_the_demo_its_second_run_a_changed_and_a_removed_file(home):
     home.source.rmdir()  # the demo gathers its text itself
     files, counted, shown = demo(home)

@@ -266,7 +266,7 @@ class Words(RuleBasedStateMachine):
         assert shown == expected
 
 
-def run(machine, *, steps=8):
+def run(machine, *, steps=5):
     sized = {"stateful_step_count": "STEPS", "max_examples": "EXAMPLES"}
     given = {
         name: int(os.environ[f"WORDFREQ_TEST_{variable}"])
@@ -303,4 +303,4 @@ def test_on_an_s3_server(s3_server, monkeypatch):
     class OnS3(Words):
         bucket = staticmethod(lambda home: Bucket(s3_server))
 
-    run(OnS3)
+    run(OnS3, steps=4)
