@@ -91,7 +91,7 @@ lint: $(VENV)/.installed ## check style, types and definitions
 
 types: $(VENV)/.installed ## check the types
 	@$(BIN)/mypy wordfreq_dagster batch_image/wordfreq_batch packages/*/src demo packages/dagster-aws-batch/tests/typing
-	@$(BIN)/ty check --quiet --exit-zero-on-warning --python $(VENV) packages/dagster-aws-batch/src packages/dagster-aws-batch/tests/typing
+	@$(BIN)/ty check --quiet --project packages/dagster-aws-batch --python $(abspath $(VENV))
 
 format: $(VENV)/.installed ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
