@@ -21,7 +21,7 @@ export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup emulators demo demo-csv ui test test-long model matrix lint types format reference pins clean
+.PHONY: help setup emulators demo demo-csv ui test test-long model matrix kinds lint types format reference pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,6 +81,9 @@ matrix: $(VENV)/.installed ## end a run in every way at many events, then go on 
 
 console-blocks: $(VENV)/.installed ## type every shell block of the docs in a fresh clone, show what came and what isn't typed
 	@$(BIN)/python -m pytest -q -rP tests/e2e/test_readme.py
+
+kinds: $(VENV)/.installed ## print what `wordfreq count` makes of each kind of input, a line of 1 GB among them
+	@$(BIN)/python -m tests.integration.batch_image.kinds
 
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .

@@ -2,98 +2,25 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
 import json
-import lzma
-import random
-import tarfile
-import zipfile
 import zlib
 
-import lz4.frame
 import pytest
-import zstandard
+
+from tests.integration.batch_image.kinds import (
+    ASIDE,
+    BAD,
+    COUNTS,
+    NOISE,
+    PACKED,
+    READ,
+    RUSSIAN,
+    TEXT,
+    UTF_8,
+    main,
+)
 
 PLAN = ("-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GiB")
-
-TEXT = "Größe naïve café " * 40 + "\n"
-COUNTS = "café:40\ngröße:40\nnaïve:40\n"
-RUSSIAN = "Все счастливые семьи похожи друг на друга, " * 20
-NOISE = random.Random(15).randbytes(200_000)
-
-
-def _tar() -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        entry = tarfile.TarInfo("text.txt")
-        entry.size = len(TEXT.encode())
-        archive.addfile(entry, io.BytesIO(TEXT.encode()))
-    return target.getvalue()
-
-
-def _zip(*names: str) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        for name in names:
-            archive.writestr(name, TEXT)
-    return target.getvalue()
-
-
-UTF_8 = TEXT.encode()
-PACKED = {
-    "gzip": gzip.compress(UTF_8),
-    "bzip2": bz2.compress(UTF_8),
-    "zstd": zstandard.ZstdCompressor(write_checksum=True).compress(UTF_8),
-    "xz": lzma.compress(UTF_8),
-    "lz4": lz4.frame.compress(UTF_8),
-    "gzip.bzip2": bz2.compress(gzip.compress(UTF_8)),
-    "two-members": gzip.compress(UTF_8[:99]) + gzip.compress(UTF_8[99:]),
-    "padded": gzip.compress(UTF_8) + bytes(512),
-}
-
-READ = {  # name -> bytes whose words are those of TEXT
-    "plain.txt": UTF_8,
-    "marked.txt": b"\xef\xbb\xbf" + UTF_8,
-    "text.gz": UTF_8,
-    **{f"{kind}-by-bytes": data for kind, data in PACKED.items()},
-    "gzip.TXT.GZ": PACKED["gzip"],
-    "zstd.gz": PACKED["zstd"],
-    **{
-        f"{encoding}{mark}.txt": ("\ufeff" * bool(mark) + TEXT).encode(encoding)
-        for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-        for mark in ("", "-marked")
-    },
-}
-ASIDE = {
-    "a.tar": (_tar(), "tar archive"),
-    "a.tar.gz": (gzip.compress(_tar()), "tar archive"),
-    "a.zip": (_zip("text.txt"), "ZIP archive"),
-    "a.docx": (_zip("[Content_Types].xml", "word/document.xml"), "Microsoft Office document"),
-    "a.pdf": (b"%PDF-1.7\nwords in it", "PDF document"),
-    "a.doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(999), "old Microsoft Office document"),
-    "a.png": (b"\x89PNG\r\n\x1a\n" + NOISE, "PNG image"),
-    "a.parquet": (b"PAR1\x15\x04" + NOISE, "Parquet file"),
-    "a.sqlite": (b"SQLite format 3\0" + bytes(999), "SQLite database"),
-    "a.bin": (NOISE, "binary data"),
-    "nothing-but-nul": (bytes(1 << 20), "binary data"),
-    "bomb.gz": (gzip.compress(bytes(64 << 20)), "binary data"),
-}
-BAD = {
-    "cut.gz": (PACKED["gzip"][:-9], "is no intact gzip archive (it ends too early)"),
-    "damaged.zst": (PACKED["zstd"][:20] + b"\xff" + PACKED["zstd"][21:], "no intact zstd archive"),
-    "binary.xz": (b"\0\1\2\3" * 99, "no intact xz archive (it doesn't begin as one)"),
-    "empty.bz2": (b"", "is no intact bzip2 archive (it ends too early)"),
-    "latin.txt": (TEXT.encode("latin-1"), "--encoding cp1252"),
-    "koi8.txt": (RUSSIAN.encode("koi8-r"), "--encoding koi8-r"),
-    "cp1251.txt": (RUSSIAN.encode("cp1251"), "--encoding cp1251"),
-    "shift.txt": (
-        ("吾輩は猫である。名前はまだ無い。" * 20).encode("shift_jis"),
-        "--encoding cp932",
-    ),
-    "late.txt": (b"ascii " * 400_000 + "Käse mit Öl".encode("latin-1") * 9, "is not UTF-8: 18 of"),
-}
 
 
 @pytest.fixture
@@ -197,3 +124,13 @@ def test_deflate_without_a_header_is_set_aside_as_what_it_is(wordfreq, folder, r
     folder("in", {"a.txt": zlib.compress(NOISE)})
     _, items = receipts()
     assert items["a.txt"]["Aside"] == "zlib data"
+
+
+def test_the_table_of_kinds_names_each(capsys):
+    main(line=1_000_000)
+    table = capsys.readouterr().out
+    assert table.count("\n| `") == len(READ) + len(ASIDE) + len(BAD) + 1
+    assert "| `one-line.txt` | 1,000,000 | 0 | 150,001 |  |" in table
+    assert "| `a.png` | 200,008 | 0 | 0 | PNG image |" in table
+    assert "| `cut.gz` | " in table
+    assert "exit code 4; the ranking: " in table

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.batch_image.test_kinds import ASIDE, BAD, READ, TEXT
+from tests.integration.batch_image.kinds import ASIDE, BAD, READ, TEXT
 from wordfreq_batch.text.words import tokens
 
 ROOT = Path(__file__).parents[3]
