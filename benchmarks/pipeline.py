@@ -17,6 +17,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -130,6 +131,45 @@ def figures(environment: dict[str, str]) -> None:
             print(f"  {name}: {shown} batch/seconds {found.get('batch/seconds')}")
 
 
+def page(environment: dict[str, str], files: int) -> float:
+    """Seconds until Chromium shows how many partitions `word_counts` has."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.waiting import answers, until
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [Path(sys.executable).with_name("dagster-webserver"), "-w", "workspace.yaml"]
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: answers(f"{url}/server_info"), process=server)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            )
+            opened = browser.new_page()
+            opened.goto(f"{url}/assets/ranking")  # the program of the page is loaded then
+            opened.get_by_text("ranking").first.wait_for()
+            started = time.monotonic()
+            opened.goto(f"{url}/assets/word_counts?view=partitions")
+            shown = re.compile(rf"Materialized \(({files}|{files:,})\)")
+            opened.get_by_text(shown).first.wait_for(timeout=600_000)
+            seconds = time.monotonic() - started
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    return seconds
+
+
 def measure(store: str, folder: Path, options: argparse.Namespace) -> float:
     """Run the job twice on a fresh instance and home; return the seconds of the first run."""
     home = folder / store
@@ -155,6 +195,8 @@ def measure(store: str, folder: Path, options: argparse.Namespace) -> float:
             figures(environment)
             print("again, nothing new:", flush=True)
             run(environment)
+            if options.page:
+                print(f"partition page in Chromium: {page(environment, options.files):.1f} s")
         finally:
             from aws_batch_emulator import stop_running
 
@@ -170,6 +212,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=10_240)
     parser.add_argument("--pack", default="4MiB")
     parser.add_argument("--stores", default="sqlite", help=f"several by commas, of {STORES}")
+    parser.add_argument("--page", action="store_true", help="time the partition page in Chromium")
     options = parser.parse_args()
     stores = options.stores.split(",")
     if unknown := set(stores) - set(STORES):

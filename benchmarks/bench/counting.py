@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import agreement
-from benchmarks.bench.corpora import MB
 from benchmarks.bench.measure import Case
 from benchmarks.bench.workshop import PEERS, Workshop, clear
 
@@ -17,13 +16,10 @@ ENGINES = ("chdb", "polars", "duckdb", "datafusion", "spark")
 """They can use several threads; the rest has one."""
 
 _SINGLE = ("python", "sklearn", "pipeline-awk", "pipeline-sort")
-_SLOW = (
-    "spark",
-    "sklearn",
-    "pipeline-sort",
-    ("pipeline-awk", "multilingual"),
-    ("pipeline-awk", "logs"),
-)
+_ENGLISH_ONLY = ("spark", "sklearn", "pipeline-sort")
+"""Twenty seconds and more a run, and never the best: once, on one corpus."""
+
+_SLOW = (("pipeline-awk", "multilingual"), ("pipeline-awk", "logs"))
 """More than some eight seconds a run at the usual sizes: they run once, as Python's `re` does."""
 
 _NEED_TEXT = ("multilingual",)  # no regular expression has the words of UAX #29 there
@@ -150,24 +146,16 @@ def _peers(shop: Workshop, prefix: str, source: Path) -> Iterator[Case]:
                 key = f"{prefix}/{name}-uax29/{threads}"
                 yield _peer(shop, key, source, "uax29", rounds=rounds)
     for name in (*ENGINES, *_SINGLE):
-        slow = name in _SLOW or (name, corpus) in _SLOW
-        for threads in _spark(shop, corpus) if name == "spark" else _threads(name):
+        if name in _ENGLISH_ONLY and corpus != "english":
+            continue
+        slow = name in _ENGLISH_ONLY or (name, corpus) in _SLOW
+        for threads in _threads(name):
             key = f"{prefix}/{name}/{threads}"
             yield _peer(shop, key, source, "runs", rounds=1 if slow else None)
 
 
 def _threads(name: str) -> tuple[int, ...]:
     return (1, 2) if name in ENGINES else (1,)
-
-
-def _spark(shop: Workshop, corpus: str) -> tuple[int, ...]:
-    """Its runs are the longest: two threads are tried only once, and not on little text.
-
-    There they would only be half a minute of start-up.
-    """
-    if corpus == "english":
-        return (1, 2) if shop.corpora.sizes.text >= 10 * MB else (1,)
-    return (1,) if shop.corpora.sizes.text >= 10 * MB else ()
 
 
 def _slices(shop: Workshop, corpus: str) -> Iterator[Case]:

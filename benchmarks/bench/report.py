@@ -46,6 +46,8 @@ def write(results: Results, cases: Sequence[Case], shop: Workshop, folder: Path)
     sections = [
         prose.HEAD,
         _warning(wrong),
+        _headline(results, shop),
+        f"![Megabytes counted per CPU second](images/{PLOT})\n" if shop.peers else "",
         _summary(results, shop),
         _machine(results),
         prose.METHOD,
@@ -116,8 +118,7 @@ def _summary(results: Results, shop: Workshop) -> str:
             line.append(f"{short(best)}: {number(peers[best])}" if peers else "–")
             line.append(number(ours / peers[best], 1) if peers else "–")
         lines.append(line)
-    plot = f"\n![Megabytes counted per CPU second](images/{PLOT})\n" if shop.peers else ""
-    return prose.SUMMARY + table(prose.SUMMARY_HEAD, lines) + plot
+    return prose.SUMMARY + table(prose.SUMMARY_HEAD, lines) if lines else ""
 
 
 def _machine(results: Results) -> str:
@@ -274,14 +275,63 @@ def _services(results: Results, cases: Sequence[Case]) -> list[str]:
     shown = {
         "fixed/batch/children of the embedded Batch/2": "Trivial children of the embedded Batch"
     }
-    for case in cases:
-        if case.key.startswith("fixed/pipeline/"):
-            name = case.key.split("/")[2]
-            shown[case.key] = f"The whole job in Dagster, then again: {name}"
     for key, title in shown.items():
         printed = results.facts.get(key, {}).get("printed", "") or failure(results, key)
         found.append(f"{title}:\n\n```\n{printed.strip()}\n```\n")
-    return [*found, _plan(results, cases)]
+    return [*found, _pipelines(results, cases), _plan(results, cases)]
+
+
+def _pipelines(results: Results, cases: Sequence[Case]) -> str:
+    """The whole job by number of files and store."""
+    lines = []
+    for case in cases:
+        if not case.key.startswith("fixed/pipeline/"):
+            continue
+        store, files = case.key.split("/")[2].split(", ")
+        if reason := failure(results, case.key):
+            lines.append([files, prose.STORES[store], f"**failed**: {reason}", *["–"] * 5])
+            continue
+        fact = results.facts[case.key]
+        own = results.facts.get(f"fixed/pipeline/{store}-dagster, {files}/2", {}).get("new")
+        lines.append(
+            [
+                files,
+                prose.STORES[store],
+                number(fact["new"]),
+                number(own / fact["new"], 1) if own else "–",
+                number(fact["nothing"]),
+                number(fact["orchestrator_cpu"]),
+                str(fact["orchestrator_mib"]),
+                number(fact.get("page")),
+            ]
+        )
+    return prose.PIPELINE + table(prose.PIPELINE_HEAD, lines) if lines else ""
+
+
+def _headline(results: Results, shop: Workshop) -> str:
+    """The three numbers."""
+    lines = []
+    rates = _rates(results, shop, "english")
+    if (ours := rates.pop("ours", None)) and rates:
+        best = {k: max((r for w, r in rates.items() if kind(w) == k), default=0) for k in KINDS}
+        against = ", ".join(
+            f"{ours / best[k]:.1f} times the best peer with {k}" for k in KINDS[1:] if best[k]
+        )
+        dollars = _TERA / 1e6 / ours / 3600 * _PRICE
+        lines.append(
+            f"**{ours:,.0f} MB of English a CPU second**, {against}: "
+            f"{dollars:.2f} USD for a terabyte."
+        )
+    files = f"{shop.corpora.sizes.small_files:,} files"
+    facts = {
+        store: results.facts.get(f"fixed/pipeline/{store}, {files}/2", {}) for store in prose.STORES
+    }
+    if "new" in facts["sqlite"]:
+        new, own = facts["sqlite"]["new"], facts["sqlite-dagster"].get("new")
+        beside = f", {own:.0f} s with Dagster's own storage" if own else ""
+        lines.append(f"**{files} in {new:.0f} s**, the whole job in Dagster on SQLite{beside}.")
+        lines.append(f"**Nothing new: {facts['sqlite']['nothing']:.1f} s** from launch to ranking.")
+    return "\n".join(f"* {line}" for line in lines) + "\n" if lines else ""
 
 
 def _plan(results: Results, cases: Sequence[Case]) -> str:

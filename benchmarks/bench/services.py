@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -126,12 +127,30 @@ def _pipelines(shop: Workshop) -> Iterator[Case]:
                 command=[
                     str(shop.python),
                     *("-m", "benchmarks.pipeline", "--files", str(files), "--stores", store),
+                    *(["--page"] if store == STORES[0] else []),
                 ],
                 size=files,
                 environment={"PYTHONPATH": str(ROOT)},
+                seconds=2400,
                 rounds=1,
-                check=lambda: {"printed": _printed(shop)},
+                check=partial(_of_pipeline, shop),
             )
+
+
+def _of_pipeline(shop: Workshop) -> dict[str, Any]:
+    """What `benchmarks.pipeline` printed of its two runs: all new, then nothing new."""
+    printed = _printed(shop)
+    new, nothing = re.findall(
+        r"in all ([\d.]+) s; CPU of `dg launch` ([\d.]+) s, peak memory (\d+) MiB", printed
+    )
+    page = re.search(r"partition page in Chromium: ([\d.]+) s", printed)
+    return {
+        "new": float(new[0]),
+        "nothing": float(nothing[0]),
+        "orchestrator_cpu": float(new[1]),
+        "orchestrator_mib": int(new[2]),
+        **({"page": float(page[1])} if page else {}),
+    }
 
 
 def _plans(shop: Workshop) -> Iterator[Case]:
