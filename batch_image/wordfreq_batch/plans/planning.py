@@ -97,7 +97,12 @@ def build_plan(
     places = _places(source, destination, plan)
     version = counter_version or _counter_version()
     say, complain = progress or _silent, warn or _silent
-    listing, places = _list_source(places, say, complain)
+    try:
+        listing, places = _list_source(places, say, complain)
+    except NotFoundError as error:
+        if places.source.is_local and re.match(r"[^./~][^:]*$", source):
+            raise NotFoundError(f"{error}. For a bucket write s3://{source}") from None
+        raise
     infos, refused = _accept(listing, places.destination, only, refuse)
     chosen = None if only is None else frozenset(only)
     files = [

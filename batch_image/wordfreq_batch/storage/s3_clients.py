@@ -46,6 +46,10 @@ def s3_clients() -> S3Clients:
         return found
 
 
+ATTEMPTS: Final = 8
+"""Of a request that S3 can't answer just now."""
+
+
 class S3Clients:
     """One session with its clients, and one client of obstore a bucket.
 
@@ -113,7 +117,7 @@ class S3Clients:
 
     def _made_client(self, **more: Any) -> S3Client:
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 8},
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             max_pool_connections=64,
             connect_timeout=10,
             read_timeout=60,
@@ -147,7 +151,7 @@ class S3Clients:
                 "read_timeout": "60s",
                 "timeout": "12h",  # of a whole streamed body; a stall ends by read_timeout
             },
-            retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=2)},
+            retry_config={"max_retries": ATTEMPTS, "retry_timeout": timedelta(minutes=2)},
             credential_provider=None if unsigned else self._credentials,  # type: ignore[arg-type]
         )
 

@@ -105,6 +105,11 @@ def test_each_step_has_its_result_as_json(wordfreq, folder):
     assert "none.json doesn't exist" in json.loads(failed.out)["Error"]
 
 
+def test_a_folder_that_may_be_meant_as_a_bucket_gets_a_hint(wordfreq):
+    assert "For a bucket write s3://books/english" in wordfreq("count", "books/english").err
+    assert "s3://" not in wordfreq("count", "./books").err
+
+
 def test_help_is_a_command_too(wordfreq):
     assert wordfreq.ok("help") == wordfreq.ok("--help")
     for command in ("count", "lookup", "merge"):
