@@ -1,6 +1,6 @@
 """Items of uploads that are gone, or were replaced, found in the table and deleted.
 
-For `cli.mirror`, after a plan's uploads are loaded, and for the orchestrator (`state_of`). An item
+For `cli.mirror`, after a plan's uploads are loaded, and the orchestrator (`is_mirrored`). An item
 is deleted only if the upload that it says it is of, by `Filename` and `LastModified`, was loaded by
 this pipeline, isn't what the source holds now, and, where another one is in its place, that one is
 loaded. The delete is conditional on both attributes, so whatever a newer upload has put meanwhile
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore.exceptions as botocore_errors
 
@@ -42,7 +42,7 @@ STAGE = "mirror"
 REHEARSAL = "mirror-rehearsal"
 
 MIRRORED = RESERVED + "mirrored"
-"""In the destination: the state, see `state_of`, that was mirrored last."""
+"""In the destination: the fingerprint of the `State` that was mirrored last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,25 +59,42 @@ class Mirrored:
     writes: float
 
 
-def state_of(source: str, destination: str) -> tuple[str, frozenset[str]]:
-    """A fingerprint of uploads and of the records of their loads; and the records without upload.
+class State(NamedTuple):
+    """Uploads and the records of their loads.
 
-    While the fingerprint is the one in `MIRRORED`, and no record is without upload, there is
-    nothing to delete.
+    While the `fingerprint` is the one in `MIRRORED`, and no upload is `gone`, there is nothing to
+    delete. `moments`: the `LastModified` of each upload, as its items have it; `loaded`: names with
+    a record.
     """
-    digest = blake2b(digest_size=16)
-    places = open_store(destination)
-    try:
-        records = {each.key: each.etag for each in places.list(LOADS)}
-    except NotFoundError:
-        records = {}
-    uploads = {each.key: each for each in open_store(source).list(all_of_it=False)}
-    for name in sorted(uploads):
-        each = uploads[name]
-        digest.update(f"{name}\0{each.etag}\0{each.last_modified.isoformat()}\0".encode())
-        digest.update(f"{records.get(LOADS + name)}\0".encode())
-    gone = frozenset(key.removeprefix(LOADS) for key in records) - uploads.keys()
-    return digest.hexdigest(), gone
+
+    fingerprint: str
+    moments: Mapping[str, str]
+    loaded: frozenset[str]
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Names with a record and without upload."""
+        return self.loaded - self.moments.keys()
+
+    @classmethod
+    def of(cls, source: str, destination: str) -> State:
+        """List both.
+
+        Raises:
+            WordfreqError: they can't be listed.
+        """
+        digest = blake2b(digest_size=16)
+        try:
+            found = open_store(destination).list(LOADS)
+            records = {each.key.removeprefix(LOADS): each.etag for each in found}
+        except NotFoundError:
+            records = {}
+        uploads = {each.key: each for each in open_store(source).list(all_of_it=False)}
+        for name, each in sorted(uploads.items()):
+            parts = (name, each.etag, each.last_modified.isoformat(), records.get(name, ""))
+            digest.update("\0".join((*parts, "")).encode())
+        moments = {name: iso(each.last_modified) for name, each in uploads.items()}
+        return cls(digest.hexdigest(), moments, frozenset(records))
 
 
 def is_mirrored(source: str, destination: str) -> bool:
@@ -86,7 +103,8 @@ def is_mirrored(source: str, destination: str) -> bool:
         kept = open_store(destination).get(MIRRORED).decode()
     except NotFoundError:
         return False
-    return (kept, frozenset()) == state_of(source, destination)
+    state = State.of(source, destination)
+    return kept == state.fingerprint and not state.gone
 
 
 def mirror(
@@ -114,8 +132,8 @@ def mirror(
     if single.taken_by() is not None:
         return None
     head = load_head(plan)
-    state, gone = state_of(head.source.uri, head.destination.uri)
-    sweep = _Sweep(head, client, table, progress, patience)
+    state = State.of(head.source.uri, head.destination.uri)
+    sweep = _Sweep(head, state, client, table, progress, patience)
     deleted: Counter[str] = Counter()
     writes = 0.0
     if dry_run:
@@ -136,14 +154,14 @@ def mirror(
         sweep.load_again(deleted)
     items = [
         ItemReceipt(name, "", 0, rows=RowFigures(0, 0, 0, 0, deleted=deleted[name]))
-        for name in sorted({*deleted, *gone})
+        for name in sorted({*deleted, *state.gone})
     ]
     single.succeeded(head.counter_version, items)
     if not dry_run:
-        open_store(head.destination.uri).put(MIRRORED, state.encode())
+        open_store(head.destination.uri).put(MIRRORED, state.fingerprint.encode())
     return Mirrored(
         deleted=dict(deleted),
-        gone=tuple(sorted(gone)),
+        gone=tuple(sorted(state.gone)),
         scanned=sweep.scanned,
         reads=sweep.reads,
         writes=writes,
@@ -156,11 +174,13 @@ class _Sweep:
     def __init__(
         self,
         head: PlanHead,
+        state: State,
         client: DynamoDBClient,
         table: str,
         progress: Progress,
         patience: float,
     ) -> None:
+        self._state = state
         self._source = open_store(head.source.uri)
         self._records: Store = open_store(head.destination.uri)
         self._prefix = "" if head.source.is_local else head.source.key
@@ -203,16 +223,18 @@ class _Sweep:
         if moment is None or not filename.startswith(self._prefix):
             return None
         name = filename.removeprefix(self._prefix)
+        if self._state.moments.get(name) == moment or name not in self._state.loaded:
+            return None  # of what was there before the scan, or none of this pipeline's
         # Asked for after the item was read: what is put later is of an upload that is newer still.
         if (name, moment) not in self._judged:
-            self._judged[name, moment] = bool(name) and self._is_replaced(name, moment)
+            self._judged[name, moment] = self._is_replaced(name, moment)
         return name if self._judged[name, moment] else None
 
     def _is_replaced(self, name: str, moment: str) -> bool:
         try:
             record = json.loads(self._records.get(LOADS + name))
         except NotFoundError:
-            return False  # none of this pipeline's
+            return False
         try:
             now = self._source.head(name)
         except NotFoundError:
