@@ -78,7 +78,7 @@ def _s3(shop: Workshop, server: S3Server) -> Iterator[Case]:
         command=[
             str(shop.python),
             "-c",
-            "from wordfreq_batch.storage.store import open_store\n"
+            "from wordfreq_batch.storage.opening import open_store\n"
             f"print(sum(1 for _ in open_store('s3://{BUCKET}/small/').list()))",
         ],
         size=len(small),
