@@ -1,5 +1,7 @@
 """The instance configurations hold runs; the deployment's with real PostgreSQL, by TLS, and S3."""
 
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,6 +49,35 @@ def test_local(tmp_path, monkeypatch):
 def postgres():
     with postgres_server(password="any") as port:
         yield port
+
+
+def test_a_backup_of_compose_brings_everything_back(tmp_path, monkeypatch, postgres):
+    """With the very programs and options of docs/aws.md, of this machine's PostgreSQL."""
+    page = (ROOT / "docs" / "aws.md").read_text()
+    save, restore = (
+        shlex.split(re.search(rf"exec -T postgres ({name} [^<>\n]*) [<>] dagster", page)[1])
+        for name in ("pg_dump", "pg_restore")
+    )
+    (programs,) = {path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/pg_dump")}
+    here = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres), "PGPASSWORD": "any"}
+    for name, value in {
+        **here, "DAGSTER_HOME": str(tmp_path), "DAGSTER_PG_HOST": "127.0.0.1",
+        "DAGSTER_PG_USERNAME": "dagster", "DAGSTER_PG_PASSWORD": "any", "DAGSTER_PG_DB": "dagster",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    text = (INFRA / "compose.yaml").read_text().replace("port: 5432", f"port: {postgres}")
+    (tmp_path / "dagster.yaml").write_text(text.replace("/opt/dagster/data", str(tmp_path)))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert holds_a_run(instance)
+        runs = {run.run_id for run in instance.get_runs()}
+    done = subprocess.run([programs / save[0], *save[1:]], capture_output=True, check=True)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        instance.wipe()
+    subprocess.run([programs / restore[0], *restore[1:]], input=done.stdout, check=True)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert {run.run_id for run in instance.get_runs()} == runs
+        assert instance.get_latest_materialization_event(dg.AssetKey("something"))
+        assert holds_a_run(instance)
 
 
 FAMILY = "wordfreq-dagster-run"
