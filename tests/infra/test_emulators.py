@@ -45,7 +45,7 @@ def run(cloud, *command, folder=ROOT, **more):
         env={**cloud, **more},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return done.stdout
