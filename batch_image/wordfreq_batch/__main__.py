@@ -2,14 +2,13 @@
 
 import signal
 
+# Python's own way of ending by Ctrl-C is a traceback. `cli.main` has a better one; until that is
+# loaded, which takes longer than reaching for Ctrl-C, and after it, the process just ends.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 
 def main() -> int:
-    """Run the command line. Ctrl-C ends the process while it is still being loaded, and after it.
-
-    Python's own way of ending by a signal is a traceback, so `cli.main` replaces it; but loading
-    that takes longer than reaching for Ctrl-C.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Run the command line and return its exit code."""
     from wordfreq_batch.cli.main import main as run
 
     try:
