@@ -25,7 +25,7 @@ from demo.texts import gather_texts  # noqa: E402
 from tests.e2e.conftest import running_ui  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-FILES = 60
+FILES = 120
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 JOB = "/locations/__repository__@wordfreq/jobs/word_frequency"
 LINEAGE = "/locations/__repository__@wordfreq/asset-groups/word_frequency/lineage"
@@ -63,6 +63,8 @@ class Camera:
         for text in texts:
             self.page.get_by_text(text).first.wait_for(timeout=120_000)
         self.page.wait_for_timeout(3500)
+        for unhealthy in ("Unsynced", "Never observed", "Never materialized", "Not evaluated"):
+            assert path != LINEAGE or not self.page.get_by_text(unhealthy).count(), unhealthy
         self.taken += 1
         shown = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
         palette = shown.quantize(64, dither=Image.Dither.NONE)
@@ -79,9 +81,9 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     camera.take("lineage", LINEAGE, "ranking", "source_files", height=800)
     until(lambda: '"HEALTHY"' in json.dumps(ui.query(FRESH)))
     camera.take("ranking", "/assets/ranking", "most used word", "Passing", height=1400)
-    camera.take("partitions", PARTITIONS, f"Materialized ({FILES})")
     first = sorted(ui.partitions()["green"])[0]
-    camera.take("partition", f"{PARTITIONS}&partition={first}", "distinct words", height=1000)
+    shown = ("distinct words", f"Materialized ({FILES})")
+    camera.take("partition", f"{PARTITIONS}&partition={first}", *shown, height=1000)
 
     # a text more, by the obvious click
     (ui.source / "news.txt").write_text(
@@ -91,9 +93,9 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_role("button", name="All", exact=True).click()
     camera.take("materialize-all", None, "Launch")
+    before = ui.latest("ranking")
     page.get_by_role("button", name="Launch").first.click()
-    until(lambda: "news.txt" in ui.partitions()["green"])
-    time.sleep(5)
+    until(lambda: ui.latest("ranking") != before)
     camera.take("what-rose-and-fell", "/assets/ranking", "changes", height=1400)
     report = f"file://{ui.home / 'ranking' / 'report.html'}"
     camera.take("report", report, "Most used words", height=1200)
@@ -109,7 +111,10 @@ def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     camera.take(
         "failed-run", f"/runs/{run['runsOrError']['results'][0]['runId']}", "damaged.txt.gz"
     )
-    camera.take("failed-partition", f"{PARTITIONS}&partition={BAD}", "Failed (1)")
+    page.goto(f"{camera.url}{PARTITIONS}&partition={BAD}")
+    page.get_by_text("View all historical events").first.click()
+    page.get_by_role("dialog").get_by_text(BAD, exact=True).first.click()  # unfolds the event
+    camera.take("failed-partition", None, "intact gzip")
     (ui.source / BAD).write_bytes(gzip.compress(b"whole again\n" * 50))
     ui.launch(job="__ASSET_JOB", assets=["source_files"])
     assert ui.launch(job="word_frequency") == "SUCCESS"

@@ -272,3 +272,29 @@ def ui(tmp_path_factory):
 def ui_with(tmp_path_factory):
     """`with ui_with(VARIABLE="value"):` a UI of its own, with these settings."""
     return lambda **settings: running_ui(tmp_path_factory.mktemp("ui"), **settings)
+
+
+#: Of Chromium.
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A page of a real browser."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        missing = "Chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        opened = browser.new_page(viewport={"width": 1600, "height": 1000})
+        opened.set_default_timeout(60_000)
+        yield opened
+        browser.close()

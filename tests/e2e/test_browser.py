@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,28 +15,6 @@ TEXTS = {
     "b.txt": "A bird in the hand is worth two in the bush, the saying goes.\n" * 40,
     "sub/c d.txt": "The hand that feeds the cat feeds the dog.\n" * 30,
 }
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-
-
-@pytest.fixture(scope="module")
-def page():
-    chromium = shutil.which("chromium")
-    if not chromium:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-        opened.set_default_timeout(60_000)
-        yield opened
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -113,8 +113,9 @@ def test_every_command_of_a_page_works_as_written(clone, page):
         assert noise not in done.stdout
 
 
-def test_make_ui_shows_both_pipelines_and_ends_on_a_signal(clone, tmp_path):
-    """After the README's commands, so after both demos."""
+@pytest.mark.browser
+def test_make_ui_shows_both_pipelines_and_a_scaffolded_asset(clone, tmp_path, page):
+    """After the commands of README and docs: after both demos and `dg scaffold defs`."""
     assert any(command.startswith(UI) for command in TYPED["README.md"])
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -144,8 +145,16 @@ def test_make_ui_shows_both_pipelines_and_ends_on_a_signal(clone, tmp_path):
         ]  # as the demo, also by the commands
         made = {n["assetKey"]["path"][0] for n in nodes["assetNodes"] if n["assetMaterializations"]}
         assert {"word_counts", "ranking", "csv_rows"} <= made
+        for path, text in {
+            "/assets": "csv_to_dynamodb",
+            "/assets/word_lengths": "word_lengths.py",
+            "/assets/ranking": "most used word",
+        }.items():
+            page.goto(site.url + path)
+            page.get_by_text(text).first.wait_for()
+        page.goto("about:blank")  # the server waits for open connections
         os.killpg(ui.pid, signal.SIGINT)
-        ui.wait(timeout=60)
+        ui.wait(timeout=240)
     finally:
         if ui.poll() is None:
             os.killpg(ui.pid, signal.SIGKILL)
