@@ -9,13 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+#: Where the pooled event logs were before the client had them.
+_MOVED = "wordfreq_dagster.storage."
+
 
 def make_instance(folder: Path) -> None:
     """Make a Dagster instance for one machine in `folder`, unless there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     config = Path(__file__).resolve().parents[1] / "infra" / "dagster" / "local.yaml"
-    if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(config, folder / "dagster.yaml")
+    own = folder / "dagster.yaml"
+    if not own.exists():
+        shutil.copyfile(config, own)
+    elif _MOVED in (text := own.read_text(encoding="utf-8")):
+        own.write_text(text.replace(_MOVED, "dagster_aws_batch.events."), encoding="utf-8")
 
 
 def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequency") -> int:
