@@ -37,6 +37,9 @@ class Prices:
     endpoint_hour: float = 0.01
     fargate_vcpu_hour: float = 0.04048
     fargate_gib_hour: float = 0.004445
+    fargate_arm_vcpu_hour: float = 0.03238
+    fargate_arm_gib_hour: float = 0.00356
+    metric: float = 0.30  # of Container Insights
     rds_t4g_micro_hour: float = 0.016
     rds_gb_month: float = 0.115
     secret: float = 0.40
@@ -64,6 +67,8 @@ BUSY = Month(
     vcpu_hours=8, gib_hours=16, host_hours=4, stored_gb=110, files=130_000, csv_rows=20_000,
     log_gb=1, nat_gb=1, polls=POLLS,
 )  # fmt: skip
+# Of services and cluster, estimated: AWS says nowhere how many there are.
+DAGSTER_METRICS, DAGSTER_ALARMS = 60, 5
 ALARMS, ENDPOINTS, DAGSTER_ENDPOINTS, ZONES, IMAGE_GB = 4, 6, 7, 2, 0.3
 FARGATE_ENDPOINTS = 3
 
@@ -111,11 +116,14 @@ def extras(month: Month, price: Prices) -> Iterator[tuple[str, float, str]]:
         f"6 interface endpoints × 2 zones; with Fargate 3: {FARGATE_ENDPOINTS * endpoint:.0f}",
     )
     fargate = (0.5 * price.fargate_vcpu_hour + price.fargate_gib_hour) * HOURS * month.services
+    arm = (0.5 * price.fargate_arm_vcpu_hour + price.fargate_arm_gib_hour) * HOURS * month.services
     database = price.rds_t4g_micro_hour * HOURS + 20 * price.rds_gb_month
+    watching = DAGSTER_METRICS * price.metric + DAGSTER_ALARMS * price.alarm
     yield (
         "`dagster=true` adds",
-        fargate + database + price.secret,
-        f"3 services {fargate:.0f}, RDS {database:.0f}, a secret; "
+        fargate + database + watching + price.secret,
+        f"3 services {fargate:.0f} (`arm64`: {arm:.0f}), RDS {database:.0f}, Container Insights "
+        f"(some {DAGSTER_METRICS} metrics, estimated) and alarms {watching:.0f}, a secret; "
         f"with `public` {month.services * HOURS * price.ipv4_hour:.0f} more for addresses",
     )
     yield (
