@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,7 +66,7 @@ _thread: threading.Thread | None = None
 
 
 @contextmanager
-def signs_of_life(instance: dg.DagsterInstance | None, run_id: str | None) -> Iterator[None]:
+def signs_of_life(instance: dg.DagsterInstance | None, run_id: str | None) -> Generator[None]:
     """Renew the run's tag as long as the block and the process live.
 
     Args:

@@ -11,7 +11,7 @@ Beta API of Dagster used: none; `PipesBlobStoreMessageReader`, `PipesMessageRead
 import json
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -219,7 +219,7 @@ class _ContextInjector(dg.PipesContextInjector):
         self._scratch, self._name = scratch, f"{place}/context"
 
     @contextmanager
-    def inject_context(self, context_data: Any) -> Iterator[dict[str, Any]]:
+    def inject_context(self, context_data: Any) -> Generator[dict[str, Any]]:
         uri = urlsplit(self._scratch.put(self._name, json.dumps(context_data).encode()))
         try:
             if uri.scheme == "s3":
@@ -244,7 +244,7 @@ class _S3MessageReader(dg.PipesBlobStoreMessageReader):
         self._trouble = ""
 
     @contextmanager
-    def get_params(self) -> Iterator[dict[str, Any]]:
+    def get_params(self) -> Generator[dict[str, Any]]:
         uri = urlsplit(self._scratch.uri)
         prefix = "/".join(part for part in (uri.path.strip("/"), self._place) if part)
         yield {
@@ -287,7 +287,7 @@ class _FileMessageReader(dg.PipesMessageReader):
         self._interval, self._include_stdio = interval, include_stdio
 
     @contextmanager
-    def read_messages(self, handler: Any) -> Iterator[dict[str, Any]]:
+    def read_messages(self, handler: Any) -> Generator[dict[str, Any]]:
         ended = threading.Event()
         thread = threading.Thread(target=self._follow, args=(handler, ended), daemon=True)
         thread.start()

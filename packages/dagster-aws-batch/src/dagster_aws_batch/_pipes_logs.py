@@ -5,7 +5,7 @@ For `PipesBatchClient`. A container made for dagster-aws' `PipesECSClient` write
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,7 +47,7 @@ class PipesBatchLogMessageReader(dg.PipesMessageReader):
         self._trouble = ""
 
     @contextmanager
-    def read_messages(self, handler: dg.PipesMessageHandler) -> Iterator[dict[str, Any]]:
+    def read_messages(self, handler: dg.PipesMessageHandler) -> Generator[dict[str, Any]]:
         """Tell the container's writer to write to its standard output."""
         self._handler = handler
         yield {PipesDefaultMessageWriter.STDIO_KEY: PipesDefaultMessageWriter.STDOUT}

@@ -1,6 +1,6 @@
 """`BatchJobs`: the resource by which ops and assets run containers on AWS Batch."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast, overload
@@ -275,7 +275,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._execute(context, caller, requests)
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Any]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Any]:
         """Show that the run is alive as long as it has this resource; see `dead_runs_sensor`."""
         run_id = context.run.run_id if context.run else None
         with signs_of_life(context.instance, run_id), super().yield_for_execution(context) as made:

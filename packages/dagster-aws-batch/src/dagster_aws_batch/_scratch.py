@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -140,7 +140,7 @@ class S3Scratch:
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     @contextmanager
-    def _errors(self, verb: str, name: str) -> Iterator[None]:
+    def _errors(self, verb: str, name: str) -> Generator[None]:
         try:
             yield
         except (BotoCoreError, ClientError, OSError) as error:

@@ -157,12 +157,11 @@ class Definitions:
             else {"jobDefinitionName": name, "status": "ACTIVE"}
         )
         try:
-            found = self._api.with_retries("DescribeJobDefinitions", **request)["jobDefinitions"]
+            answer = self._api.with_retries("DescribeJobDefinitions", **request)
         except CallRefusedError:
             return {}
-        return cast(
-            "Mapping[str, Any]", max(found, key=lambda one: one["revision"]) if found else {}
-        )
+        found: list[Mapping[str, Any]] = answer["jobDefinitions"]
+        return max(found, key=lambda one: int(one["revision"]), default={})
 
     def forget(self, arn: str) -> None:
         """Look again next time: somebody has deregistered this one."""

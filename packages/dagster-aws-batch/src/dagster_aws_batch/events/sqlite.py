@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from dagster._core.storage.event_log import (
 )
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from dagster_aws_batch.events.batches import BatchedEventLogStorage
@@ -56,12 +57,12 @@ class PooledSqliteEventLogStorage(BatchedEventLogStorage, ConsolidatedSqliteEven
             self._pooled = None
 
     @contextmanager
-    def _connect(self) -> Iterator[Connection]:
+    def _connect(self) -> Generator[Connection]:
         if self._pooled is None:
             self._pooled = sqlalchemy.create_engine(
                 self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             )
-            sqlalchemy.event.listen(self._pooled, "connect", _relax)
+            event.listen(self._pooled, "connect", _relax)
         with self._pooled.connect() as connection, connection.begin():
             yield connection
 
