@@ -104,11 +104,13 @@ def _count(options: argparse.Namespace) -> int:
         )
         ranking = merge_plan(plan.head.plan.uri, merge)
     failed = [item for item in done if item.error is not None]
+    document = ranking.to_json()
+    document["Metadata"]["Source"] = plan.head.source.uri  # the texts, not their counts
     report_ranking(
         options,
         ranking,
         lambda: {
-            **ranking.to_json(),
+            **document,
             "Failed": [each.to_json() for each in failed],
             "LeftOut": [each.to_json() for each in plan.refused],
         },

@@ -177,10 +177,10 @@ class Utf8Text:
         likely = guess(wrong)
         if self._known is None and (chosen := _chosen(options, content_type, likely)):
             raise OtherEncodingError(chosen)
-        advice = "convert it, or plan with --encoding and its name"
+        advice = "convert it, or use --encoding and its name"
         if likely.encoding and likely.encoding != UTF_8:
             advice = (
-                f"it may be {likely.encoding} ({likely.confidence:.0%} sure): plan with "
+                f"it may be {likely.encoding} ({likely.confidence:.0%} sure): use "
                 f"--encoding {likely.encoding} or --encoding {AUTO}, or convert it"
             )
         raise DataError(f"{self._name} is not UTF-8: {share}; {advice}")

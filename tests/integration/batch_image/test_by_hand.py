@@ -47,6 +47,7 @@ def test_one_command_counts_and_ranks_and_leaves_nothing(wordfreq, folder, tempo
 def test_what_is_kept_is_looked_up_and_counted_once(wordfreq, folder, temporary):
     source = folder("in", FILES)
     first = json.loads(wordfreq.ok("count", "in", "--output", "kept", "--min-count", "1", "--json"))
+    assert first["Metadata"]["Source"] == f"{source.as_uri()}/"
     before = {p: p.stat().st_mtime_ns for p in (wordfreq.folder / "kept/counts").rglob("*.txt")}
     assert len(before) == 2
     (source / "new.txt").write_text("cat")
