@@ -67,7 +67,7 @@ class Camera:
             assert path != LINEAGE or not self.page.get_by_text(unhealthy).count(), unhealthy
         self.taken += 1
         shown = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
-        palette = shown.quantize(64, dither=Image.Dither.NONE)
+        palette = shown.quantize(256, dither=Image.Dither.NONE)
         palette.save(IMAGES / f"{self.taken:02}-{name}.png", optimize=True)
         sys.stdout.write(f"{self.taken:02}-{name}.png\n")
 
