@@ -121,9 +121,13 @@ def test_one_partition_fails_is_explained_and_is_run_again(site):
     (site.ui.source / "later.txt").write_text(TEXTS["a.txt"])
     assert site.ui.launch(job="word_frequency") == "SUCCESS"
     assert site.ui.partitions()["red"] == {"broken.txt.gz"}
-    site.open(PARTITIONS + "&partition=broken.txt.gz", "Failed (1)")
+    site.open(PARTITIONS + "&partition=broken.txt.gz", "Failed (1)", "did not materialize")
     site.keep("bad-file")
+    site.click("View all historical events")
+    site.page.get_by_text("Observation").first.wait_for()
+    site.page.get_by_text("broken.txt.gz").last.click()  # the row of the dialog, which opens
     site.page.get_by_text("is no intact gzip archive").first.wait_for()
+    site.keep("bad-file-events")
 
     (site.ui.source / "broken.txt.gz").unlink()
     (site.ui.source / "broken.txt.gz").write_bytes(gzip.compress(b"whole again\n"))
