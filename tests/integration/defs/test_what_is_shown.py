@@ -391,9 +391,9 @@ def test_automation_keeps_a_ranking_of_the_same_counts(place, instance):
     alone("word_counts", partition_key="a.gz")
     alone("ranking", **automation)
     shown = figures(instance, "ranking")
-    assert "the first 1 words of 2 characters" in shown["options"]
+    assert "The first 1 words of 2 characters" in shown["options"]
     assert shown["dagster/row_count"] == 1
     place.write(b=OTHER)
     alone("word_counts", partition_key="b.gz")
     alone("ranking", **automation)
-    assert "the first 100 words of 3 characters" in figures(instance, "ranking")["options"]
+    assert "The first 100 words of 3 characters" in figures(instance, "ranking")["options"]
