@@ -32,8 +32,8 @@ def test_two_commands_at_once_on_the_same_source(home):
     assert home.figures["files unchanged"] == 40  # what either left behind is whole
 
 
-def submit(ui, tags=()):
-    """Start the job by the run queue; by default with the job's own tag, which names its source."""
+def submit(ui, source):
+    """Start the job by the run queue; the tag names the source, as the job's own tag does."""
     answer = ui.query(
         """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename
            ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
@@ -45,7 +45,7 @@ def submit(ui, tags=()):
             },
             "mode": "default",
             "runConfigData": {},
-            "executionMetadata": {"tags": list(tags)},
+            "executionMetadata": {"tags": [{"key": "wordfreq/source", "value": source}]},
         },
     )["launchRun"]
     assert answer["__typename"] == "LaunchRunSuccess", answer
@@ -67,8 +67,8 @@ def test_the_queue_runs_one_source_at_a_time_and_two_sources_side_by_side(ui_wit
     with ui_with() as ui:
         for n in range(6):
             (ui.source / f"{n}.txt").write_text(TEXT)
-        elsewhere = [{"key": "wordfreq/source", "value": "s3://elsewhere/"}]
-        runs = [submit(ui), submit(ui), submit(ui, elsewhere)]
+        own = str(ui.source)
+        runs = [submit(ui, own), submit(ui, own), submit(ui, "s3://elsewhere/")]
         assert [ui.wait(run) for run in runs] == ["SUCCESS"] * 3
         first, second, other = (times(ui, run) for run in runs)
         one, two = sorted([first, second])
