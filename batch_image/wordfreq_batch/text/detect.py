@@ -30,6 +30,7 @@ _COMPRESSIONS: Final = (
     (b"\xfd7zXZ\0", "xz"),
     (b"\x04\x22\x4d\x18", "lz4"),
 )
+_PACKED: Final = tuple(magic for magic, _ in _COMPRESSIONS)
 _BZIP2: Final = (b"1AY&SY", b"\x17rE8P\x90")  # of a block, and of no blocks
 
 _FORMATS: Final = (
@@ -75,6 +76,7 @@ _FORMATS: Final = (
     (b"\0\x01\0\0\0", "font"),
     (b"\xed\xab\xee\xdb", "RPM package"),
 )
+_MAGICS: Final = tuple(magic for magic, _ in _FORMATS)  # one test for all: most files are none
 _INSIDE: Final = (  # what it begins with, an offset, what stands there, format
     (b"", 257, b"ustar\0", "tar archive"),
     (b"", 257, b"ustar ", "tar archive"),
@@ -183,9 +185,8 @@ _UTF_8_TEXT: Final = Detected(encoding=UTF_8)
 
 def compression(head: bytes) -> str:
     """Name the compression that `head` is the beginning of; empty where it is none."""
-    for magic, name in _COMPRESSIONS:
-        if head.startswith(magic):
-            return name
+    if head.startswith(_PACKED):
+        return next(name for magic, name in _COMPRESSIONS if head.startswith(magic))
     if head.startswith(b"BZh") and head.startswith(_BZIP2, 4):
         return "bzip2"
     # A file may begin with frames to be skipped; zstd says no more of them than lz4.
@@ -279,9 +280,8 @@ def _format(head: bytes) -> str:
     if head.startswith(b"PK\x03\x04"):
         beginning = head[:_LOOKED_AT]
         return next((name for sign, name in _ZIPPED if sign in beginning), "ZIP archive")
-    for magic, name in _FORMATS:
-        if head.startswith(magic):
-            return name
+    if head.startswith(_MAGICS):
+        return next(name for magic, name in _FORMATS if head.startswith(magic))
     for begin, offset, magic, name in _INSIDE:
         if head.startswith(magic, offset) and head.startswith(begin):
             return name

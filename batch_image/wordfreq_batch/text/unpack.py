@@ -75,13 +75,13 @@ def unpacked(
             raise DataError(f"{name} is compressed more than {_LAYERS} times over; unpack it")
         head, rest = beginning(_OPENED[kind](chain((head,), rest), name))
     if layers == 0:
-        is_text = detect(head).is_text
-        if not is_text and content_encoding.strip().lower() == "deflate":
+        deflated = content_encoding.strip().lower() == "deflate"
+        if deflated and not detect(head).is_text:
             return beginning(_inflated(chain((head,), rest), name))
         claimed = next((kind for ending, kind in _ENDINGS if name.endswith(ending)), None)
         if claimed and is_cut_off(head, claimed):
             raise _cut_off(name, claimed)
-        if claimed and not is_text:
+        if claimed and not detect(head).is_text:
             raise _damaged(name, claimed, "it doesn't begin as one")
     return head, rest
 
