@@ -4,8 +4,10 @@ PEERS ?= .venv-bench
 BENCH_ARGS ?=
 BENCH_TEXTS := .local/bench/debian
 BENCH_DEBIAN := anarchism debian-handbook $(addprefix libreoffice-help-,de fr ru el ja zh-cn hi km)
+ICU_TEXTS := .local/compare-icu
+ICU_DEBIAN := debian-faq manpages-ja manpages-ru manpages-zh
 
-.PHONY: bench bench-quick bench-pipeline bench-texts bench-csv
+.PHONY: bench bench-quick bench-pipeline bench-texts bench-csv compare-icu
 
 bench: $(VENV)/.installed $(PEERS)/.installed ## measure counting beside other engines (15 minutes), write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.bench --peers $(PEERS) --only '^(?!fixed/pipeline/)' $(BENCH_ARGS)
