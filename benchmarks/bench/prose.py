@@ -90,7 +90,7 @@ compared word by word:
   Thai and Chinese are not divided. All peers must agree with each other; how many of *our* words
   (repetitions included) they find is in the table.
 * **UAX #29**: our words exactly, as a regular expression. That can be had where text is in Latin
-  letters and has no stranger marks than typographic quotes: `english`, `quotes` and `logs`. These
+  letters and has no other marks than typographic quotes: `english`, `quotes` and `logs`. These
   rows must have the very counts that we have.
 
 *our words*: equal to ours; *runs*: equal to the other peers' runs; *other runs*: not (DuckDB lowers
