@@ -281,15 +281,21 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def page():
-    """A page of a real browser."""
-    chromium = shutil.which("chromium")
-    if not chromium:
+@pytest.fixture(scope="session")
+def chromium():
+    """The program of a real browser; in CI it must be there."""
+    found = shutil.which("chromium")
+    if not found:
         missing = "Chromium is not installed (Debian: apt-get install chromium)"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(chromium):
+    """A page of a real browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -1,7 +1,6 @@
 """The Dagster UI as a user drives it: by the GraphQL that browsers send, and by looking at it."""
 
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -107,13 +106,7 @@ def test_materialize_all_counts_what_is_new_and_ranks_once(counted, page, runs):
 
 
 @pytest.mark.browser
-def test_the_lineage_page_shows_the_pipeline(counted, tmp_path):
-    chromium = shutil.which("chromium")
-    if not chromium:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+def test_the_lineage_page_shows_the_pipeline(counted, chromium, tmp_path):
     page = counted.url + "/locations/__repository__@wordfreq/asset-groups/word_frequency/lineage"
     options = [
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
