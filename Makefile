@@ -15,6 +15,8 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 
 # AWS services on this machine; their own environment, because they pin what others need newer.
 EMULATORS ?= .venv-emulators
 export EMULATORS
+# Nothing is compiled ahead: without this cache each process would compile Dagster again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 # One Dagster instance for the demo, the UI and the command line.
 export DAGSTER_HOME ?= $(LOCAL)/dagster
