@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
+from dagster_aws_batch.automation import UNFINISHED
 from wordfreq_batch.errors import NotFoundError, WordfreqError
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import ObjectInfo
@@ -16,13 +17,6 @@ from wordfreq_dagster.files.tags import LISTING_TAG, SOURCE_TAG
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
-UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
 _RUNS_LOOKED_AT = 30
 
 

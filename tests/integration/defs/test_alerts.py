@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
-from wordfreq_dagster.defs.platform.alerts import (
+from dagster_aws_batch.automation.alerts import (
     Channels,
     failure_sensor,
     message,

@@ -6,9 +6,9 @@ import time
 import dagster as dg
 import pytest
 
+from dagster_aws_batch.automation.sqs_sensor import CLOCKS_DIFFER, Queue, sqs_sensor
 from tests.waiting import until
 from wordfreq_dagster.defs.word_frequency.automation import WORD_FREQUENCY
-from wordfreq_dagster.files.sqs_sensor import CLOCKS_DIFFER, Queue, sqs_sensor
 from wordfreq_dagster.files.tags import SOURCE_TAG
 
 
@@ -32,6 +32,7 @@ class Arrivals:
             name="new_objects_sqs",
             job=WORD_FREQUENCY,
             source=self.source,
+            tag=SOURCE_TAG,
             queue_url=self.queue,
             interval=1,
             status=dg.DefaultSensorStatus.RUNNING,

@@ -6,9 +6,10 @@ import dagster as dg
 import pytest
 
 from dagster_aws_batch import _alive as alive
+from dagster_aws_batch.automation.turns import take_turn, turn_tag
 from tests.waiting import until
-from wordfreq_dagster.files import tags
-from wordfreq_dagster.files.tags import SOURCE_TAG, TURN_TAG, take_turn
+
+SOURCE_TAG = "pipeline/source"
 
 
 @dg.job
@@ -16,14 +17,16 @@ def other():
     pass
 
 
-@dg.asset
-def work(context: dg.AssetExecutionContext):
-    take_turn(context, "s3://bucket/in")
+def worker(**options):
+    @dg.asset
+    def work(context: dg.AssetExecutionContext):
+        take_turn(context, "s3://bucket/in", tag=SOURCE_TAG, poll_seconds=0.02, **options)
+
+    return work
 
 
 @pytest.fixture
-def instance(monkeypatch):
-    monkeypatch.setattr(tags, "_LOOK_SECONDS", 0.02)
+def instance():
     with dg.instance_for_test() as made:
         yield made
 
@@ -33,14 +36,16 @@ def started(instance, sign):
     instance.report_dagster_event(
         dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="other"), run
     )
-    turn = {SOURCE_TAG: "s3://bucket/in", TURN_TAG: f"1.5 {run}", alive.ALIVE_TAG: sign}
+    turn = {SOURCE_TAG: "s3://bucket/in", turn_tag(SOURCE_TAG): f"1.5 {run}", alive.ALIVE_TAG: sign}
     instance.add_run_tags(run, turn)
     return run
 
 
 def test_a_run_waits_for_one_that_began_before(instance):
     first = started(instance, alive._sign())
-    second = threading.Thread(target=dg.materialize, args=([work],), kwargs={"instance": instance})
+    second = threading.Thread(
+        target=dg.materialize, args=([worker()],), kwargs={"instance": instance}
+    )
     second.start()
     [run] = until(lambda: instance.get_runs(dg.RunsFilter(job_name="__ephemeral_asset_job__")))
     until(
@@ -58,11 +63,10 @@ def test_a_run_waits_for_one_that_began_before(instance):
 def test_a_run_does_not_wait_for_one_whose_process_is_gone(instance):
     boot, _, began = alive._sign().split(" ")[1:]
     started(instance, f"1.5 {boot} 1 {began}")  # the number is another process's now
-    done = dg.materialize([work], instance=instance)
+    done = dg.materialize([worker()], instance=instance)
     assert not any("waiting" in event.message for event in instance.all_logs(done.run_id))
 
 
-def test_a_run_of_another_machine_that_shows_nothing_is_not_waited_for(instance, monkeypatch):
-    monkeypatch.setattr(tags, "_PATIENCE_SECONDS", 0.1)
+def test_a_run_of_another_machine_that_shows_nothing_is_not_waited_for(instance):
     started(instance, "1.5 another-machine 1 1")
-    assert dg.materialize([work], instance=instance).success
+    assert dg.materialize([worker(patience_seconds=0.1)], instance=instance).success

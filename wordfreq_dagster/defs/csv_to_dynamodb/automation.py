@@ -6,10 +6,10 @@ only say that something has changed.
 
 import dagster as dg
 
+from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import csv_rows, loaded_listing
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
-from wordfreq_dagster.files.sqs_sensor import sqs_sensor
 from wordfreq_dagster.files.tags import SOURCE_TAG
 from wordfreq_dagster.settings import Settings, load_settings
 
@@ -86,6 +86,7 @@ def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
                 name="new_csv_uploads_sqs",
                 job=CSV_TO_DYNAMODB,
                 source=settings.csv_source,
+                tag=SOURCE_TAG,
                 queue_url=settings.csv_events_queue_url,
                 interval=settings.sensor_seconds,
                 status=settings.sensor_status("csv_events"),

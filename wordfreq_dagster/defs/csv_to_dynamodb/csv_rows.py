@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
+from dagster_aws_batch.automation.turns import take_turn
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
@@ -25,7 +26,7 @@ from wordfreq_dagster.files.report import (
     reported_check,
 )
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import LISTING, OWNERS, take_turn
+from wordfreq_dagster.files.tags import LISTING, OWNERS, SOURCE_TAG
 
 ROWS_ADD_UP = "every_row_accounted_for"
 FEW_REJECTS = "few_rejects"
@@ -97,7 +98,7 @@ def csv_rows(
     """
     csv.rows_settings()  # says what is wrong before anything is planned
     keys = chosen_keys(context)
-    take_turn(context, csv.source)
+    take_turn(context, csv.source, tag=SOURCE_TAG)
     if config.dry_run:
         yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)
         yield from _checks(context, None, FileReport(done=(), failed={}), csv)

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from dagster_aws_batch import batch_reaper_sensors, dead_runs_sensor
+from dagster_aws_batch.automation.alerts import Channels, failure_sensor
 from dagster_aws_batch.events.retention import retention
-from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 from wordfreq_dagster.defs.platform.batch import (
     EmbeddedBatchJobs,
     batch_jobs,

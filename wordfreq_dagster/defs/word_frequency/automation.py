@@ -4,6 +4,7 @@ from functools import partial
 
 import dagster as dg
 
+from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
 from wordfreq_dagster.defs.word_frequency.conditions import ranking_due_sensor
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing, ranking
@@ -11,7 +12,6 @@ from wordfreq_dagster.defs.word_frequency.source_files import source_files
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
 from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
 from wordfreq_dagster.files.places import WordPlaces
-from wordfreq_dagster.files.sqs_sensor import sqs_sensor
 from wordfreq_dagster.files.tags import RANKS_TAG, SOURCE_TAG
 from wordfreq_dagster.settings import Settings, load_settings
 
@@ -92,6 +92,7 @@ def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition
                 name="new_objects_sqs",
                 job=WORD_FREQUENCY,
                 source=settings.source,
+                tag=SOURCE_TAG,
                 queue_url=settings.events_queue_url,
                 interval=settings.sensor_seconds,
                 status=settings.sensor_status("events"),

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
+from dagster_aws_batch.automation.turns import take_turn
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.word_frequency.commands import plan_command
@@ -11,7 +12,7 @@ from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import observed, sync_with_plan
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import OWNERS, take_turn
+from wordfreq_dagster.files.tags import OWNERS, SOURCE_TAG
 
 
 @dg.asset(
@@ -30,7 +31,7 @@ def plan(
     when they were counted are packed into tasks, one container each. The partitions of
     `word_counts` are then made equal to the source: added, kept, removed.
     """
-    take_turn(context, locations.source)
+    take_turn(context, locations.source, tag=SOURCE_TAG)
     uri = locations.plan_uri(origin_run_id(context.instance, context.run))
     command = plan_command(
         source=locations.source,

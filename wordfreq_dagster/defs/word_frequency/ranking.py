@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs, origin_run_id
+from dagster_aws_batch.automation.turns import take_turn
 from wordfreq_batch.merge import report
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.merge.merge_parts import part_receipts
@@ -29,7 +30,7 @@ from wordfreq_dagster.files.tags import (
     OWNERS,
     RANKS_TAG,
     SETTINGS,
-    take_turn,
+    SOURCE_TAG,
 )
 
 #: The nightly run ranks every day, so a ranking of two days ago means that something is broken.
@@ -98,7 +99,7 @@ def ranking(
     Words of equal count are in alphabetical order (by code point), so the same counts always give
     the same ranking.
     """
-    take_turn(context, locations.source)
+    take_turn(context, locations.source, tag=SOURCE_TAG)
     found = plan_of_run(context, locations)
     whole, planned = found is not None, found or _plan_of_counted(context, locations)
     if whole:

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs
+from dagster_aws_batch.automation.turns import take_turn
 from dagster_aws_batch.events.partitions import done_without_events
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
@@ -20,7 +21,7 @@ from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
 from wordfreq_dagster.files.report import FileReport, FileReporter, raise_for_failed, report_files
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import OWNERS, take_turn
+from wordfreq_dagster.files.tags import OWNERS, SOURCE_TAG
 
 
 class CountOptions(dg.Config):
@@ -58,7 +59,7 @@ def word_counts(
     config says `recount`. Either way it is one AWS Batch array job; each file is reported with its
     own figures, and a file that fails doesn't take its neighbours with it.
     """
-    take_turn(context, locations.source)
+    take_turn(context, locations.source, tag=SOURCE_TAG)
     planned = plan_of_run(context, locations)
     keys = chosen_keys(context)
     with_plan = planned is not None  # then it decides, whatever partitions were chosen

@@ -10,7 +10,7 @@ S3 is left in the queue, for its dead-letter queue, and named in the log.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,9 +18,8 @@ from typing import Any
 import boto3
 import dagster as dg
 
-from wordfreq_dagster.files.listing_sensor import UNFINISHED
-from wordfreq_dagster.files.s3_events import PoisonError, changes_in
-from wordfreq_dagster.files.tags import SOURCE_TAG
+from dagster_aws_batch.automation import UNFINISHED
+from dagster_aws_batch.automation.s3_events import PoisonError, changes_in
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
@@ -136,9 +135,9 @@ class Covered:
     run: str
 
 
-def covered(instance: dg.DagsterInstance, source: str, *, job: str) -> Covered:
+def covered(instance: dg.DagsterInstance, tags: Mapping[str, str], *, job: str) -> Covered:
     """How far the requested runs see. A failed one counts: trying again is the listing's part."""
-    filters = dg.RunsFilter(job_name=job, tags={SOURCE_TAG: source})
+    filters = dg.RunsFilter(job_name=job, tags=dict(tags))
     records = instance.get_run_records(filters=filters, limit=10)
     until = 0.0
     for record in records:
@@ -154,6 +153,7 @@ def sqs_sensor(
     name: str,
     job: str,
     source: str,
+    tag: str,
     queue_url: str,
     interval: int,
     status: dg.DefaultSensorStatus,
@@ -166,6 +166,7 @@ def sqs_sensor(
         name: the sensor's name.
         job: the job that is asked for.
         source: `s3://bucket/prefix`; messages about other objects are deleted.
+        tag: the run tag of `job` whose value is the source.
         queue_url: the SQS queue.
         interval: least seconds between two ticks.
         status: whether it runs from the start.
@@ -190,7 +191,7 @@ def sqs_sensor(
         queue = open_queue(queue_url)
         # Received again on the next tick but one at the latest, to be deleted then.
         received = list(queue.receive(seconds=15, most=messages_per_tick, hidden=interval))
-        return handle(context, queue, received, source=source, job=job)
+        return handle(context, queue, received, source=source, tag=tag, job=job)
 
     return sensor
 
@@ -201,6 +202,7 @@ def handle(
     received: Sequence[Message],
     *,
     source: str,
+    tag: str,
     job: str,
 ) -> dg.RunRequest | dg.SkipReason:
     """Delete what is done with, and ask for a run where a message tells of something newer."""
@@ -209,7 +211,7 @@ def handle(
         context.log.warning(
             f"message {message.id} is left for the queue's dead-letter queue: {reason}"
         )
-    seen = covered(context.instance, source, job=job)
+    seen = covered(context.instance, {tag: source}, job=job)
     done = [message for message in found.relevant if message.sent <= seen.until]
     for problem in queue.delete([*done, *found.ignored]):
         context.log.warning(f"a message could not be deleted, and will come again: {problem}")

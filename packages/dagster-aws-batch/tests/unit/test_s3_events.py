@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from wordfreq_dagster.files.s3_events import (
+from dagster_aws_batch.automation.s3_events import (
     Change,
     PoisonError,
     changes_in,
 )
-from wordfreq_dagster.files.sqs_sensor import (
+from dagster_aws_batch.automation.sqs_sensor import (
     Message,
     sort_messages,
 )

@@ -18,7 +18,7 @@ _TIMEOUT = 10.0
 class Channels:
     """Where failures are reported; an empty one isn't used.
 
-    `ui` is the webserver's address, `report` that of the latest ranking's report.
+    `ui` is the webserver's address, `report` that of a page about the latest result.
     """
 
     sns_topic: str
@@ -33,7 +33,12 @@ class Channels:
 def failure_sensor(
     channels: Channels, *, status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING
 ) -> dg.SensorDefinition:
-    """A sensor that tells of each failed run of this code location once."""
+    """A sensor that reports each failed run of this code location once.
+
+    Args:
+        channels: Where to.
+        status: Whether it runs from the start.
+    """
 
     @dg.run_failure_sensor(
         name="tell_failures",
@@ -85,9 +90,7 @@ def _publish(topic: str, subject: str, text: str) -> None:
 
 def _post(webhook: str, text: str) -> None:
     if not webhook.startswith(("https://", "http://")):
-        raise ValueError(
-            "the Slack webhook is no http(s) address; set WORDFREQ_FAILURE_SLACK_WEBHOOK"
-        )
+        raise ValueError("the Slack webhook is no http(s) address; give `Channels` one that is")
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         webhook,
         data=json.dumps({"text": text}).encode(),
