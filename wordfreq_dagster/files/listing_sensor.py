@@ -9,9 +9,10 @@ import dagster as dg
 
 from dagster_aws_batch.automation import UNFINISHED
 from wordfreq_batch.errors import NotFoundError, WordfreqError
+from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.scan import Scan, advance
 from wordfreq_batch.storage.store import ObjectInfo
-from wordfreq_dagster.files.listing import Attempt, Decision, Scan, advance, decide
 from wordfreq_dagster.files.plans import observed
 from wordfreq_dagster.files.tags import LISTING_TAG, SOURCE_TAG
 
@@ -50,6 +51,74 @@ class Watched:
     made_from: Callable[[dg.DagsterInstance], str]
     name: str
     observes: dg.AssetKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A run that a sensor asked for because of a listing; `ended` is None while it is under way."""
+
+    listing: str
+    ended: float | None
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether to ask for a run now; `reason` says why or why not. `attempt` counts from 0."""
+
+    run: bool
+    reason: str
+    attempt: int = 0
+
+
+def decide(
+    *,
+    listing: Fingerprint,
+    ranked: str,
+    attempts: list[Attempt],
+    now: float,
+    pause: float,
+    longest_pause: float,
+    result: str = "the ranking",
+) -> Decision:
+    """Compare a finished listing with the one that the ranking was made from.
+
+    The level decides, no event: whatever was lost, doubled or came out of order, a run is asked
+    for exactly while the two differ. Where that doesn't help (a file that can't be counted, one
+    that is rewritten all the time), the pause doubles each time.
+
+    Args:
+        listing: what the source holds.
+        ranked: fingerprint of the listing that the latest ranking was made from, `''` if none.
+        attempts: runs asked for before, the latest first.
+        now: seconds since the epoch, as are `Attempt.ended`.
+        pause: seconds after a first run for this very listing that didn't help.
+        longest_pause: in seconds.
+        result: what the runs make, for messages.
+    """
+    files = f"{listing.files:,} files, {listing.size:,} bytes"
+    if str(listing) == ranked:
+        return Decision(run=False, reason=f"nothing has changed: {files}")
+    if not listing.files and not ranked:
+        return Decision(run=False, reason="the source is empty")
+    tried = 0
+    ended = 0.0
+    for attempt in attempts:
+        if attempt.ended is None:
+            return Decision(run=False, reason="a run is under way; the next listing judges it")
+        if attempt.listing != str(listing):
+            break  # something else was tried in between, so this state of the source is news
+        ended = max(ended, attempt.ended)
+        tried += 1
+    if tried:
+        wait = min(pause * 2 ** (tried - 1), longest_pause)
+        if now < ended + wait:
+            return Decision(
+                run=False,
+                reason=f"{tried} run(s) for these {files} did not bring {result} up to date; "
+                f"the next one in {ended + wait - now:,.0f} s (their logs say what is wrong)",
+            )
+    return Decision(run=True, reason=f"the source has changed: {files}", attempt=tried)
 
 
 def listing_sensor(

@@ -3,28 +3,19 @@
 For assets and their checks. A run reads its plan once per process: `Places.read_plan` keeps it.
 """
 
-import os
-import re
 from collections.abc import Collection
-from contextlib import suppress
-from datetime import datetime, timedelta, timezone
-from itertools import chain, islice
-from pathlib import Path
+from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
-from dagster import DagsterRunStatus as Status
 
 from dagster_aws_batch import origin_run_id
+from dagster_aws_batch.automation import UNFINISHED
 from dagster_aws_batch.events.partitions import delete_partitions
-from wordfreq_batch.plans.fingerprint import Fingerprint
-from wordfreq_batch.plans.formats import Receipt
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.receipts import listed_receipts, read_receipts
+from wordfreq_batch.plans.plan_store import KEPT_DAYS, remove_old_plans
 from wordfreq_batch.progress import size
-from wordfreq_batch.storage.local import TEMPORARY
-from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_dagster.files.partitions import (
     PartitionChanges,
     ends_of_range,
@@ -34,61 +25,6 @@ from wordfreq_dagster.files.partitions import (
 from wordfreq_dagster.files.places import Places, describe_uri
 
 _VERSION_TAG = "dagster/data_version"
-#: Days after which the plans, receipts and scratch notes of ended runs go; on AWS the bucket's rule
-#: (`infra/`) has the same number.
-KEPT_DAYS = 90
-_LOOKED_AT = 5_000  # objects per run: five pages of S3
-_OURS = re.compile(r"(?:scratch/|(?P<run>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-)")
-_UNFINISHED = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
-
-
-def remove_old_plans(instance: dg.DagsterInstance, places: Places, *, now: datetime) -> int:
-    """Remove what runs left below `places.plans` long ago, so that nothing grows for ever.
-
-    Each run looks at a part that is drawn at random: what a run adds is little beside that. Plans
-    of runs that are under way, or that these retry, stay however old they are.
-
-    Args:
-        instance: where the runs are.
-        places: where the plans are; in local folders also files that a killed process began.
-        now: with a time zone.
-
-    Returns:
-        How many objects were removed.
-    """
-    store = open_store(places.plans)
-    before = now - timedelta(days=KEPT_DAYS)
-    live: set[str | None] = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        live |= {run.run_id, run.parent_run_id, run.root_run_id}
-    listed = chain(store.list(start_after=str(uuid4())), store.list())
-    old = {
-        info.key
-        for info in islice(listed, _LOOKED_AT)
-        if info.last_modified < before
-        and (found := _OURS.match(info.key))
-        and found["run"] not in live - {None}
-    }
-    store.delete(sorted(old))
-    for place in (places.plans, places.destination):
-        _tidy_folder(place, before=now - timedelta(days=1), empty=place == places.plans)
-    return len(old)
-
-
-def _tidy_folder(place: str, *, before: datetime, empty: bool) -> None:
-    """Remove files that killed writers left, and old folders that are `empty` if so asked.
-
-    Only in local folders: S3 has neither.
-    """
-    if "://" in place and not place.startswith("file://"):
-        return
-    for folder, _, names in os.walk(place.removeprefix("file://"), topdown=False):
-        left = [Path(folder, name) for name in names if name.startswith(TEMPORARY)]
-        for path in [*left, *([Path(folder)] if empty and not names else [])]:
-            # What isn't empty stays, and another run may be removing it, too.
-            with suppress(OSError):
-                if path.stat().st_mtime < before.timestamp():
-                    path.rmdir() if path.is_dir() else path.unlink()
 
 
 def plan_of_run(
@@ -149,6 +85,16 @@ def plan_of_choice(
     return planned
 
 
+def remove_ended(
+    instance: dg.DagsterInstance, places: Places, *, now: datetime | None = None
+) -> int:
+    """Remove what ended runs left below `places.plans` long ago; returns how many objects."""
+    live: set[str | None] = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        live |= {run.run_id, run.parent_run_id, run.root_run_id}
+    return remove_old_plans(places.plans, places.destination, live=live, now=now)
+
+
 def _wanted(planned: Plan) -> set[str]:
     return {item.name for item in planned.items if item.wanted}
 
@@ -181,7 +127,7 @@ def sync_with_plan(
         # What is gone already can still be chosen; `forget_ends` removes it later in the run.
         keep=ends_of_range(context.run),
     )
-    if removed := remove_old_plans(context.instance, places, now=datetime.now(timezone.utc)):
+    if removed := remove_ended(context.instance, places):
         context.log.info(f"removed {removed:,} objects of runs of over {KEPT_DAYS} days ago")
     context.log.info(
         f"{len(names):,} files in the source, {len(planned.pending):,} to do in "
@@ -207,12 +153,6 @@ def forget_ends(
     gone = sorted(ends_of_range(context.run) - set(_names(planned)))
     if gone:
         delete_partitions(context.instance, str(partitions.name), gone)
-
-
-def new_receipts(planned: Plan, stage: str, *, known: Collection[int]) -> dict[int, Receipt]:
-    """The receipts that are there now and whose tasks aren't among `known`, by task number."""
-    tasks = [task for task in listed_receipts(planned.head, stage) if task not in known]
-    return read_receipts(planned.head, stage, tasks)
 
 
 def observed(

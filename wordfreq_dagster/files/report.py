@@ -1,13 +1,12 @@
-"""What became of each file of a run: plan and receipts joined, and reported to Dagster.
+"""What became of each file of a run, reported to Dagster, for the assets of both pipelines.
 
-`report_files` is pure; `FileReporter` writes one event per file, `raise_for_failed` one failure for
-the files that failed. For the assets of both pipelines.
+`FileReporter` writes one event per file, `raise_for_failed` one failure for the files that failed.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -20,93 +19,29 @@ from dagster_aws_batch.events.partitions import (
     log_materializations,
     materialized_versions,
 )
-from wordfreq_batch.errors import DataError, WordfreqError
+from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
-from wordfreq_batch.plans.plan import Item, Plan, Refused, Task
+from wordfreq_batch.plans.plan import Item, Plan, Refused
+from wordfreq_batch.plans.receipts import new_receipts
+from wordfreq_batch.plans.reports import FileReport, join_receipts, reported_items
 from wordfreq_dagster.files.partitions import unusable_partition_key
 from wordfreq_dagster.files.places import listed_names
-from wordfreq_dagster.files.plans import new_receipts
 
 _REPORT_SECONDS = 5.0  # between two lines of progress in the run's log
 _WRITTEN_AT_ONCE = 500  # events
-_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReport:
-    """The files that there was something to do with.
-
-    Attributes:
-        done: the files that were done now.
-        failed: the reason, by the file's name.
-        bad: those of `failed` that are bad data, whatever is tried.
-        known: the reasons why files are bad data that weren't tried now, by name.
-        unchanged: number of files whose results were valid already, and that nobody asked for.
-    """
-
-    done: tuple[ItemReceipt, ...]
-    failed: Mapping[str, str]
-    bad: frozenset[str] = frozenset()
-    known: Mapping[str, str] = field(default_factory=dict)
-    unchanged: int = 0
-
-    def explain(self, done: str) -> str:
-        """The failures in words: how many of how many, and the first of them with their reasons.
-
-        `done` is what they could not be, such as `counted`.
-        """
-        everything = len(self.failed) + len(self.done)
-        lines = [f"{len(self.failed):,} of {everything:,} files could not be {done}:"]
-        lines += [f"- {name}: {reason}" for name, reason in list(self.failed.items())[:_SHOWN]]
-        if len(self.failed) > _SHOWN:
-            lines.append(f"- and {len(self.failed) - _SHOWN:,} more")
-        return "\n".join(lines)
-
-
-def reported_items(task: Task, *, whole: bool) -> Iterator[Item]:
-    """The files of a task that are reported, one way or the other.
-
-    In a `whole` run these are the pending ones; where files were chosen, exactly those.
-    """
-    return (item for item in task.items if (item.pending if whole else item.wanted))
 
 
 def report_files(
     planned: Plan, outcome: Outcome[Receipt], *, chosen: Collection[str] | None
 ) -> FileReport:
-    """Join plan and receipts; a wanted file that no receipt speaks of has failed.
+    """Join the plan with what its jobs left; see `join_receipts`."""
 
-    With `chosen` exactly those files are reported, also if their results turned out to be valid.
-    """
-    done: list[ItemReceipt] = []
-    failed: dict[str, str] = {}
-    bad: set[str] = set()
-    for task in planned.all_tasks():
-        receipt = outcome.receipts.get(task.number)
-        receipts = {item.name: item for item in receipt.items} if receipt else {}
-        for wanted in reported_items(task, whole=chosen is None):
-            item = receipts.get(wanted.name)
-            if item is None:
-                result = outcome.tasks[task.number]
-                # What the container printed last says more than AWS's reason.
-                reason = ": ".join(filter(None, [result.reason, *result.log_tail[-1:]]))
-                failed[wanted.name] = f"its task left no receipt ({reason or 'no reason given'})"
-            elif item.error:
-                failed[item.name] = item.error
-                if item.exit_code == DataError.exit_code:
-                    bad.add(item.name)
-            else:
-                done.append(item)
-    if chosen is not None:
-        there = {item.name for item in planned.items}
-        failed |= {name: "it is not in the source" for name in chosen if name not in there}
-    return FileReport(
-        done=tuple(done),
-        failed=failed,
-        bad=frozenset(bad),
-        known={each.name: each.reason for each in planned.unusable},
-        unchanged=0 if chosen is not None else len(planned.counted),
-    )
+    def reason(task: int) -> str:
+        result = outcome.tasks[task]
+        # What the container printed last says more than AWS's reason.
+        return ": ".join(filter(None, [result.reason, *result.log_tail[-1:]]))
+
+    return join_receipts(planned, outcome.receipts, reason=reason, chosen=chosen)
 
 
 def not_shown(
@@ -300,7 +235,7 @@ class FileReporter:
 
     def _read_receipts(self) -> None:
         try:
-            receipts = new_receipts(self._planned, self._stage, known=self._read)
+            receipts = new_receipts(self._planned.head, self._stage, known=self._read)
         except WordfreqError as error:
             # Only the early report is missing: at the end all receipts are read in any case.
             self._context.log.debug(f"finished files can't be looked for now: {error}")

@@ -8,7 +8,7 @@ SOURCE_TAG = "wordfreq/source"
 LISTING_TAG = "wordfreq/listing"
 #: Run tag of runs that rank what they count, so that no automation has to.
 RANKS_TAG = "wordfreq/ranks"
-#: Metadata: the fingerprint (`wordfreq_batch.plans.fingerprint`) of the files that a result is of.
+#: Metadata: the fingerprint (`storage.fingerprint`) of the files that a result is of.
 LISTING = "source listing"
 #: Metadata: the version of the counter that made the counts of a ranking.
 COUNTER = "counter version"

@@ -37,12 +37,12 @@ from wordfreq_batch.merge.totals import (
     usable,
 )
 from wordfreq_batch.plans.formats import MERGES, ItemReceipt, Receipt
-from wordfreq_batch.plans.plan import PlanHead
+from wordfreq_batch.plans.plan import Plan, PlanHead
 from wordfreq_batch.plans.plan_store import (
     load_head,
     load_plan,
 )
-from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.plans.receipts import finished_files, read_receipts
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.by_count import read
@@ -61,6 +61,24 @@ MOST_PARTS: Final = 64
 """All of them are read together in the end."""
 
 _COPIED: Final = 8 << 20  # bytes of a part uploaded at a time
+
+
+def parts_of(plan: Plan, *, words_per_part: int) -> int:
+    """In how many parts the words of a plan's files are merged, as far as known; 1: not in parts.
+
+    Receipts of its tasks are only read where the plan is large enough for several parts: a word
+    takes two bytes of a file at least.
+
+    Args:
+        plan: the plan.
+        words_per_part: of each file the different ones, added up.
+    """
+    words = sum(item.counted.distinct for item in plan.items if item.counted is not None)
+    pending = {item.name: item.size for item in plan.items if item.counted is None}
+    if words + sum(pending.values()) // 2 > words_per_part:
+        new = finished_files(plan, "migrate")
+        words += sum(item.distinct for name, item in new.items() if name in pending)
+    return max(1, min(-(-words // words_per_part), MOST_PARTS))
 
 
 def stage_of(parts: int) -> str:

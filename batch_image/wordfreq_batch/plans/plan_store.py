@@ -1,13 +1,22 @@
-"""Writing a plan to its place and reading it: whole, its head only, or one task's slice.
+"""A plan in its place: written, read (whole, its head only, or a task's slice), removed when old.
 
 For `plans.planning` (write), the tasks (head and slice: kilobytes, whatever the plan's size) and
-the orchestrator (whole).
+the orchestrator (whole, and old ones).
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from array import array
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
 
 from wordfreq_batch.errors import (
     DataError,
@@ -24,6 +33,7 @@ from wordfreq_batch.plans.plan import (
     Task,
     head_loads,
 )
+from wordfreq_batch.storage.local import TEMPORARY
 from wordfreq_batch.storage.opening import open_object, open_store
 
 HEAD_BYTES = 32 * 1024
@@ -33,6 +43,13 @@ WHOLE_BYTES = 256 * 1024
 """Slices of up to so many bytes in all are read by one request, others by two."""
 
 COMPANION = "tasks"
+
+KEPT_DAYS: Final = 90
+"""Days after which the plans, receipts and scratch notes of ended runs go; on AWS the bucket's rule
+(`infra/`) has the same number."""
+
+_LISTED: Final = 5_000  # objects per call: five pages of S3
+_OF_RUN = re.compile(r"(?:scratch/|(?P<run>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-)")
 
 
 def write_plan(plan: Plan) -> Plan:
@@ -143,3 +160,50 @@ def task_loads(line: bytes, *, uri: str) -> Task:
         return checked(Task(document["Task"], document["Group"], document["First"], items))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{uri} is damaged ({error!r}); make the plan anew") from None
+
+
+def remove_old_plans(
+    plans: str, destination: str, *, live: Collection[str | None], now: datetime | None = None
+) -> int:
+    """Remove what runs left below `plans` long ago, so that nothing grows for ever.
+
+    Each call lists a part that is drawn at random: what a run adds is little beside that.
+
+    Args:
+        plans: the place; objects of runs are named by the run's id.
+        destination: where results are; in local folders also files that a killed process began.
+        live: ids of runs that are under way, or that these retry; theirs stay however old.
+        now: with a time zone; None: the clock's.
+
+    Returns:
+        How many objects were removed.
+    """
+    now = now or datetime.now(timezone.utc)
+    store = open_store(plans)
+    old = {
+        info.key
+        for info in islice(chain(store.list(start_after=str(uuid4())), store.list()), _LISTED)
+        if info.last_modified < now - timedelta(days=KEPT_DAYS)
+        and (found := _OF_RUN.match(info.key))
+        and (found["run"] is None or found["run"] not in live)
+    }
+    store.delete(sorted(old))
+    for place in (plans, destination):
+        _tidy_folder(place, before=now - timedelta(days=1), empty=place == plans)
+    return len(old)
+
+
+def _tidy_folder(place: str, *, before: datetime, empty: bool) -> None:
+    """Remove files that killed writers left, and old folders that are `empty` if so asked.
+
+    Only in local folders: S3 has neither.
+    """
+    if "://" in place and not place.startswith("file://"):
+        return
+    for folder, _, names in os.walk(place.removeprefix("file://"), topdown=False):
+        left = [Path(folder, name) for name in names if name.startswith(TEMPORARY)]
+        for path in [*left, *([Path(folder)] if empty and not names else [])]:
+            # What isn't empty stays, and another run may be removing it, too.
+            with suppress(OSError):
+                if path.stat().st_mtime < before.timestamp():
+                    path.rmdir() if path.is_dir() else path.unlink()

@@ -18,10 +18,6 @@ from wordfreq_batch.errors import (
     UsageError,
     WordfreqError,
 )
-from wordfreq_batch.plans.fingerprint import (
-    Fingerprint,
-    is_folder_marker,
-)
 from wordfreq_batch.plans.formats import RESERVED
 from wordfreq_batch.plans.known import (
     compact_ledger,
@@ -40,6 +36,10 @@ from wordfreq_batch.plans.plan import (
 from wordfreq_batch.plans.plan_store import write_plan
 from wordfreq_batch.plans.unusable import known_unusable
 from wordfreq_batch.progress import Progress
+from wordfreq_batch.storage.fingerprint import (
+    Fingerprint,
+    is_folder_marker,
+)
 from wordfreq_batch.storage.opening import open_object, open_store
 from wordfreq_batch.storage.store import ObjectInfo
 

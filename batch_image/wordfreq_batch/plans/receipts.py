@@ -16,7 +16,7 @@ from wordfreq_batch.errors import (
 )
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
-from wordfreq_batch.plans.plan import PlanHead, receipt_name
+from wordfreq_batch.plans.plan import Plan, PlanHead, receipt_name
 from wordfreq_batch.plans.plan_store import load_head
 from wordfreq_batch.storage.opening import open_store
 
@@ -59,6 +59,18 @@ def listed_receipts(head: PlanHead, stage: str) -> Iterator[int]:
         number = info.key.removeprefix(f"{stage}-").removesuffix(".json")
         if number.isdecimal() and info.key == receipt_name(stage, int(number)):
             yield int(number)
+
+
+def new_receipts(head: PlanHead, stage: str, *, known: Collection[int]) -> dict[int, Receipt]:
+    """The receipts that are there now and whose tasks aren't among `known`, by task number."""
+    return read_receipts(
+        head, stage, [task for task in listed_receipts(head, stage) if task not in known]
+    )
+
+
+def finished_files(plan: Plan, stage: str) -> dict[str, ItemReceipt]:
+    """What the receipts of all tasks of the plan say of files that didn't fail, by name."""
+    return finished_items(read_receipts(plan.head, stage, range(len(plan.tasks))).values())
 
 
 def finished_items(receipts: Iterable[Receipt]) -> dict[str, ItemReceipt]:

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import dagster as dg
 
+from wordfreq_batch.plans.plan_store import KEPT_DAYS
 from wordfreq_dagster.files.places import Places
-from wordfreq_dagster.files.plans import KEPT_DAYS, remove_old_plans
+from wordfreq_dagster.files.plans import remove_ended
 
 NOW = datetime.now(timezone.utc)
 
@@ -48,10 +49,10 @@ def test_a_year_of_runs_leaves_no_more_than_the_last_months(tmp_path):
         write(output / "a.txt", days=300)
         write(output / ".wordfreq-tmp-1", days=2)
         write(growing := output / ".wordfreq-tmp-2", days=0)
-        removed = remove_old_plans(instance, places, now=NOW)
+        removed = remove_ended(instance, places, now=NOW)
         assert removed == 2 * (365 - KEPT_DAYS) + 1
         there = {path for path in plans.rglob("*") if path.is_file()}
         assert there == kept | {own}
         assert {path.name for path in output.iterdir()} == {"a.txt", growing.name}
-        remove_old_plans(instance, places, now=NOW + timedelta(days=2))
+        remove_ended(instance, places, now=NOW + timedelta(days=2))
     assert not [path for path in plans.rglob("*") if path.is_dir() and not any(path.iterdir())]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.planning import (
     build_plan,
     write_plan,
 )
+from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import ObjectInfo, split_uri
 

@@ -7,14 +7,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from wordfreq_batch.plans.fingerprint import Fingerprint
+from wordfreq_batch.storage.fingerprint import Fingerprint
+from wordfreq_batch.storage.scan import Scan, advance
 from wordfreq_batch.storage.store import ObjectInfo
-from wordfreq_dagster.files.listing import (
-    Attempt,
-    Scan,
-    advance,
-    decide,
-)
+from wordfreq_dagster.files.listing_sensor import Attempt, decide
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -10,6 +10,7 @@ from dagster_aws_batch.automation.turns import take_turn
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.plans.reports import FileReport
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
@@ -19,7 +20,6 @@ from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partition
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
 from wordfreq_dagster.files.report import (
-    FileReport,
     FileReporter,
     raise_for_failed,
     report_files,

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from wordfreq_batch.errors import NotFoundError
-from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.progress import size
+from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces, no_csv
 from wordfreq_dagster.files.places import describe_uri

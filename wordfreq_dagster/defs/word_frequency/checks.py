@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 import dagster as dg
 
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.receipts import finished_items, read_receipts
+from wordfreq_batch.plans.receipts import finished_files
 from wordfreq_dagster.defs.word_frequency.count_checks import COUNT_CHECKS, check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking
@@ -47,8 +47,7 @@ def counts_complete(
     if (planned := plan_of_run(context, locations)) is None:
         planned = locations.compare()
     else:
-        receipts = read_receipts(planned.head, "migrate", range(len(planned.tasks)))
-        done = finished_items(receipts.values())
+        done = finished_files(planned, "migrate")
     yield from check_counts(context.instance, planned, locations, done=done, failed={})
 
 
@@ -71,8 +70,7 @@ def sum_of_counts(
 def _words_of_files(merged: Plan) -> int:
     """The words of all files of a plan: known when it was made, or counted by its tasks since."""
     words = {item.name: item.counted.words for item in merged.items if item.counted}
-    receipts = read_receipts(merged.head, "migrate", range(len(merged.tasks)))
-    new = {name: item.words for name, item in finished_items(receipts.values()).items()}
+    new = {name: item.words for name, item in finished_files(merged, "migrate").items()}
     return sum((new | words).values())
 
 

@@ -6,7 +6,6 @@ from dagster_aws_batch import BatchJobs, origin_run_id
 from dagster_aws_batch.automation.turns import take_turn
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.progress import size
-from wordfreq_dagster.defs.word_frequency.commands import plan_command
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
@@ -33,15 +32,11 @@ def plan(
     """
     take_turn(context, locations.source, tag=SOURCE_TAG)
     uri = locations.plan_uri(origin_run_id(context.instance, context.run))
-    command = plan_command(
-        source=locations.source,
-        destination=locations.destination,
-        plan=uri,
-        pack=locations.pack,
-        encoding=locations.encoding,
-        fold=locations.fold,
-        retry_unusable=locations.retry_unusable,
-    )
+    command = ["plan", "--source", locations.source, "--destination", locations.destination]
+    command += ["--plan", uri, "--pack", str(locations.pack), "--pending"]
+    command += ["--encoding", locations.encoding] if locations.encoding else []
+    command += ["--fold"] if locations.fold else []
+    command += ["--retry-unusable"] if locations.retry_unusable else []
     outcome = batch.run(
         context=context,
         job=stages.job("plan", command),

@@ -9,14 +9,9 @@ from dagster_aws_batch import BatchJobs, origin_run_id
 from dagster_aws_batch.automation.turns import take_turn
 from wordfreq_batch.merge import report
 from wordfreq_batch.merge.document import Ranking
-from wordfreq_batch.merge.merge_parts import part_receipts
+from wordfreq_batch.merge.merge_parts import part_receipts, parts_of
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.receipts import finished_items, read_receipts
-from wordfreq_dagster.defs.word_frequency.commands import (
-    merge_command,
-    merge_part_command,
-    parts_of_merge,
-)
+from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.word_frequency.conditions import RANKING_DUE
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
@@ -107,18 +102,14 @@ def ranking(
         context.instance.add_run_tags(context.run.run_id, {RANKS_TAG: "true"})
     elif (kept := _kept(context, planned, locations)) is not None:
         return kept
-    plan_uri = planned.head.plan.uri
-    parts = parts_of_merge(
-        _words_to_merge(planned, locations.merge_part_words),
-        words_per_part=locations.merge_part_words,
-    )
+    merge = ["merge", "--plan", planned.head.plan.uri]
+    parts = parts_of(planned, words_per_part=locations.merge_part_words)
     how: dict[str, dg.MetadataValue | str] = {"merged": "whole, by one container"}
     if parts > 1:
+        merge += ["--parts", str(parts)]
         summed = batch.run(
             context=context,
-            job=stages.job(
-                "merge", merge_part_command(plan=plan_uri, parts=parts), name="merge-part"
-            ),
+            job=stages.job("merge", [*merge, "--part"], name="merge-part"),
             tasks=parts,
             receipts=lambda tasks: part_receipts(planned.head, parts, tasks),
         )
@@ -126,15 +117,10 @@ def ranking(
         how["merged"] = f"in {parts} parts, {summed.seconds:,.0f} s, then combined"
         if jobs := summed.metadata().get("batch/jobs"):
             how["parts"] = jobs
-    command = merge_command(
-        plan=plan_uri,
-        output=locations.ranking,
-        options=config.arguments(locations),
-        parts=parts,
-    )
+    merge += ["--output", locations.ranking, *config.arguments(locations)]
     outcome = batch.run(
         context=context,
-        job=stages.job("merge", command),
+        job=stages.job("merge", merge),
         tasks=1,
         receipts=lambda tasks: read_receipts(planned.head, "merge", tasks),
     )
@@ -208,25 +194,6 @@ def _history(ranked: Ranking) -> dict[str, dg.MetadataValue | int]:
     if ranked.folders:
         shown["folders"] = dg.MetadataValue.md(report.folders_table(ranked))
     return shown
-
-
-def _words_to_merge(planned: Plan, enough: int) -> int:
-    """How many words the merge has to add up: of each file the different ones, as far as known.
-
-    Files counted in this run are known by their receipts, which are only read where the plan is
-    large enough for more than `enough` words: a word takes two bytes of a file at least.
-    """
-    known = sum(item.counted.distinct for item in planned.items if item.counted is not None)
-    pending = sum(item.size for item in planned.items if item.counted is None)
-    if known + pending // 2 <= enough:
-        return known
-    receipts = read_receipts(planned.head, "migrate", range(len(planned.tasks)))
-    new = finished_items(receipts.values())
-    return known + sum(
-        new[item.name].distinct
-        for item in planned.items
-        if item.counted is None and item.name in new
-    )
 
 
 def settings_of(places: WordPlaces) -> str:

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from wordfreq_batch.plans.fingerprint import Fingerprint
 from wordfreq_batch.progress import size
+from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 

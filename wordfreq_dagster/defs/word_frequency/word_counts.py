@@ -11,15 +11,15 @@ from dagster_aws_batch.events.partitions import done_without_events
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
+from wordfreq_batch.plans.reports import FileReport
 from wordfreq_batch.progress import size
-from wordfreq_dagster.defs.word_frequency.commands import migrate_command
 from wordfreq_dagster.defs.word_frequency.count_checks import check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
-from wordfreq_dagster.files.report import FileReport, FileReporter, raise_for_failed, report_files
+from wordfreq_dagster.files.report import FileReporter, raise_for_failed, report_files
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import OWNERS, SOURCE_TAG
 
@@ -82,7 +82,7 @@ def word_counts(
     )
     outcome = batch.run(
         context=context,
-        job=stages.job("migrate", migrate_command(plan=planned.head.plan.uri)),
+        job=stages.job("migrate", ["migrate", "--plan", planned.head.plan.uri]),
         tasks=len(planned.tasks),
         receipts=lambda tasks: read_receipts(planned.head, "migrate", tasks),
         while_waiting=reporter.report_done,
