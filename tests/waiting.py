@@ -21,15 +21,19 @@ def until(
     """Poll until `condition` is true, and return what it gave.
 
     `process` must live meanwhile: what it printed is shown if it has ended. `what` (a text, or a
-    function that gives the state seen) is named when the time is over.
+    function that gives the state seen) is named when the time is over. A condition that costs
+    something, such as a query of the UI, is asked in a tenth of the time: it would slow down what
+    it waits for.
     """
-    end = time.monotonic() + seconds
+    end = (begin := time.monotonic()) + seconds
     while not (found := condition()):
+        cost = time.monotonic() - begin
         if process is not None and process.poll() is not None:
             shown = process.communicate() if process.stdout or process.stderr else ""
             raise AssertionError(f"ended with {process.returncode} before {_text(what)}: {shown}")
         assert time.monotonic() < end, f"{_text(what)}: not within {seconds} s"
-        time.sleep(0.02)
+        time.sleep(min(max(0.02, 9 * cost), 1))
+        begin = time.monotonic()
     return found
 
 

@@ -124,7 +124,12 @@ class UI:
         assert "errors" not in document, document["errors"]
         return document["data"]
 
-    def launch(self, *, job, assets=None, tags=None):
+    def launch(self, **what):
+        """Run a job, or assets of it, to its end; the run's status."""
+        return self.wait(self.submit(**what))
+
+    def submit(self, *, job, assets=None, tags=None):
+        """Give a run to the run queue; its id."""
         selector = {
             "repositoryLocationName": "wordfreq",
             "repositoryName": "__repository__",
@@ -146,7 +151,7 @@ class UI:
             p=params,
         )["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
-        return self.wait(answer["run"]["runId"])
+        return answer["run"]["runId"]
 
     def wait(self, run_id, *, seconds=180):
         def ended():

@@ -45,14 +45,6 @@ def test_the_job_makes_every_partition_green(counted):
     }
 
 
-def test_one_partition(counted):
-    (counted.source / "b.txt").write_text(TEXT * 2)
-    status = counted.launch(
-        job="__ASSET_JOB", assets=["word_counts"], tags={"dagster/partition": "b.txt"}
-    )
-    assert status == "SUCCESS"
-
-
 def test_a_range_of_partitions(counted):
     status = counted.launch(
         job="__ASSET_JOB",
@@ -75,8 +67,31 @@ def test_all_partitions_are_one_run_and_a_broken_one_goes_red_alone(counted):
     assert counted.partitions()["green"] == {"a.txt", "b.txt", "d e.txt"}
 
     (counted.source / "c.txt").write_text(TEXT)
-    assert counted.backfill(["c.txt"])["status"] == "COMPLETED_SUCCESS"
+    one = {"dagster/partition": "c.txt"}
+    assert counted.launch(job="__ASSET_JOB", assets=["word_counts"], tags=one) == "SUCCESS"
     assert counted.partitions()["red"] == set()
+
+
+def times(ui, run_id):
+    """When (Unix seconds) a run left the queue, began and ended."""
+    found = ui.query(
+        """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection {
+           events { __typename ... on MessageEvent { timestamp } } } } }""",
+        id=run_id,
+    )["logsForRun"]["events"]
+    when = {event["__typename"]: float(event.get("timestamp", 0)) / 1000 for event in found}
+    return tuple(when[f"Run{what}Event"] for what in ("Starting", "Start", "Success"))
+
+
+def test_the_queue_runs_one_source_at_a_time_and_two_sources_side_by_side(counted):
+    """The tag names the source, as the job's own tag does."""
+    sources = (str(counted.source), str(counted.source), "s3://elsewhere/")
+    runs = [counted.submit(job="word_frequency", tags={"wordfreq/source": s}) for s in sources]
+    assert [counted.wait(run) for run in runs] == ["SUCCESS"] * 3
+    first, second, other = (times(counted, run) for run in runs)
+    one, two = sorted([first, second])
+    assert one[2] <= two[0]  # the same source: the queue keeps the second until the first ends
+    assert other[0] < two[2]  # another source isn't kept: its run, the last, would follow both
 
 
 EVERYTHING = ("plan", "word_counts", "ranking")
