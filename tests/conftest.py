@@ -94,7 +94,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 #: Begun first, so that at the end of a run no worker is left alone with a file of long tests.
-_LONG = ("e2e/", "model/", "test_every_error.py", "integration/")
+_LONG = ("e2e/", "model/", "test_every_error.py", "benchmarks/", "integration/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
