@@ -14,7 +14,7 @@ from typing import Any, Literal
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from wordfreq_dagster.settings import PREFIX, Settings
+from wordfreq_dagster.settings import PREFIX, Settings, variable_name
 
 #: What S3, DynamoDB, SQS and SNS answer for something that isn't there.
 ABSENT = (
@@ -39,31 +39,26 @@ class Finding:
         )
 
 
-def _client(service: str) -> Any:
-    return boto3.client(service)  # type: ignore[call-overload]
-
-
-def examine(settings: Settings, client: Client | None = None) -> Iterator[Finding]:
+def examine(
+    settings: Settings,
+    client: Client = boto3.client,  # type: ignore[assignment]
+) -> Iterator[Finding]:
     """Look at everything the settings name except AWS Batch, which has a doctor of its own.
 
     Args:
         settings: of the deployment.
         client: makes a boto3 client of a service.
     """
-    find = client or _client
-    places = ["source", "destination", "plans", "ranking"]
+    for name in settings.used_places:
+        yield from _place(client, name, getattr(settings, name))
     if settings.csv_table:
-        places += ["csv_source", "csv_rejects"]
-    for name in places:
-        yield from _place(find, name, getattr(settings, name))
-    if settings.csv_table:
-        yield from _table(find, settings)
+        yield from _table(client, settings)
     for name in ("events_queue_url", "csv_events_queue_url"):
         if url := getattr(settings, name):
-            yield from _queue(find, name, url)
+            yield from _queue(client, name, url)
     if arn := settings.failure_sns_topic:
         about = f"topic {arn} ({PREFIX}FAILURE_SNS_TOPIC)"
-        yield from _ask(about, lambda: find("sns").get_topic_attributes(TopicArn=arn))
+        yield from _ask(about, lambda: client("sns").get_topic_attributes(TopicArn=arn))
     yield from _dagster()
 
 
@@ -84,7 +79,7 @@ def _ask(about: str, request: Callable[[], Any], text: str = "is there") -> Iter
 
 
 def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
-    about = f"{place} ({PREFIX}{name.upper()})"
+    about = f"{place} ({variable_name(name)})"
     if place.startswith("s3://"):
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
         yield from _ask(
@@ -120,7 +115,7 @@ def _table(find: Client, settings: Settings) -> Iterator[Finding]:
 
 
 def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
-    about = f"queue {url} ({PREFIX}{name.upper()})"
+    about = f"queue {url} ({variable_name(name)})"
     waiting: list[int] = []
 
     def look() -> None:
@@ -157,9 +152,8 @@ def _dagster() -> Iterator[Finding]:
 def batch_commands(settings: Settings) -> list[list[str]]:
     """What to ask the doctor of the Batch client: the queue with each stage's definition."""
     share = ["--share-identifier", settings.share_identifier] if settings.share_identifier else []
-    stages = ["plan", "migrate", "merge", *(["ingest"] if settings.csv_table else [])]
     return [
         ["doctor", "--queue", settings.batch_queue, *share,
          "--definition", getattr(settings, f"{stage}_definition")]
-        for stage in stages
+        for stage in settings.stages
     ]  # fmt: skip

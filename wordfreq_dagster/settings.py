@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -69,16 +69,30 @@ def absolute_uri(value: object) -> object:
 
 Uri = Annotated[str, BeforeValidator(absolute_uri)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-
-
-def _place(description: str) -> Any:
-    """A place whose default is a folder of HOME, which is known only when all are read."""
-    return Field(default="", validate_default=False, description=description)
-
-
+#: A place whose default is a folder of HOME, which is known only when all are read.
+Place = Annotated[Uri, Field(validate_default=False)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Price = Annotated[float, Field(ge=0)]
 Switch = Literal["running", "stopped"]
 #: What can be switched; `csv_events` goes by EVENTS.
 Automated = Literal["new_files", "nightly", "events", "csv_new_uploads", "csv_events", "automation"]
+
+
+#: The places that are folders of HOME where they aren't set.
+_FOLDERS = {
+    "source": "source",
+    "destination": "output",
+    "plans": "plans",
+    "ranking": "ranking",
+    "csv_source": "uploads",
+    "csv_rejects": "rejects",
+}
+
+
+def variable_name(setting: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + setting.upper()
 
 
 class Settings(BaseSettings):
@@ -103,206 +117,155 @@ class Settings(BaseSettings):
         found = read_outputs(Path(path), cls.model_fields) if path else {}
         return init_settings, env_settings, InitSettingsSource(settings_cls, dict(found))
 
-    outputs: str = Field(
-        default="", description="the outputs of `make deploy`: all settings of that deployment"
-    )
-    home: Uri = Field(
-        default=".local",
-        validate_default=True,
-        description="folder for what is not set of the following, and for the embedded AWS Batch",
-    )
-    source: Uri = _place("the files to count; unset: HOME/source")
-    destination: Uri = _place(
-        "where the counts go, one object per file, with its name; unset: HOME/output",
-    )
-    plans: Uri = _place("plans and receipts; unset: HOME/plans")
-    ranking: Uri = _place("where ranking.json and totals.parquet go; unset: HOME/ranking")
-    pack: Size = Field(
-        default=64 << 20,
-        description="bytes of input that share one container (one child of the array job)",
-    )
-    encoding: str = Field(default="", description="of files that aren't UTF-8: cp1252, …, or auto")
-    fold: bool = Field(default=False, description="true: spellings that look alike are one word")
-    retry_unusable: bool = Field(
-        default=False,
-        description="true: files that are known to be bad data are tried again in each run",
-    )
-    min_length: int = Field(default=3, ge=1, description="shortest word ranked, in characters")
-    min_count: int = Field(default=3, ge=1, description="rarest word ranked, in occurrences")
-    top: int = Field(default=100, ge=1, description="how many words are ranked")
-    stop_words: str = Field(
-        default="",
-        pattern=r"^([a-z]{2}(,[a-z]{2})*)?$",
-        description="languages whose stop words are left out: en,de",
-    )
-    folder_depth: int = Field(
-        default=0,
-        ge=0,
-        description="also rank each folder of the source, so many levels deep; 0: none",
-    )
-    merge_part_words: int = Field(
-        default=1_000_000_000,
-        ge=1,
-        description="a plan with more words (the sum of each file's different ones) is merged in "
-        "parts of about so many, one container each",
-    )
+    outputs: str = ""
+    """the outputs of `make deploy`: all settings of that deployment"""
+    home: Uri = ".local"
+    """folder for what is not set of the following, and for the embedded AWS Batch"""
+    source: Place = ""
+    """the files to count; unset: HOME/source"""
+    destination: Place = ""
+    """where the counts go, one object per file, with its name; unset: HOME/output"""
+    plans: Place = ""
+    """plans and receipts; unset: HOME/plans"""
+    ranking: Place = ""
+    """where ranking.json and totals.parquet go; unset: HOME/ranking"""
+    pack: Size = 64 << 20
+    """bytes of input that share one container (one child of the array job)"""
+    encoding: str = ""
+    """of files that aren't UTF-8: cp1252, …, or auto"""
+    fold: bool = False
+    """true: spellings that look alike are one word"""
+    retry_unusable: bool = False
+    """true: files that are known to be bad data are tried again in each run"""
+    min_length: Positive = 3
+    """shortest word ranked, in characters"""
+    min_count: Positive = 3
+    """rarest word ranked, in occurrences"""
+    top: Positive = 100
+    """how many words are ranked"""
+    stop_words: str = Field(default="", pattern=r"^([a-z]{2}(,[a-z]{2})*)?$")
+    """languages whose stop words are left out: en,de"""
+    folder_depth: Natural = 0
+    """also rank each folder of the source, so many levels deep; 0: none"""
+    merge_part_words: Positive = 1_000_000_000
+    """a plan with more words (the sum of each file's different ones) is merged in parts of about
+    so many, one container each"""
 
-    batch_queue: str = Field(
-        default="", description="AWS Batch job queue (name or ARN); empty: the embedded AWS Batch"
-    )
-    plan_definition: str = Field(default="", description="job definition of the plan stage")
-    migrate_definition: str = Field(default="", description="job definition of the migrate stage")
-    merge_definition: str = Field(default="", description="job definition of the merge stage")
-    ingest_definition: str = Field(
-        default="", description="job definition of the ingest stage (CSV to DynamoDB)"
-    )
-    share_identifier: str = Field(
-        default="", description="share identifier; needed on a queue with a fair-share policy only"
-    )
-    scheduling_priority: int | None = Field(
-        default=None, ge=0, le=9999, description="scheduling priority override, 0 to 9999"
-    )
-    timeout_seconds: int = Field(
-        default=4 * 3600, ge=60, description="longest time of one attempt; AWS Batch allows >= 60"
-    )
-    csv_source: Uri = _place(
-        "where CSVs are uploaded; unset: HOME/uploads",
-    )
-    csv_rejects: Uri = _place(
-        "where the rows go that can't be loaded, one object per CSV, named like it; "
-        "unset: HOME/rejects",
-    )
-    csv_table: str = Field(
-        default="", description="DynamoDB table that CSVs are loaded into; unset: none is loaded"
-    )
-    csv_columns: str = Field(
-        default="ProductId,ProductName,ProductDescription",
-        description="the columns of the CSVs, in any order; a number as NAME:number",
-    )
-    csv_key: str = Field(default="ProductId", description="partition key of the table")
-    csv_sort_key: str = Field(default="", description="sort key of the table, if it has one")
-    csv_extra_columns: Literal["refuse", "keep", "drop"] = Field(
-        default="refuse", description="what becomes of other columns"
-    )
-    csv_delimiter: str = Field(
-        default="comma",
-        description="between fields: comma, semicolon, tab, pipe, blank, or auto",
-    )
-    csv_encoding: str = Field(
-        default="utf-8", description="of CSVs without a byte order mark, such as cp1252"
-    )
-    csv_header: str = Field(
-        default="", description="names of all columns where CSVs have no header; unset: they have"
-    )
-    csv_settings: Uri = _place(
-        "a TOML file with these and more settings of CSVs, also for single prefixes",
-    )
-    csv_max_rejects: str = Field(
-        default="1%",
-        pattern=r"^\d+(\.\d+)?%?$",
-        description="more rejected rows than that (a number, or N%) fail the check of their share",
-    )
-    csv_refuse_above: str = Field(
-        default="",
-        pattern=r"^(\d+|\d{1,2}(\.\d+)?%)?$",
-        description="above so many rejected rows nothing of a CSV is loaded; unset: any number",
-    )
-    csv_write: Literal["newer", "absent", "always"] = Field(
-        default="newer",
-        description="newer: items of newer uploads stay; always: quicker, where no CSVs share keys",
-    )
-    csv_max_write_units: int = Field(
-        default=0, ge=0, description="write units a second, of all containers of a run; 0: any"
-    )
-    csv_removed: Literal["keep", "mirror"] = Field(
-        default="keep", description="items whose rows or uploads are gone: mirror deletes them"
-    )
-    csv_pack: Size = Field(
-        default=8 << 20,
-        description="bytes of CSV that share one container; 1: one container per CSV",
-    )
-    csv_new_uploads: Switch | None = Field(
-        default=None,
-        description="the same for the sensor new_csv_uploads only (it needs CSV_TABLE)",
-    )
-    csv_events_queue_url: str = Field(
-        default="", description="URL of an SQS queue with the uploads' events; unset: no sensor"
-    )
-    csv_endpoint: str = Field(
-        default="",
-        description="DynamoDB endpoint for jobs of the embedded AWS Batch; unset: AWS's own",
-    )
+    batch_queue: str = ""
+    """AWS Batch job queue (name or ARN); empty: the embedded AWS Batch"""
+    plan_definition: str = ""
+    """job definition of the plan stage"""
+    migrate_definition: str = ""
+    """job definition of the migrate stage"""
+    merge_definition: str = ""
+    """job definition of the merge stage"""
+    ingest_definition: str = ""
+    """job definition of the ingest stage (CSV to DynamoDB)"""
+    share_identifier: str = ""
+    """share identifier; needed on a queue with a fair-share policy only"""
+    scheduling_priority: int | None = Field(default=None, ge=0, le=9999)
+    """scheduling priority override, 0 to 9999"""
+    timeout_seconds: int = Field(default=4 * 3600, ge=60)
+    """longest time of one attempt; AWS Batch allows >= 60"""
+    csv_source: Place = ""
+    """where CSVs are uploaded; unset: HOME/uploads"""
+    csv_rejects: Place = ""
+    """where the rows go that can't be loaded, one object per CSV, named like it; unset:
+    HOME/rejects"""
+    csv_table: str = ""
+    """DynamoDB table that CSVs are loaded into; unset: none is loaded"""
+    csv_columns: str = "ProductId,ProductName,ProductDescription"
+    """the columns of the CSVs, in any order; a number as NAME:number"""
+    csv_key: str = "ProductId"
+    """partition key of the table"""
+    csv_sort_key: str = ""
+    """sort key of the table, if it has one"""
+    csv_extra_columns: Literal["refuse", "keep", "drop"] = "refuse"
+    """what becomes of other columns"""
+    csv_delimiter: str = "comma"
+    """between fields: comma, semicolon, tab, pipe, blank, or auto"""
+    csv_encoding: str = "utf-8"
+    """of CSVs without a byte order mark, such as cp1252"""
+    csv_header: str = ""
+    """names of all columns where CSVs have no header; unset: they have"""
+    csv_settings: Place = ""
+    """a TOML file with these and more settings of CSVs, also for single prefixes"""
+    csv_max_rejects: str = Field(default="1%", pattern=r"^\d+(\.\d+)?%?$")
+    """more rejected rows than that (a number, or N%) fail the check of their share"""
+    csv_refuse_above: str = Field(default="", pattern=r"^(\d+|\d{1,2}(\.\d+)?%)?$")
+    """above so many rejected rows nothing of a CSV is loaded; unset: any number"""
+    csv_write: Literal["newer", "absent", "always"] = "newer"
+    """newer: items of newer uploads stay; always: quicker, where no CSVs share keys"""
+    csv_max_write_units: Natural = 0
+    """write units a second, of all containers of a run; 0: any"""
+    csv_removed: Literal["keep", "mirror"] = "keep"
+    """items whose rows or uploads are gone: mirror deletes them"""
+    csv_pack: Size = 8 << 20
+    """bytes of CSV that share one container; 1: one container per CSV"""
+    csv_new_uploads: Switch | None = None
+    """the same for the sensor new_csv_uploads only (it needs CSV_TABLE)"""
+    csv_events_queue_url: str = ""
+    """URL of an SQS queue with the uploads' events; unset: no sensor"""
+    csv_endpoint: str = ""
+    """DynamoDB endpoint for jobs of the embedded AWS Batch; unset: AWS's own"""
 
-    report: Literal["all", "changed", "summary"] = Field(
-        default="all",
-        description="files reported to Dagster: all, the changed and failed ones, the failed ones",
-    )
-    price_per_vcpu_hour: float = Field(
-        default=0.0, ge=0, description="for the cost estimate; 0: no estimate"
-    )
-    price_per_gb_hour: float = Field(default=0.0, ge=0, description="for the cost estimate")
+    report: Literal["all", "changed", "summary"] = "all"
+    """files reported to Dagster: all, the changed and failed ones, the failed ones"""
+    price_per_vcpu_hour: Price = 0.0
+    """for the cost estimate; 0: no estimate"""
+    price_per_gb_hour: Price = 0.0
+    """for the cost estimate"""
 
-    automation: Switch = Field(
-        default="running",
-        description="state of sensors and schedules until one is switched in the UI: "
-        "running or stopped",
-    )
-    new_files: Switch | None = Field(
-        default=None, description="the same for the sensor new_files only; unset: AUTOMATION"
-    )
-    nightly: Switch | None = Field(
-        default=None, description="the same for the nightly schedule only; unset: AUTOMATION"
-    )
-    events: Switch | None = Field(
-        default=None, description="the same for the sensors of SQS queues only; unset: AUTOMATION"
-    )
-    nightly_cron: str = Field(default="17 3 * * *", description="when the nightly run starts")
-    nightly_timezone: str = Field(default="UTC", description="time zone of NIGHTLY_CRON")
-    event_days: int = Field(default=90, ge=0, description="days that run events are kept; 0: all")
-    sensor_seconds: int = Field(
-        default=30, ge=5, description="least time between two ticks of a sensor"
-    )
-    events_queue_url: str = Field(
-        default="", description="URL of an SQS queue with S3's events; unset: no such sensor"
-    )
-    failure_sns_topic: str = Field(
-        default="", description="ARN of an SNS topic that failed runs are reported to"
-    )
-    failure_slack_webhook: str = Field(
-        default="", description="Slack webhook that failed runs are reported to"
-    )
-    ui_url: str = Field(default="", description="address of the Dagster UI, for links in messages")
-    code_url: str = Field(
-        default="",
-        description="where the code is on GitHub or GitLab, for links in the UI: "
-        "https://github.com/OWNER/REPOSITORY/tree/BRANCH",
-    )
+    automation: Switch = "running"
+    """state of sensors and schedules until one is switched in the UI: running or stopped"""
+    new_files: Switch | None = None
+    """the same for the sensor new_files only; unset: AUTOMATION"""
+    nightly: Switch | None = None
+    """the same for the nightly schedule only; unset: AUTOMATION"""
+    events: Switch | None = None
+    """the same for the sensors of SQS queues only; unset: AUTOMATION"""
+    nightly_cron: str = "17 3 * * *"
+    """when the nightly run starts"""
+    nightly_timezone: str = "UTC"
+    """time zone of NIGHTLY_CRON"""
+    event_days: Natural = 90
+    """days that run events are kept; 0: all"""
+    sensor_seconds: int = Field(default=30, ge=5)
+    """least time between two ticks of a sensor"""
+    events_queue_url: str = ""
+    """URL of an SQS queue with S3's events; unset: no such sensor"""
+    failure_sns_topic: str = ""
+    """ARN of an SNS topic that failed runs are reported to"""
+    failure_slack_webhook: str = ""
+    """Slack webhook that failed runs are reported to"""
+    ui_url: str = ""
+    """address of the Dagster UI, for links in messages"""
+    code_url: str = ""
+    """where the code is on GitHub or GitLab, for links in the UI:
+    https://github.com/OWNER/REPOSITORY/tree/BRANCH"""
 
-    local_vcpus: int | None = Field(
-        default=None, ge=1, description="vCPUs of the embedded AWS Batch; unset: this machine's"
-    )
+    local_vcpus: Positive | None = None
+    """vCPUs of the embedded AWS Batch; unset: this machine's"""
+    local_runner: Literal["subprocess", "container"] = "subprocess"
+    """how the embedded AWS Batch runs a job: `container` needs podman or docker"""
+    image: str = Field(default="wordfreq:local", min_length=1)
+    """the image that `make image` builds"""
+    local_container_arguments: str = ""
+    """more words for `podman create` or `docker create`, as in a shell"""
 
-    local_runner: Literal["subprocess", "container"] = Field(
-        default="subprocess",
-        description="how the embedded AWS Batch runs a job: `container` needs podman or docker",
-    )
-    image: str = Field(
-        default="wordfreq:local", min_length=1, description="the image that `make image` builds"
-    )
-    local_container_arguments: str = Field(
-        default="", description="more words for `podman create` or `docker create`, as in a shell"
-    )
+    @property
+    def stages(self) -> list[str]:
+        """The stages that are used; the table's name switches the CSV pipeline on."""
+        return ["plan", "migrate", "merge", *(["ingest"] if self.csv_table else [])]
+
+    @property
+    def used_places(self) -> list[str]:
+        """The settings of the places that are used."""
+        return [name for name in _FOLDERS if self.csv_table or not name.startswith("csv_")]
 
     @model_validator(mode="after")
     def _fill_from_home(self) -> Settings:
-        for name, folder in (
-            ("source", "source"),
-            ("destination", "output"),
-            ("plans", "plans"),
-            ("ranking", "ranking"),
-            ("csv_source", "uploads"),
-            ("csv_rejects", "rejects"),
-        ):
+        for name, folder in _FOLDERS.items():
             if not getattr(self, name):
                 setattr(self, name, f"{self.home.rstrip('/')}/{folder}")
         return self
@@ -311,47 +274,29 @@ class Settings(BaseSettings):
     def _aws_needs_definitions(self) -> Settings:
         if not self.batch_queue:
             return self
-        # The CSV pipeline may be left unset altogether; the table's name switches it on.
-        csv = bool(self.csv_table)
-        missing = [
-            PREFIX + name.upper()
-            for name in (
-                *("plan_definition", "migrate_definition", "merge_definition"),
-                *(["ingest_definition"] if csv else []),
-            )
-            if not getattr(self, name)
-        ]
-        if missing:
+        definitions = [f"{stage}_definition" for stage in self.stages]
+        if missing := [name for name in definitions if not getattr(self, name)]:
             raise ValueError(
                 f"{PREFIX}BATCH_QUEUE names a queue, so these must name job definitions: "
-                + ", ".join(missing)
+                + ", ".join(map(variable_name, missing))
             )
-        local = [
-            PREFIX + name.upper()
-            for name in (
-                *("source", "destination", "plans", "ranking"),
-                *(["csv_source", "csv_rejects"] if csv else []),
-            )
-            if not getattr(self, name).startswith("s3://")
-        ]
-        if local:
+        places = self.used_places
+        if local := [name for name in places if not getattr(self, name).startswith("s3://")]:
             raise ValueError(
                 "containers on AWS Batch can't see folders of this machine; "
-                "give s3:// for: " + ", ".join(local)
+                "give s3:// for: " + ", ".join(map(variable_name, local))
             )
         return self
 
     @model_validator(mode="after")
     def _events_come_from_s3(self) -> Settings:
-        for queue, source in (
-            ("events_queue_url", "source"),
-            ("csv_events_queue_url", "csv_source"),
-        ):
-            if getattr(self, queue) and not (place := getattr(self, source)).startswith("s3://"):
+        for kind in ("", "csv_"):
+            queue, place = f"{kind}events_queue_url", getattr(self, f"{kind}source")
+            if getattr(self, queue) and not place.startswith("s3://"):
                 raise ValueError(
-                    f"{PREFIX}{queue.upper()} names a queue of S3 events, but "
-                    f"{PREFIX}{source.upper()} is the folder {place}; unset the one or give "
-                    "s3:// for the other"
+                    f"{variable_name(queue)} names a queue of S3 events, but "
+                    f"{variable_name(kind + 'source')} is the folder {place}; unset the one or "
+                    "give s3:// for the other"
                 )
         return self
 

@@ -11,17 +11,17 @@ import dagster as dg
 
 from dagster_aws_batch import origin_run_id
 from dagster_aws_batch.automation import UNFINISHED
-from dagster_aws_batch.events.partitions import delete_partitions
-from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.plan_store import KEPT_DAYS, remove_old_plans
-from wordfreq_batch.progress import size
-from wordfreq_batch.storage.fingerprint import Fingerprint
-from wordfreq_dagster.files.partitions import (
+from dagster_aws_batch.events.partition_sets import (
     PartitionChanges,
     ends_of_range,
     sync_partitions,
     unusable_partition_key,
 )
+from dagster_aws_batch.events.partitions import delete_partitions
+from wordfreq_batch.plans.plan import Plan
+from wordfreq_batch.plans.plan_store import KEPT_DAYS, remove_old_plans
+from wordfreq_batch.progress import size
+from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_dagster.files.places import Places, describe_uri
 
 _VERSION_TAG = "dagster/data_version"

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import Outcome
+from dagster_aws_batch.events.partition_sets import unusable_partition_key
 from dagster_aws_batch.events.partitions import (
     failed_partitions,
     failed_versions,
@@ -24,7 +25,6 @@ from wordfreq_batch.plans.formats import ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, Plan, Refused
 from wordfreq_batch.plans.receipts import new_receipts
 from wordfreq_batch.plans.reports import FileReport, join_receipts, reported_items
-from wordfreq_dagster.files.partitions import unusable_partition_key
 from wordfreq_dagster.files.places import listed_names
 
 _REPORT_SECONDS = 5.0  # between two lines of progress in the run's log

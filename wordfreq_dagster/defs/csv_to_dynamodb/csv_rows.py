@@ -1,12 +1,13 @@
 """The rows of each uploaded CSV in DynamoDB: one partition per file, one array job per run."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs, origin_run_id
 from dagster_aws_batch.automation.turns import take_turn
+from dagster_aws_batch.events.partition_sets import chosen_keys
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
@@ -16,7 +17,7 @@ from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
 from wordfreq_dagster.defs.csv_to_dynamodb.rehearsal import rehearsal
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
-from wordfreq_dagster.files.partitions import chosen_keys, csv_uploads_partitions
+from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
 from wordfreq_dagster.files.report import (
@@ -285,8 +286,7 @@ def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvPlaces) -> dg.Asse
             "puts repeated": rows.refused,
             "sample of items": _table([dict(sample) for sample in rows.sample]),
             "first rejects": _table(
-                [{"line": r.line, "reason": r.reason, "text": r.text} for r in rows.rejects],
-                numbers={"line"},
+                [{"line": r.line, "reason": r.reason, "text": r.text} for r in rows.rejects]
             ),
         }
     return dg.AssetMaterialization(
@@ -297,18 +297,8 @@ def _event(asset_key: dg.AssetKey, item: ItemReceipt, csv: CsvPlaces) -> dg.Asse
     )
 
 
-def _table(
-    records: list[dict[str, str | int]], *, numbers: Collection[str] = ()
-) -> dg.MetadataValue:
+def _table(records: list[dict[str, str | int]]) -> dg.MetadataValue:
     """Records as a table; items may differ in their attributes."""
     names = list(dict.fromkeys(name for record in records for name in record))
-    if not names:
-        return dg.MetadataValue.text("none")
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({name: record.get(name, "") for name in names}) for record in records
-        ],
-        schema=dg.TableSchema(
-            columns=[dg.TableColumn(name, "int" if name in numbers else "string") for name in names]
-        ),
-    )
+    rows = [dg.TableRecord({name: record.get(name, "") for name in names}) for record in records]
+    return dg.MetadataValue.table(rows) if rows else dg.MetadataValue.text("none")

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator
 
 import dagster as dg
 
+from dagster_aws_batch.events.partition_sets import unusable_partition_key
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import finished_files
 from wordfreq_dagster.defs.word_frequency.count_checks import COUNT_CHECKS, check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking
-from wordfreq_dagster.files.partitions import unusable_partition_key
 from wordfreq_dagster.files.places import WordPlaces, listed_reasons
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_run
 

@@ -106,10 +106,9 @@ def ranking(
     parts = parts_of(planned, words_per_part=locations.merge_part_words)
     how: dict[str, dg.MetadataValue | str] = {"merged": "whole, by one container"}
     if parts > 1:
-        merge += ["--parts", str(parts)]
         summed = batch.run(
             context=context,
-            job=stages.job("merge", [*merge, "--part"], name="merge-part"),
+            job=stages.job("merge", [*merge, "--parts", str(parts), "--part"], name="merge-part"),
             tasks=parts,
             receipts=lambda tasks: part_receipts(planned.head, parts, tasks),
         )
@@ -118,6 +117,7 @@ def ranking(
         if jobs := summed.metadata().get("batch/jobs"):
             how["parts"] = jobs
     merge += ["--output", locations.ranking, *config.arguments(locations)]
+    merge += ["--parts", str(parts)] if parts > 1 else []
     outcome = batch.run(
         context=context,
         job=stages.job("merge", merge),

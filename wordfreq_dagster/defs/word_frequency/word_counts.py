@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dagster_aws_batch import BatchJobs
 from dagster_aws_batch.automation.turns import take_turn
+from dagster_aws_batch.events.partition_sets import chosen_keys
 from dagster_aws_batch.events.partitions import done_without_events
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
@@ -16,7 +17,7 @@ from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.word_frequency.count_checks import check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP
-from wordfreq_dagster.files.partitions import chosen_keys, source_files_partitions
+from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
 from wordfreq_dagster.files.report import FileReporter, raise_for_failed, report_files

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordfreq_dagster.files.partitions import (
+from dagster_aws_batch.events.partition_sets import (
     partition_changes,
     unusable_partition_key,
 )

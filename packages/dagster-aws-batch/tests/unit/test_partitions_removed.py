@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from wordfreq_dagster.files.partitions import sync_partitions
+from dagster_aws_batch.events.partition_sets import sync_partitions
 
 FILES = dg.DynamicPartitionsDefinition(name="files")
 
