@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 def doctor() -> int:
     """Print what was found; 1 if something is to be repaired."""
     from dagster_aws_batch.__main__ import main as ask_batch
+    from dagster_aws_batch.doctor import Level
     from wordfreq_dagster.doctor import batch_commands, examine
 
     try:
@@ -37,9 +38,9 @@ def doctor() -> int:
     wrong = False
     for finding in examine(settings):
         sys.stdout.write(f"{finding}\n")
-        wrong |= finding.level == "error"
+        wrong |= finding.level is Level.ERROR
     if settings.embedded:
-        sys.stdout.write("ok          AWS Batch: the embedded one, which starts with a run\n")
+        sys.stdout.write("ok       AWS Batch: the embedded one, which starts with a run\n")
     for command in [] if settings.embedded else batch_commands(settings):
         sys.stdout.write(f"\n{command[-1]}:\n")
         sys.stdout.flush()

@@ -7,13 +7,13 @@ changes nothing. What may not be looked at is reported as not checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dagster_aws_batch.doctor import Finding, Level
 from wordfreq_dagster.settings import PREFIX, Settings, variable_name
 
 #: What S3, DynamoDB, SQS and SNS answer for something that isn't there.
@@ -22,21 +22,6 @@ ABSENT = (
     "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
 )  # fmt: skip
 Client = Callable[[str], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: what was found, and what to do about it."""
-
-    level: Literal["ok", "warning", "error", "not checked"]
-    about: str
-    text: str
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.level:11} {self.about}: {self.text}" + (
-            f". {self.advice}" if self.advice else ""
-        )
 
 
 def examine(
@@ -69,13 +54,13 @@ def _ask(about: str, request: Callable[[], Any], text: str = "is there") -> Iter
         code = error.response.get("Error", {}).get("Code", "")
         if code in ABSENT:
             advice = "Check the setting, the Region and the account; `make deploy` makes it"
-            yield Finding("error", about, f"isn't there ({code})", advice)
+            yield Finding(Level.ERROR, about, f"isn't there ({code})", advice)
         else:
-            yield Finding("not checked", about, str(error))
+            yield Finding(Level.SKIPPED, about, str(error))
     except BotoCoreError as error:
-        yield Finding("not checked", about, str(error))
+        yield Finding(Level.SKIPPED, about, str(error))
     else:
-        yield Finding("ok", about, text)
+        yield Finding(Level.OK, about, text)
 
 
 def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
@@ -88,9 +73,9 @@ def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
             "can be listed",
         )
     elif name in ("source", "csv_source") and not Path(place).is_dir():
-        yield Finding("warning", about, "is no folder yet", "Make it and put files there")
+        yield Finding(Level.WARNING, about, "is no folder yet", "Make it and put files there")
     else:
-        yield Finding("ok", about, "is a folder of this machine")
+        yield Finding(Level.OK, about, "is a folder of this machine")
 
 
 def _table(find: Client, settings: Settings) -> Iterator[Finding]:
@@ -107,11 +92,13 @@ def _table(find: Client, settings: Settings) -> Iterator[Finding]:
     wanted = [one for one in (settings.csv_key, settings.csv_sort_key) if one]
     if keys != wanted:
         yield Finding(
-            "error", about, f"has the keys {', '.join(keys)}, the settings {', '.join(wanted)}",
+            Level.ERROR, about, f"has the keys {', '.join(keys)}, the settings {', '.join(wanted)}",
             f"Set {PREFIX}CSV_KEY and {PREFIX}CSV_SORT_KEY to the table's",
         )  # fmt: skip
     if described["TableStatus"] != "ACTIVE":
-        yield Finding("warning", about, f"is {described['TableStatus']}", "Wait until it is ACTIVE")
+        yield Finding(
+            Level.WARNING, about, f"is {described['TableStatus']}", "Wait until it is ACTIVE"
+        )
 
 
 def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
@@ -127,7 +114,7 @@ def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
     yield from _ask(about, look)
     if waiting and waiting[0] > 0:
         yield Finding(
-            "warning", about, f"holds {waiting[0]} events that no sensor has read",
+            Level.WARNING, about, f"holds {waiting[0]} events that no sensor has read",
             "Is the daemon up and the sensor on? It may be just about to read them",
         )  # fmt: skip
 
@@ -142,11 +129,11 @@ def _dagster() -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001 - each storage raises errors of its own
         why = str(error).partition(". ")[0].replace("\n", " ")
         yield Finding(
-            "error", about, f"can't be opened: {type(error).__name__}: {why}",
+            Level.ERROR, about, f"can't be opened: {type(error).__name__}: {why}",
             "Set DAGSTER_HOME to a folder with dagster.yaml, and see that its database answers",
         )  # fmt: skip
     else:
-        yield Finding("ok", about, "opens, and its runs can be read")
+        yield Finding(Level.OK, about, "opens, and its runs can be read")
 
 
 def batch_commands(settings: Settings) -> list[list[str]]:

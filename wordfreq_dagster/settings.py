@@ -1,8 +1,9 @@
 """Typed settings, read from environment variables that begin with `WORDFREQ_`.
 
 The only module that reads the environment for this project (AWS credentials and regions are left to
-boto3's own rules). `definitions` calls `load_settings` once per process; tests build `Settings`
-directly. Every default works on a laptop: folders for buckets, the embedded AWS Batch for compute.
+boto3's own rules). It imports no Dagster: the infrastructure reads it, too. `definitions` calls
+`load_settings` once per process; tests build `Settings` directly. Every default works on a laptop:
+folders for buckets, the embedded AWS Batch for compute.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -24,9 +25,6 @@ from pydantic_settings import (
 )
 
 from wordfreq_dagster.outputs import OutputsError, read_outputs
-
-if TYPE_CHECKING:
-    import dagster as dg  # the infrastructure reads the settings where there is no Dagster
 
 PREFIX = "WORDFREQ_"
 
@@ -300,19 +298,8 @@ class Settings(BaseSettings):
                 )
         return self
 
-    def sensor_status(self, name: Automated) -> dg.DefaultSensorStatus:
-        """Whether this sensor runs until somebody switches it in the UI."""
-        import dagster as dg
-
-        return dg.DefaultSensorStatus(self._switch(name))
-
-    def schedule_status(self, name: Automated) -> dg.DefaultScheduleStatus:
-        """Whether this schedule runs until somebody switches it in the UI."""
-        import dagster as dg
-
-        return dg.DefaultScheduleStatus(self._switch(name))
-
-    def _switch(self, name: Automated) -> str:
+    def status(self, name: Automated) -> str:
+        """`RUNNING` or `STOPPED`: Dagster's default status, until one is switched in the UI."""
         own = self.events if name == "csv_events" else getattr(self, name)
         return (own or self.automation).upper()
 

@@ -170,14 +170,18 @@ def observed(
     seen = latest[0].asset_observation if latest else None
     if seen is not None and seen.tags.get(_VERSION_TAG) == listing:
         return []
-    found = Fingerprint.parse(listing)
-    metadata: dict[str, Any] = {
-        "files": found.files,
-        "bytes": found.size,
-        "size": size(found.size),
+    metadata = listing_metadata(Fingerprint.parse(listing), source)
+    return [dg.AssetObservation(key, metadata=metadata, tags={_VERSION_TAG: listing})]
+
+
+def listing_metadata(listing: Fingerprint, source: str) -> dict[str, Any]:
+    """What a listing of a source says of it."""
+    return {
+        "files": listing.files,
+        "bytes": listing.size,
+        "size": size(listing.size),
         "source": describe_uri(source),
     }
-    return [dg.AssetObservation(key, metadata=metadata, tags={_VERSION_TAG: listing})]
 
 
 def latest_metadata(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:

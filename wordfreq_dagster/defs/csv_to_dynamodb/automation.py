@@ -77,7 +77,7 @@ def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
             watched=LOADED,
             source=settings.csv_source,
             interval=settings.sensor_seconds,
-            status=settings.sensor_status("csv_new_uploads"),
+            status=dg.DefaultSensorStatus(settings.status("csv_new_uploads")),
         )
     ]
     if settings.csv_events_queue_url:
@@ -89,7 +89,7 @@ def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
                 tag=SOURCE_TAG,
                 queue_url=settings.csv_events_queue_url,
                 interval=settings.sensor_seconds,
-                status=settings.sensor_status("csv_events"),
+                status=dg.DefaultSensorStatus(settings.status("csv_events")),
             )
         )
     return sensors

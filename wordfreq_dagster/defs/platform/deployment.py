@@ -30,7 +30,7 @@ def deployment() -> dg.Definitions:
     purging = retention(
         settings.event_days,
         timezone=settings.nightly_timezone,
-        status=settings.schedule_status("automation"),
+        status=dg.DefaultScheduleStatus(settings.status("automation")),
     )
     batch = batch_jobs(settings)
     pages = [pages_sensor(batch)] if isinstance(batch, EmbeddedBatchJobs) else []

@@ -38,7 +38,7 @@ def word_frequency() -> dg.Definitions:
         job_name=WORD_FREQUENCY,
         cron_schedule=settings.nightly_cron,
         execution_timezone=settings.nightly_timezone,
-        default_status=settings.schedule_status("nightly"),
+        default_status=dg.DefaultScheduleStatus(settings.status("nightly")),
         description="Compares the whole source with what is counted, counts the rest, ranks.",
     )
     places = WordPlaces(
@@ -80,10 +80,11 @@ def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition
             watched=ranked,
             source=settings.source,
             interval=settings.sensor_seconds,
-            status=settings.sensor_status("new_files"),
+            status=dg.DefaultSensorStatus(settings.status("new_files")),
         ),
         ranking_due_sensor(
-            interval=settings.sensor_seconds, status=settings.sensor_status("automation")
+            interval=settings.sensor_seconds,
+            status=dg.DefaultSensorStatus(settings.status("automation")),
         ),
     ]
     if settings.events_queue_url:
@@ -95,7 +96,7 @@ def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition
                 tag=SOURCE_TAG,
                 queue_url=settings.events_queue_url,
                 interval=settings.sensor_seconds,
-                status=settings.sensor_status("events"),
+                status=dg.DefaultSensorStatus(settings.status("events")),
             )
         )
     return sensors

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from wordfreq_batch.progress import size
 from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
-from wordfreq_dagster.files.places import WordPlaces, describe_uri
+from wordfreq_dagster.files.places import WordPlaces
+from wordfreq_dagster.files.plans import listing_metadata
 
 GROUP = "word_frequency"
 
@@ -27,10 +27,5 @@ def source_files(context: dg.OpExecutionContext, locations: WordPlaces) -> dg.Ob
     context.log.info(f"{listing.files:,} files, {listing.size:,} bytes below {locations.source}")
     return dg.ObserveResult(
         data_version=dg.DataVersion(str(listing)),
-        metadata={
-            "files": listing.files,
-            "bytes": listing.size,
-            "size": size(listing.size),
-            "source": describe_uri(locations.source),
-        },
+        metadata=listing_metadata(listing, locations.source),
     )

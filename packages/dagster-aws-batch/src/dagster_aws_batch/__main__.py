@@ -10,18 +10,11 @@ import boto3
 
 from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
 from dagster_aws_batch._aws.job_definitions import prune
-from dagster_aws_batch._doctor import Clients, Level, Wanted, examine
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import JobInfo
 from dagster_aws_batch._run.find import end_jobs, jobs_of_run, live_jobs
 from dagster_aws_batch._scratch import open_scratch
-
-MARKS = {
-    Level.OK: "ok     ",
-    Level.WARNING: "WARNING",
-    Level.ERROR: "ERROR  ",
-    Level.SKIPPED: "-      ",
-}
+from dagster_aws_batch.doctor import Clients, Level, Wanted, examine
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -105,8 +98,7 @@ def run_doctor(options: argparse.Namespace) -> int:
         for finding in examine(clients, wanted, scratch):
             unseen = finding.level is Level.SKIPPED and finding.about.startswith("queue ")
             bad = bad or finding.level is Level.ERROR or unseen
-            advice = f"\n         -> {finding.advice}" if finding.advice else ""
-            _say(f"{MARKS[finding.level]}  {finding.about}: {finding.text}{advice}")
+            _say(str(finding))
     return 1 if bad else 0
 
 

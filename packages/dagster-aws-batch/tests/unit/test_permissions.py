@@ -45,7 +45,7 @@ OPERATIONS = {
 
 def test_the_orchestrator_s_policy_is_what_the_client_calls() -> None:
     """Operations of Batch and Logs are named by strings; those of S3 are methods of its client."""
-    files = [path for path in SOURCE.rglob("*.py") if path.name != "_doctor.py"]
+    files = [path for path in SOURCE.rglob("*.py") if path.name != "doctor.py"]
     called = {OPERATIONS[name] for path in files for name in strings(path)}
     methods = client("s3").meta.method_to_api_mapping
     scratch = (SOURCE / "_scratch.py").read_text()
@@ -57,7 +57,7 @@ def test_the_orchestrator_s_policy_is_what_the_client_calls() -> None:
 
 
 def test_the_doctor_s_policy_is_what_it_calls() -> None:
-    text = (SOURCE / "_doctor.py").read_text()
+    text = (SOURCE / "doctor.py").read_text()
     called = {
         f"{service}:{client(service).meta.method_to_api_mapping[method]}"
         for service, method in re.findall(r"clients\.(\w+)\.(\w+)\(", text)

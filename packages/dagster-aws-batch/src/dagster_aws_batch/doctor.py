@@ -34,6 +34,9 @@ class Level(str, Enum):
     SKIPPED = "not checked"
 
 
+_MARKS = {Level.OK: "ok", Level.WARNING: "WARNING", Level.ERROR: "ERROR", Level.SKIPPED: "-"}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing looked at: what was found, and what to do about it."""
@@ -42,6 +45,11 @@ class Finding:
     about: str
     text: str
     advice: str = ""
+
+    def __str__(self) -> str:
+        """As the command prints it."""
+        advice = f"\n         -> {self.advice}" if self.advice else ""
+        return f"{_MARKS[self.level]:7}  {self.about}: {self.text}{advice}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
