@@ -42,7 +42,7 @@ ln -sf dash "$root/usr/bin/sh"
 machine=$(uname -m)-linux-gnu
 if [ -n "${COMPILER:-}" ]; then
   [ -d "$(dirname "$(gcc -print-libgcc-file-name)")" ] || { echo "host_base.sh: no gcc here" >&2; exit 1; }
-  for program in gcc as ld; do cp -L "$(type -P $program)" "$root/usr/bin/"; done
+  for program in gcc as ld strip; do cp -L "$(type -P $program)" "$root/usr/bin/"; done
   gcc=$(dirname "$(gcc -print-libgcc-file-name)")
   ls -d "$gcc"/{cc1,collect2,liblto_plugin.so,include,crt*.o,libgcc*} "$(gcc -print-prog-name=cc1)" \
     /usr/include/{,"$machine"/}{*.h,asm,asm-generic,bits,gnu,linux,sys} \

@@ -12,15 +12,25 @@ CDK     := cd infra && CDK_DOCKER=$(ENGINE) WORDFREQ_INFRA_PYTHON=$(CURDIR)/$(IN
 CONTEXT = $(foreach option,$(OPTIONS),-c '$(option)')
 NAME    = $(or $(patsubst name=%,%,$(filter name=%,$(OPTIONS))),wordfreq)
 REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+PODMAN   = $(findstring podman,$(ENGINE))
 # The images' time is that of the revision, so that the same sources give the same image.
 EPOCH   := $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
-SAME     = --build-arg SOURCE_DATE_EPOCH=$(EPOCH) $(if $(findstring podman,$(ENGINE)),--timestamp $(EPOCH))
+CREATED := $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1980-01-01T00:00:00Z)
+SAME     = --build-arg SOURCE_DATE_EPOCH=$(EPOCH) $(if $(PODMAN),--timestamp $(EPOCH))
+OCI      = org.opencontainers.image
+LABELS   = --build-arg REVISION=$(REVISION) --label $(OCI).created=$(CREATED) \
+  $(if $(SOURCE_URL),--label $(OCI).source=$(SOURCE_URL) --label $(OCI).url=$(SOURCE_URL)) \
+  $(if $(findstring @,$(BASE_IMAGE)),--label $(OCI).base.digest=$(lastword $(subst @, ,$(BASE_IMAGE))))
+# PLATFORM=linux/arm64 builds for Graviton, PLATFORM=linux/amd64,linux/arm64 for both under one name.
+, := ,
+BOTH     = $(findstring $(,),$(PLATFORM))
+NAMED    = $(if $(and $(BOTH),$(PODMAN)),--manifest,--tag)
 # An image is built while deploying unless one is given.
 given    = $(filter-out $(1)=asset,$(filter $(1)=%,$(OPTIONS)))
 BUILDS   = $(if $(call given,image),,yes)$(if $(filter dagster=true,$(OPTIONS)),$(if $(call given,dagster_image),,yes))
 READY    = $(INFRA)/bin/python infra/ready.py
 
-# $(call build,<options and context>): with BASE_IMAGE, BUILD_IMAGE, or HOST_BASE=1 for bases of this machine.
+# $(call build,<name>,<options and context>): with BASE_IMAGE, BUILD_IMAGE, or HOST_BASE=1 for bases of this machine.
 define build
 	@test -n "$(ENGINE)" || { echo "neither docker nor podman is installed" >&2; exit 1; }
 	@$(ENGINE) info >/dev/null 2>&1 || { echo "$(ENGINE) is installed but doesn't answer: start it, or name another by ENGINE=podman" >&2; exit 1; }
@@ -29,17 +39,18 @@ define build
 	  base=$$(ENGINE=$(ENGINE) infra/host_base.sh) || exit 1; \
 	  build=$$(COMPILER=1 ENGINE=$(ENGINE) infra/host_base.sh) || build=$$base; \
 	fi; \
-	$(ENGINE) build $${base:+--build-arg BASE_IMAGE=$$base} $${build:+--build-arg BUILD_IMAGE=$$build} \
-	  $(SAME) $(BUILD_ARGS) $(1)
+	$(if $(and $(BOTH),$(PODMAN)),$(ENGINE) manifest rm $(1) 2>/dev/null;) \
+	$(ENGINE) build $(NAMED) $(1) $(if $(PLATFORM),--platform $(PLATFORM)) $${base:+--build-arg BASE_IMAGE=$$base} $${build:+--build-arg BUILD_IMAGE=$$build} \
+	  $(SAME) $(LABELS) $(BUILD_ARGS) $(2)
 endef
 
-.PHONY: image image-dagster push infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-checkov bootstrap deploy destroy migrate
+.PHONY: image image-dagster push sbom infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-checkov bootstrap deploy destroy migrate
 
-image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry
-	$(call build,-t $(IMAGE) --build-arg REVISION=$(REVISION) batch_image)
+image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry; PLATFORM=linux/amd64,linux/arm64 for both
+	$(call build,$(IMAGE),batch_image)
 
 image-dagster: ## build the image of Dagster's own services (docker-compose.yaml)
-	$(call build,-t $(DAGSTER_IMAGE) -f infra/dagster/Dockerfile .)
+	$(call build,$(DAGSTER_IMAGE),-f infra/dagster/Dockerfile .)
 
 push: ## push IMAGE to ECR: REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/<name>, TAG (git revision)
 	@echo "$(REPOSITORY)" | grep -qE '^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+$$' || { \
@@ -47,9 +58,20 @@ push: ## push IMAGE to ECR: REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/
 	@command -v aws >/dev/null || { echo "the aws command isn't installed" >&2; exit 1; }
 	@password=$$(aws ecr get-login-password --region $(word 4,$(subst ., ,$(REPOSITORY)))) || exit 1; \
 	  echo "$$password" | $(ENGINE) login --username AWS --password-stdin $(firstword $(subst /, ,$(REPOSITORY)))
-	@$(ENGINE) tag $(IMAGE) $(REPOSITORY):$(or $(TAG),$(REVISION))
-	@$(ENGINE) push $(REPOSITORY):$(or $(TAG),$(REVISION))
+	@if $(if $(PODMAN),$(ENGINE) manifest exists $(IMAGE),false); then \
+	  $(ENGINE) manifest push --all $(IMAGE) docker://$(REPOSITORY):$(or $(TAG),$(REVISION)); \
+	else \
+	  $(ENGINE) tag $(IMAGE) $(REPOSITORY):$(or $(TAG),$(REVISION)) && $(ENGINE) push $(REPOSITORY):$(or $(TAG),$(REVISION)); \
+	fi
 	@echo "deploy it: make deploy OPTIONS=\"image=$(REPOSITORY):$(or $(TAG),$(REVISION))\""
+
+# What is in the image, from its own files; the tool is in an environment of its own and never in the image.
+SBOM_TOOL ?= .venv-sbom
+SBOM      ?= wordfreq.cdx.json
+sbom: ## write the bill of materials (CycloneDX) of IMAGE to SBOM (wordfreq.cdx.json)
+	@test -x $(SBOM_TOOL)/bin/python || $(PYTHON) -m venv $(SBOM_TOOL)
+	@test -x $(SBOM_TOOL)/bin/cyclonedx-py || $(call INSTALL,$(SBOM_TOOL),cyclonedx-bom==7.5.0)
+	@ENGINE=$(ENGINE) infra/sbom.sh $(IMAGE) $(SBOM_TOOL)/bin/cyclonedx-py $(SBOM)
 
 infra-setup: $(INFRA)/.installed infra/node_modules/.installed ## install CDK (needs node; 700 MB)
 
@@ -112,10 +134,10 @@ migrate: infra-setup ## bring the database of Dagster on ECS to the deployed ver
 	@$(INFRA)/bin/python infra/task.py --name $(NAME) -- $(or $(COMMAND),dagster instance migrate)
 
 infra-pins: $(VENV)/.installed ## renew the requirements of images and infrastructure
-	@for name in infra/requirements infra/dagster/requirements batch_image/requirements; do \
+	@for name in infra/requirements infra/dagster/requirements batch_image/requirements batch_image/requirements-build; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy requires-python \
-	    $$(test $$name = infra/requirements || echo -c requirements.txt) --no-annotate --no-header \
+	    $$(test $$name = infra/requirements || echo -c requirements.txt --generate-hashes) --no-annotate --no-header \
 	    --no-emit-index-url --no-emit-find-links $$name.in > $$name.new && \
-	  { echo "# Exact versions for every Python from 3.10 on; made by \`make infra-pins\` from requirements.in. No addresses."; \
+	  { echo "# Exact versions for every Python from 3.10 on; made by \`make infra-pins\` from $${name##*/}.in. No addresses."; \
 	    cat $$name.new; } > $$name.txt; rm -f $$name.new; \
 	done

@@ -27,6 +27,8 @@ ECR_IMAGE = re.compile(
 )
 OTHER_IMAGE = re.compile(r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._/-]*" + _VERSION)
 TYPES = ("string", "number", "binary")
+# Families are named by letters, generation and attributes, of which g is Graviton; a1 is one too.
+GRAVITON = re.compile(r"a1|[a-z]+\d+[a-z]*g[a-z]*")
 
 
 class OptionsError(ValueError):
@@ -120,6 +122,14 @@ class Options:
             raise OptionsError(
                 f"instance_families is {self.instance_families!r}; use families, such as m7i,c7i"
             )
+        for family in filter(None, self.instance_families.split(",")):
+            if bool(GRAVITON.fullmatch(family)) != (self.architecture == "arm64"):
+                raise OptionsError(
+                    f"instance_families has {family}, which isn't {self.architecture}; hosts and "
+                    "images are of one architecture: give families of it, such as "
+                    + ("m7g,c7g" if self.architecture == "arm64" else "m7i,c7i")
+                    + ", or another architecture"
+                )
         for column, kind in self.csv_types.items():
             if not column or kind not in TYPES:
                 raise OptionsError(

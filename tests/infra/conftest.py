@@ -79,6 +79,12 @@ def other(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def graviton(tmp_path_factory):
+    """Hosts and Dagster's services on arm64, with images that are built."""
+    return Deployment(tmp_path_factory.mktemp("graviton"), dagster=True, architecture="arm64")
+
+
 @pytest.fixture(scope="session", params=["full", "other"])
 def deployment(request):
     return request.getfixturevalue(request.param)

@@ -139,8 +139,46 @@ def test_the_aws_commands_of_the_docs_exist_with_their_options():
     assert seen >= 10
 
 
-def test_the_cost_table_of_the_docs_is_the_computed_one():
-    table = subprocess.run(
+def test_the_cost_tables_of_the_docs_are_the_computed_ones():
+    printed = subprocess.run(
         [sys.executable, ROOT / "infra" / "costs.py"], capture_output=True, text=True, check=True
     ).stdout
-    assert table in DOCS[0].read_text()
+    for table in printed.rstrip("\n").split("\n\n"):
+        assert table + "\n" in DOCS[0].read_text()
+
+
+def test_the_costs_of_the_docs_follow_from_their_prices():
+    """Recomputed from what the page says, so that a slip in the program can't hide in it."""
+    section = DOCS[0].read_text().partition("## What it costs")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip(" *") for cell in line.strip("|").split("|")]
+        for line in section.splitlines() if line.startswith("|")
+    ]  # fmt: skip
+    prices = {
+        row[0]: float(row[1].split()[0]) / (1e6 if "million" in row[1] else 1)
+        for row in rows if len(row) == 4 and row[1][:1].isdigit()
+    }  # fmt: skip
+    assert all(row[2] and row[3] for row in rows if len(row) == 4), "a price without its source"
+    costs = {
+        row[0]: [float(cell) for cell in row[1:5]]
+        for row in rows
+        if row[1][:1].isdigit() and len(row) == 6
+    }
+    names = list(costs)
+    parts = [costs[name] for name in names[: names.index("sum, Dagster elsewhere")]]
+    for column, total in enumerate(costs["sum, Dagster elsewhere"]):
+        assert abs(sum(part[column] for part in parts) - total) < 0.03  # of rounding
+    hosts, month = [prices[f"{one}.large on demand, hour"] * 4 for one in ("m7i", "m7g")], 730
+    assert [round(one, 2) for one in hosts] == costs[names[0]][2:]
+    assert round(month * prices["NAT gateway, hour"]) == costs["`network=nat` adds"][0]
+    endpoint = month * 2 * prices["interface endpoint, hour and zone"]
+    assert round(6 * endpoint) == costs["`network=isolated` adds"][0]
+    for column, on in ((0, ""), (1, " on arm64")):
+        hour = prices[f"Fargate vCPU{on}, hour"] / 2 + prices[f"Fargate GiB{on}, hour"]
+        database = prices["RDS db.t4g.micro, hour"] * month + 20 * prices["RDS gp3, GB month"]
+        watched = 60 * prices["custom metric, month"] + 5 * prices["alarm, month"]
+        adds = 3 * month * hour + database + watched + prices["secret, month"]
+        assert round(adds) == costs["`dagster=true` adds"][column]
+        addresses = 3 * month * prices["public IPv4 address, hour"]
+        whole = costs["sum, Dagster elsewhere"][column] + adds + addresses
+        assert abs(whole - costs["sum with `dagster=true`, `network=public`"][column]) < 0.02

@@ -1,6 +1,7 @@
 """What a deployment consists of: the promises of docs/aws.md, read from the templates."""
 
 import json
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -48,6 +49,31 @@ def test_spot_comes_first_and_on_demand_takes_the_rest(full, other):
         assert one["MinvCpus"] == 0
         assert "Fn::GetAtt" in one["LaunchTemplate"]["Version"]
         assert one["UpdateToLatestImageVersion"] is True
+
+
+def test_hosts_fargate_and_images_are_of_one_architecture(full, other, graviton):
+    """Of another one a container ends with `exec format error`, or never gets a host."""
+    for deployment, hosts, image, tasks in (
+        (full, "default_x86_64", "linux/amd64", "X86_64"),
+        (other, None, None, "ARM64"),  # Fargate, with given images
+        (graviton, "default_arm64", "linux/arm64", "ARM64"),
+    ):
+        environments = deployment.properties("AWS::Batch::ComputeEnvironment")
+        found = [one["ComputeResources"].get("InstanceTypes") for one in environments]
+        assert found == [hosts and [hosts]] * 2
+        manifests = map(json.loads, map(Path.read_text, deployment.folder.glob("*.assets.json")))
+        built = [one for found in manifests for one in found.get("dockerImages", {}).values()]
+        assert [one["source"].get("platform") for one in built] == ([image] * 2 if image else [])
+        platforms = [
+            one["RuntimePlatform"]["CpuArchitecture"]
+            for one in deployment.properties("AWS::ECS::TaskDefinition")
+        ]
+        if deployment.options.compute == "fargate":
+            platforms += [
+                one["ContainerProperties"]["RuntimePlatform"]["CpuArchitecture"]
+                for one in deployment.properties("AWS::Batch::JobDefinition")
+            ]
+        assert set(platforms) == {tasks}
 
 
 def test_a_job_that_can_never_start_is_ended_after_20_minutes(deployment):
@@ -252,6 +278,8 @@ def test_the_database_password_is_in_no_template(deployment):
         ({"email": "a@"}, "address"),
         ({"architecture": "riscv"}, "x86_64, arm64"),
         ({"instance_families": "m7i;c7i"}, "such as m7i,c7i"),
+        ({"instance_families": "m7i,g5g"}, "g5g, which isn't x86_64"),
+        ({"instance_families": "m7g,g5", "architecture": "arm64"}, "g5, which isn't arm64"),
         ({"vpc": "vpc-12345678"}, "belong together"),
         ({"vpc": "vpc-12345678", "subnets": "subnet-1"}, "subnet-0a1,subnet-0b2"),
         ({"cidr": "10.0.0.0/24"}, "10.42.0.0/16"),
