@@ -14,7 +14,7 @@ T = TypeVar("T")
 def until(
     condition: Callable[[], T],
     *,
-    seconds: float = 120,
+    seconds: float = 240,
     process: subprocess.Popen[Any] | None = None,
     what: str | Callable[[], object] = "the condition",
 ) -> T:

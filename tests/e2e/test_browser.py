@@ -73,9 +73,12 @@ class Site:
 
 
 PARTITIONS = "/assets/word_counts?view=partitions"
+LINEAGE = "/locations/__repository__@wordfreq/asset-groups/word_frequency/lineage"
 
 
 def test_a_user_plans_counts_all_and_reads_the_ranking(site):
+    site.open(LINEAGE, "source_files", "plan", "word_counts", "ranking")
+    site.keep("lineage")
     site.open("/assets/plan", "What to count")
     site.click("Materialize")
     site.until(lambda: site.ui.partitions()["grey"] == set(TEXTS))

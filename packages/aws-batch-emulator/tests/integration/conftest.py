@@ -32,7 +32,7 @@ def process_lives(pid: int) -> bool:
     return status != "Z"
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+def eventually(condition: Callable[[], Any], *, seconds: float = 120.0) -> Any:
     deadline = time.monotonic() + seconds
     while True:
         if found := condition():
@@ -79,7 +79,7 @@ class Workshop:
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.batch.describe_jobs(jobs=[job_id])["jobs"][0])
 
-    def wait(self, job_id: str, *statuses: str, seconds: float = 30.0) -> dict[str, Any]:
+    def wait(self, job_id: str, *statuses: str, seconds: float = 120.0) -> dict[str, Any]:
         wanted = statuses or FINAL
         eventually(lambda: self.job(job_id)["status"] in wanted, seconds=seconds)
         return self.job(job_id)

@@ -91,7 +91,7 @@ def test_a_container_runs_with_its_environment_and_exit_code(
     job = workshop.submit(
         "box", "echo $AWS_BATCH_JOB_ARRAY_INDEX; exit 4", arrayProperties={"size": 2}
     )
-    workshop.wait(job, seconds=60)
+    workshop.wait(job)
     child = workshop.job(f"{job}:1")
     assert (child["status"], child["container"]["exitCode"]) == ("FAILED", 4)
     assert workshop.lines(child) == ["1"]
@@ -100,7 +100,7 @@ def test_a_container_runs_with_its_environment_and_exit_code(
 def test_a_missing_image_can_not_be_pulled(containers: EmbeddedBatch, tools: Any) -> None:
     workshop = tools.workshop(containers.url)
     workshop.define("missing", "localhost/not-there:1")
-    shown = workshop.wait(workshop.submit("missing", "true"), seconds=60)
+    shown = workshop.wait(workshop.submit("missing", "true"))
     assert shown["container"]["reason"].startswith("CannotPullContainerError")
     assert shown["statusReason"] == "Task failed to start"
 
@@ -111,7 +111,7 @@ def test_too_much_memory_is_reported_as_out_of_memory(
     workshop = tools.workshop(containers.url)
     workshop.define("small", image, memory=16)
     job = workshop.submit("small", "tail /dev/zero")
-    shown = workshop.wait(job, seconds=60)
+    shown = workshop.wait(job)
     assert shown["status"] == "FAILED"
     assert shown["container"]["reason"].startswith("OutOfMemoryError")
 
@@ -122,15 +122,15 @@ def test_a_killed_container_is_not_taken_for_out_of_memory(
     workshop = tools.workshop(containers.url)
     workshop.define("box", image)
     job = workshop.submit("box", "sleep 300")
-    workshop.wait(job, "RUNNING", seconds=60)
+    workshop.wait(job, "RUNNING")
     task = workshop.job(job)["container"]["taskArn"].rpartition("/")[2]
 
     def kill() -> bool:  # it is RUNNING a moment before the process is
         command = ["podman", "kill", "--signal=KILL", f"batch-{task}"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    tools.eventually(kill, seconds=20)
-    shown = workshop.wait(job, seconds=60)
+    tools.eventually(kill)
+    shown = workshop.wait(job)
     assert (shown["status"], shown["container"]["exitCode"]) == ("FAILED", 137)
     assert "reason" not in shown["container"]
 
@@ -139,9 +139,9 @@ def test_a_container_is_stopped(containers: EmbeddedBatch, image: str, tools: An
     workshop = tools.workshop(containers.url)
     workshop.define("box", image)
     job = workshop.submit("box", "trap 'echo bye; exit 9' TERM; sleep 300 & wait")
-    workshop.wait(job, "RUNNING", seconds=60)
+    workshop.wait(job, "RUNNING")
     workshop.batch.terminate_job(jobId=job, reason="stop it")
-    shown = workshop.wait(job, seconds=60)
+    shown = workshop.wait(job)
     assert shown["statusReason"] == "stop it"
     left = subprocess.run(
         ["podman", "ps", "-a", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
@@ -165,8 +165,8 @@ def test_an_attempt_whose_supervisor_is_killed_was_lost_with_its_host(
             "evaluateOnExit": [rule, {"onReason": "*", "action": "EXIT"}],
         },
     )
-    workshop.wait(job, "RUNNING", seconds=60)
-    tools.eventually(lambda: "attempt 1" in workshop.lines(workshop.job(job)), seconds=60)
+    workshop.wait(job, "RUNNING")
+    tools.eventually(lambda: "attempt 1" in workshop.lines(workshop.job(job)))
     task = workshop.job(job)["container"]["taskArn"].rpartition("/")[2]
     os.kill(_process(watcher, f"batch-{task}"), signal.SIGKILL)
     shown = workshop.wait(job, seconds=120)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +57,11 @@ def test_an_unknown_image_and_a_missing_program_do_not_start(workshop: Any) -> N
     assert "exitCode" not in shown["container"]
 
 
-def test_terminate_sends_sigterm_first(workshop: Any) -> None:
-    job = workshop.submit("shell", "trap 'echo bye; exit 9' TERM; echo ready; sleep 60 & wait")
+def test_terminate_sends_sigterm_first(workshop: Any, tools: Any) -> None:
+    job = workshop.submit("shell", "trap 'echo bye; exit 9' TERM; echo ready; sleep 300 & wait")
     workshop.wait(job, "RUNNING")
     shown = workshop.job(job)
-    deadline = time.monotonic() + 10
-    while workshop.lines(shown) != ["ready"] and time.monotonic() < deadline:
-        time.sleep(0.02)
+    tools.eventually(lambda: workshop.lines(shown) == ["ready"])
     workshop.batch.terminate_job(jobId=job, reason="no more")
     shown = workshop.wait(job)
     assert (shown["status"], shown["statusReason"]) == ("FAILED", "no more")
@@ -181,14 +178,14 @@ def test_a_job_bigger_than_the_machine_stays_runnable_with_a_reason(workshop: An
     assert reason.startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
 
 
-def test_a_live_log_grows_and_holds_back_unfinished_lines(workshop: Any, tmp_path: Path) -> None:
+def test_a_live_log_grows_and_holds_back_unfinished_lines(
+    workshop: Any, tools: Any, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     command = f"echo one; printf tw; while [ ! -e {gate} ]; do sleep 0.05; done; echo o; echo; echo"
     job = workshop.submit("shell", command)
     shown = workshop.wait(job, "RUNNING")
-    deadline = time.monotonic() + 10
-    while workshop.lines(shown) == [] and time.monotonic() < deadline:
-        time.sleep(0.02)
+    tools.eventually(lambda: workshop.lines(shown))
     assert workshop.lines(shown) == ["one"]
     gate.touch()
     assert workshop.lines(workshop.wait(job)) == ["one", "two"]
@@ -226,7 +223,7 @@ def test_faults_strike_real_processes(tmp_path: Path, tools: Any) -> None:
         assert not tools.lives(first)
 
 
-def test_lines_have_the_time_of_their_writing(workshop: Any) -> None:
+def test_lines_have_the_time_of_their_writing(workshop: Any, tools: Any) -> None:
     # The last process leaves the job's session, so it outlives the job and goes on writing.
     program = (
         "import subprocess, sys, time\n"
@@ -237,9 +234,7 @@ def test_lines_have_the_time_of_their_writing(workshop: Any) -> None:
         "subprocess.Popen([sys.executable, '-c', late], start_new_session=True)\n"
     )
     shown = workshop.wait(workshop.submit("python", program))
-    deadline = time.monotonic() + 20
-    while workshop.lines(shown)[-1] != "late" and time.monotonic() < deadline:
-        time.sleep(0.05)
+    tools.eventually(lambda: workshop.lines(shown)[-1] == "late")
     events = workshop.logs.get_log_events(
         logGroupName="/aws/batch/job",
         logStreamName=shown["container"]["logStreamName"],
@@ -255,15 +250,15 @@ def test_lines_have_the_time_of_their_writing(workshop: Any) -> None:
     assert sorted(off)[1] < 200, off
 
 
-def test_a_killed_process_ends_its_attempt_and_the_retry_strategy_decides(workshop: Any) -> None:
+def test_a_killed_process_ends_its_attempt_and_the_retry_strategy_decides(
+    workshop: Any, tools: Any
+) -> None:
     rules = [{"onExitCode": "137", "action": "RETRY"}, {"onReason": "*", "action": "EXIT"}]
     strategy = {"attempts": 3, "evaluateOnExit": rules}
     command = "[ $AWS_BATCH_JOB_ATTEMPT = 2 ] && exit 5; echo $$; sleep 300 & wait"
     job = workshop.submit("shell", command, retryStrategy=strategy)
     workshop.wait(job, "RUNNING")
-    deadline = time.monotonic() + 20
-    while not (lines := workshop.lines(workshop.job(job))) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    lines = tools.eventually(lambda: workshop.lines(workshop.job(job)))
     os.kill(int(lines[0]), signal.SIGKILL)
     shown = workshop.wait(job)
     assert shown["status"] == "FAILED"

@@ -72,7 +72,7 @@ class Place:
     def ended(self, **changes: Any) -> dict[str, Any]:
         """Submit, and return the ended job as DescribeJobs shows it."""
         job_id = self.submit(**changes)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             job = self.job(job_id)
             if job["status"] in ("SUCCEEDED", "FAILED"):
@@ -136,7 +136,7 @@ def start_moto(folder: Path, **environment: str) -> tuple[subprocess.Popen[bytes
         data=b'{"batch": {"use_docker": false}}',
         headers={"Content-Type": "application/json"},
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             urllib.request.urlopen(request, timeout=5).close()

@@ -60,7 +60,7 @@ CONTAINER = textwrap.dedent(
 )
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=120):
     """Poll until `condition` is true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -118,7 +118,7 @@ def live(aws):
     ]
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen"
