@@ -18,7 +18,7 @@ static void add_parts(void *context, unsigned number)
 
 static bool add_long_words(struct table *table, const struct table *other)
 {
-    for (size_t i = 0; i <= other->long_mask; i++) {
+    for (size_t i = 0; other->long_used && i <= other->long_mask; i++) {
         const struct long_slot *const slot = &other->long_slots[i];
         if (slot->count &&
             !table_add(table, other->bytes + slot->offset, slot->length, slot->count))
@@ -31,13 +31,15 @@ enum transfer table_absorb(struct table *table, const struct table *other)
 {
     const unsigned threads = table_threads(table, table_distinct(other));
     const uint64_t total = table->total + other->total;
-    struct absorbing this = {.table = table, .other = other};
+    struct absorbing this; /* not all of it is used, and it is large */
+    this.table = table;
+    this.other = other;
     if (!table_can_count(table, other->total) || !table_has_room_for(table, other))
         return TRANSFER_FULL;
     table->changes++;
     for (unsigned kind = 0; kind < KINDS; kind++) {
         const size_t used = other->keyed[kind].used;
-        if (used && !keyed_reserve(&table->keyed[kind], kind, table->key, used))
+        if (used && !keyed_reserve(&table->keyed[kind], kind, table->key, used, threads))
             return TRANSFER_NO_MEMORY;
     }
     for (unsigned number = 0; number < threads; number++) {
@@ -46,6 +48,7 @@ enum transfer table_absorb(struct table *table, const struct table *other)
             struct keyed_part *const part = &this.parts[number][kind];
             part->first = slots / threads * number;
             part->end = number + 1 == threads ? slots : slots / threads * (number + 1);
+            part->used = part->next = part->left_count = 0;
         }
     }
     if (!add_long_words(table, other)) /* before what can't fail */

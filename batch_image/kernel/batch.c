@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include "absorb.h"
 #include "lines.h"
 
 static bool write_lines(struct table *table, uint8_t separator, struct buffer *lines)
@@ -12,13 +13,6 @@ static bool write_lines(struct table *table, uint8_t separator, struct buffer *l
         if (!line_append(lines, &word, separator))
             return false;
     return true;
-}
-
-static bool add_all(struct table *total, struct table *table)
-{
-    struct cursor cursor;
-    return table_can_count(total, table->total) && cursor_start(&cursor, table, ANY_ORDER) &&
-           cursor_add_all(&cursor, total);
 }
 
 /* Counts a text. False: something of it is left to the caller, who has to count it anew. */
@@ -44,18 +38,17 @@ static void start_again(struct scanner *scanner)
 bool batch_count(struct scanner *scanner, struct batch_text *texts, size_t count,
                  uint8_t separator, struct table *total, size_t *done)
 {
-    bool added = true;
+    enum transfer added = TRANSFER_DONE;
     for (*done = 0; *done < count; ++*done) {
         struct batch_text *const text = &texts[*done];
         const size_t room = 2 * text->length + TABLE_STEP; /* lower case grows by half */
         if (!table_has_room(scanner->words, room) || (total && !table_has_room(total, room)) ||
             !count_whole(scanner, text, separator))
             break;
-        added = !total || add_all(total, scanner->words);
-        if (!added)
+        if (total && (added = table_absorb(total, scanner->words)) != TRANSFER_DONE)
             break;
         start_again(scanner);
     }
     start_again(scanner);
-    return added;
+    return added != TRANSFER_NO_MEMORY;
 }

@@ -1,8 +1,9 @@
 #include "keyed.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "bits.h"
+#include "crew.h"
 #include "hash.h"
 #include "memory.h"
 
@@ -70,36 +71,38 @@ INLINE void add_slots(struct keyed *to, const uint64_t *slots, size_t count, con
         add_to_slot(to, key_hash(key, slot, width), slot, width, slot[width]);
 }
 
-/* The most slots in use without an empty one between. */
-INLINE size_t longest_run(const struct keyed *keyed, unsigned width)
+/* Doubling, by several threads: each has the runs of slots in use from one empty slot to another. */
+struct doubling {
+    struct keyed *keyed;
+    const uint64_t *key;
+    unsigned kind;
+    size_t half;                    /* slots before */
+    size_t empty[MOST_THREADS + 1]; /* between the threads' runs; the last is the first again */
+};
+
+/* The first empty slot from `at` on; behind the last comes the first. */
+static size_t next_empty(const struct keyed *keyed, size_t at, unsigned width)
 {
-    size_t longest = 0, run = 0;
-    for (size_t i = 0; i <= 2 * keyed->mask; i++) { /* the last may go on with the first */
-        run = keyed->slots[(i & keyed->mask) * (width + 1)] ? run + 1 : 0;
-        longest = run > longest ? run : longest;
-    }
-    return longest;
+    while (keyed->slots[(at & keyed->mask) * (width + 1)])
+        at++;
+    return at;
 }
 
-/* Moves the words of the first half, which are where they belong in a table of that size, to where
- * they belong in all of it: one run of slots after the other. What was in a run comes to the same
- * numbers or to those in the other half, where no other run's words come to; so there is room in
- * the run itself, once it is taken out. */
-INLINE void spread_runs(struct keyed *keyed, uint64_t *run, const uint64_t key[2], unsigned width)
+/* Moves words of the first half, which are where they belong in a table of that size, to where they
+ * belong in all of it. What was in a run of slots comes to the same numbers or to those in the other
+ * half, where no other run's words come to. One after the other, each finds room at the latest
+ * where it was, as all from where it belongs to there were moved before. */
+INLINE void spread_runs(const struct doubling *this, unsigned number, unsigned width)
 {
-    const size_t half = (keyed->mask + 1) / 2, size = width + 1;
-    size_t first = 0, count = 0;
-    while (keyed->slots[first * size])
-        first++;
-    for (size_t i = 1; i <= half; i++) {
-        uint64_t *const slot = keyed->slots + ((first + i) & (half - 1)) * size;
-        if (slot[0]) {
-            memcpy(run + count++ * size, slot, size * sizeof *slot);
-            memset(slot, 0, size * sizeof *slot);
-        } else {
-            add_slots(keyed, run, count, key, width);
-            count = 0;
-        }
+    struct keyed keyed = *this->keyed; /* a copy: how many are used doesn't change */
+    for (size_t i = this->empty[number]; i < this->empty[number + 1]; i++) {
+        uint64_t *const slot = keyed.slots + (i & (this->half - 1)) * (width + 1);
+        uint64_t moved[WIDEST + 1];
+        if (!slot[0])
+            continue;
+        memcpy(moved, slot, (width + 1) * sizeof *slot);
+        memset(slot, 0, (width + 1) * sizeof *slot);
+        add_slots(&keyed, moved, 1, this->key, width);
     }
 }
 
@@ -121,22 +124,6 @@ INLINE void add_all(struct keyed *to, const uint64_t key[2], const uint64_t *wor
     *to = keyed;
 }
 
-/* Doubles the slots, `width` being that of the kind. */
-INLINE bool double_slots(struct keyed *keyed, const uint64_t key[2], unsigned width)
-{
-    const size_t bytes = (keyed->mask + 1) * (width + 1) * sizeof(uint64_t);
-    uint64_t *const run = malloc((longest_run(keyed, width) + 1) * (width + 1) * sizeof *run);
-    uint64_t *const grown = run ? memory_enlarge(keyed->slots, bytes, 2 * bytes) : NULL;
-    if (grown) {
-        const size_t used = keyed->used;
-        *keyed = (struct keyed){.slots = grown, .mask = 2 * keyed->mask + 1};
-        spread_runs(keyed, run, key, width);
-        keyed->used = used;
-    }
-    free(run);
-    return grown != NULL;
-}
-
 /* Has so many new slots, whether they were in use or listed before. */
 INLINE bool renew(struct keyed *keyed, size_t slots, const uint64_t key[2], unsigned width)
 {
@@ -151,14 +138,6 @@ INLINE bool renew(struct keyed *keyed, size_t slots, const uint64_t key[2], unsi
     memory_free(keyed->slots, old * size);
     *keyed = fresh;
     return true;
-}
-
-INLINE bool reserve_slots(struct keyed *keyed, size_t slots, const uint64_t key[2], unsigned width)
-{
-    bool done = !keyed->listed || renew(keyed, keyed->mask + 1, key, width);
-    while (done && slots > keyed->mask + 1)
-        done = double_slots(keyed, key, width);
-    return done;
 }
 
 /* The slots of another that are to be gone over. */
@@ -247,16 +226,41 @@ INLINE void add_rest(struct keyed *keyed, const struct keyed *other, const uint6
 
 /* ---- one of each kind ---- */
 
-bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count)
+static void spread_runs_of(void *context, unsigned number)
+{
+    const struct doubling *const this = context;
+    if (this->kind == 0)
+        spread_runs(this, number, width_of(0));
+    else if (this->kind == 1)
+        spread_runs(this, number, width_of(1));
+    else
+        spread_runs(this, number, width_of(2));
+}
+
+static bool double_slots(struct keyed *keyed, unsigned kind, const uint64_t key[2], unsigned threads)
+{
+    struct doubling this = {.keyed = keyed, .key = key, .kind = kind, .half = keyed->mask + 1};
+    const size_t bytes = this.half * (width_of(kind) + 1) * sizeof(uint64_t);
+    for (unsigned i = 0; i < threads; i++)
+        this.empty[i] = next_empty(keyed, this.half / threads * i, width_of(kind));
+    this.empty[threads] = this.empty[0] + this.half;
+    uint64_t *const grown = memory_enlarge(keyed->slots, bytes, 2 * bytes);
+    if (!grown)
+        return false;
+    keyed->slots = grown;
+    keyed->mask = 2 * this.half - 1;
+    side_by_side(spread_runs_of, &this, threads);
+    return true;
+}
+
+bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count,
+                   unsigned threads)
 {
     const size_t slots = slots_for(keyed->mask + 1, keyed->used + count);
-    if (slots == keyed->mask + 1 && !keyed->listed)
-        return true;
-    if (kind == 0)
-        return reserve_slots(keyed, slots, key, width_of(0));
-    if (kind == 1)
-        return reserve_slots(keyed, slots, key, width_of(1));
-    return reserve_slots(keyed, slots, key, width_of(2));
+    bool done = !keyed->listed || keyed_resize(keyed, kind, key, keyed->mask + 1);
+    while (done && slots > keyed->mask + 1)
+        done = double_slots(keyed, kind, key, threads);
+    return done;
 }
 
 bool keyed_resize(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t slots)

@@ -44,9 +44,10 @@ static inline void large_key(uint64_t key[4], const uint8_t *word, size_t length
 /* Slots that hold `used` words with a third of them empty, at least as many as there are. */
 size_t slots_for(size_t slots, size_t used);
 
-/* Makes room for so many words more. False without memory; then the words are the same, though
- * perhaps elsewhere. */
-bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count);
+/* Makes room for so many words more, by several threads. False without memory; then the words are the
+ * same, though perhaps elsewhere. */
+bool keyed_reserve(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t count,
+                   unsigned threads);
 
 /* The same at once, for very many. */
 bool keyed_resize(struct keyed *keyed, unsigned kind, const uint64_t key[2], size_t slots);

@@ -4,7 +4,8 @@
 #include "machine.h"
 #include "unicode.h"
 
-bool random_key(uint64_t key[2])
+/* Random numbers for the tables, so that nobody can foresee their hashes. False: with an exception. */
+static bool random_key(uint64_t key[2])
 {
     bool done = false;
     char *bytes;
@@ -72,7 +73,7 @@ static bool add_machines(PyObject *module)
 static int module_exec(PyObject *module)
 {
     struct module_state *const state = PyModule_GetState(module);
-    if (!(state->table_type = add_type(module, &table_spec)) ||
+    if (!random_key(state->key) || !(state->table_type = add_type(module, &table_spec)) ||
         !(state->cursor_type = add_type(module, &cursor_spec)) ||
         !(state->scanner_type = add_type(module, &scanner_spec)) ||
         !(state->merger_type = add_type(module, &merger_spec)) ||

@@ -9,6 +9,7 @@
 
 struct module_state {
     PyTypeObject *table_type, *cursor_type, *scanner_type, *merger_type;
+    uint64_t key[2]; /* of all tables, so that one takes over another's words in the order of its slots */
 };
 
 struct table_object {
@@ -23,9 +24,6 @@ struct cursor_object {
     struct cursor cursor;
     uint64_t changes; /* of the table when it was sorted */
 };
-
-/* Random numbers for a table, so that nobody can foresee its hashes. False: with an exception. */
-bool random_key(uint64_t key[2]);
 
 /* Whether another thread is at work on a table; then with an exception. */
 bool refuse_busy(const struct table_object *table);

@@ -55,12 +55,10 @@ static PyObject *new_scanner(PyTypeObject *type, PyObject *args, PyObject *kwarg
     const struct machine *const *machine = machines();
     const char *wanted = NULL;
     int unicode;
-    uint64_t key[2];
     struct icu *icu = NULL;
     if (!state ||
         !PyArg_ParseTupleAndKeywords(args, kwargs, "O!p|Oz:Scanner", names, state->table_type,
-                                     &words, &unicode, &functions, &wanted) ||
-        !random_key(key))
+                                     &words, &unicode, &functions, &wanted))
         return NULL;
     while (wanted && *machine && strcmp((*machine)->name, wanted) != 0)
         machine++;
@@ -77,7 +75,7 @@ static PyObject *new_scanner(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return NULL;
     }
     self->words = (struct table_object *)Py_NewRef(words);
-    self->scanner = scanner_new(&self->words->table, key, icu);
+    self->scanner = scanner_new(&self->words->table, state->key, icu);
     if (!self->scanner) {
         if (icu)
             icu_free(icu);

@@ -229,7 +229,7 @@ static bool reserve_long(struct table *table, size_t length)
 bool table_add_key(struct table *table, unsigned kind, const uint64_t *key, uint64_t count)
 {
     table->changes++; /* before anything moves: some may have moved when memory runs out */
-    if (!keyed_reserve(&table->keyed[kind], kind, table->key, 1))
+    if (!keyed_reserve(&table->keyed[kind], kind, table->key, 1, 1))
         return false;
     keyed_add(&table->keyed[kind], kind, table->key, key, count);
     table->total += count;
@@ -241,7 +241,7 @@ bool table_add_keys(struct table *table, unsigned kind, const uint64_t *keys, si
     if (!count)
         return true;
     table->changes++;
-    if (!keyed_reserve(&table->keyed[kind], kind, table->key, count))
+    if (!keyed_reserve(&table->keyed[kind], kind, table->key, count, 1))
         return false;
     keyed_add_all(&table->keyed[kind], kind, table->key, keys, count);
     table->total += count;

@@ -10,12 +10,12 @@
 static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"memory", NULL};
-    uint64_t key[2];
+    const struct module_state *const state = PyType_GetModuleState(type);
     Py_ssize_t memory;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Table", names, &memory) || !random_key(key))
+    if (!state || !PyArg_ParseTupleAndKeywords(args, kwargs, "n:Table", names, &memory))
         return NULL;
     struct table_object *const self = (struct table_object *)instance_of(type);
-    if (self && !table_init(&self->table, key, memory > 0 ? (size_t)memory : 0)) {
+    if (self && !table_init(&self->table, state->key, memory > 0 ? (size_t)memory : 0)) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -213,14 +213,6 @@ static PyObject *table_by_count(PyObject *self, PyObject *unused)
     return new_cursor((struct table_object *)self, BY_COUNT);
 }
 
-PyDoc_STRVAR(table_unsorted_doc, "unsorted()\n--\n\nReturn a Cursor over the words in no order.");
-
-static PyObject *table_unsorted(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return new_cursor((struct table_object *)self, ANY_ORDER);
-}
-
 PyDoc_STRVAR(table_grow_doc, "grow(memory, /)\n--\n\nAllow it so many more bytes of memory.");
 
 static PyObject *table_grow(PyObject *object, PyObject *more)
@@ -299,7 +291,6 @@ static PyMethodDef table_methods[] = {
      table_clear_doc},
     {"by_word", table_by_word, METH_NOARGS, table_by_word_doc},
     {"by_count", table_by_count, METH_NOARGS, table_by_count_doc},
-    {"unsorted", table_unsorted, METH_NOARGS, table_unsorted_doc},
     {"grow", table_grow, METH_O, table_grow_doc},
     {NULL, NULL, 0, NULL},
 };

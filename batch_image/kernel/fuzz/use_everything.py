@@ -54,7 +54,7 @@ def make_errors() -> None:
         lambda: kernel.Table("x"),
         lambda: table.add(iter([("a", 1), ("b", -1)])),
         lambda: table.add(iter([("\ud800", 1)])),
-        lambda: table.add(table.unsorted()),
+        lambda: table.add(table.by_word()),
         lambda: table.add(1 // 0 for _ in "x"),
         lambda: table.by_count().lines(b"::", 1),
         lambda: scanner.feed(TEXT, 5, 4),

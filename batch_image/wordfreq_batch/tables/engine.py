@@ -66,9 +66,6 @@ if TYPE_CHECKING:
         def by_count(self) -> Cursor:
             """The words by count, highest first, then in the order of their bytes."""
 
-        def unsorted(self) -> Cursor:
-            """The words in no order, which is faster."""
-
         def grow(self, memory: int, /) -> None:
             """Allow it so many more bytes of memory."""
 

@@ -162,7 +162,9 @@ class Tally:
     def absorb(self, other: Tally) -> None:
         """Take over the words of `other`, which is empty after that, and its files as they are."""
         if not self.table.absorb(other.table):
-            self.add(other.table.unsorted())
+            # In order: in that of another's slots, a table that grows meanwhile would be filled in
+            # places, and search long there.
+            self.add(other.table.by_word())
         self._runs += other._runs
         self._spilled += other._spilled
         self._distinct = None
@@ -308,10 +310,6 @@ class DictTable:
         """The words by count, highest first, then in code point order."""
         # The sort is stable, also in reverse: equal counts stay in the order of their words.
         return DictCursor(sorted(self.by_word(), key=itemgetter(1), reverse=True))
-
-    def unsorted(self) -> DictCursor:
-        """The words in no order."""
-        return DictCursor(self._counts.items())
 
     def grow(self, memory: int, /) -> None:
         """Allow it so many more bytes of memory."""
