@@ -21,9 +21,9 @@ from typing import Final
 
 from wordfreq_batch.counts.counts import write_counts
 from wordfreq_batch.counts.outage import PATIENCE, Outage, Stores
-from wordfreq_batch.counts.texts import Figures, Texts, TinyText, is_utf_8, receipt_of
+from wordfreq_batch.counts.texts import Texts, TinyText, is_utf_8, receipt_of
 from wordfreq_batch.errors import StorageError
-from wordfreq_batch.plans.formats import ItemReceipt
+from wordfreq_batch.plans.formats import Figures, ItemReceipt
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.plans.tasks import failure
 from wordfreq_batch.storage.store import ObjectInfo

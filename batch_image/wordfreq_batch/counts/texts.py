@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from wordfreq_batch.plans.formats import ItemReceipt
+from wordfreq_batch.plans.formats import Figures, ItemReceipt
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.storage.store import ObjectInfo, Store
 from wordfreq_batch.text.detect import UTF_8, Guess
@@ -75,15 +75,6 @@ class TinyText(NamedTuple):
     started: float
 
 
-class Figures(NamedTuple):
-    """What a receipt says of a text; `Counted` says the same."""
-
-    words: int
-    distinct: int
-    bytes: int
-    invalid: int
-
-
 def is_utf_8(content: bytes) -> bool:
     """Whether all of it is."""
     try:
@@ -102,17 +93,8 @@ def receipt_of(
     counts_etag: str,
 ) -> ItemReceipt:
     """What a task's receipt says of a file that was counted."""
-    return ItemReceipt(
-        name=item.name,
-        etag=info.etag,
-        size=info.size,
-        counts_etag=counts_etag,
-        bytes=counted.bytes,
-        words=counted.words,
-        distinct=counted.distinct,
-        invalid=counted.invalid,
-        seconds=time.monotonic() - started,
-        aside=text.aside,
-        encoding="" if text.encoding == UTF_8 else text.encoding,
-        confidence=text.confidence,
-    )
+    figures = Figures(counted.bytes, counted.words, counted.distinct, counted.invalid)
+    seconds = time.monotonic() - started
+    receipt = ItemReceipt.done(item, info, figures, seconds=seconds, counts_etag=counts_etag)
+    encoding = "" if text.encoding == UTF_8 else text.encoding
+    return receipt._replace(aside=text.aside, encoding=encoding, confidence=text.confidence)

@@ -29,6 +29,7 @@ from wordfreq_batch.errors import (
 )
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import (
+    Figures,
     ItemReceipt,
     Receipt,
 )
@@ -183,16 +184,8 @@ def _load(
         return failure(item, StorageError(f"{source.uri}: {error}; is the temporary folder full?"))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
         return failure(item, error)
-    return ItemReceipt(
-        name=item.name,
-        etag=loaded.info.etag,
-        size=loaded.info.size,
-        counts_etag=etag,
-        bytes=loaded.info.size,
-        # What the ledger and later plans keep of a load: see `plans.plan.Counted`.
-        words=loaded.figures.read,
-        distinct=loaded.figures.written,
-        invalid=loaded.figures.rejected,
-        seconds=loaded.seconds,
-        rows=loaded.figures,
+    rows, info = loaded.figures, loaded.info
+    figures = Figures(info.size, rows.read, rows.written, rows.rejected)
+    return ItemReceipt.done(
+        item, info, figures, seconds=loaded.seconds, counts_etag=etag, rows=rows
     )

@@ -125,13 +125,7 @@ def _rehearse_item(
         loaded = rehearse(source, target, progress=progress, key=keys.add)
     except WordfreqError as error:
         return failure(item, error)
-    return ItemReceipt(
-        name=item.name,
-        etag=loaded.info.etag,
-        size=loaded.info.size,
-        seconds=loaded.seconds,
-        rows=loaded.figures,
-    )
+    return ItemReceipt.done(item, loaded.info, seconds=loaded.seconds, rows=loaded.figures)
 
 
 def totals(items: tuple[ItemReceipt, ...]) -> RowFigures:

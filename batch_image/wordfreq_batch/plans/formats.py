@@ -8,10 +8,14 @@ unknown members ignored when read.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.checked import checked, from_object, reading, to_object
-from wordfreq_batch.plans.plan import Item, KnownCounts
+from wordfreq_batch.plans.plan import Item, KnownCounts, PlanHead
+from wordfreq_batch.storage.store import ObjectInfo
 
 RESERVED = ".wordfreq/"
 """Below this prefix of a destination lies what isn't counts; no file's result may go there."""
@@ -120,6 +124,18 @@ class RowFigures(NamedTuple):
         )
 
 
+class Figures(NamedTuple):
+    """What plans and the ledger keep of a file; of a CSV the rows read, written and rejected.
+
+    `bytes` are those of the text.
+    """
+
+    bytes: int = 0
+    words: int = 0
+    distinct: int = 0
+    invalid: int = 0
+
+
 class ItemReceipt(NamedTuple):
     """What became of one file.
 
@@ -155,6 +171,33 @@ class ItemReceipt(NamedTuple):
         etag, words, distinct, invalid, aside = item.counted
         known = (item.name, item.etag, item.size, etag, 0, words, distinct, invalid)
         return cls(*known, reused=True, aside=aside)
+
+    @classmethod
+    def done(
+        cls,
+        item: Item,
+        info: ObjectInfo,
+        figures: Figures | None = None,
+        *,
+        seconds: float,
+        counts_etag: str = "",
+        rows: RowFigures | None = None,
+    ) -> ItemReceipt:
+        """A file that was done now, of the object that was read; `figures` are those of plans."""
+        return cls(
+            item.name,
+            info.etag,
+            info.size,
+            counts_etag,
+            *(figures or Figures()),
+            seconds=seconds,
+            rows=rows,
+        )
+
+    @classmethod
+    def failed(cls, item: Item, error: str, *, exit_code: int) -> ItemReceipt:
+        """A file that could not be done."""
+        return cls(item.name, item.etag, item.size, exit_code=exit_code, error=error)
 
     @property
     def known(self) -> KnownCounts:
@@ -205,6 +248,35 @@ class Receipt(NamedTuple):
     attempt: int = 0
     error: str | None = None
     items: tuple[ItemReceipt, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        head: PlanHead,
+        stage: str,
+        task: int,
+        items: Iterable[ItemReceipt],
+        *,
+        version: str,
+        started: datetime,
+        job: JobInfo,
+        exit_code: int = 0,
+    ) -> Receipt:
+        """The receipt of a task that ends now."""
+        finished = datetime.now(timezone.utc)
+        return cls(
+            plan_id=head.id,
+            stage=stage,
+            task=task,
+            exit_code=exit_code,
+            counter_version=version,
+            started=started.isoformat(),
+            finished=finished.isoformat(),
+            seconds=(finished - started).total_seconds(),
+            job_id=job.job_id,
+            attempt=job.attempt,
+            items=tuple(items),
+        )
 
     @property
     def final(self) -> bool:

@@ -139,18 +139,13 @@ class SingleTask:
 
     def succeeded(self, counter_version: str, items: Sequence[ItemReceipt] = ()) -> None:
         """Leave the receipt, in place of an earlier one."""
-        finished = datetime.now(timezone.utc)
-        receipt = Receipt(
-            plan_id=self._head.id,
-            stage=self._stage,
-            task=self._task,
-            exit_code=0,
-            counter_version=counter_version,
-            started=self._started.isoformat(),
-            finished=finished.isoformat(),
-            seconds=(finished - self._started).total_seconds(),
-            job_id=self._job.job_id,
-            attempt=self._job.attempt,
-            items=tuple(items),
+        receipt = Receipt.of(
+            self._head,
+            self._stage,
+            self._task,
+            items,
+            version=counter_version,
+            started=self._started,
+            job=self._job,
         )
         open_store(self._head.folder).put(receipt_name(self._stage, self._task), receipt.dumps())

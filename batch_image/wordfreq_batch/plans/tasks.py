@@ -92,18 +92,9 @@ def run_stage(plan: str, number: int, stage: Stage, *, job: JobInfo) -> TaskOutc
         return TaskOutcome(receipt=earlier, earlier=True)
     started = datetime.now(timezone.utc)
     items = tuple(stage.work(head, task, earlier))
-    receipt = Receipt(
-        plan_id=head.id,
-        stage=stage.name,
-        task=number,
-        exit_code=worst(item.exit_code for item in items),
-        counter_version=version,
-        started=started.isoformat(),
-        finished=datetime.now(timezone.utc).isoformat(),
-        seconds=(datetime.now(timezone.utc) - started).total_seconds(),
-        job_id=job.job_id,
-        attempt=job.attempt,
-        items=items,
+    code = worst(item.exit_code for item in items)
+    receipt = Receipt.of(
+        head, stage.name, number, items, version=version, started=started, job=job, exit_code=code
     )
     return TaskOutcome(receipt=write_receipt(head, receipt))
 
@@ -126,9 +117,7 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
         message, exit_code = f"{item.name}: unexpected {error!r}; please report this", 1
     if isinstance(error, ChangedError) and item.name not in message:
         message = f"{item.name}: {message}"
-    return ItemReceipt(
-        name=item.name, etag=item.etag, size=item.size, exit_code=exit_code, error=message
-    )
+    return ItemReceipt.failed(item, message, exit_code=exit_code)
 
 
 def record(
