@@ -58,6 +58,8 @@ class _Beating:
         self.instance = instance
         self.asked = 0
         self.failures = 0
+        # Held while the tag is written: a renewal that is late must not follow the last word.
+        self.writing = threading.Lock()
 
 
 _beating: dict[str, _Beating] = {}
@@ -107,7 +109,7 @@ def _end(instance: dg.DagsterInstance, run_id: str) -> None:
             return
         del _beating[run_id]
     # What other processes of the run do from now on may take long and give no sign of life.
-    with suppress(Exception):
+    with suppress(Exception), beating.writing:
         instance.add_run_tags(run_id, {ALIVE_TAG: ""})
 
 
@@ -124,8 +126,9 @@ def _beat() -> None:
             try:
                 run = beating.instance.get_run_by_id(run_id)
                 over = run is None or run.is_finished
-                if not over and run_id in _beating:
-                    beating.instance.add_run_tags(run_id, {ALIVE_TAG: _sign()})
+                with beating.writing:
+                    if not over and _beating.get(run_id) is beating:
+                        beating.instance.add_run_tags(run_id, {ALIVE_TAG: _sign()})
                 beating.failures = 0
             except Exception:  # noqa: BLE001 - the database may be away for a while
                 beating.failures += 1

@@ -1,5 +1,7 @@
 """Runs whose process is gone are reported as failed; runs that are alive are left alone."""
 
+import threading
+
 import dagster as dg
 import pytest
 
@@ -100,3 +102,25 @@ def test_a_process_renews_the_tag_while_its_run_has_the_resource(instance, monke
     assert len(seen) == 3
     # a later step in another process may take hours without a sign of life
     assert instance.get_run_by_id(done.run_id).tags[ALIVE_TAG] == ""
+
+
+def test_a_renewal_that_is_late_does_not_follow_the_last_sign(instance, monkeypatch):
+    """Else the sensor would end a run whose next step, in another process, takes hours."""
+    monkeypatch.setattr(alive, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(alive, "_thread", None)
+    run = started(instance)
+    late, ended, write = threading.Event(), threading.Event(), instance.add_run_tags
+
+    def slowly(run_id, tags):
+        if threading.current_thread() is not threading.main_thread():
+            late.set()
+            ended.wait(0.5)
+        write(run_id, tags)
+
+    monkeypatch.setattr(instance, "add_run_tags", slowly)
+    with alive.signs_of_life(instance, run):
+        assert late.wait(60)
+        renewing = alive._thread
+    ended.set()
+    renewing.join(60)
+    assert instance.get_run_by_id(run).tags[ALIVE_TAG] == ""
