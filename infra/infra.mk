@@ -30,6 +30,9 @@ given    = $(filter-out $(1)=asset,$(filter $(1)=%,$(OPTIONS)))
 BUILDS   = $(if $(call given,image),,yes)$(if $(filter dagster=true,$(OPTIONS)),$(if $(call given,dagster_image),,yes))
 READY    = $(INFRA)/bin/python infra/ready.py
 
+# $(call tool,<environment>,<program>,<package>): of no pinned list, so with what it depends on.
+tool = test -x $(1)/bin/$(2) || { echo "installing $(3) into $(1)"; $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet $(3); }
+
 # $(call build,<name>,<options and context>): with BASE_IMAGE, BUILD_IMAGE, or HOST_BASE=1 for bases of this machine.
 define build
 	@test -n "$(ENGINE)" || { echo "neither docker nor podman is installed" >&2; exit 1; }
@@ -69,8 +72,7 @@ push: ## push IMAGE to ECR: REPOSITORY=<account>.dkr.ecr.<region>.amazonaws.com/
 SBOM_TOOL ?= .venv-sbom
 SBOM      ?= wordfreq.cdx.json
 sbom: ## write the bill of materials (CycloneDX) of IMAGE to SBOM (wordfreq.cdx.json)
-	@test -x $(SBOM_TOOL)/bin/python || $(PYTHON) -m venv $(SBOM_TOOL)
-	@test -x $(SBOM_TOOL)/bin/cyclonedx-py || $(call INSTALL,$(SBOM_TOOL),cyclonedx-bom==7.5.0)
+	@$(call tool,$(SBOM_TOOL),cyclonedx-py,cyclonedx-bom==7.5.0)
 	@ENGINE=$(ENGINE) infra/sbom.sh $(IMAGE) $(SBOM_TOOL)/bin/cyclonedx-py $(SBOM)
 
 infra-setup: $(INFRA)/.installed infra/node_modules/.installed ## install CDK (needs node; 700 MB)
@@ -126,8 +128,7 @@ destroy: infra-setup ## remove the deployment; the same OPTIONS; DELETE_ALL_DATA
 # In an environment of its own: 350 MB, and pins that others need newer.
 CHECKOV ?= .venv-checkov
 infra-checkov: infra-synth ## check the templates of OPTIONS with checkov; findings that stay: infra/checkov.yaml
-	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
-	@test -x $(CHECKOV)/bin/checkov || $(call INSTALL,$(CHECKOV),checkov==3.3.30)
+	@$(call tool,$(CHECKOV),checkov,checkov==3.3.30)
 	@$(CHECKOV)/bin/checkov --directory infra/cdk.out --config-file infra/checkov.yaml
 
 migrate: infra-setup ## bring the database of Dagster on ECS to the deployed version; OPTIONS; COMMAND runs another command there

@@ -14,4 +14,4 @@ python3 -m venv --without-pip "$folder/venv"
 rm -r "$folder"/venv/lib/python*/site-packages
 mv "$(find "$folder/opt" -type d -name site-packages)" "$(echo "$folder"/venv/lib/python*)/"
 "$tool" environment --output-reproducible --output-file "$file" "$folder/venv"
-echo "$file: $(grep -c '"purl": "pkg:pypi' "$file") packages of $image"
+echo "wrote $file"

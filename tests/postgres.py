@@ -26,7 +26,8 @@ def postgres_server(*, password, durable=False):
             pytest.fail(missing)
         pytest.skip(missing)
     programs = sorted(found)[-1].parent
-    data = Path(tempfile.mkdtemp(prefix="wordfreq-postgres-"))
+    # Not below pytest's folder, into which the user `postgres` may not look.
+    data = Path(tempfile.mkdtemp(prefix="wordfreq-postgres-", dir="/tmp"))
     quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     key, certificate, secret = data / "key.pem", data / "certificate.pem", data / "password"
     made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]

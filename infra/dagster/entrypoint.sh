@@ -1,6 +1,7 @@
 #!/bin/sh
 # Write the instance's configuration, then run the given command. DAGSTER_INSTANCE names a file of
-# this folder without `.yaml`; on ECS each run becomes a task of its own.
+# this folder without `.yaml`; on ECS each run becomes a task of its own, with DAGSTER_RUN_IMAGE
+# (docker-compose.isolated.yaml) a container of its own.
 set -eu
 cp "/opt/dagster/instances/$DAGSTER_INSTANCE.yaml" "$DAGSTER_HOME/dagster.yaml"
 if [ -n "${DAGSTER_RUN_TASK_DEFINITION:-}" ]; then
@@ -26,6 +27,28 @@ run_launcher:
           securityGroups: [$DAGSTER_RUN_SECURITY_GROUP]
           assignPublicIp: $DAGSTER_RUN_PUBLIC_IP
     run_resources: {cpu: "512", memory: "1024"}
+YAML
+fi
+if [ -n "${DAGSTER_RUN_IMAGE:-}" ]; then
+  : "${WORDFREQ_BATCH_QUEUE:?runs in containers of their own need AWS Batch (infra/dagster/compose.env): the embedded one is within the code server}"
+  cat >>"$DAGSTER_HOME/dagster.yaml" <<YAML
+run_launcher:
+  module: dagster_docker
+  class: DockerRunLauncher
+  config:
+    image: $DAGSTER_RUN_IMAGE
+    network: $DAGSTER_RUN_NETWORK
+    env_vars:
+$(env | sed -nE 's/^((WORDFREQ|AWS|DAGSTER_PG)_[A-Z0-9_]+|DAGSTER_INSTANCE)=.*/      - \1/p' | sort)
+    container_kwargs:
+      auto_remove: true
+      init: true
+      mem_limit: ${DAGSTER_RUN_MEMORY:-2g}
+      read_only: true
+      tmpfs: {/tmp: "", /opt/dagster/home: "mode=1777"}
+      cap_drop: [ALL]
+      security_opt: ["no-new-privileges:true"]
+      volumes: ["$DAGSTER_RUN_VOLUME:/opt/dagster/data"]
 YAML
 fi
 exec "$@"

@@ -11,6 +11,8 @@ import pytest
 import tomlkit
 import yaml
 from botocore.validate import ParamValidator
+from dagster_docker import DockerRunLauncher
+from docker.models.containers import _create_container_args
 
 from aws_batch_emulator import stop_running
 from tests.postgres import postgres_server
@@ -153,6 +155,56 @@ def test_a_run_becomes_a_task_of_the_definition_and_the_network_of_the_deploymen
     assert not ParamValidator().validate(request, shape).has_errors()
     network = request["networkConfiguration"]["awsvpcConfiguration"]
     assert (network["subnets"], network["assignPublicIp"]) == (["subnet-1", "subnet-2"], "ENABLED")
+
+
+def compose(*files):
+    """The services of these files together, as `docker compose -f … -f …` merges what they give."""
+    services = {}
+    for file in files:
+        for name, given in yaml.safe_load((ROOT / file).read_text())["services"].items():
+            service = services.setdefault(name, {})
+            for key, value in given.items():
+                kept = service.get(key)
+                if isinstance(kept, dict):
+                    value = kept | value
+                elif isinstance(kept, list):
+                    value = kept + value
+                service[key] = value
+    return services
+
+
+@pytest.mark.parametrize("queue", ["", "wordfreq"])
+def test_with_the_second_compose_file_a_run_is_a_container_of_its_own(queue, tmp_path, monkeypatch):
+    services = compose("docker-compose.yaml", "docker-compose.isolated.yaml")
+    assert services.keys() == compose("docker-compose.yaml").keys()
+    daemon = services["daemon"]
+    assert any("docker.sock" in one for one in daemon["volumes"])
+    assert not any("docker.sock" in one for one in services["code"]["volumes"])
+    values = {name: str(value).partition(":-")[2].rstrip("}") or value for name, value in
+              daemon["environment"].items()}  # fmt: skip
+    values |= {"DAGSTER_HOME": str(tmp_path), "DAGSTER_PG_PASSWORD": "any", "WORDFREQ_HOME": "/x"}
+    values |= {"WORDFREQ_BATCH_QUEUE": queue, "AWS_DEFAULT_REGION": "eu-central-1"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    script = (INFRA / "entrypoint.sh").read_text().replace("/opt/dagster/instances/", f"{INFRA}/")
+    done = subprocess.run(["sh", "-c", script, "entrypoint.sh", "true"], capture_output=True)
+    if (
+        not queue
+    ):  # the embedded AWS Batch of the code server can't be reached from another container
+        assert (done.returncode != 0, b"need AWS Batch" in done.stderr) == (True, True)
+        return
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load((tmp_path / "dagster.yaml").read_text())["run_launcher"]
+    launcher = DockerRunLauncher(**config["config"])
+    # As docker's client takes them: it refuses options that it doesn't know.
+    asked = _create_container_args(
+        {"image": launcher.image, "command": "x", "version": "1.41", **launcher.container_kwargs}
+    )
+    assert asked["host_config"]["Memory"] == 2 << 30
+    assert asked["host_config"]["ReadonlyRootfs"]
+    assert asked["host_config"]["Binds"] == ["wordfreq_data:/opt/dagster/data"]
+    assert {"DAGSTER_INSTANCE", "DAGSTER_PG_HOST", "DAGSTER_PG_PASSWORD", "WORDFREQ_HOME",
+            "WORDFREQ_BATCH_QUEUE", "AWS_DEFAULT_REGION"} <= set(launcher.env_vars)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["local.yaml", "deployment.yaml"])
