@@ -9,7 +9,7 @@ ICU_DEBIAN := debian-faq manpages-ja manpages-ru manpages-zh
 
 .PHONY: bench bench-quick bench-pipeline bench-texts bench-csv compare-icu
 
-bench: $(VENV)/.installed $(PEERS)/.installed ## measure counting beside other engines (15 minutes), write docs/benchmarks.md
+bench: $(VENV)/.installed $(PEERS)/.installed ## measure counting beside other engines (18 minutes), write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.bench --peers $(PEERS) --only '^(?!fixed/pipeline/)' $(BENCH_ARGS)
 
 bench-pipeline: $(VENV)/.installed $(PEERS)/.installed ## then the whole job, 1,000 to 100,000 files, beside Dagster's storage (30 minutes)

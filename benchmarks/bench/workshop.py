@@ -14,6 +14,8 @@ from benchmarks.bench.corpora import Corpora
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benchmarks" / "peers"
+MEMORY = Path(f"/dev/shm/wordfreq-bench-{os.getpid()}")
+"""A folder in memory, removed at the end."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_measures_compares_reports_and_resumes(kernel, tmp_path):
     assert "**differ" not in report
     again = bench(tmp_path, "--resume", "--only", "^count/logs")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "[round" not in again.stdout
+    assert "min, round" not in again.stdout
     assert json.loads((tmp_path / "benchmarks.json").read_text())["figures"] == figures
 
 
