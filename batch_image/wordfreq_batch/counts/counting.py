@@ -126,10 +126,12 @@ class _Work:
         try:
             with self._crew as crew:
                 if workers == 1:
-                    self._count_todo()  # here: nothing is gained by another thread
+                    self._count_todo(self._todo.popleft)  # nothing is gained by another thread
                 else:
-                    for _ in range(workers):
-                        crew.start(self._count_todo)
+                    # From both ends: in one folder threads wait for each other to make files.
+                    for number in range(workers):
+                        take = self._todo.pop if number % 2 else self._todo.popleft
+                        crew.start(partial(self._count_todo, take))
                     crew.wait()
             for table in made[1:]:
                 if total is not None and table.total is not None:
@@ -141,14 +143,14 @@ class _Work:
                     for table in made:
                         stack.callback(table.close)
 
-    def _count_todo(self) -> None:
-        while not self._crew.stop.wanted and (items := self._next_items()):
+    def _count_todo(self, take: Callable[[], Item]) -> None:
+        while not self._crew.stop.wanted and (items := self._next_items(take)):
             if len(items) > 1:
                 self._count_tiny(items)
             else:
                 self._attempt(items[0], self._count_small)
 
-    def _next_items(self) -> list[Item]:
+    def _next_items(self, take: Callable[[], Item]) -> list[Item]:
         """A file, or several tiny ones; none: there are no more."""
         # Far away each is a request, and so many of them are under way at once.
         near = self._stores.source.concurrency == 1
@@ -156,7 +158,7 @@ class _Work:
         found: list[Item] = []
         with suppress(IndexError):
             while len(found) < most:
-                found.append(self._todo.popleft())
+                found.append(take())
                 if found[-1].size > _TINY or not found[-1].etag:
                     break
         return found
