@@ -76,10 +76,10 @@ test-long: $(VENV)/.installed ## run the long forms of some tests (an hour or mo
 	  packages/dagster-aws-batch/tests/integration/test_every_error.py
 
 model: $(VENV)/.installed ## the model-based test at random, for hours: STEPS=50 steps in each of EXAMPLES=100 examples
-	@WORDFREQ_TEST_STEPS=$(or $(STEPS),50) WORDFREQ_TEST_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest -o timeout=0 tests/model $(MODEL_ARGS)
+	@WORDFREQ_TEST_STEPS=$(or $(STEPS),50) WORDFREQ_TEST_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest -s -o timeout=0 tests/model/test_words.py tests/model/test_csv.py $(MODEL_ARGS)
 
-matrix: $(VENV)/.installed ## end a run in every way at many events, then go on in every way; prints a table
-	@$(BIN)/python -m tests.model.test_matrix
+matrix: $(VENV)/.installed ## end a run in every way at many events, then go on in every way; prints a table; MATRIX=FILE keeps its rows and goes on from them
+	@WORKERS=$(WORKERS) $(BIN)/python -m tests.model.test_matrix $(MATRIX)
 
 console-blocks: $(VENV)/.installed ## type every shell block of the docs in a fresh clone, show what came and what isn't typed
 	@$(BIN)/python -m pytest -q -rP tests/e2e/test_readme.py

@@ -6,20 +6,18 @@ the other upload is loaded again (docs/csv-to-dynamodb.md, "Mirror").
 """
 
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster import AssetCheckKey
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import precondition, rule
 from moto.server import ThreadedMotoServer
 
-from aws_batch_emulator import stop_running
 from tests.integration.batch_image.dynamodb import Moto
 from tests.model.processes import ended, report_dead_runs, start
-from tests.model.test_words import instance_in, run
+from tests.model.test_words import Model, run
+from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import REPORTED, ROWS_ADD_UP
 from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.settings import Settings
 
@@ -28,18 +26,17 @@ BAD = b"Something,Else\n1,2\n"
 BEGIN = 1_700_000_000
 
 
-class Uploads(RuleBasedStateMachine):
+class Uploads(Model):
     """The inbox, what is known to be in it, and the table."""
 
     server = None
 
     def __init__(self):
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="model-"))
         self.inbox = self.home / "uploads"
         self.inbox.mkdir()
         self.dynamodb = self.server.client("dynamodb")
-        self.table = self.server.name("model")
+        self.table = f"model-{os.getpid()}"
         self.dynamodb.create_table(
             TableName=self.table,
             BillingMode="PAY_PER_REQUEST",
@@ -56,14 +53,12 @@ class Uploads(RuleBasedStateMachine):
         #: Every version ever uploaded: name and keys, None if it is bad. Its number is its time.
         self.versions = []
         self.current = {}
-        self.stack = instance_in(self.home)
-        self.instance = self.stack.__enter__()
+        self.begin()
         self.upload("first.csv", {"1"})
 
     def teardown(self):
-        stop_running(self.settings.local_folder)
-        self.stack.__exit__(None, None, None)
-        shutil.rmtree(self.home)
+        super().teardown()
+        self.dynamodb.delete_table(TableName=self.table)
 
     @rule(
         name=st.sampled_from(["a.csv", "b.csv", "deep/c d.csv"]),
@@ -112,10 +107,14 @@ class Uploads(RuleBasedStateMachine):
         assert ended(self.start()) or (self.bad and ended(self.start()))
         self.check_partitions()
         self.check_items()
+        self.check_checks()
+
+    @property
+    def environment(self):
+        return self.server.environment
 
     def start(self, job="csv_to_dynamodb", **options):
-        environment = self.server.environment
-        where = {"job": job, "environment": environment}
+        where = {"job": job, "environment": self.environment}
         return start(self.instance.get_ref(), self.settings, **where, **options)
 
     @property
@@ -123,6 +122,7 @@ class Uploads(RuleBasedStateMachine):
         return {name for name, number in self.current.items() if self.versions[number][1] is None}
 
     def check_partitions(self):
+        self.done["comparisons"] += 1
         keys = self.instance.get_dynamic_partitions("csv_uploads")
         assert set(keys) == set(self.current)
         found = self.instance.get_status_by_partition(CSV_ROWS, keys, csv_uploads_partitions)
@@ -135,6 +135,13 @@ class Uploads(RuleBasedStateMachine):
         shown = {item["ProductId"]["S"]: item["ProductName"]["S"] for item in found}
         for key in "123456":
             assert shown.get(key) in self.allowed(key), (key, self.versions, self.current, shown)
+
+    def check_checks(self):
+        keys = [AssetCheckKey(CSV_ROWS, name) for name in (REPORTED, ROWS_ADD_UP)]
+        found = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+        shown = {key.name: (found[key].status.value if key in found else "none") for key in keys}
+        right = {REPORTED: "SUCCEEDED", ROWS_ADD_UP: "FAILED" if self.bad else "SUCCEEDED"}
+        assert shown == right
 
     def allowed(self, key):
         """What the table may show of a key."""

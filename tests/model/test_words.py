@@ -12,7 +12,9 @@ import os
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import unquote
 
 import dagster as dg
@@ -20,17 +22,26 @@ import pytest
 from dagster import AssetCheckKey
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from aws_batch_emulator import stop_running
-from tests.model.processes import ended, report_dead_runs, start
+from tests.model.processes import ended, prepare, report_dead_runs, start, start_emulator
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.plans.formats import RESERVED
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.settings import Settings
 
+#: The same for all examples, as definitions hold it, and building them takes long.
+HOME = Path(tempfile.gettempdir(), f"model-{os.getpid()}")
 WORD_COUNTS = dg.AssetKey("word_counts")
+TOPS = (100, 2)
 NAMES = ("a.txt", "b.gz", "deep/c d.txt", "ü.txt", "e")
 TEXTS = (
     b"cat cat cat dog dog dog the the the",
@@ -50,13 +61,14 @@ CHECKS = (
 
 
 def instance_in(home):
-    """A Dagster instance with the event log that `infra/dagster/local.yaml` names."""
+    """A Dagster instance with the event log that `infra/dagster/local.yaml` names, no queue."""
     events = {
         "module": "dagster_aws_batch.events.sqlite",
         "class": "PooledSqliteEventLogStorage",
         "config": {"base_dir": str(home / "events")},
     }
-    return dg.instance_for_test(overrides={"event_log_storage": events})
+    at_once = {"module": "dagster.core.run_coordinator", "class": "DefaultRunCoordinator"}
+    return dg.instance_for_test(overrides={"event_log_storage": events, "run_coordinator": at_once})
 
 
 def words_of(data):
@@ -86,7 +98,7 @@ class Folder:
 
 
 class Bucket:
-    """A bucket of a real S3 server."""
+    """A bucket of a real S3 server; each example gets it empty."""
 
     def __init__(self, server):
         self.client, self.name = server.client(), server.bucket()
@@ -102,27 +114,61 @@ class Bucket:
     def delete(self, name):
         self.client.delete_object(Bucket=self.name, Key=f"source/{name}")
 
+    def emptied(self):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        for found in [each for page in pages for each in page.get("Contents", ())]:
+            self.client.delete_object(Bucket=self.name, Key=found["Key"])
+        return self
 
-class Words(RuleBasedStateMachine):
+
+class Model(RuleBasedStateMachine):
+    """What the models share: a home, an instance, a count of steps and comparisons.
+
+    `emulated` is false where the embedded AWS Batch is to be what a user has: started by the first
+    run, each container a program of its own.
+    """
+
+    emulated = True
+    done: ClassVar[Counter] = Counter()
+
+    def __init__(self):
+        super().__init__()
+        self.home = HOME
+        shutil.rmtree(HOME, ignore_errors=True)
+        self.home.mkdir()
+        self.stack = ExitStack()
+        self.instance = self.stack.enter_context(instance_in(self.home))
+        self.done["examples"] += 1
+        self.done["steps"] -= 1  # the invariants are also checked before the first
+
+    @invariant()
+    def count(self):
+        self.done["steps"] += 1
+
+    def begin(self):
+        self.emulator = start_emulator(self.settings) if self.emulated else None
+
+    def teardown(self):
+        stop_running(self.settings.local_folder)
+        if self.emulator is not None:
+            ended(self.emulator)
+        self.stack.close()
+        shutil.rmtree(self.home)
+
+
+class Words(Model):
     """The word count and what is known to be in its bucket."""
 
     bucket = Folder
 
     def __init__(self):
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="model-"))
         self.place = self.bucket(self.home)
         self.files = {}
         self.options = {}
-        self.stack = instance_in(self.home)
-        self.instance = self.stack.__enter__()
+        self.begin()
         self.place.put("first", TEXTS[0])
         self.files["first"] = TEXTS[0]
-
-    def teardown(self):
-        stop_running(self.settings.local_folder)
-        self.stack.__exit__(None, None, None)
-        shutil.rmtree(self.home)
 
     @property
     def settings(self):
@@ -142,7 +188,7 @@ class Words(RuleBasedStateMachine):
         self.place.delete(name)
         del self.files[name]
 
-    @rule(stop_words=st.sampled_from(["", "en"]), top=st.sampled_from([100, 2]))
+    @rule(stop_words=st.sampled_from(["", "en"]), top=st.sampled_from(TOPS))
     def change_settings(self, stop_words, top):
         self.options = {"stop_words": stop_words, "top": top}
 
@@ -151,13 +197,13 @@ class Words(RuleBasedStateMachine):
     @rule(event=st.integers(min_value=1, max_value=90))
     def a_run_is_killed(self, event):
         ended(self.start("word_frequency", die_at=event))
-        self.dead_runs_are_reported()
+        report_dead_runs(self.instance)
         self.settle()
 
     @rule(event=st.integers(min_value=1, max_value=90))
     def a_run_is_killed_and_retried(self, event):
         if not ended(self.start("word_frequency", die_at=event)):
-            self.dead_runs_are_reported()
+            report_dead_runs(self.instance)
             [run] = self.instance.get_runs(limit=1)
             if run.status == dg.DagsterRunStatus.FAILURE:
                 ended(self.start("word_frequency", retry=run.run_id))
@@ -179,7 +225,7 @@ class Words(RuleBasedStateMachine):
             name = there[number % len(there)]
             good = ended(self.start("only_word_counts", partition=name, die_at=event))
             assert not good or name in self.good
-            self.dead_runs_are_reported()
+            report_dead_runs(self.instance)
         self.settle()
 
     @rule()
@@ -192,17 +238,18 @@ class Words(RuleBasedStateMachine):
         self.check_results()
         self.check_checks()
 
+    @property
+    def environment(self):
+        return self.place.environment
+
     def start(self, job, **options):
         return start(
             self.instance.get_ref(),
             self.settings,
             job=job,
-            environment=self.place.environment,
+            environment=self.environment,
             **options,
         )
-
-    def dead_runs_are_reported(self):
-        report_dead_runs(self.instance)
 
     # What has to be shown, by the bucket alone.
 
@@ -215,6 +262,7 @@ class Words(RuleBasedStateMachine):
         return {name for name, data in self.files.items() if data in BAD}
 
     def check_partitions(self):
+        self.done["comparisons"] += 1
         keys = self.instance.get_dynamic_partitions("source_files")
         assert set(keys) == set(self.files)
         found = self.instance.get_status_by_partition(WORD_COUNTS, keys, source_files_partitions)
@@ -273,24 +321,31 @@ def run(machine, *, steps=5):
         for name, variable in sized.items()
         if f"WORDFREQ_TEST_{variable}" in os.environ
     }
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            deadline=None,
-            derandomize=not given,
-            database=None,
-            print_blob=False,
-            suppress_health_check=list(HealthCheck),
-            # each step takes seconds: the failing example itself is told, not a smaller one
-            phases=[Phase.generate],
-            **{"stateful_step_count": steps, "max_examples": 1} | given,
-        ),
-    )
+    machine.done = Counter()
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                deadline=None,
+                derandomize=not given,
+                database=None,
+                print_blob=False,
+                suppress_health_check=list(HealthCheck),
+                # each step takes seconds: the failing example itself is shown, not a smaller one
+                phases=[Phase.generate],
+                **{"stateful_step_count": steps, "max_examples": 1} | given,
+            ),
+        )
+    finally:
+        done = ", ".join(f"{number:,} {name}" for name, number in machine.done.items())
+        print(f"\n{machine.__name__}: {done}")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * 3600)
 def test_on_folders():
+    both = {"pack": "150B", "home": str(HOME)}
+    prepare([Settings(**both, stop_words=words, top=top) for words in ("", "en") for top in TOPS])
     run(Words)
 
 
@@ -299,8 +354,9 @@ def test_on_folders():
 def test_on_an_s3_server(s3_server, monkeypatch):
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
+    place = Bucket(s3_server)
 
     class OnS3(Words):
-        bucket = staticmethod(lambda home: Bucket(s3_server))
+        bucket = staticmethod(lambda home: place.emptied())
 
     run(OnS3, steps=4)
