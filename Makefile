@@ -78,7 +78,7 @@ test-long: $(VENV)/.installed ## run the long forms of some tests (an hour or mo
 model: $(VENV)/.installed ## the model-based test at random, for hours: STEPS=50 steps in each of EXAMPLES=100 examples
 	@WORDFREQ_TEST_STEPS=$(or $(STEPS),50) WORDFREQ_TEST_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest -s -o timeout=0 tests/model/test_words.py tests/model/test_csv.py $(MODEL_ARGS)
 
-matrix: $(VENV)/.installed ## end a run in every way at many events, then go on in every way; prints a table; MATRIX=FILE keeps its rows and goes on from them
+matrix: $(VENV)/.installed ## end a run in every way at many events, then go on in every way; MATRIX=FILE keeps the rows
 	@WORKERS=$(WORKERS) $(BIN)/python -m tests.model.test_matrix $(MATRIX)
 
 console-blocks: $(VENV)/.installed ## type every shell block of the docs in a fresh clone, show what came and what isn't typed

@@ -5,8 +5,12 @@ import json
 import signal
 
 import boto3
+import dagster as dg
+import pytest
 
 from tests.waiting import until
+from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
+from wordfreq_dagster.files.partitions import csv_uploads_partitions, source_files_partitions
 
 TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"
 RANKING = {"the": 5, "saw": 3}
@@ -120,3 +124,94 @@ def _running_jobs(home):
         for status in ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
         for job in client.list_jobs(jobQueue="local", jobStatus=status)["jobSummaryList"]
     ]
+
+
+@pytest.mark.parametrize("pipeline", ["word_frequency", "csv_to_dynamodb"])
+def test_two_bad_files_of_two_hundred(home, ministack, webhook, pipeline):
+    """The first run fails and names both: exit code, log, colours, alert. Later ones don't fail."""
+    files = TwoHundred(home, ministack, pipeline)
+    first = home.run("dg", "launch", "--job", pipeline, **files.settings)
+    assert first.returncode == 1
+    said = first.stdout + first.stderr
+    assert "2 of 200 files could not be" in said
+    for name, reason in files.bad.items():
+        assert f"{name}: " in said
+        assert reason in said
+    with dg.DagsterInstance.from_config(home.environment["DAGSTER_HOME"]) as instance:
+        assert files.colours(instance) == {"MATERIALIZED": files.good, "FAILED": {*files.bad}}
+        url, alerts = webhook
+        [run] = instance.get_runs()
+        told(instance, run, url)
+        assert all(name in alerts[0]["text"] for name in files.bad)
+
+        files.write("later", good=True)
+        command = ("dagster", "job", "execute", "-m", "wordfreq_dagster.definitions", "-j")
+        later = home.run(*command, pipeline, **files.settings)
+        assert later.returncode == 0, later.stderr[-3000:]
+        assert files.colours(instance) == {"MATERIALIZED": files.good, "FAILED": {*files.bad}}
+
+
+class TwoHundred:
+    """198 good files of a pipeline and two bad ones: one damaged, one in another encoding."""
+
+    def __init__(self, home, ministack, pipeline):
+        self.words = pipeline == "word_frequency"
+        self.folder = home.source if self.words else home.folder / "uploads"
+        self.folder.mkdir(exist_ok=True)
+        self.good, self.bad, self.settings = set(), {}, {}
+        for number in range(200):
+            self.write(f"{number:03}", good=number not in (50, 150))
+        if not self.words:
+            self.settings = ministack.environment | {
+                "WORDFREQ_CSV_TABLE": ministack.name("products"),
+                "WORDFREQ_CSV_ENDPOINT": ministack.url,
+            }
+            ministack.client("dynamodb").create_table(
+                TableName=self.settings["WORDFREQ_CSV_TABLE"],
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[{"AttributeName": "ProductId", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "ProductId", "AttributeType": "S"}],
+            )
+
+    def write(self, name, *, good):
+        head = "" if self.words else "ProductId,ProductName,ProductDescription\n"
+        name += ".txt" if self.words else ".csv"
+        data = f"{head}{name},The cat,saw the dog\n".encode()
+        if good:
+            self.good.add(name)
+        elif self.bad:
+            data = f"{head}é,Müller ärgert,Übermut früh Öl\n".encode("latin-1")
+            self.bad[name] = "is not UTF-8"
+        elif self.words:
+            data = gzip.compress(data)[:-9]
+            self.bad[name] = "is no intact gzip archive"
+        else:
+            data = f"{head}1,short\n".encode()
+            self.bad[name] = "none of its 1 rows can be loaded"
+        (self.folder / name).write_bytes(data)
+
+    def colours(self, instance):
+        asset, of = (
+            ("word_counts", source_files_partitions)
+            if self.words
+            else ("csv_rows", csv_uploads_partitions)
+        )
+        keys = instance.get_dynamic_partitions(of.name)
+        found = instance.get_status_by_partition(dg.AssetKey(asset), keys, of)
+        shown = {}
+        for key in keys:
+            shown.setdefault(found[key].value, set()).add(key)
+        return shown
+
+
+def told(instance, run, url):
+    """Let the sensor of alerts see that the run has failed."""
+    sensor = failure_sensor(Channels(sns_topic="", slack_webhook=url, ui=""))
+    (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    context = dg.build_run_status_sensor_context(
+        sensor_name="tell_failures",
+        dagster_event=event.dagster_event,
+        dagster_instance=instance,
+        dagster_run=run,
+    )
+    sensor(context.for_run_failure())

@@ -104,7 +104,7 @@ class Uploads(Model):
     @rule()
     def settle(self):
         # a run that finds bad data fails, and the next one has nothing left to find
-        assert ended(self.start()) or (self.bad and ended(self.start()))
+        assert ended(self.start()) or (self.bad and ended(self.start())), self.log
         self.check_partitions()
         self.check_items()
         self.check_checks()

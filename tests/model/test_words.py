@@ -145,6 +145,11 @@ class Model(RuleBasedStateMachine):
     def count(self):
         self.done["steps"] += 1
 
+    @property
+    def log(self):
+        """What the runs have said last, for failures."""
+        return (self.home / "runs.log").read_text()[-5000:]
+
     def begin(self):
         self.emulator = start_emulator(self.settings) if self.emulated else None
 
@@ -231,9 +236,9 @@ class Words(Model):
     @rule()
     def settle(self):
         done = ended(self.start("word_frequency"))
-        assert done or self.bad, "a run of good files fails"
+        assert done or self.bad, self.log
         if not done:  # as automation does
-            assert ended(self.start("only_ranking")), "what can be ranked isn't"
+            assert ended(self.start("only_ranking")), self.log
         self.check_partitions()
         self.check_results()
         self.check_checks()

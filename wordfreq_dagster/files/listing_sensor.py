@@ -50,7 +50,7 @@ class Watched:
     result: dg.AssetKey
     made_from: Callable[[dg.DagsterInstance], str]
     name: str
-    observes: dg.AssetKey | None = None
+    observes: dg.AssetKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +201,8 @@ def tick(
         result=watched.name,
     )
     context.log.info(f"{decision.reason} (listed in {scan.ticks} ticks)")
-    seen = (
-        observed(context.instance, watched.observes, listing=str(scan.fingerprint), source=source)
-        if watched.observes
-        else []
-    )
+    listing = str(scan.fingerprint)
+    seen = observed(context.instance, watched.observes, listing=listing, source=source)
     return dg.SensorResult(
         run_requests=[_request(context, scan, decision, watched)] if decision.run else [],
         skip_reason=None if decision.run else decision.reason,

@@ -1,38 +1,14 @@
 """Failed runs are told: by SNS (to a real SQS queue) and by a webhook (to a real HTTP server)."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
-import pytest
 
 from dagster_aws_batch.automation.alerts import (
     Channels,
     failure_sensor,
     message,
 )
-
-
-@pytest.fixture
-def webhook():
-    told = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *args):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", told
-    server.shutdown()
-    server.server_close()
 
 
 @dg.op

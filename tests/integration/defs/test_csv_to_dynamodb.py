@@ -167,7 +167,11 @@ def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, ministack, aws
         (event,) = rehearsed.asset_observations_for_node("csv_rows")
         assert event.metadata["items that would be deleted"].value == 2  # a.csv isn't loaded yet
         assert len(shop.items) == 4
-        assert shop.run().success
+        assert not checks(shop.again("a.csv"))["every_row_accounted_for"]  # it deletes nothing
+        assert len(shop.items) == 4
+        done = shop.run()
+        assert done.success
+        assert checks(done)["every_row_accounted_for"]
         assert shop.items == {"1": "name1"}
         assert shop.figures()["items deleted"] == 3
         assert "`b.csv` 2 items" in shop.figures()["items deleted by upload"]
@@ -371,6 +375,22 @@ def test_observing_tells_of_a_change(shop):
         event = shop.instance.fetch_observations(dg.AssetKey("csv_uploads"), limit=1).records[0]
         versions.append(json.dumps(event.event_log_entry.asset_observation.tags))
     assert versions[0] == versions[1] != versions[2]
+    # the sensor and a run observe what is new to them, in the same words
+    sensor = shop.definitions.resolve_sensor_def("new_csv_uploads")
+    shop.upload("c.txt", "no CSV")
+    for path in shop.uploads.iterdir():  # none was written just now
+        os.utime(path, (1e9, 1e9))
+    with dg.build_sensor_context(instance=shop.instance) as context:
+        (seen,) = sensor.evaluate_tick(context).asset_events
+    shop.instance.report_runless_asset_event(seen)  # as the daemon does
+    with dg.build_sensor_context(instance=shop.instance) as context:
+        assert sensor.evaluate_tick(context).asset_events == []
+    assert seen.metadata["files"].value == 3
+    shop.upload("d.csv", SAMPLE)
+    result = shop.run()
+    (event,) = result.asset_observations_for_node("csv_rows")
+    assert event.asset_key == seen.asset_key
+    assert event.metadata["files"].value == 4
 
 
 def test_without_a_table_there_is_no_such_pipeline(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import dagster as dg
 
 from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import csv_rows, loaded_listing
+from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
 from wordfreq_dagster.files.tags import SOURCE_TAG
@@ -17,7 +18,11 @@ from wordfreq_dagster.settings import Settings, load_settings
 CSV_TO_DYNAMODB = "csv_to_dynamodb"
 
 LOADED = Watched(
-    job=CSV_TO_DYNAMODB, result=csv_rows.key, made_from=loaded_listing, name="the table"
+    job=CSV_TO_DYNAMODB,
+    result=csv_rows.key,
+    made_from=loaded_listing,
+    name="the table",
+    observes=csv_uploads.key,
 )
 
 

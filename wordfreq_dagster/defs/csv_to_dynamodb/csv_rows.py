@@ -19,7 +19,12 @@ from wordfreq_dagster.defs.csv_to_dynamodb.rehearsal import rehearsal
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
-from wordfreq_dagster.files.plans import latest_metadata, plan_of_choice, sync_with_plan
+from wordfreq_dagster.files.plans import (
+    latest_metadata,
+    observed,
+    plan_of_choice,
+    sync_with_plan,
+)
 from wordfreq_dagster.files.report import (
     FileReporter,
     raise_for_failed,
@@ -60,7 +65,8 @@ class CsvRun(dg.Config):
             ROWS_ADD_UP,
             asset="csv_rows",
             description="Every CSV is loaded, and of each: rows read = items written + rows "
-            "rejected + rows superseded.",
+            "rejected + rows superseded. Where the table mirrors the uploads, it holds no item "
+            "of an upload or row that is gone.",
         ),
         dg.AssetCheckSpec(
             FEW_REJECTS,
@@ -102,7 +108,9 @@ def csv_rows(
     take_turn(context, csv.source, tag=SOURCE_TAG)
     if config.dry_run:
         yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)
-        yield from _checks(context, None, FileReport(done=(), failed={}), csv)
+        yield from _checks(
+            context, None, FileReport(done=(), failed={}), csv, stale=not csv.is_mirrored()
+        )
         return
     if keys is None:
         planned, more = _plan_pending(context, csv)
@@ -129,7 +137,15 @@ def csv_rows(
         while_waiting=reporter.report_done,
     )
     report = reporter.report_rest(report_files(planned, outcome, chosen=keys))
-    yield from _checks(context, planned if keys is None else None, report, csv)
+    deleted, not_mirrored, stale = {}, None, False
+    if keys is None and not report.failed:
+        try:
+            deleted = mirrored(context, planned, batch=batch, csv=csv, stages=stages)
+        except dg.Failure as failure:  # the checks say what is so, also then
+            not_mirrored, stale = failure, True
+    else:
+        stale = not csv.is_mirrored()
+    yield from _checks(context, planned if keys is None else None, report, csv, stale=stale)
     metadata = {
         "plan": planned.head.plan.uri,
         "table": csv.table,
@@ -138,9 +154,10 @@ def csv_rows(
         **outcome.metadata(),
     }
     raise_for_failed(report, outcome, done="loaded", job=GROUP, metadata=metadata)
+    if not_mirrored is not None:
+        raise not_mirrored
     if keys is None:
-        metadata |= mirrored(context, planned, batch=batch, csv=csv, stages=stages)
-        yield dg.MaterializeResult(metadata={**metadata, LISTING: planned.head.listing})
+        yield dg.MaterializeResult(metadata={**metadata, **deleted, LISTING: planned.head.listing})
 
 
 def loaded_listing(instance: dg.DagsterInstance) -> str:
@@ -158,6 +175,10 @@ def _plan_pending(
         planned = csv.compare(plan=uri)
         csv.save_plan(planned)
     changes, refused = sync_with_plan(context, planned, csv, csv_uploads_partitions)
+    for seen in observed(
+        context.instance, csv_uploads.key, listing=planned.head.listing, source=csv.source
+    ):
+        context.log_event(seen)
     return planned, {
         "CSVs": len(planned.items) + len(planned.unusable),
         "bad CSVs": listed_reasons({each.name: each.reason for each in planned.unusable}),
@@ -186,11 +207,17 @@ def _totals(report: FileReport) -> dict[str, object]:
 
 
 def _checks(
-    context: dg.AssetExecutionContext, whole: Plan | None, report: FileReport, csv: CsvPlaces
+    context: dg.AssetExecutionContext,
+    whole: Plan | None,
+    report: FileReport,
+    csv: CsvPlaces,
+    *,
+    stale: bool,
 ) -> Iterator[dg.AssetCheckResult]:
     """All checks, of every upload, whichever run has loaded it.
 
-    `whole` is the plan of a whole run; without it the uploads are listed now.
+    `whole` is the plan of a whole run; without it the uploads are listed now. `stale`: the table
+    is to mirror the uploads and doesn't yet.
     """
     known = whole or csv.compare()
     done = {item.name for item in report.done} if whole else set()
@@ -204,13 +231,13 @@ def _checks(
     wrong |= {name: "not loaded" for name in known.pending if name not in done}
     wrong |= {each.name: each.reason for each in known.unusable}
     wrong |= {name: why for name, why in report.failed.items() if name in wrong}
+    notes = [f"{len(wrong):,} CSVs are not loaded, or not all of their rows"] if wrong else []
+    notes += ["items of uploads or rows that are gone are still in the table"] if stale else []
     yield dg.AssetCheckResult(
         check_name=ROWS_ADD_UP,
-        passed=not wrong,
+        passed=not notes,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(wrong):,} CSVs are not loaded, or not all of their rows"
-        if wrong
-        else None,
+        description="; ".join(notes) or None,
         metadata={"files": len(known.items) + len(known.unusable), "wrong": listed_reasons(wrong)},
     )
     counts = {

@@ -19,9 +19,9 @@ GROUP = "csv_to_dynamodb"
     metadata={"dagster/row_count_unit": "files"},
     description=(
         "The CSVs below the uploads' place: an S3 prefix or a local folder.\n\n"
-        "**Observe** lists them. The data version changes exactly when a file is added, removed or "
-        "overwritten with other bytes. Files whose names don't end with `.csv` (or `.csv.gz`, "
-        "`.csv.zst`, `.csv.bz2`) are not loaded."
+        "**Observe** lists them; every run and the listing sensor do it too. The data version "
+        "changes exactly when a file is added, removed or overwritten. Files whose names "
+        "don't end with `.csv` (or `.csv.gz`, `.csv.zst`, `.csv.bz2`) are not loaded."
     ),
 )
 def csv_uploads(context: dg.OpExecutionContext, csv: CsvPlaces) -> dg.ObserveResult:
@@ -30,16 +30,16 @@ def csv_uploads(context: dg.OpExecutionContext, csv: CsvPlaces) -> dg.ObserveRes
         found = list(open_store(csv.source).list(all_of_it=False))
     except NotFoundError as error:
         raise csv.missing(error) from error
-    uploads = [info for info in found if no_csv(info.key) is None]
-    listing = Fingerprint().plus(uploads)
-    context.log.info(f"{listing.files:,} CSVs, {listing.size:,} bytes below {csv.source}")
+    uploads = Fingerprint().plus(info for info in found if no_csv(info.key) is None)
+    listing = Fingerprint().plus(found)
+    context.log.info(f"{uploads.files:,} CSVs, {uploads.size:,} bytes below {csv.source}")
     return dg.ObserveResult(
         data_version=dg.DataVersion(str(listing)),
         metadata={
-            "CSVs": listing.files,
+            "CSVs": uploads.files,
+            "files": listing.files,
             "bytes": listing.size,
             "size": size(listing.size),
-            "other files": Fingerprint().plus(found).files - listing.files,
-            "uploads": describe_uri(csv.source),
+            "source": describe_uri(csv.source),
         },
     )

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
-from wordfreq_batch.csv.mirror import REHEARSAL, STAGE, is_mirrored
+from wordfreq_batch.csv.mirror import REHEARSAL, STAGE
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
@@ -32,7 +32,7 @@ def mirrored(
     Raises:
         dagster.Failure: the job failed; the next run goes on.
     """
-    if csv.removed == "keep" or is_mirrored(csv.source, csv.destination):
+    if csv.is_mirrored():
         return {}
     stage = REHEARSAL if dry_run else STAGE
     command = ["mirror", "--plan", planned.head.plan.uri, "--table", csv.table, *csv.rate()]

@@ -10,6 +10,7 @@ from typing import Literal
 
 import dagster as dg
 
+from wordfreq_batch.csv.mirror import is_mirrored
 from wordfreq_batch.csv.reading.rejects import limit_version, parse_limit
 from wordfreq_batch.csv.settings import Settings, read_settings
 from wordfreq_batch.errors import NotFoundError, UsageError
@@ -139,6 +140,10 @@ class CsvPlaces(Places):
     def forget_loads(self, names: Collection[str]) -> None:
         """Delete the records of the loads of these files."""
         self.remove_outdated([LOADS + name for name in names])
+
+    def is_mirrored(self) -> bool:
+        """Whether the table holds no item of an upload or row that is gone, if that is wanted."""
+        return self.removed == "keep" or is_mirrored(self.source, self.destination)
 
     def missing(self, error: NotFoundError) -> dg.Failure:
         """The failure that says where uploads are looked for."""

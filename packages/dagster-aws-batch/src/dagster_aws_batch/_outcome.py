@@ -25,6 +25,7 @@ SHOWN_TAIL = 30
 # bounded, all in all to less than 256 kB in description and metadata; the rest is in the log.
 SHOWN_LINE = 400
 SHOWN_REASON = 1_000
+_FIRST_REASON = 200
 TAIL_CHARACTERS = 6_000
 # Numbers of `Outcome.metadata` that are worth a plot whatever the job.
 _PLOTTED = ("batch/seconds", "batch/cost_")
@@ -161,7 +162,7 @@ class Outcome(Generic[R]):
         )
         lines = [
             f"{self._result.name}: {len(self.failed):,} of {len(self.tasks):,} task(s) failed on "
-            f"AWS Batch: {causes}."
+            f"AWS Batch: {causes}.{_first_reason(self.failed)}"
         ]
         lines += [f"{cause.value}: {cause.remedy}" for cause in by_class]
         ends = {(task.failure, task.exit_code) for task in self.failed}
@@ -208,6 +209,14 @@ def _in_a_table(metadata: Mapping[str, Any]) -> dict[str, Any]:
         else:
             kept[name] = value
     return kept | {"batch/figures": dg.MetadataValue.md("\n".join(lines))}
+
+
+def _first_reason(failed: Sequence[TaskResult]) -> str:
+    """What lists of runs, alerts and step errors show of it is the first line."""
+    if not failed or not failed[0].reason:
+        return ""
+    reason = " ".join(failed[0].reason.split())
+    return f" Task {failed[0].task}: {_shorter(reason, _FIRST_REASON)}"
 
 
 def _paragraph(task: TaskResult) -> str:
