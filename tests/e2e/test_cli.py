@@ -7,9 +7,9 @@ import signal
 import boto3
 import dagster as dg
 import pytest
+from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 
 from tests.waiting import until
-from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 from wordfreq_dagster.files.partitions import csv_uploads_partitions, source_files_partitions
 
 TEXT = "The cat saw the dog. The dog saw the cat; the bird saw both.\n"
