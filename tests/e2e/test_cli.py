@@ -7,8 +7,8 @@ import signal
 import boto3
 import dagster as dg
 import pytest
-from wordfreq_dagster.defs.platform.alerts import Channels, failure_sensor
 
+from dagster_aws_batch.automation.alerts import Channels, failure_sensor
 from tests.waiting import until
 from wordfreq_dagster.files.partitions import csv_uploads_partitions, source_files_partitions
 
