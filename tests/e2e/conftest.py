@@ -87,13 +87,20 @@ class Home:
         return {}
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    made = Home(tmp_path / "home")
-    # the instance's configuration names its folder by this variable
-    monkeypatch.setenv("DAGSTER_HOME", made.environment["DAGSTER_HOME"])
-    yield made
+@contextlib.contextmanager
+def fresh_home(folder):
+    made = Home(folder / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        # the instance's configuration names its folder by this variable
+        patch.setenv("DAGSTER_HOME", made.environment["DAGSTER_HOME"])
+        yield made
     stop_running(made.folder / "batch")
+
+
+@pytest.fixture
+def home(tmp_path):
+    with fresh_home(tmp_path) as made:
+        yield made
 
 
 def free_port():

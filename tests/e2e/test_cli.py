@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from dagster_aws_batch.automation.alerts import Channels, failure_sensor
+from tests.e2e.conftest import fresh_home
 from tests.waiting import until
 from wordfreq_dagster.files.partitions import csv_uploads_partitions, source_files_partitions
 
@@ -35,20 +36,31 @@ def test_one_command_is_the_whole_pipeline(home):
     fails_for_a_broken_file(home, DAGSTER)
 
 
-def test_dg_launches_all_of_it_one_partition_and_a_ranking_on_its_own(home):
-    (home.source / "a b.txt").write_text(TEXT)
-    (home.source / "c.txt").write_text(TEXT)
-    assert home.run(*DG).returncode == 0
-    assert home.figures["files counted"] == 2
-    (home.source / "a b.txt").write_text(TEXT * 2)
-    counted = home.run("dg", "launch", "--assets", "word_counts", "--partition", "a b.txt")
-    assert counted.returncode == 0, counted.stderr[-3000:]
-    assert home.run("dg", "launch", "--assets", "ranking").returncode == 0
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """A project whose two files `dg` has counted by one command."""
+    with fresh_home(tmp_path_factory.mktemp("counted")) as home:
+        (home.source / "a b.txt").write_text(TEXT)
+        (home.source / "c.txt").write_text(TEXT)
+        done = home.run(*DG)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert home.figures["files counted"] == 2
+        yield home
+
+
+def test_dg_launches_one_partition_and_a_ranking_on_its_own(counted):
+    (counted.source / "a b.txt").write_text(TEXT * 2)
+    one = counted.run("dg", "launch", "--assets", "word_counts", "--partition", "a b.txt")
+    assert one.returncode == 0, one.stderr[-3000:]
+    assert counted.run("dg", "launch", "--assets", "ranking").returncode == 0
     once = RANKING | {"cat": 2, "dog": 2, "bird": 1, "both": 1}
-    assert home.ranking == {word: 3 * count for word, count in once.items()}
-    unknown = home.run("dg", "launch", "--assets", "word_counts", "--partition", "no such file")
+    assert counted.ranking == {word: 3 * count for word, count in once.items()}
+
+
+def test_what_dg_can_not_count_is_its_exit_code(counted):
+    unknown = counted.run("dg", "launch", "--assets", "word_counts", "--partition", "no such file")
     assert unknown.returncode != 0
-    fails_for_a_broken_file(home, DG)
+    fails_for_a_broken_file(counted, DG)
 
 
 def test_the_definitions_are_valid_by_both_tools(home):

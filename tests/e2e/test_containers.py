@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(600)
 
 
 def podman(*arguments, check=True):
-    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, timeout=540)
     assert not check or done.returncode == 0, done.stderr[-3000:]
     return done
 
