@@ -52,11 +52,15 @@ def unsuitable(key: str) -> str | None:
             return "it has an empty segment (a leading, trailing or doubled '/')"
         if segment in (".", ".."):
             return f"it has the segment '{segment}'"
-        if len(os.fsencode(segment)) > MAX_SEGMENT:
+        if _encoded_length(segment) > MAX_SEGMENT:
             return f"it has a segment longer than {MAX_SEGMENT} bytes"
         if segment.startswith(TEMPORARY):
             return f"names starting with '{TEMPORARY}' are kept for files being written"
     return None
+
+
+def _encoded_length(name: str) -> int:
+    return len(name) if name.isascii() else len(os.fsencode(name))
 
 
 # Reader and writer are contexts themselves, and use functions of `os` and no Path objects: of small
@@ -267,7 +271,7 @@ class LocalStore(Store):
                 f"{key!r} can't be a file in {self.uri}: {reason}; use S3 or rename the object"
             )
         path = self.root + key
-        if len(os.fsencode(path)) > MAX_PATH:
+        if _encoded_length(path) > MAX_PATH:
             raise RefusedNameError(f"{key!r} is too long a path in {self.uri}; rename the object")
         return path
 
