@@ -74,7 +74,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     parser.add_argument("--rounds", type=int, help="runs of each case, in turns (3; quick: 1)")
     parser.add_argument(
-        "--minutes", type=float, default=17, help="after that, only the first round is ended (17)"
+        "--minutes", type=float, default=17.5, help="then only the first round is ended (17.5)"
     )
     parser.add_argument("--only", default="", metavar="REGEX", help="only cases whose key has it")
     parser.add_argument("--no-peers", action="store_true", help="measure this project alone")

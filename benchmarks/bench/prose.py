@@ -135,6 +135,8 @@ on a RAM disk what is left of that is small.
 
 HUGE = """\
 ## One large file
+
+Beside the peer that is the fastest on *english*.
 """
 
 MONEY = """\
