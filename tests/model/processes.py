@@ -23,7 +23,7 @@ from wordfreq_dagster.files.stages import LOCAL_IMAGES
 #: Children start with the project imported, which takes seconds.
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.model.processes", "wordfreq_dagster.definitions"])
-_SECONDS = 180
+_SECONDS = 600
 _PREPARED = "WORDFREQ_TEST_PREPARED"
 _built = {}
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 
 import pytest
 
 from tests.integration.batch_image.dynamodb import HEADER, Unreliable, many
 from tests.integration.batch_image.test_ingest_identity import Inbox
-from tests.waiting import until
+from tests.waiting import next_second, until
 
 
 def rows(*keys, text="x"):
@@ -79,6 +80,27 @@ def test_replaced_and_deleted_uploads_leave_nothing_and_all_else_stays(on_both):
     items = json.loads(receipt.read_bytes())["Items"]
     assert {i["Name"]: i["Rows"]["Deleted"] for i in items} == {"a.csv": 1, "b.csv": 2, "c.csv": 1}
     assert "0 items of 0 uploads deleted" in on_both.mirror().out
+
+
+def test_uploads_in_a_bucket_of_an_s3_server(database, ministack, s3_server):
+    bucket, client = s3_server.bucket(), s3_server.client()
+    database.wordfreq.environment |= s3_server.environment
+    database.wordfreq.environment["AWS_ENDPOINT_URL_DYNAMODB"] = ministack.url
+    inbox = Folder(database, f"s3://{bucket}")
+    upload = partial(client.put_object, Bucket=bucket)
+    upload(Key="in/ä b.csv", Body=rows("1", "2", "both"))
+    upload(Key="in/b.csv", Body=rows("3"))
+    inbox.run()
+    next_second()
+    upload(Key="in/ä b.csv", Body=rows("2", "4"))
+    upload(Key="in/c.csv", Body=rows("both"))
+    client.delete_object(Bucket=bucket, Key="in/b.csv")
+    inbox.run()
+    assert inbox.keys == {"1", "2", "3", "4", "both"}
+    done = inbox.mirror()
+    assert done.code == 0, done.err
+    assert inbox.keys == {"2", "4", "both"}
+    assert "2 items of 2 uploads" in done.out
 
 
 def test_an_upload_that_is_not_loaded_yet_keeps_the_items_of_the_one_before(inbox):
