@@ -151,6 +151,8 @@ class Settings(BaseSettings):
 
     batch_queue: str = ""
     """AWS Batch job queue (name or ARN); empty: the embedded AWS Batch"""
+    batch_tags: str = Field(default="", pattern=r"^([^=,]+=[^=,]*(,[^=,]+=[^=,]*)*)?$")
+    """tags of every job, NAME=VALUE,NAME=VALUE; infra/'s policies go by `project`"""
     plan_definition: str = ""
     """job definition of the plan stage"""
     migrate_definition: str = ""

@@ -81,6 +81,7 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
             resource_name=f"/{options.name}/batch",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         ),
+        project=options.name,
         arn_of=lambda rest: jobs.format_arn(
             service="batch",
             resource=rest.partition("/")[0],
@@ -116,7 +117,7 @@ def build(scope: Construct, options: Options) -> dict[str, cdk.Stack]:
             key=storage.key,
         )
     for stack in stacks.values():
-        for key, value in {**options.given_tags, "project": options.name}.items():
+        for key, value in options.all_tags.items():
             cdk.Tags.of(stack).add(key, value)
         if options.permissions_boundary:
             boundary = iam.ManagedPolicy.from_managed_policy_arn(

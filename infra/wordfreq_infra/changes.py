@@ -92,7 +92,10 @@ CHANGES = (
         effect="in place; compute environments are replaced when tags change",
     ),
     Change(options=("keep_data",), effect="in place; it counts at the next `make destroy`"),
-    Change(options=("budget", "email", "log_days"), effect="in place"),
+    Change(
+        options=("budget", "email", "log_days", "csv_removed", "dagster_read_only"),
+        effect="in place",
+    ),
     Change(
         options=("dagster",),
         effect="`true`: the stack is added. `false`: refused while the stack is there",

@@ -125,15 +125,56 @@ class DagsterStack(cdk.Stack):
         run = self._task("run", cpu=512, memory=1024, command=("dagster", "--version"))
         self._environment |= self._instance_environment(run)
         tasks = {
-            name: self._task(name, cpu=c, memory=m, command=a)
+            name: self._task(name, cpu=c, memory=m, command=[*a, *self._further(name)])
             for name, (c, m, a) in SERVICES.items()
         }
         self._permit(run, tasks)
         for name, task in tasks.items():
             self._service(name, task)
         self._alarms()
+        self._tunnel()
         cdk.CfnOutput(self, "DagsterCluster", value=self._cluster.cluster_name)
         cdk.CfnOutput(self, "DagsterWebserverService", value=f"{options.name}-webserver")
+
+    def _further(self, service: str) -> list[str]:
+        read_only = service == "webserver" and self._options.dagster_read_only
+        return ["--read-only"] if read_only else []
+
+    def _tunnel(self) -> None:
+        """The right to the UI, without a shell beside the database's password.
+
+        So no `ecs:ExecuteCommand`, and of Session Manager's documents only that of port forwarding.
+        """
+        task = self.format_arn(
+            service="ecs", resource="task", resource_name=f"{self._cluster.cluster_name}/*"
+        )
+        document = self.format_arn(
+            service="ssm",
+            account="",
+            resource="document",
+            resource_name="AWS-StartPortForwardingSession",
+        )
+        find = iam.PolicyStatement(
+            sid="FindTask",
+            actions=["ecs:ListTasks"],
+            resources=["*"],
+            conditions={"ArnEquals": {"ecs:cluster": self._cluster.cluster_arn}},
+        )
+        start = iam.PolicyStatement(
+            sid="Tunnel",
+            actions=["ssm:StartSession"],
+            resources=[task, document],
+            # Else a session without a document, a shell, would be allowed too.
+            conditions={"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}},
+        )
+        policy = iam.ManagedPolicy(
+            self,
+            "Tunnel",
+            managed_policy_name=f"{self._options.name}-tunnel",
+            description="Reach the UI of Dagster by a tunnel, without a shell",
+            statements=[find, _allow("LookAtTask", ["ecs:DescribeTasks"], [task]), start],
+        )
+        cdk.CfnOutput(self, "TunnelPolicyArn", value=policy.managed_policy_arn)
 
     def _make_database(self) -> rds.DatabaseInstance:
         group = ec2.SecurityGroup(

@@ -35,6 +35,8 @@ def settings(
         "ranking": storage.uri("ranking"),
         "batch_queue": compute.queue_name,
         # Names without a revision: the newest counts, and a release changes no other stack.
+        # Required tags on jobs too; by `project` the operator's policy knows its own.
+        "batch_tags": ",".join(f"{key}={value}" for key, value in options.all_tags.items()),
         "plan_definition": jobs.names["plan"],
         "migrate_definition": jobs.names["migrate"],
         "merge_definition": jobs.names["merge"],
@@ -51,6 +53,8 @@ def settings(
     }
     if options.csv_sort_key:
         found["csv_sort_key"] = options.csv_sort_key
+    if options.csv_removed != "keep":
+        found["csv_removed"] = options.csv_removed
     if not options.source:
         found["events_queue_url"] = storage.events.queue_url
     return found

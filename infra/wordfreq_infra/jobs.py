@@ -81,7 +81,7 @@ class JobsStack(cdk.Stack):
         self.roles: dict[str, iam.Role] = {}
         self.names = {stage.name: f"{options.name}-{stage.name}" for stage in STAGES}
         self.definitions: dict[str, batch.EcsJobDefinition] = {}
-        statements = grants(storage)
+        statements = grants(storage, mirror=options.csv_removed == "mirror")
         for stage in STAGES:
             role = iam.Role(
                 self,

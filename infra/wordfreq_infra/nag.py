@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from wordfreq_infra.options import Options
+from wordfreq_infra.permissions import CSV_PLANS
 
 _BATCH = "arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>"
 _RESULTS, _SOURCE, _UPLOADS = (
@@ -74,6 +75,7 @@ def accepted(options: Options) -> Mapping[str, Mapping[str, str]]:
         | _resources(
             name,
             {
+                f"{_RESULTS}/{CSV_PLANS}": _OBJECTS,
                 "*": "ecr:GetAuthorizationToken knows no resource",
                 **{
                     f"{_RESULTS}/{one}/*": _OBJECTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -12,7 +13,15 @@ from wordfreq_infra.options import Options
 #: What containers call without a way to the internet. ECS's own three are for EC2 hosts.
 JOB_ENDPOINTS = ("ecr.api", "ecr.dkr", "logs")
 HOST_ENDPOINTS = ("ecs", "ecs-agent", "ecs-telemetry")
+#: Of these it isn't known whether AWS takes a policy; what goes there is ECS's and SSM's own.
+WITHOUT_POLICY = ("ecs-agent", "ecs-telemetry", "ssmmessages")
 DAGSTER_ENDPOINTS = ("sqs", "batch", "ecs", "sts", "secretsmanager", "ssmmessages", "sns")
+
+
+GATEWAYS = {
+    "S3": ec2.GatewayVpcEndpointAwsService.S3,
+    "DynamoDb": ec2.GatewayVpcEndpointAwsService.DYNAMODB,
+}
 
 
 class NetworkStack(cdk.Stack):
@@ -88,10 +97,8 @@ class NetworkStack(cdk.Stack):
             subnet_configuration=kinds,
             restrict_default_security_group=False,  # a Lambda function would do that
             gateway_endpoints={
-                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
-                "DynamoDb": ec2.GatewayVpcEndpointOptions(
-                    service=ec2.GatewayVpcEndpointAwsService.DYNAMODB
-                ),
+                name: ec2.GatewayVpcEndpointOptions(service=service)
+                for name, service in GATEWAYS.items()
             },
         )
         for kind in kinds:
@@ -118,13 +125,40 @@ class NetworkStack(cdk.Stack):
         # The literal range: cdk-nag and emulators can't read the VPC's attribute.
         group.add_ingress_rule(ec2.Peer.ipv4(options.cidr), ec2.Port.tcp(443), "from this VPC")
         for name in dict.fromkeys(names):
-            self.vpc.add_interface_endpoint(
+            endpoint = self.vpc.add_interface_endpoint(
                 "".join(part.title() for part in name.replace(".", "-").split("-")),
                 service=ec2.InterfaceVpcEndpointAwsService(name),
                 subnets=self.subnets,
                 security_groups=[group],
                 open=False,
             )
+            if name not in WITHOUT_POLICY:
+                endpoint.add_to_policy(self._ours())
+        for name in GATEWAYS:
+            gateway = self.vpc.node.find_child(name)
+            assert isinstance(gateway, ec2.GatewayVpcEndpoint)
+            gateway.add_to_policy(self._ours())
+            if name == "S3":
+                # Layers of images are read from a bucket of AWS, by addresses that ECR signs.
+                layers = f"prod-{self.region}-starport-layer-bucket/*"
+                gateway.add_to_policy(
+                    iam.PolicyStatement(
+                        actions=["s3:GetObject"],
+                        principals=[iam.AnyPrincipal()],
+                        resources=[
+                            self.format_arn(service="s3", region="", account="", resource=layers)
+                        ],
+                    )
+                )
+
+    def _ours(self) -> iam.PolicyStatement:
+        """What endpoints let through: calls with credentials of this account, no one else's."""
+        return iam.PolicyStatement(
+            actions=["*"],
+            principals=[iam.AnyPrincipal()],
+            resources=["*"],
+            conditions={"StringEquals": {"aws:PrincipalAccount": self.account}},
+        )
 
 
 def _subnets(name: str, kind: ec2.SubnetType) -> ec2.SubnetConfiguration:

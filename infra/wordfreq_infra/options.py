@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 Network = Literal["public", "nat", "isolated"]
 Compute = Literal["ec2", "fargate"]
 Architecture = Literal["x86_64", "arm64"]
+Removed = Literal["keep", "mirror"]
 CHOICES = {
     "network": ("public", "nat", "isolated"),
     "compute": ("ec2", "fargate"),
     "architecture": ("x86_64", "arm64"),
+    "csv_removed": ("keep", "mirror"),
 }
 _VERSION = r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 ECR_IMAGE = re.compile(
@@ -54,6 +56,7 @@ class Options:
         csv_key, csv_sort_key: the columns that are the table's keys, chosen at the first deploy:
             DynamoDB can't change them afterwards.
         csv_time_index: whether the table has the index `LastModified` (by file name, then time).
+        csv_removed: `mirror` lets the ingest stage delete items whose uploads are gone.
         fair_share: whether the queue shares by the setting `share_identifier` instead of first come
             first served; each job then needs one.
         vpc, subnets: an existing VPC and at least two of its subnets, each in a zone of its own;
@@ -69,6 +72,7 @@ class Options:
         log_days: how long logs are kept.
         dagster: whether Dagster itself runs on ECS Fargate too.
         dagster_image: as `image`, for Dagster.
+        dagster_read_only: whether Dagster's UI only shows; runs start by sensors and commands.
     """
 
     name: str = "wordfreq"
@@ -83,6 +87,7 @@ class Options:
     csv_key: str = "ProductId"
     csv_sort_key: str = ""
     csv_time_index: bool = False
+    csv_removed: Removed = "keep"
     fair_share: bool = False
     vpc: str = ""
     subnets: str = ""
@@ -98,6 +103,7 @@ class Options:
     log_days: int = 30
     dagster: bool = False
     dagster_image: str = "asset"
+    dagster_read_only: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,18}[a-z0-9]", self.name):
@@ -194,9 +200,11 @@ class Options:
         }
 
     @property
-    def given_tags(self) -> Mapping[str, str]:
-        """The tags besides `project`."""
-        return dict(one.split("=", 1) for one in self.tags.split(",") if one)
+    def all_tags(self) -> Mapping[str, str]:
+        """The given tags and `project`, by which the budget and the operator's policy go."""
+        return dict(one.split("=", 1) for one in self.tags.split(",") if one) | {
+            "project": self.name
+        }
 
     @property
     def csv_types(self) -> Mapping[str, str]:

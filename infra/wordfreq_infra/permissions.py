@@ -15,51 +15,60 @@ DELETE = ("s3:DeleteObject",)
 #: Everything below a destination that is no result: the ledger of what is done, and partials.
 BOOKS = "output/.wordfreq/*"
 CSV_BOOKS = "rejects/.wordfreq/*"
+#: Plans and receipts of CSVs: each has `-csv` in the name of its plan, and no other has.
+CSV_PLANS = "plans/*-csv*"
 
 
-def grants(storage: StorageStack) -> Mapping[str, Sequence[iam.PolicyStatement]]:
+def grants(
+    storage: StorageStack, *, mirror: bool = False
+) -> Mapping[str, Sequence[iam.PolicyStatement]]:
     """The statements of each stage's role.
+
+    Neither pipeline may write the plans and receipts of the other: a container that a hostile file
+    has taken over can't decide what the other pipeline reads and reports.
 
     Every stage may list the buckets it reads: without that right S3 answers 403, not 404, for an
     object that isn't there, and `missing` would look like `forbidden`. A condition on the prefix
     would have the same effect, as the request for an object carries none.
+
+    Args:
+        mirror: items whose uploads are gone are deleted (`csv_removed`).
     """
     source, results, uploads = storage.source, storage.results, storage.uploads
     listing = _list(source, results)
     receipts = _objects(results, ["plans/*"], READ + WRITE)
+    others = _objects(results, [CSV_PLANS], READ + WRITE, sid="NoPlansOfCsv", deny=True)
+    rows = ["dynamodb:BatchWriteItem", "dynamodb:DescribeTable", "dynamodb:PutItem"]
+    if mirror:
+        rows += ["dynamodb:DeleteItem", "dynamodb:Scan"]
     return {
         "plan": [
             listing,
             receipts,
+            others,
             _objects(results, [BOOKS], READ + WRITE + DELETE),
         ],
         "migrate": [
             listing,
             receipts,
+            others,
             _objects(source, [f"{storage.source_prefix}*"], READ),
             _objects(results, ["output/*"], READ + WRITE),
         ],
         "merge": [
             _list(results),
             receipts,
+            others,
             _objects(results, ["output/*"], READ),
             _objects(results, [BOOKS], WRITE + DELETE),
             _objects(results, ["ranking/*"], READ + WRITE),
         ],
         "ingest": [
             _list(uploads, results),
-            receipts,
+            _objects(results, [CSV_PLANS], READ + WRITE),
             _objects(uploads, ["*"], READ),
             _objects(results, ["rejects/*"], READ + WRITE),
-            iam.PolicyStatement(
-                sid="Rows",
-                actions=[
-                    "dynamodb:BatchWriteItem",
-                    "dynamodb:DescribeTable",
-                    "dynamodb:PutItem",
-                ],
-                resources=[storage.table.table_arn],
-            ),
+            iam.PolicyStatement(sid="Rows", actions=rows, resources=[storage.table.table_arn]),
         ],
     }
 
@@ -71,11 +80,14 @@ def orchestrator(
     definition_names: Iterable[str],
     log_group_arn: str,
     arn_of: object,
+    project: str,
 ) -> list[iam.PolicyStatement]:
     """What Dagster needs to start the stages, watch them and read what they left.
 
     Args:
         arn_of: `Stack.format_arn`-like: called with a Batch resource (`job/*`), returns its ARN.
+        project: the value of the tag `project` of jobs: those of others can be neither ended nor
+            tagged. Only whole jobs are ended: children of arrays have no tags.
     """
     batch_arn = arn_of if callable(arn_of) else str
     names = [batch_arn(f"job-definition/{name}") for name in definition_names]
@@ -87,9 +99,16 @@ def orchestrator(
             resources=[queue_arn, *names, *(f"{name}:*" for name in names)],
         ),
         iam.PolicyStatement(
-            sid="EndAndTag",
-            actions=["batch:TerminateJob", "batch:CancelJob", "batch:TagResource"],
+            sid="End",
+            actions=["batch:TerminateJob", "batch:CancelJob"],
             resources=[batch_arn("job/*")],
+            conditions={"StringEquals": {"aws:ResourceTag/project": project}},
+        ),
+        iam.PolicyStatement(
+            sid="Tag",  # part of SubmitJob with tags
+            actions=["batch:TagResource"],
+            resources=[batch_arn("job/*")],
+            conditions={"StringEquals": {"aws:RequestTag/project": project}},
         ),
         iam.PolicyStatement(
             sid="Look",
@@ -143,10 +162,16 @@ def _list(*buckets: s3.IBucket) -> iam.PolicyStatement:
 
 
 def _objects(
-    bucket: s3.IBucket, patterns: Sequence[str], actions: Sequence[str], *, sid: str | None = None
+    bucket: s3.IBucket,
+    patterns: Sequence[str],
+    actions: Sequence[str],
+    *,
+    sid: str | None = None,
+    deny: bool = False,
 ) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid=sid,
+        effect=iam.Effect.DENY if deny else iam.Effect.ALLOW,
         actions=list(actions),
         resources=[bucket.arn_for_objects(pattern) for pattern in patterns],
     )

@@ -93,8 +93,9 @@ def main():
         definitions = build_definitions(settings)
         made = definitions.resources["batch"]
         quick = BatchJobs(
-            queue=made.queue, scratch=made.scratch, poll_seconds=0.2, poll_max_seconds=1.0
-        )
+            queue=made.queue, tags=made.tags, scratch=made.scratch,
+            poll_seconds=0.2, poll_max_seconds=1.0,
+        )  # fmt: skip
         for _ in range(2):
             for sensor, job in JOBS.items():
                 answer["requested"].append([job, len(tick(definitions, instance, sensor))])

@@ -39,6 +39,7 @@ VALUES = {
     "csv_key": ("ProductName",),
     "csv_sort_key": ("ProductName",),
     "csv_time_index": (True,),
+    "csv_removed": ("mirror",),
     "vpc": ("vpc-11111111",),
     "cidr": ("10.43.0.0/16",),
     "zones": (3,),
@@ -50,6 +51,7 @@ VALUES = {
     "email": ("c@d.org",),
     "log_days": (7,),
     "dagster": (False,),
+    "dagster_read_only": (True,),
 }
 #: Options that belong to another: given with it, or no part of the deployed stacks.
 TOGETHER = {"vpc": {"subnets": "subnet-11111111,subnet-22222222"}}

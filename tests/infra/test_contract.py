@@ -16,7 +16,7 @@ from wordfreq_dagster.settings import (
 #: Settings that say how to work, not where: their defaults suit any deployment.
 CHOICES = {
     "csv_extra_columns", "csv_delimiter", "csv_encoding", "csv_header",
-    "csv_max_rejects", "csv_refuse_above", "csv_write", "csv_pack", "csv_removed",
+    "csv_max_rejects", "csv_refuse_above", "csv_write", "csv_pack",
     "csv_new_uploads",
     "automation", "new_files", "nightly", "events", "nightly_cron", "nightly_timezone",
     "pack", "encoding", "fold", "retry_unusable", "min_length", "min_count", "top", "stop_words",

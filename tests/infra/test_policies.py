@@ -1,5 +1,6 @@
 """Who may do what: every statement of every policy, and two linters over all templates."""
 
+import fnmatch
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ ANY_RESOURCE = {
     "batch:DescribeComputeEnvironments": "as above",
     "ecr:GetAuthorizationToken": "a token is for the whole registry",
     "ecs:DescribeTaskDefinition": "ECS: knows no resource",
+    "ecs:ListTasks": "of tasks it knows no resource; a condition names the cluster",
     "ssmmessages:CreateControlChannel": "Session Manager's channels have no ARN",
     "ssmmessages:CreateDataChannel": "as above",
     "ssmmessages:OpenControlChannel": "as above",
@@ -154,6 +156,84 @@ def test_each_stage_has_its_own_rights_and_no_more(full):
     assert "/output/*" not in json.dumps(ingest)
     for role in (plan, migrate, merge, ingest):
         assert {one.partition(":")[0] for one in role} <= {"s3", "dynamodb"}
+
+
+def test_only_the_mirror_may_scan_the_table_and_delete_items(full, other):
+    """And the setting that makes the stages do it comes with the right."""
+    for deployment, may in ((full, set()), (other, {"dynamodb:Scan", "dynamodb:DeleteItem"})):
+        rights = actions_of(deployment, "jobs/IngestRole")
+        assert {"dynamodb:Scan", "dynamodb:DeleteItem"} & set(rights) == may
+        assert ("WordfreqCsvRemoved" in deployment.templates["access"]["Outputs"]) == bool(may)
+
+
+def test_no_stage_may_touch_the_plans_and_receipts_of_the_other_pipeline(deployment):
+    """Names of all kinds of plans that there are, and of what lies below them."""
+    run = "6989688a-b716-417d-b9b3-7532ef321b1c"
+    texts = [f"{run}-{kind}" for kind in ("all", "files", "recount", "ranking")]
+    csvs = [f"{run}-{kind}" for kind in ("csv", "csv-files", "csv-rehearsal")]
+    for role, own, others in (
+        ("Plan", texts, csvs), ("Migrate", texts, csvs), ("Merge", texts, csvs),
+        ("Ingest", csvs, texts),
+    ):  # fmt: skip
+        for name in (*own, *others):
+            for key in (f"plans/{name}.json", f"plans/{name}/0a1/migrate-00000.json"):
+                for action in ("s3:GetObject", "s3:PutObject"):
+                    may = allowed(deployment, f"jobs/{role}Role", action, key)
+                    assert may == (name in own), (role, action, key)
+
+
+def allowed(deployment, role, action, key):
+    """Whether the role may do that with an object of the bucket of results."""
+    effects = {
+        statement["Effect"]
+        for place, statement in statements(deployment)
+        if place.startswith(role) and action in listed(statement["Action"])
+        for resource in map(json.dumps, listed(statement["Resource"]))
+        if "Results" in resource
+        and fnmatch.fnmatchcase(key, resource.rpartition('"/')[2].partition('"')[0])
+    }
+    return effects == {"Allow"}
+
+
+def test_only_jobs_of_this_deployment_can_be_ended_and_all_its_jobs_have_its_tags(deployment):
+    name = deployment.options.name
+    for place in ("access/Operator", "dagster/RunTaskTaskRole", "dagster/CodeTaskTaskRole"):
+        found = {
+            action: statement.get("Condition")
+            for where, statement in statements(deployment)
+            if where.startswith(place)
+            for action in listed(statement["Action"])
+        }
+        of_it = {"StringEquals": {"aws:ResourceTag/project": name}}
+        assert found["batch:TerminateJob"] == found["batch:CancelJob"] == of_it
+        assert found["batch:TagResource"] == {"StringEquals": {"aws:RequestTag/project": name}}
+    tags = deployment.templates["access"]["Outputs"]["WordfreqBatchTags"]["Value"].split(",")
+    assert tags == [*filter(None, [deployment.options.tags]), f"project={name}"]
+
+
+def test_the_tunnel_is_no_shell(full):
+    rights = actions_of(full, "dagster/Tunnel")
+    assert set(rights) == {"ecs:ListTasks", "ecs:DescribeTasks", "ssm:StartSession"}
+    assert "document/AWS-StartPortForwardingSession" in rights["ssm:StartSession"]
+    (start,) = [s for p, s in statements(full) if "ssm:StartSession" in listed(s["Action"])]
+    assert start["Condition"] == {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
+
+
+def test_from_an_isolated_network_only_credentials_of_this_account_can_be_used(full, other):
+    open_ones = set()
+    for _, logical, endpoint in other.resources("AWS::EC2::VPCEndpoint"):
+        if "PolicyDocument" not in endpoint:
+            open_ones.add(logical)
+            continue
+        ours, *layers = endpoint["PolicyDocument"]["Statement"]
+        assert ours["Condition"] == {
+            "StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}
+        }
+        assert all("starport-layer-bucket/*" in json.dumps(one["Resource"]) for one in layers)
+    # Fargate needs no endpoints of ECS's agent.
+    assert len(open_ones) == 1
+    assert "Ssmmessages" in open_ones.pop()
+    assert not any("PolicyDocument" in one for one in full.properties("AWS::EC2::VPCEndpoint"))
 
 
 def test_a_submitter_may_name_a_definition_with_and_without_revision(full):

@@ -223,6 +223,16 @@ def test_a_budget_warns_before_it_is_spent(full, other):
     assert other.properties("AWS::Budgets::Budget") == []
 
 
+def test_a_read_only_ui_only_shows(full, other):
+    for deployment, ending in ((full, "workspace.yaml"), (other, "--read-only")):
+        (command,) = [
+            one["ContainerDefinitions"][0]["Command"]
+            for one in deployment.properties("AWS::ECS::TaskDefinition")
+            if one["ContainerDefinitions"][0]["Name"] == "webserver"
+        ]
+        assert command[-1].endswith(ending)
+
+
 def test_there_is_one_daemon_never_two(full):
     services = {one["ServiceName"]: one for one in full.properties("AWS::ECS::Service")}
     assert set(services) == {"wordfreq-code", "wordfreq-webserver", "wordfreq-daemon"}

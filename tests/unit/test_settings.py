@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from wordfreq_dagster.defs.platform.batch import batch_jobs
 from wordfreq_dagster.settings import (
     Settings,
     SettingsError,
@@ -41,6 +42,7 @@ def test_a_relative_folder_becomes_absolute(monkeypatch, tmp_path):
         ("WORDFREQ_SOURCE", "http://example.test/x", "s3://bucket/prefix"),
         ("WORDFREQ_SCHEDULING_PRIORITY", "10000", "9999"),
         ("WORDFREQ_LOCAL_VCPUS", "none", "integer"),
+        ("WORDFREQ_BATCH_TAGS", "project", "pattern"),
     ],
 )
 def test_a_bad_value_is_one_error_that_names_the_variable(monkeypatch, variable, value, says):
@@ -60,6 +62,15 @@ def test_a_queue_without_definitions_names_what_is_missing(monkeypatch):
     assert "WORDFREQ_PLAN_DEFINITION" in str(caught.value)
     assert "WORDFREQ_MIGRATE_DEFINITION" in str(caught.value)
     assert "WORDFREQ_MERGE_DEFINITION" not in str(caught.value)
+
+
+def test_jobs_carry_the_tags_of_the_deployment():
+    """By which its policies know what they may end; a required tag is on jobs too."""
+    assert batch_jobs(Settings(batch_tags="team=data,project=wf")).tags == {
+        "team": "data",
+        "project": "wf",
+    }
+    assert batch_jobs(Settings()).tags == {}
 
 
 def test_a_queue_with_folders_says_that_containers_cannot_see_them():

@@ -114,9 +114,11 @@ def container_arguments(settings: Settings) -> list[str]:
 def batch_jobs(settings: Settings) -> BatchJobs:
     """The resource `batch` for these settings."""
     scratch = f"{settings.plans.rstrip('/')}/scratch"
+    tags = dict(one.split("=", 1) for one in settings.batch_tags.split(",") if one)
     if not settings.embedded:
         return BatchJobs(
             queue=settings.batch_queue,
+            tags=tags,
             name_prefix="wordfreq",
             scratch=scratch,
             price_vcpu_hour=settings.price_per_vcpu_hour,
@@ -124,6 +126,7 @@ def batch_jobs(settings: Settings) -> BatchJobs:
         )
     return EmbeddedBatchJobs(
         queue="local",
+        tags=tags,
         folder=str(settings.local_folder),
         vcpus=settings.local_vcpus,
         runner=settings.local_runner,
