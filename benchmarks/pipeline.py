@@ -61,9 +61,9 @@ def configure(home: Path, store: str, port: int | None) -> None:
         chosen = local["storage"]["custom"]
         chosen["config"]["postgres_db"]["port"] = port
     if own:
-        chosen["module"], chosen["class"] = {
-            "sqlite": ("dagster._core.storage.event_log", "ConsolidatedSqliteEventLogStorage"),
-            "postgres": ("dagster_postgres", "DagsterPostgresStorage"),
+        chosen["class"] = {
+            "sqlite": "ConsolidatedSqliteEventLogStorage",
+            "postgres": "DagsterPostgresStorage",
         }[database]
     home.mkdir()
     (home / "dagster.yaml").write_text(yaml.safe_dump(local))

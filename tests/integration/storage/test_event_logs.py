@@ -1,5 +1,6 @@
 """The pooled event logs keep what Dagster's own keep, in few transactions and connections."""
 
+import re
 import signal
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -27,21 +28,14 @@ def postgres():
 
 
 def configuration(name, *, own):
-    """What a configuration of ours says of its storage; `own` puts Dagster's classes in place."""
-    config = yaml.safe_load((ROOT / "infra" / "dagster" / name).read_text())
-    if "storage" in config:
-        if own:
-            config["storage"]["custom"] |= {
-                "module": "dagster_postgres",
-                "class": "DagsterPostgresStorage",
-            }
-        return {"storage": config["storage"]}
+    """What a configuration of ours says of its storage; `own` changes the one line it names."""
+    text = (ROOT / "infra" / "dagster" / name).read_text()
     if own:
-        config["event_log_storage"] |= {
-            "module": "dagster._core.storage.event_log",
-            "class": "ConsolidatedSqliteEventLogStorage",
-        }
-    return {"event_log_storage": config["event_log_storage"]}
+        named = re.search(r"^#   (class: \w+)$", text, re.MULTILINE)[1]
+        text, changed = re.subn(r"^( +)class: Pooled\w+$", rf"\1{named}", text, flags=re.MULTILINE)
+        assert changed == 1
+    config = yaml.safe_load(text)
+    return {part: config[part] for part in ("storage", "event_log_storage") if part in config}
 
 
 @pytest.fixture(params=["local.yaml", "deployment.yaml"])
@@ -129,6 +123,7 @@ def test_the_same_is_kept_as_by_dagsters_own_class_and_either_can_follow_the_oth
             instance.add_dynamic_partitions("stored", keys(100))
             assert not run(instance, report).success
             seen.append(everything(instance))
+            assert ("dagster_aws_batch" in type(instance.event_log_storage).__module__) is not own
         with home(own=not own) as instance:
             assert everything(instance) == seen[-1]
     assert seen[0] == seen[1]
@@ -170,6 +165,22 @@ def test_many_events_are_few_transactions_through_one_connection(home):
         assert everything(instance)["events"] == sorted(keys())
     assert counted.opened <= 1  # the first event of a process asks which tables there are
     assert counted.commits <= MANY // 500 + 1
+
+
+@pytest.mark.parametrize("home", ["deployment.yaml"], indirect=True)
+def test_runs_events_and_schedules_share_one_connection_of_a_process(home):
+    with Counted() as counted, home() as instance:
+        instance.add_dynamic_partitions("stored", keys(3))
+        assert run(instance, lambda context: log_ten(context, instance)).success
+        assert instance.all_instigator_state() == []
+    # Dagster's own opens over a hundred; another thread or a nested call may need a second.
+    assert counted.opened <= 2
+
+
+def log_ten(context, instance):
+    for number in range(10):
+        context.log.info(f"{number}")
+        assert instance.get_run_by_id(context.run.run_id)
 
 
 def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(home):

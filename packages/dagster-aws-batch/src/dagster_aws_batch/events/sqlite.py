@@ -21,6 +21,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from dagster_aws_batch.events.batches import BatchedEventLogStorage
 
+#: Dagster's own class, too: a `dagster.yaml` falls back to it by its line `class`.
+__all__ = ["ConsolidatedSqliteEventLogStorage", "PooledSqliteEventLogStorage"]
+
 
 class PooledSqliteEventLogStorage(BatchedEventLogStorage, ConsolidatedSqliteEventLogStorage):
     """Dagster's consolidated SQLite event log over one engine per process.
