@@ -107,6 +107,7 @@ reference: $(VENV)/.installed ## rewrite docs/commands.md from the programs' hel
 
 screenshots: $(VENV)/.installed ## take the pictures of the docs anew, in Chromium
 	@$(BIN)/python docs/screenshots.py
+	@$(BIN)/python packages/dagster-aws-batch/docs/screenshots.py
 
 pins: $(VENV)/.installed ## renew requirements*.txt from requirements*.in
 	@for name in requirements requirements-dev requirements-emulators requirements-bench; do \

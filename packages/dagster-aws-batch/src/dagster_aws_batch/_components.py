@@ -126,6 +126,9 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
             for task in outcome.succeeded:
                 made = dg.AssetMaterialization(asset_key=key, partition=keys[task.task])
                 context.log_event(made)
+            bad = [f"{keys[task.task]} (task {task.task})" for task in outcome.failed]
+            more = f" and {len(bad) - 20:,} more" if len(bad) > 20 else ""
+            context.log.error(f"failed partitions: {', '.join(bad[:20])}{more}")
         outcome.raise_for_failure()
         return dg.MaterializeResult(asset_key=key, metadata=outcome.metadata())
 

@@ -4,7 +4,7 @@ Plain immutable values, no I/O, no Dagster.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, TypeVar
@@ -34,6 +34,7 @@ ReceiptReader = Callable[[Collection[int]], Mapping[int, R]]
 MIN_TIMEOUT_SECONDS = 60
 DEFAULT_TIMEOUT_SECONDS = 86_400
 MAX_ARRAY = 10_000
+PLATFORMS = ("EC2", "FARGATE", "EKS")
 
 
 class FailureClass(str, Enum):
@@ -133,6 +134,7 @@ class Retries:
     fallback_queue: str | None = None
 
     def __post_init__(self) -> None:
+        _check_types("retries", self)
         if not 1.1 <= self.memory_factor <= 4:
             raise InvalidJobError(
                 f"retries.memory_factor is {self.memory_factor}; use 1.1 to 4 (1.5 to 2 is usual)"
@@ -165,6 +167,19 @@ class BatchJobDefinition:
     assign_public_ip: bool = False
     container_properties: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        owner = f"job definition {self.name or self.image}"
+        _check_types(owner, self)
+        if not self.image:
+            raise InvalidJobError(f"{owner}: it needs an image")
+        if self.platform not in PLATFORMS:
+            raise InvalidJobError(
+                f"{owner}: platform is {self.platform!r}; use {', '.join(PLATFORMS)}"
+            )
+        _check_command(owner, self.command)
+        _check_sizes(owner, self)
+        _check_texts(owner, "variable", self.environment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,15 +214,14 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        owner = f"job {self.name}"
+        _check_types(owner, self)
         if not self.name:
             raise InvalidJobError("a job needs a name")
-        if isinstance(self.command, str):
-            raise InvalidJobError(f"job {self.name}: command is a list of words, not one string")
-        if any(word == "" for word in self.command):
-            raise InvalidJobError(
-                f"job {self.name}: the command has an empty word, which AWS Batch refuses; leave "
-                "it out"
-            )
+        if not self.definition:
+            raise InvalidJobError(f"{owner}: definition is empty; give a name or an image")
+        _check_command(owner, self.command)
+        _check_sizes(owner, self)
         timeout = self.timeout_seconds
         if isinstance(timeout, int) and timeout < MIN_TIMEOUT_SECONDS:
             raise InvalidJobError(
@@ -218,13 +232,8 @@ class Job:
             raise InvalidJobError(
                 f"job {self.name}: scheduling_priority is {self.scheduling_priority}; use 0 to 9999"
             )
-        wrong = [word for word in self.command if not isinstance(word, str)]
-        if wrong:
-            raise InvalidJobError(
-                f"job {self.name}: the command has a word of type {type(wrong[0]).__name__}; use "
-                "strings"
-            )
-        _check_environment(f"job {self.name}", self.environment)
+        _check_texts(owner, "tag", self.tags)
+        _check_texts(owner, "variable", self.environment)
         for key in self.environment:
             if key.startswith("AWS_BATCH") or key in RESERVED_VARIABLES:
                 raise InvalidJobError(
@@ -233,12 +242,67 @@ class Job:
                 )
 
 
-def _check_environment(owner: str, environment: Mapping[str, str]) -> None:
+_TYPES: Mapping[type | tuple[type, ...], Sequence[str]] = {
+    str: (
+        *("name", "image", "queue", "share_identifier", "container", "log_group"),
+        *("job_role_arn", "execution_role_arn", "fallback_queue"),
+    ),
+    int: (
+        *("memory_mib", "gpus", "scheduling_priority", "memory_ceiling_mib", "timeout_seconds"),
+        *("user_code", "host_loss", "out_of_memory"),
+    ),
+    (int, float): ("vcpus", "memory_factor"),
+    Mapping: ("environment", "tags", "options", "container_properties"),
+    Sequence: ("command", "inputs"),
+    (str, BatchJobDefinition): ("definition",),
+    Retries: ("retries",),
+}
+
+
+_WORDS = {"str": "a string", "int": "a whole number", "float": "a number", "Mapping": "a dict"}
+_WORDS["Sequence"] = "a list of strings"
+
+
+def _check_types(owner: str, value: Any) -> None:
+    # A value of another type is named with its field, not with its content.
+    wanted = {name: kind for kind, names in _TYPES.items() for name in names}
+    for one in fields(value):
+        given, kind = getattr(value, one.name), wanted.get(one.name, object)
+        # A text is a sequence of letters, which nobody means.
+        text = kind is Sequence and isinstance(given, str)
+        if given != one.default and (text or not isinstance(given, kind)):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            words = " or ".join(_WORDS.get(each.__name__, each.__name__) for each in kinds)
+            raise InvalidJobError(
+                f"{owner}: {one.name} is of type {type(given).__name__}; use {words}"
+            )
+
+
+def _check_sizes(owner: str, value: Any) -> None:
+    for name, least in (("vcpus", 0), ("memory_mib", 3), ("gpus", -1)):
+        number = getattr(value, name)
+        if number is not None and not number > least:
+            raise InvalidJobError(f"{owner}: {name} is {number}; use more than {least}")
+
+
+def _check_command(owner: str, command: Sequence[str]) -> None:
+    for word in command:
+        if not isinstance(word, str):
+            raise InvalidJobError(
+                f"{owner}: the command has a word of type {type(word).__name__}; use strings"
+            )
+        if word == "":
+            raise InvalidJobError(
+                f"{owner}: the command has an empty word, which AWS Batch refuses; leave it out"
+            )
+
+
+def _check_texts(owner: str, kind: str, texts: Mapping[str, str]) -> None:
     """Values must be strings; one of another type is named without its content."""
-    for key, value in environment.items():
+    for key, value in texts.items():
         if not isinstance(value, str) or type(value).__name__ == "EnvVar":
             raise InvalidJobError(
-                f"{owner}: the value of variable {key} is of type {type(value).__name__}; use a "
+                f"{owner}: the value of {kind} {key} is of type {type(value).__name__}; use a "
                 "string (of a dg.EnvVar: its get_value())"
             )
 

@@ -172,6 +172,14 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         for name, value in numbers.items():
             if value < 0 or (value == 0 and not name.startswith("price")):
                 raise InvalidJobError(f"BatchJobs.{name} is {value}; use a number above 0")
+        if not self.queue:
+            raise InvalidJobError("BatchJobs.queue is empty; give the name or ARN of a job queue")
+        for name in ("endpoint_url", "logs_endpoint_url", "s3_endpoint_url", "console_url"):
+            url = getattr(self, name)
+            if type(url) is str and "://" not in url:
+                raise InvalidJobError(
+                    f"BatchJobs.{name} is {url!r}; begin it with http:// or https://"
+                )
         checked_rates(self.rates)
 
     @overload

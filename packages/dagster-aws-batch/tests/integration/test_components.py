@@ -102,12 +102,13 @@ def test_an_array_of_twenty_partitions_without_python(tmp_path, aws):
     }
 
 
-def test_a_partition_that_fails_leaves_the_others_materialized(tmp_path, aws):
+def test_a_partition_that_fails_is_named_and_leaves_the_others_materialized(tmp_path, aws, capfd):
     defs = project(tmp_path, aws.url, bad="part-7")
     with dg.DagsterInstance.ephemeral() as instance:
         assert not materialize(defs, instance).success
         made = instance.get_materialized_partitions(dg.AssetKey("report"))
     assert made == set(KEYS) - {"part-7"}
+    assert "failed partitions: part-7 (task 7)" in capfd.readouterr().err
 
 
 DG = Path(sys.executable).parent / "dg"

@@ -288,8 +288,19 @@ def test_spot_losses_can_fall_back_to_another_queue(bench):
     assert [found.queue for found in result.jobs] == ["local", "on-demand"]
 
 
-def test_an_image_that_may_not_be_pulled_is_never_repeated(bench):
-    bench.behaviour = fails(**CASES[FailureClass.IMAGE_PULL_AUTH])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        CASES[FailureClass.IMAGE_PULL_AUTH]["reason"],
+        "CannotPullContainerError: Error response from daemon: manifest for tool:9 not found: "
+        "manifest unknown",
+        "CannotPullContainerError: no matching manifest for linux/arm64/v8 in the manifest list",
+        "CannotPullContainerError: image tool:1 is unknown to the Batch emulator (known: shell)",
+        "Back-off pulling image: InvalidImageName",
+    ],
+)
+def test_an_image_that_may_not_be_pulled_or_does_not_exist_is_never_repeated(bench, reason):
+    bench.behaviour = fails(starts=False, reason=reason)
     result = bench.run(2, job(retries=Retries(user_code=5)))
     assert result.rounds == 1
     assert len(result.tasks[0].attempts) == 1

@@ -204,7 +204,7 @@ def test_endpoints_of_aws_are_known():
     ("fields", "words"),
     [
         ({"timeout_seconds": 59}, "60 or more"),
-        ({"command": "one string"}, "list of words"),
+        ({"command": "one string"}, "list of strings"),
         ({"command": ["a", ""]}, "empty word"),
         ({"scheduling_priority": 10_000}, "0 to 9999"),
         ({"environment": {"AWS_BATCH_X": "1"}}, "AWS_BATCH_X"),

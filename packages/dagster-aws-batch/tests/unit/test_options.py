@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_aws_batch import BatchJobDefinition, BatchJobs, InvalidJobError, Job, ScratchError
+from dagster_aws_batch import (
+    BatchJobDefinition,
+    BatchJobs,
+    InvalidJobError,
+    Job,
+    Retries,
+    ScratchError,
+)
 from dagster_aws_batch._aws.job_definitions import registration
 from dagster_aws_batch._aws.requests import shape_of, submit_request
 from dagster_aws_batch._scratch import open_scratch
@@ -38,11 +45,13 @@ def request(job, **fields):
         ({"rates": {"SubmitJobs": 1.0}}, "SubmitJobs.*known are .*SubmitJob"),
         ({"rates": {"SubmitJob": 0.0}}, "above 0"),
         ({"rates": {"ListJobs": -1.0}}, "above 0"),
+        ({"queue": ""}, "queue is empty"),
+        ({"endpoint_url": "127.0.0.1:8642"}, "endpoint_url.*begin it with http"),
     ],
 )
 def test_a_resource_that_cannot_work_is_refused(fields, words):
     with pytest.raises(InvalidJobError, match=words):
-        BatchJobs(queue="q", **fields)
+        BatchJobs(**{"queue": "q", **fields})
 
 
 @pytest.mark.parametrize(
@@ -125,6 +134,57 @@ def test_a_value_of_the_wrong_type_is_named_without_its_content(value):
     assert "hunter2" not in str(caught.value)
     with pytest.raises(InvalidJobError, match="word of type"):
         Job(name="j", definition=NAMED, command=["a", 1])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", None),
+        ("definition", None),
+        ("definition", 7),
+        ("command", "echo"),
+        ("environment", [("A", "b")]),
+        ("vcpus", "2"),
+        ("vcpus", 0),
+        ("memory_mib", "2GB"),
+        ("memory_mib", 0.5),
+        ("memory_mib", 0),
+        ("gpus", -1),
+        ("timeout_seconds", "60"),
+        ("timeout_seconds", 90.5),
+        ("retries", 3),
+        ("inputs", "abc"),
+        ("queue", 1),
+        ("options", ["dependsOn"]),
+    ],
+)
+def test_a_field_that_cannot_be_is_named_with_its_job(field, value):
+    with pytest.raises(InvalidJobError, match=rf"job .*: {field} is "):
+        Job(**{"name": "j", "definition": NAMED, field: value})
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"image": ""}, "it needs an image"),
+        ({"image": None}, "image is of type NoneType"),
+        ({"platform": "fargate"}, "use EC2, FARGATE, EKS"),
+        ({"memory_mib": "2GB"}, "memory_mib is of type str"),
+        ({"vcpus": -1}, "vcpus is -1"),
+        ({"environment": {"A": 1}}, "variable A is of type int"),
+        ({"command": ["a", ""]}, "an empty word"),
+    ],
+)
+def test_a_definition_that_cannot_be_is_refused_where_it_is_written(fields, named):
+    with pytest.raises(InvalidJobError, match=named):
+        BatchJobDefinition(**{"image": "a:1", **fields})
+
+
+def test_retries_and_tags_are_checked_as_well():
+    with pytest.raises(InvalidJobError, match="retries: host_loss is of type str"):
+        Retries(host_loss="3")
+    with pytest.raises(InvalidJobError, match="tag cost is of type int"):
+        Job(name="j", definition=NAMED, tags={"cost": 3})
 
 
 def test_an_env_var_of_dagster_is_not_taken_for_its_name():

@@ -25,6 +25,7 @@ __all__ = [
     "from_detail",
     "from_summary",
     "is_live",
+    "lacks_image",
     "memory_of",
     "streams_of",
     "to_result",
@@ -64,6 +65,13 @@ class Evidence:
 _PULL_AUTH = re.compile(
     r"access denied|denied:|unauthorized|not authorized|no basic auth|authentication required"
     r"|AccessDenied|forbidden|\b40[13]\b|may require .docker login|authorization",
+    re.IGNORECASE,
+)
+
+# An image or tag that is not there, or not for this processor: the next pull fails as well.
+_NO_IMAGE = re.compile(
+    r"manifest.* (?:not found|unknown)|does not exist|no matching manifest|404 Not Found"
+    r"|invalid reference format|InvalidImageName|is unknown to the Batch emulator",
     re.IGNORECASE,
 )
 
@@ -123,6 +131,11 @@ def classify(evidence: Evidence) -> FailureClass:
     if evidence.exit_code is None and "Task failed to start" in reasons:
         return FailureClass.START
     return FailureClass.UNKNOWN
+
+
+def lacks_image(failure: FailureClass | None, reason: str) -> bool:
+    """Whether a pull failed for an image that doesn't exist, which no repeat can change."""
+    return failure is FailureClass.IMAGE_PULL and _NO_IMAGE.search(reason) is not None
 
 
 def _refine(failure: FailureClass, reasons: str) -> FailureClass:

@@ -284,6 +284,7 @@ def _region(endpoint: Endpoint) -> str:
     known = known or os.environ.get("AWS_REGION")
     if not known:
         raise BatchError(
-            "no AWS Region is set: give the resource a region, or set AWS_REGION in the environment"
+            "no AWS Region is set: give the resource a region_name, or set AWS_REGION "
+            "in the environment"
         )
     return known

@@ -123,8 +123,10 @@ def execute_all(connection: Connection, requests: Sequence[Request]) -> list[Exe
 
 def _execution(connection: Connection, request: Request) -> Execution:
     job, tasks = request.job, request.tasks
-    if tasks < 0:
-        raise InvalidJobError(f"job {job.name}: tasks is {tasks}; use 0 or more", job=job.name)
+    if not isinstance(tasks, int) or tasks < 0:
+        raise InvalidJobError(
+            f"job {job.name}: tasks is {tasks!r}; use a whole number, 0 or more", job=job.name
+        )
     kept = {} if request.options.forward_termination else {KEEP_TAG: "true"}
     return Execution(
         connection=connection,

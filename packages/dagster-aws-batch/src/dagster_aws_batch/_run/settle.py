@@ -16,6 +16,7 @@ from dagster_aws_batch._aws.answers import (
     child_index,
     from_detail,
     from_summary,
+    lacks_image,
     memory_of,
     resources_of,
     to_result,
@@ -60,6 +61,8 @@ def settle(
             execution.results[task] = result
         if result.failure is None or _reports_failure(receipts.get(task)):
             continue
+        if lacks_image(result.failure, result.reason):
+            continue  # neither now nor in a minute
         plan = budget.plan(
             task,
             result.failure,
