@@ -1,9 +1,11 @@
 """The instance configurations hold runs; the deployment's with real PostgreSQL, by TLS, and S3."""
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -155,6 +157,28 @@ def test_a_run_becomes_a_task_of_the_definition_and_the_network_of_the_deploymen
     assert not ParamValidator().validate(request, shape).has_errors()
     network = request["networkConfiguration"]["awsvpcConfiguration"]
     assert (network["subnets"], network["assignPublicIp"]) == (["subnet-1", "subnet-2"], "ENABLED")
+
+
+def test_the_code_location_loads_from_what_the_image_holds(tmp_path):
+    """In it the package lies in `site-packages`, without the project around it."""
+    shutil.copytree(ROOT / "wordfreq_dagster", tmp_path / "wordfreq_dagster")
+    # What the image's build copies there besides, less its virtual environment.
+    built = (INFRA / "Dockerfile").read_text()
+    for name in re.findall(r"cp (\S+) /opt/dagster/venv/lib/python\*/site-packages/", built):
+        shutil.copy(ROOT / name, tmp_path)
+    code = (
+        "import wordfreq_dagster.definitions as d; from wordfreq_dagster.settings import Settings;"
+        "print(d.__file__, d.build_definitions(Settings()).resolve_job_def('word_frequency').name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == [
+        str(tmp_path / "wordfreq_dagster" / "definitions.py"),
+        "word_frequency",
+    ]
 
 
 def compose(*files):
