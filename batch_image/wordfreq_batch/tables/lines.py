@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
 from wordfreq_batch.errors import DataError
@@ -30,8 +29,7 @@ _COUNT: Final = re.compile(rf"[1-9][0-9]{{0,{_MOST_DIGITS - 1}}}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """Share `part` (from 0) of `parts` of all words: which, the hash of a word decides."""
 
     part: int

@@ -10,8 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wordfreq_batch.errors import UsageError
 
@@ -151,8 +150,7 @@ _SHIFTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detected:
+class Detected(NamedTuple):
     """What the beginning of stored bytes says of them.
 
     Attributes:
@@ -172,8 +170,7 @@ class Detected:
         return self.format == TEXT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
+class Guess(NamedTuple):
     """The likely encoding (as Python names it; empty: no idea), and how sure that is, 0 to 1."""
 
     encoding: str = ""

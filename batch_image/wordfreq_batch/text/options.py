@@ -6,7 +6,7 @@ For `text.text`, `text.words` and whoever makes a plan. The defaults add nothing
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wordfreq_batch.text.detect import UTF_8, known_encoding
 
@@ -20,8 +20,7 @@ _CHARSET = r"(?ia)charset\s*=\s*\"?([\w.:+-]+)"
 _UNTOLD = frozenset(("utf-8", "ascii"))  # what servers say who don't know better
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
+class TextOptions(NamedTuple):
     """What is believed of texts.
 
     Attributes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -193,3 +195,11 @@ def test_an_outage_that_stays_leaves_the_rest_untried_and_says_why(tmp_path: Pat
     errors = outcome(source, tmp_path, names, patience=1)
     assert all("not tried" in errors[name] for name in names[IN_A_ROW:])
     assert all("the file server doesn't answer" in errors[name] for name in names)
+
+
+def test_a_task_starts_without_what_it_does_not_need() -> None:
+    """`dataclasses` imports `inspect`: a sixth of all that a task does before it counts."""
+    program = "import sys, wordfreq_batch.cli.stages, wordfreq_batch.counts.migrate\n"
+    program += "print({'dataclasses', 'boto3', 'chardet', 'pyarrow'} & sys.modules.keys())"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout == "set()\n", ran.stderr
