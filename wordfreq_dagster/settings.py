@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -257,6 +257,11 @@ class Settings(BaseSettings):
     def stages(self) -> list[str]:
         """The stages that are used; the table's name switches the CSV pipeline on."""
         return ["plan", "migrate", "merge", *(["ingest"] if self.csv_table else [])]
+
+    def values(self, names: Iterable[str], *, prefix: str = "") -> dict[str, Any]:
+        """The settings of these names, with `prefix`, that there are; for resources."""
+        there = [name for name in names if prefix + name in type(self).model_fields]
+        return {name: getattr(self, prefix + name) for name in there}
 
     @property
     def used_places(self) -> list[str]:

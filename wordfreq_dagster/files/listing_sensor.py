@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 import dagster as dg
 
 from dagster_aws_batch.automation import UNFINISHED
+from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
 from wordfreq_batch.errors import NotFoundError, WordfreqError
 from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
@@ -119,6 +120,45 @@ def decide(
                 f"the next one in {ended + wait - now:,.0f} s (their logs say what is wrong)",
             )
     return Decision(run=True, reason=f"the source has changed: {files}", attempt=tried)
+
+
+def arrival_sensors(
+    watched: Watched,
+    *,
+    source: str,
+    names: tuple[str, str],
+    states: tuple[str, str],
+    queue_url: str,
+    interval: int,
+) -> list[dg.SensorDefinition]:
+    """The sensor that lists a source and, where it has a queue, that of S3's messages.
+
+    Args:
+        watched: which job makes what from the source.
+        source: `s3://bucket/prefix` or a folder.
+        names: of the two sensors.
+        states: `RUNNING` or `STOPPED`, of each.
+        queue_url: the SQS queue; `''`: there is none.
+        interval: least seconds between two ticks.
+    """
+    listing, messages = map(dg.DefaultSensorStatus, states)
+    sensors = [
+        listing_sensor(
+            name=names[0], watched=watched, source=source, interval=interval, status=listing
+        )
+    ]
+    if queue_url:
+        queue = sqs_sensor(
+            name=names[1],
+            job=watched.job,
+            source=source,
+            tag=SOURCE_TAG,
+            queue_url=queue_url,
+            interval=interval,
+            status=messages,
+        )
+        sensors.append(queue)
+    return sensors
 
 
 def listing_sensor(

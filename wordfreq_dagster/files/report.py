@@ -5,7 +5,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -82,6 +82,27 @@ def not_shown(
     return counted, unusable
 
 
+def verdict(
+    wrong: Sized,
+    text: str,
+    *,
+    name: str | None = None,
+    asset: dg.AssetKey | None = None,
+    warn: bool = True,
+    metadata: Mapping[str, Any],
+) -> dg.AssetCheckResult:
+    """A check that passes where nothing is `wrong`; `text` goes on from the number of what is."""
+    level = dg.AssetCheckSeverity
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=not wrong,
+        severity=level.WARN if warn else level.ERROR,
+        description=f"{len(wrong):,} {text}" if wrong else None,
+        metadata=metadata,
+    )
+
+
 def reported_check(
     instance: dg.DagsterInstance,
     key: dg.AssetKey,
@@ -114,15 +135,12 @@ def reported_check(
     # A partition turns red when this run has failed, a moment after this check.
     unshown = [item.name for item in counted if report != "summary"]
     unshown += [each.name for each in unusable if each.name not in failed]
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=key,
-        passed=not unshown,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"the partitions of {len(unshown):,} files show another state than theirs; "
-        f"the next run of the job {job} reports it"
-        if unshown
-        else None,
+    return verdict(
+        unshown,
+        "files are in another state than their partitions show; the next run of the job "
+        f"{job} reports it",
+        name=name,
+        asset=key,
         metadata={"not reported": len(unshown), "first": listed_names(unshown)},
     )
 

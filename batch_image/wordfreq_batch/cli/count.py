@@ -56,9 +56,9 @@ def add_count(commands: Commands) -> None:
         commands,
         "count",
         _count,
-        description=_HELP,
-        example=_EXAMPLE,
-        summary="count and rank a folder or prefix in one go, here",
+        "count and rank a folder or prefix in one go, here",
+        _HELP,
+        _EXAMPLE,
     )
     parser.add_argument("source", metavar="SOURCE", help="prefix, folder or file to count")
     parser.add_argument("-o", "--output", metavar="URI", help="keep all results there")

@@ -77,9 +77,9 @@ def add_ingest(commands: Commands) -> None:
         commands,
         "ingest",
         _ingest,
-        description=_HELP,
-        example=_EXAMPLE + SETTINGS_HELP + "\n",
-        summary="load CSVs into a DynamoDB table",
+        "load CSVs into a DynamoDB table",
+        _HELP,
+        _EXAMPLE + SETTINGS_HELP + "\n",
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("-s", "--source", metavar="URI", help="the CSV to load")
@@ -121,9 +121,9 @@ def add_redrive(commands: Commands) -> None:
         commands,
         "redrive",
         _redrive,
-        description=_REDRIVE_HELP,
-        example=_REDRIVE_EXAMPLE,
-        summary="load again what failed for a passing reason",
+        "load again what failed for a passing reason",
+        _REDRIVE_HELP,
+        _REDRIVE_EXAMPLE,
     )
     parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan")
     _add_load_options(parser)

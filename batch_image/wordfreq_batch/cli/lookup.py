@@ -22,12 +22,7 @@ examples:
 def add_lookup(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(
-        commands,
-        "lookup",
-        _lookup,
-        description=_HELP,
-        example=_EXAMPLE,
-        summary="say how often single words occur",
+        commands, "lookup", _lookup, "say how often single words occur", _HELP, _EXAMPLE
     )
     parser.add_argument("words", nargs="+", metavar="WORD", help="a word, or a text of several")
     parser.add_argument(

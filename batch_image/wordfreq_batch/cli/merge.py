@@ -48,12 +48,7 @@ a very large plan, in 16 parts:
 def add_merge(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(
-        commands,
-        "merge",
-        _merge,
-        description=_HELP,
-        example=_EXAMPLE,
-        summary="add all counts up and rank the words",
+        commands, "merge", _merge, "add all counts up and rank the words", _HELP, _EXAMPLE
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("-s", "--source", metavar="URI", help="rank everything below this prefix")

@@ -27,12 +27,7 @@ examples:
 def add_mirror(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(
-        commands,
-        "mirror",
-        _mirror,
-        description=_HELP,
-        example=_EXAMPLE,
-        summary="delete items whose rows or uploads are gone",
+        commands, "mirror", _mirror, "delete items whose rows or uploads are gone", _HELP, _EXAMPLE
     )
     parser.add_argument("-p", "--plan", required=True, metavar="URI", help="names the uploads")
     parser.add_argument("-t", "--table", required=True, metavar="NAME", help="the table")

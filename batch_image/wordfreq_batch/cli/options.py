@@ -60,13 +60,21 @@ def report(options: argparse.Namespace, text: str, document: Callable[[], dict[s
 def add_command(
     commands: Commands,
     name: str,
-    command: Callable[[argparse.Namespace], int],
-    *,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
     description: str,
     example: str,
-    summary: str,
 ) -> argparse.ArgumentParser:
-    """Add one command to the parser and return its own, for its options."""
+    """Add one command to the parser and return its own, for its options.
+
+    Args:
+        commands: of the whole parser.
+        name: of the command.
+        run: does it, and returns the exit code.
+        summary: a line for the list of commands.
+        description: above the options in the command's help.
+        example: below them.
+    """
     parser = commands.add_parser(
         name,
         help=summary,
@@ -78,7 +86,7 @@ def add_command(
     parser.add_argument(
         "--json", action="store_true", help="print the result, or the error, as one JSON document"
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=run)
     return parser
 
 

@@ -61,12 +61,7 @@ examples:
 def add_plan(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = add_command(
-        commands,
-        "plan",
-        _plan,
-        description=_PLAN_HELP,
-        example=_PLAN_EXAMPLE,
-        summary="list the files and lay out the tasks",
+        commands, "plan", _plan, "list the files and lay out the tasks", _PLAN_HELP, _PLAN_EXAMPLE
     )
     parser.add_argument(
         "-s", "--source", required=True, metavar="URI", help="prefix, folder or file to count"
@@ -111,9 +106,9 @@ def add_migrate(commands: Commands) -> None:
         commands,
         "migrate",
         _migrate,
-        description=_MIGRATE_HELP,
-        example=_MIGRATE_EXAMPLE,
-        summary="count the files of one task",
+        "count the files of one task",
+        _MIGRATE_HELP,
+        _MIGRATE_EXAMPLE,
     )
     parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan")
     parser.add_argument(

@@ -10,39 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from wordfreq_batch.counts.counting import (
-    SMALL,
-    count_items,
-)
+from wordfreq_batch.counts.counting import SMALL, count_items
 from wordfreq_batch.counts.counts import read_counts
 from wordfreq_batch.counts.outage import Stores
-from wordfreq_batch.counts.partials import (
-    partial_key,
-    store_partial,
-)
-from wordfreq_batch.errors import (
-    ChangedError,
-    NotFoundError,
-    WordfreqError,
-)
+from wordfreq_batch.counts.partials import partial_key, store_partial
+from wordfreq_batch.errors import ChangedError, NotFoundError, WordfreqError
 from wordfreq_batch.job import JobInfo
-from wordfreq_batch.plans.formats import (
-    ItemReceipt,
-    Receipt,
-)
-from wordfreq_batch.plans.plan import (
-    Item,
-    PlanHead,
-    Task,
-)
+from wordfreq_batch.plans.formats import ItemReceipt, Receipt
+from wordfreq_batch.plans.plan import Item, PlanHead, Task
 from wordfreq_batch.plans.receipts import finished_items
-from wordfreq_batch.plans.tasks import (
-    Stage,
-    TaskOutcome,
-    record,
-    run_stage,
-    said,
-)
+from wordfreq_batch.plans.tasks import Stage, TaskOutcome, record, run_stage, said
 from wordfreq_batch.progress import Meter, Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.tally import Tally

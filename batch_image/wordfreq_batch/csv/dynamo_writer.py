@@ -46,7 +46,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
 
 
 WriteMode = Literal["newer", "absent", "always"]
-WRITE_MODES: tuple[WriteMode, ...] = ("newer", "absent", "always")
 """`newer`: one conditional PutItem per item, which never replaces an item of a newer upload.
 `absent`: likewise, but no item at all is replaced that isn't of the same upload.
 `always`: BatchWriteItem, `BATCH` items per request, which replaces whatever is there."""
@@ -127,7 +126,7 @@ class Writer(Generic[T]):
         refused: gets what DynamoDB calls invalid, with its words; from any thread, one at a time.
         deleted: the items are to be deleted where nothing else has replaced them; it gets what
             each one was known by, from any thread, one at a time.
-        mode: see `WRITE_MODES`.
+        mode: see `WriteMode`.
         rate: which lets write units through, if they are limited.
         in_flight: requests on their way at a time.
         patience: seconds without any progress after which the whole is given up.

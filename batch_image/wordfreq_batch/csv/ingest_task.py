@@ -16,38 +16,14 @@ from wordfreq_batch.csv.ingest import load
 from wordfreq_batch.csv.rate import shared
 from wordfreq_batch.csv.reading.rejects import limit_version
 from wordfreq_batch.csv.settings import Settings
-from wordfreq_batch.csv.upload import (
-    Source,
-    Target,
-    begin_load,
-    is_newest_load,
-    record_load,
-)
-from wordfreq_batch.errors import (
-    StorageError,
-    WordfreqError,
-)
+from wordfreq_batch.csv.upload import Source, Target, begin_load, is_newest_load, record_load
+from wordfreq_batch.errors import StorageError, WordfreqError
 from wordfreq_batch.job import JobInfo
-from wordfreq_batch.plans.formats import (
-    Figures,
-    ItemReceipt,
-    Receipt,
-)
-from wordfreq_batch.plans.plan import (
-    Item,
-    PlanHead,
-    Task,
-)
+from wordfreq_batch.plans.formats import Figures, ItemReceipt, Receipt
+from wordfreq_batch.plans.plan import Item, PlanHead, Task
 from wordfreq_batch.plans.plan_store import load_head
 from wordfreq_batch.plans.receipts import read_receipts
-from wordfreq_batch.plans.tasks import (
-    Stage,
-    TaskOutcome,
-    failure,
-    record,
-    run_stage,
-    said,
-)
+from wordfreq_batch.plans.tasks import Stage, TaskOutcome, failure, record, run_stage, said
 from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store

@@ -37,7 +37,7 @@ class Target:
 
     `max_rejects`: more rejected rows than that (a number, or a share of all rows below 1) make the
     file an error, before anything of it is written unless DynamoDB itself rejects them; None: any
-    number of rejects will do. `mode`: see `dynamo_writer.WRITE_MODES`;
+    number of rejects will do. `mode`: see `dynamo_writer.WriteMode`;
     `rate`: lets write units through, if they are limited.
     """
 

@@ -6,13 +6,12 @@ only say that something has changed.
 
 import dagster as dg
 
-from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import csv_rows, loaded_listing
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import csv_uploads
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
-from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
+from wordfreq_dagster.files.listing_sensor import Watched, arrival_sensors
 from wordfreq_dagster.files.tags import SOURCE_TAG
-from wordfreq_dagster.settings import Settings, load_settings
+from wordfreq_dagster.settings import load_settings
 
 #: Name of the job that loads the uploads.
 CSV_TO_DYNAMODB = "csv_to_dynamodb"
@@ -44,57 +43,22 @@ def csv_to_dynamodb() -> dg.Definitions:
         ),
         run_tags={SOURCE_TAG: settings.csv_source},
     )
+    values = {
+        **settings.values(CsvPlaces.model_fields, prefix="csv_"),
+        **settings.values(["plans", "report", "retry_unusable"]),
+        "destination": settings.csv_rejects,
+        "settings_file": settings.csv_settings,
+        "endpoint": settings.csv_endpoint if settings.embedded else "",
+    }
     return dg.Definitions(
         jobs=[job],
-        sensors=_sensors(settings),
-        resources={
-            "csv": CsvPlaces(
-                source=settings.csv_source,
-                destination=settings.csv_rejects,
-                plans=settings.plans,
-                pack=settings.csv_pack,
-                report=settings.report,
-                retry_unusable=settings.retry_unusable,
-                table=settings.csv_table,
-                columns=settings.csv_columns,
-                key=settings.csv_key,
-                sort_key=settings.csv_sort_key,
-                extra_columns=settings.csv_extra_columns,
-                delimiter=settings.csv_delimiter,
-                encoding=settings.csv_encoding,
-                header=settings.csv_header,
-                settings_file=settings.csv_settings,
-                max_rejects=settings.csv_max_rejects,
-                write=settings.csv_write,
-                max_write_units=settings.csv_max_write_units,
-                refuse_above=settings.csv_refuse_above,
-                removed=settings.csv_removed,
-                endpoint=settings.csv_endpoint if settings.embedded else "",
-            )
-        },
-    )
-
-
-def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    sensors = [
-        listing_sensor(
-            name="new_csv_uploads",
-            watched=LOADED,
+        sensors=arrival_sensors(
+            LOADED,
             source=settings.csv_source,
+            names=("new_csv_uploads", "new_csv_uploads_sqs"),
+            states=(settings.status("csv_new_uploads"), settings.status("csv_events")),
+            queue_url=settings.csv_events_queue_url,
             interval=settings.sensor_seconds,
-            status=dg.DefaultSensorStatus(settings.status("csv_new_uploads")),
-        )
-    ]
-    if settings.csv_events_queue_url:
-        sensors.append(
-            sqs_sensor(
-                name="new_csv_uploads_sqs",
-                job=CSV_TO_DYNAMODB,
-                source=settings.csv_source,
-                tag=SOURCE_TAG,
-                queue_url=settings.csv_events_queue_url,
-                interval=settings.sensor_seconds,
-                status=dg.DefaultSensorStatus(settings.status("csv_events")),
-            )
-        )
-    return sensors
+        ),
+        resources={"csv": CsvPlaces(**values)},
+    )

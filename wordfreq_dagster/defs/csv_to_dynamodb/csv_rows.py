@@ -30,6 +30,7 @@ from wordfreq_dagster.files.report import (
     raise_for_failed,
     report_files,
     reported_check,
+    verdict,
 )
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import LISTING, OWNERS, SOURCE_TAG
@@ -259,13 +260,10 @@ def _checks(
         for name, (read, rejected, first) in counts.items()
         if csv.too_many(rejected=rejected, read=read)
     }
-    yield dg.AssetCheckResult(
-        check_name=FEW_REJECTS,
-        passed=not many,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(many):,} files have more than {csv.max_rejects} rejected rows"
-        if many
-        else None,
+    yield verdict(
+        many,
+        f"files have more than {csv.max_rejects} rejected rows",
+        name=FEW_REJECTS,
         metadata={"allowed": csv.max_rejects, "files": listed_reasons(many)},
     )
     yield reported_check(

@@ -41,10 +41,7 @@ def deployment() -> dg.Definitions:
             "batch": batch,
             "stages": Stages(
                 definitions={
-                    "plan": settings.plan_definition,
-                    "migrate": settings.migrate_definition,
-                    "merge": settings.merge_definition,
-                    "ingest": settings.ingest_definition,
+                    stage: getattr(settings, f"{stage}_definition") for stage in settings.stages
                 },
                 timeout_seconds=settings.timeout_seconds,
                 share_identifier=settings.share_identifier,

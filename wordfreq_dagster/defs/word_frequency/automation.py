@@ -4,13 +4,12 @@ from functools import partial
 
 import dagster as dg
 
-from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
 from wordfreq_dagster.defs.word_frequency.conditions import ranking_due_sensor
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing, ranking
 from wordfreq_dagster.defs.word_frequency.source_files import source_files
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
-from wordfreq_dagster.files.listing_sensor import Watched, listing_sensor
+from wordfreq_dagster.files.listing_sensor import Watched, arrival_sensors
 from wordfreq_dagster.files.places import WordPlaces
 from wordfreq_dagster.files.tags import RANKS_TAG, SOURCE_TAG
 from wordfreq_dagster.settings import Settings, load_settings
@@ -41,23 +40,9 @@ def word_frequency() -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus(settings.status("nightly")),
         description="Compares the whole source with what is counted, counts the rest, ranks.",
     )
-    places = WordPlaces(
-        source=settings.source,
-        destination=settings.destination,
-        plans=settings.plans,
-        ranking=settings.ranking,
-        pack=settings.pack,
-        report=settings.report,
-        encoding=settings.encoding,
-        fold=settings.fold,
-        retry_unusable=settings.retry_unusable,
-        merge_part_words=settings.merge_part_words,
-        folder_depth=settings.folder_depth,
-        min_length=settings.min_length,
-        min_count=settings.min_count,
-        top=settings.top,
-        stop_words=settings.stop_words.split(",") if settings.stop_words else [],
-    )
+    values = settings.values(WordPlaces.model_fields)
+    languages = settings.stop_words.split(",") if settings.stop_words else []
+    places = WordPlaces(**values | {"stop_words": languages})
     return dg.Definitions(
         jobs=[job],
         schedules=[nightly],
@@ -74,29 +59,16 @@ def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition
         name="the ranking",
         observes=source_files.key,
     )
-    sensors = [
-        listing_sensor(
-            name="new_files",
-            watched=ranked,
-            source=settings.source,
-            interval=settings.sensor_seconds,
-            status=dg.DefaultSensorStatus(settings.status("new_files")),
-        ),
-        ranking_due_sensor(
-            interval=settings.sensor_seconds,
-            status=dg.DefaultSensorStatus(settings.status("automation")),
-        ),
-    ]
-    if settings.events_queue_url:
-        sensors.append(
-            sqs_sensor(
-                name="new_objects_sqs",
-                job=WORD_FREQUENCY,
-                source=settings.source,
-                tag=SOURCE_TAG,
-                queue_url=settings.events_queue_url,
-                interval=settings.sensor_seconds,
-                status=dg.DefaultSensorStatus(settings.status("events")),
-            )
-        )
-    return sensors
+    sensors = arrival_sensors(
+        ranked,
+        source=settings.source,
+        names=("new_files", "new_objects_sqs"),
+        states=(settings.status("new_files"), settings.status("events")),
+        queue_url=settings.events_queue_url,
+        interval=settings.sensor_seconds,
+    )
+    due = ranking_due_sensor(
+        interval=settings.sensor_seconds,
+        status=dg.DefaultSensorStatus(settings.status("automation")),
+    )
+    return [*sensors, due]

@@ -12,7 +12,7 @@ import dagster as dg
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, listed_names, listed_reasons
-from wordfreq_dagster.files.report import reported_check
+from wordfreq_dagster.files.report import reported_check, verdict
 
 _ASSET = dg.AssetKey("word_counts")
 
@@ -55,12 +55,12 @@ def check_counts(
     reasons = dict.fromkeys((name for name in planned.pending if name not in done), "")
     reasons |= {each.name: each.reason for each in planned.unusable}
     reasons |= {name: why for name, why in failed.items() if name in reasons}
-    yield dg.AssetCheckResult(
-        check_name="every_planned_file_counted",
-        asset_key=_ASSET,
-        passed=not reasons,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(reasons):,} files are not counted" if reasons else None,
+    yield verdict(
+        reasons,
+        "files are not counted",
+        name="every_planned_file_counted",
+        asset=_ASSET,
+        warn=False,
         metadata={
             "files": len(planned.items) + len(planned.unusable),
             "not counted": len(reasons),
@@ -68,12 +68,11 @@ def check_counts(
         },
     )
     stale = locations.existing_results(planned.stale)
-    yield dg.AssetCheckResult(
-        check_name="no_stale_counts",
-        asset_key=_ASSET,
-        passed=not stale,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(stale):,} counts of files that are gone" if stale else None,
+    yield verdict(
+        stale,
+        "counts of files that are gone",
+        name="no_stale_counts",
+        asset=_ASSET,
         metadata={"stale": len(stale), "first": listed_names(stale)},
     )
     yield reported_check(

@@ -19,14 +19,7 @@ from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_reasons
 from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import (
-    COUNTER,
-    LISTING,
-    OWNERS,
-    RANKS_TAG,
-    SETTINGS,
-    SOURCE_TAG,
-)
+from wordfreq_dagster.files.tags import COUNTER, LISTING, OWNERS, RANKS_TAG, SETTINGS, SOURCE_TAG
 
 #: The nightly run ranks every day, so a ranking of two days ago means that something is broken.
 _FRESHNESS = dg.FreshnessPolicy.time_window(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aws_batch_emulator._core.errors import plain, rejected
@@ -53,6 +53,14 @@ def name(value: str) -> None:
     """Check the name of a queue, environment, definition or policy."""
     if not _NAME.fullmatch(value):  # (recorded)
         raise plain(f"Provided name {value} is not supported pattern[a-zA-Z_0-9-]{{1,128}}")
+
+
+def new_resource(value: str, request: Mapping[str, Any], existing: Collection[str]) -> None:
+    """Check name and tags of what is to be created, and that there is none of its name."""
+    name(value)
+    tags(request.get("tags", {}))
+    if value in existing:
+        raise plain("Object already exists")
 
 
 def payload(size: int) -> None:

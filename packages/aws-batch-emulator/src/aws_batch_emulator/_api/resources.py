@@ -62,10 +62,7 @@ class Resources:
     def create_environment(self, request: Document) -> Document:
         """CreateComputeEnvironment."""
         name = request["computeEnvironmentName"]
-        limits.name(name)
-        limits.tags(request.get("tags", {}))
-        if name in self.environments:
-            raise plain("Object already exists")
+        limits.new_resource(name, request, self.environments)
         if len(self.environments) >= limits.ENVIRONMENTS:
             raise rejected(f"Compute environment limit of {limits.ENVIRONMENTS} exceeded")
         resources = request.get("computeResources")
@@ -159,10 +156,7 @@ class Resources:
     def create_queue(self, request: Document) -> Document:
         """CreateJobQueue."""
         name = request["jobQueueName"]
-        limits.name(name)
-        limits.tags(request.get("tags", {}))
-        if name in self.queues:
-            raise plain("Object already exists")
+        limits.new_resource(name, request, self.queues)
         if len(self.queues) >= limits.QUEUES:
             raise rejected(f"Job queue limit of {limits.QUEUES} exceeded")
         policy = request.get("schedulingPolicyArn")

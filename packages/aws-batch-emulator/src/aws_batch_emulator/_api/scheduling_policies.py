@@ -36,10 +36,7 @@ class Policies:
     def create(self, request: Document) -> Document:
         """CreateSchedulingPolicy (fair share)."""
         name = request["name"]
-        limits.name(name)
-        limits.tags(request.get("tags", {}))
-        if name in self.documents:
-            raise plain("Object already exists")
+        limits.new_resource(name, request, self.documents)
         document = {
             "name": name,
             "arn": self._names.arn("scheduling-policy", name),

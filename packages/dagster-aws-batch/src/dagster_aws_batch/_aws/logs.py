@@ -77,17 +77,8 @@ class LogReader:
         lines: list[str] = []
         while self.client is not None:
             request: dict[str, Any] = {"nextToken": token} if token else {}
-            self._budget.take()
-            self.calls["GetLogEvents"] += 1
             try:
-                answer = ask(
-                    self.client,
-                    "GetLogEvents",
-                    logGroupName=ref.group,
-                    logStreamName=ref.stream,
-                    startFromHead=True,
-                    **request,
-                )
+                answer = self._events(ref.group, ref.stream, startFromHead=True, **request)
             except (ClientError, BotoCoreError) as error:
                 if classify_call(error) is CallError.THROTTLED:
                     self._budget.throttled()
@@ -101,20 +92,17 @@ class LogReader:
                 break
         return lines, token
 
+    def _events(self, group: str, stream: str, **request: Any) -> Any:
+        self._budget.take()
+        self.calls["GetLogEvents"] += 1
+        names = {"logGroupName": group, "logStreamName": stream}
+        return ask(self.client, "GetLogEvents", **names, **request)
+
     def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
         assert self.client is not None
         for attempt in range(TRIES):
-            self._budget.take()
-            self.calls["GetLogEvents"] += 1
             try:
-                answer = ask(
-                    self.client,
-                    "GetLogEvents",
-                    logGroupName=group,
-                    logStreamName=stream,
-                    limit=lines,
-                    startFromHead=False,
-                )
+                answer = self._events(group, stream, startFromHead=False, limit=lines)
             except (ClientError, BotoCoreError) as error:
                 trouble = classify_call(error)
                 if trouble is CallError.THROTTLED:

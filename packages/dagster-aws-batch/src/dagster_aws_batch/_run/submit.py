@@ -195,10 +195,7 @@ def _send(execution: Execution, request: dict[str, Any]) -> tuple[str, bool]:
                 raise BatchUnavailableError(
                     f"job {execution.job.name} could not be submitted to {request['jobQueue']} in "
                     f"{backoff.count} tries, last: {error}. The jobs that run go on; try later",
-                    job=execution.job.name,
-                    queue=request["jobQueue"],
-                    operation="SubmitJob",
-                    code=error_code(error),
+                    **_of(execution, request, error),
                 ) from error
             backoff.failed(f"SubmitJob fails: {error}. It is tried again. {ADVICE[kind]}")
             backoff.wait()
@@ -222,11 +219,18 @@ def _raise_unless_definition(
     raise SubmitRejectedError(
         f"AWS Batch refused job {execution.job.name} for queue {request['jobQueue']}: {error}. "
         f"`{DOCTOR}` checks queue, definition and share identifier",
-        job=execution.job.name,
-        queue=request["jobQueue"],
-        operation="SubmitJob",
-        code=error_code(error),
+        **_of(execution, request, error),
     ) from error
+
+
+def _of(execution: Execution, request: dict[str, Any], error: Exception) -> dict[str, Any]:
+    """What errors of SubmitJob carry."""
+    return {
+        "job": execution.job.name,
+        "queue": request["jobQueue"],
+        "operation": "SubmitJob",
+        "code": error_code(error),
+    }
 
 
 def _look_up(execution: Execution, queue: str, name: str) -> str | None:
