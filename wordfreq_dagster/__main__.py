@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 def doctor() -> int:
     """Print what was found; 1 if something is to be repaired."""
     from dagster_aws_batch.__main__ import main as ask_batch
-    from dagster_aws_batch.doctor import Level
+    from dagster_aws_batch.findings import Level
     from wordfreq_dagster.doctor import batch_commands, examine
 
     try:

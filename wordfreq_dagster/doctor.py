@@ -11,16 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from dagster_aws_batch.doctor import Finding, Level
+from dagster_aws_batch.findings import Finding, Level, examine_instance, examine_request
 from wordfreq_dagster.settings import PREFIX, Settings, variable_name
 
-#: What S3, DynamoDB, SQS and SNS answer for something that isn't there.
-ABSENT = (
-    "404", "NoSuchBucket", "ResourceNotFoundException", "NotFound", "NotFoundException",
-    "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
-)  # fmt: skip
 Client = Callable[[str], Any]
 
 
@@ -43,31 +37,15 @@ def examine(
             yield from _queue(client, name, url)
     if arn := settings.failure_sns_topic:
         about = f"topic {arn} ({PREFIX}FAILURE_SNS_TOPIC)"
-        yield from _ask(about, lambda: client("sns").get_topic_attributes(TopicArn=arn))
-    yield from _dagster()
-
-
-def _ask(about: str, request: Callable[[], Any], text: str = "is there") -> Iterator[Finding]:
-    try:
-        request()
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in ABSENT:
-            advice = "Check the setting, the Region and the account; `make deploy` makes it"
-            yield Finding(Level.ERROR, about, f"isn't there ({code})", advice)
-        else:
-            yield Finding(Level.SKIPPED, about, str(error))
-    except BotoCoreError as error:
-        yield Finding(Level.SKIPPED, about, str(error))
-    else:
-        yield Finding(Level.OK, about, text)
+        yield from examine_request(about, lambda: client("sns").get_topic_attributes(TopicArn=arn))
+    yield examine_instance()
 
 
 def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
     about = f"{place} ({variable_name(name)})"
     if place.startswith("s3://"):
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
-        yield from _ask(
+        yield from examine_request(
             about,
             lambda: find("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1),
             "can be listed",
@@ -85,7 +63,7 @@ def _table(find: Client, settings: Settings) -> Iterator[Finding]:
     def describe() -> None:
         described.update(find("dynamodb").describe_table(TableName=settings.csv_table)["Table"])
 
-    yield from _ask(about, describe)
+    yield from examine_request(about, describe)
     if not described:
         return
     keys = [one["AttributeName"] for one in described["KeySchema"]]
@@ -111,29 +89,12 @@ def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
         )
         waiting.append(int(answer["Attributes"]["ApproximateNumberOfMessages"]))
 
-    yield from _ask(about, look)
+    yield from examine_request(about, look)
     if waiting and waiting[0] > 0:
         yield Finding(
             Level.WARNING, about, f"holds {waiting[0]} events that no sensor has read",
             "Is the daemon up and the sensor on? It may be just about to read them",
         )  # fmt: skip
-
-
-def _dagster() -> Iterator[Finding]:
-    import dagster as dg
-
-    about = "Dagster's instance (DAGSTER_HOME)"
-    try:
-        with dg.DagsterInstance.get() as instance:
-            instance.get_runs(limit=1)
-    except Exception as error:  # noqa: BLE001 - each storage raises errors of its own
-        why = str(error).partition(". ")[0].replace("\n", " ")
-        yield Finding(
-            Level.ERROR, about, f"can't be opened: {type(error).__name__}: {why}",
-            "Set DAGSTER_HOME to a folder with dagster.yaml, and see that its database answers",
-        )  # fmt: skip
-    else:
-        yield Finding(Level.OK, about, "opens, and its runs can be read")
 
 
 def batch_commands(settings: Settings) -> list[list[str]]:

@@ -14,7 +14,8 @@ from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import JobInfo
 from dagster_aws_batch._run.find import end_jobs, jobs_of_run, live_jobs
 from dagster_aws_batch._scratch import open_scratch
-from dagster_aws_batch.doctor import Clients, Level, Wanted, examine
+from dagster_aws_batch.doctor import Clients, Wanted, examine
+from dagster_aws_batch.findings import Level
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -14,9 +14,9 @@ from dagster_aws_batch._aws.connect import Connection, Endpoint, connect, given
 from dagster_aws_batch._aws.names import ExecutionId, content_key
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
-from dagster_aws_batch._interrupts import ensure_interrupts
 from dagster_aws_batch._job import Job, Price, ReceiptReader
 from dagster_aws_batch._outcome import Outcome
+from dagster_aws_batch._run.interrupts import ensure_interrupts
 from dagster_aws_batch._run.run import Request, execute_all
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._scratch import Scratch, open_scratch

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,35 +20,13 @@ from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import BatchJobDefinition
 from dagster_aws_batch._scratch import Scratch
+from dagster_aws_batch.findings import Finding, Level
 
-__all__ = ["Clients", "Finding", "Level", "Wanted", "examine"]
-
-
-class Level(str, Enum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-    SKIPPED = "not checked"
-
-
-_MARKS = {Level.OK: "ok", Level.WARNING: "WARNING", Level.ERROR: "ERROR", Level.SKIPPED: "-"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: what was found, and what to do about it."""
-
-    level: Level
-    about: str
-    text: str
-    advice: str = ""
-
-    def __str__(self) -> str:
-        """As the command prints it."""
-        advice = f"\n         -> {self.advice}" if self.advice else ""
-        return f"{_MARKS[self.level]:7}  {self.about}: {self.text}{advice}"
+__all__ = [
+    "Clients",
+    "Wanted",
+    "examine",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from dagster_aws_batch.__main__ import main
+from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._job import BatchJobDefinition
-from dagster_aws_batch.doctor import Clients, Level, Wanted, examine, fargate_problem
+from dagster_aws_batch.doctor import Clients, Wanted, examine
+from dagster_aws_batch.findings import Level
 
 FARGATE = BatchJobDefinition(
     image="tool:1", platform="FARGATE", execution_role_arn="arn:aws:iam::000000000000:role/x"

@@ -17,7 +17,8 @@ from dagster_aws_batch import (
     Retries,
 )
 from dagster_aws_batch._aws.job_definitions import registration
-from dagster_aws_batch.doctor import Clients, Level, Wanted, examine
+from dagster_aws_batch.doctor import Clients, Wanted, examine
+from dagster_aws_batch.findings import Level
 
 ROLE = "arn:aws:iam::000000000000:role/x"
 CLUSTER = {

@@ -10,7 +10,7 @@ SCRIPT = """\
 import logging, os, signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-from dagster_aws_batch._interrupts import ensure_interrupts
+from dagster_aws_batch._run.interrupts import ensure_interrupts
 ensure_interrupts(logging.getLogger("run"))
 try:
     os.kill(os.getpid(), signal.SIGTERM)
