@@ -48,6 +48,19 @@ def test_the_arrows_of_the_parts_are_the_imports():
     }
 
 
+def test_the_figures_are_about_those_of_the_code():
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    shown = re.findall(r"^\| `(\w+)` \| (\d+) \| ([\d,]+) \| (\d+) \| \d+ \|$", page, re.M)
+    assert len(shown) == 5
+    for part, *figures in shown:
+        paths = [path for module, path in MODULES.items() if module.partition(".")[0] == part]
+        lines = sum(len(path.read_text("utf-8").splitlines()) for path in paths)
+        for figure, found in zip(
+            figures, (len(paths), lines, len({path.parent for path in paths})), strict=True
+        ):
+            assert abs(int(figure.replace(",", "")) - found) <= found / 10, (part, figure, found)
+
+
 def test_the_pipeline_of_the_guide_is_short_and_runs(tmp_path, monkeypatch):
     guide = (ROOT / "docs" / "extend.md").read_text("utf-8")
     code = re.search(r"^```python\n(.*?)^```", guide, re.M | re.S)[1]
