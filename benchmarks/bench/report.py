@@ -327,9 +327,14 @@ def _headline(results: Results, shop: Workshop) -> str:
         store: results.facts.get(f"fixed/pipeline/{store}, {files}/2", {}) for store in prose.STORES
     }
     if "new" in facts["sqlite"]:
-        new, own = facts["sqlite"]["new"], facts["sqlite-dagster"].get("new")
-        beside = f", {own:.0f} s with Dagster's own storage" if own else ""
-        lines.append(f"**{files} in {new:.0f} s**, the whole job in Dagster on SQLite{beside}.")
+        taken = [
+            f"{facts[store]['new']:.0f} s on {name}"
+            + (f" ({own:.0f} s with Dagster's own storage)" if own else "")
+            for store, name in (("sqlite", "SQLite"), ("postgres", "PostgreSQL with TLS"))
+            if "new" in facts[store]
+            for own in [facts[f"{store}-dagster"].get("new")]
+        ]
+        lines.append(f"**{files}**, the whole job in Dagster: **{', '.join(taken)}**.")
         lines.append(f"**Nothing new: {facts['sqlite']['nothing']:.1f} s** from launch to ranking.")
     return "\n".join(f"* {line}" for line in lines) + "\n" if lines else ""
 

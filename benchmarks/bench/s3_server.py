@@ -15,6 +15,8 @@ from typing import Any
 from benchmarks.bench.workshop import Workshop
 
 BUCKET = "bench"
+#: A prefix with so many of the small files: what one container counts.
+TASK, TASK_FILES = "task/", 40
 _PORTS = [
     "s3",
     "s3.grpc",
@@ -125,6 +127,8 @@ class S3Server:
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(put, files))
+        for number, path in enumerate(files[:TASK_FILES]):
+            client.put_object(Bucket=BUCKET, Key=f"{TASK}{number}.txt", Body=path.read_bytes())
         with self._shop.corpora.file("huge").open("rb") as file:
             large = file.read(sizes.s3_object)
         client.put_object(Bucket=BUCKET, Key="large/object.txt", Body=large)

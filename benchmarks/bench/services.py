@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 from benchmarks.bench.counting import migrate
 from benchmarks.bench.measure import Case, DisagreementError
-from benchmarks.bench.s3_server import BUCKET, S3Server
+from benchmarks.bench.s3_server import BUCKET, TASK, TASK_FILES, S3Server
 from benchmarks.bench.workshop import PEERS, ROOT, Workshop, clear
 from benchmarks.pipeline import STORES
 
@@ -23,7 +24,7 @@ _FEW = 1000  # files: with fewer, stores can't be told apart
 def cases(shop: Workshop, server: S3Server) -> Iterator[Case]:
     """All of them."""
     yield from _s3(shop, server)
-    yield from _fixed(shop)
+    yield from _fixed(shop, server)
     yield from _plans(shop)
 
 
@@ -95,12 +96,13 @@ def _read_all(shop: Workshop, size: int) -> dict[str, Any]:
     return {"bytes": read}
 
 
-def _fixed(shop: Workshop) -> Iterator[Case]:
+def _fixed(shop: Workshop, server: S3Server) -> Iterator[Case]:
     """What each container and each child of the embedded Batch takes, however small its work."""
     python = str(shop.python)
     yield Case(key="fixed/start/python -c pass/1", command=[python, "-c", "pass"])
     yield Case(key="fixed/start/wordfreq --help/1", command=shop.wordfreq("--help"))
     yield migrate(shop, "fixed/start/migrate of 1 KB/1", shop.corpora.file("tiny"))
+    yield _task_in_s3(shop, server)
     number = str(shop.corpora.sizes.containers)
     array = [python, str(ROOT / "benchmarks" / "batch_array.py"), "--tasks", number]
     yield Case(
@@ -112,6 +114,28 @@ def _fixed(shop: Workshop) -> Iterator[Case]:
         check=lambda: {"printed": _printed(shop)},
     )
     yield from _pipelines(shop)
+
+
+def _task_in_s3(shop: Workshop, server: S3Server) -> Case:
+    """A task whose source, plan, counts and receipt are in S3; each run has its own destination."""
+    plan = f"s3://{BUCKET}/plans/task.json"
+    destinations = (f"s3://{BUCKET}/counts-{number}/" for number in itertools.count())
+
+    def prepare() -> None:
+        server.start()
+        source = f"s3://{BUCKET}/{TASK}"
+        command = shop.wordfreq(
+            *("plan", "-s", source, "-d", next(destinations), "-p", plan, "--pack", "1GiB")
+        )
+        environment = {"PATH": "/usr/bin", **server.environment}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+
+    return Case(
+        key=f"fixed/start/migrate of {TASK_FILES} files of 10 KB in S3/1",
+        command=shop.wordfreq("migrate", "-p", plan, "-i", "0", *shop.threads(1)),
+        environment=server.environment,
+        prepare=prepare,
+    )
 
 
 def _pipelines(shop: Workshop) -> Iterator[Case]:
