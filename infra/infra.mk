@@ -47,7 +47,7 @@ define build
 	  $(SAME) $(LABELS) $(BUILD_ARGS) $(2)
 endef
 
-.PHONY: image image-dagster push sbom infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-checkov bootstrap deploy destroy migrate
+.PHONY: image image-dagster push sbom infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-pairs-page infra-checkov bootstrap deploy destroy migrate
 
 image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry; PLATFORM=linux/amd64,linux/arm64 for both
 	$(call build,$(IMAGE),batch_image)
@@ -92,6 +92,9 @@ infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part
 
 infra-pairs: infra-setup ## compare deployments with every two options changed together, 321, and run a deployment's life on ministack (10 minutes or more)
 	@WORDFREQ_INFRA_PAIRS=1000000 $(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra/test_changes.py tests/infra/test_life.py --durations 3
+
+infra-pairs-page: infra-setup ## rewrite docs/aws-changes.md from the templates
+	@WORDFREQ_INFRA_WRITE=1 $(INFRA)/bin/python -m pytest -q -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra/test_changes.py -k those_that_are_compared
 
 infra-types: infra-setup $(VENV)/.installed ## check the types of the infrastructure
 	@cd infra && ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(INFRA)/bin/python \

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ LINKED = {
     "ecs.amazonaws.com": "AWSServiceRoleForECS",
     "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
 }
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 LOGIN = "`aws configure`, `aws sso login`, or AWS_PROFILE"
 
 
@@ -33,6 +35,13 @@ def account() -> Iterator[str]:
         session = boto3.session.Session()
         if not session.region_name:
             yield "no Region: set AWS_DEFAULT_REGION (such as eu-central-1), or one in the profile"
+            return
+        others = {os.environ[one] for one in REGIONS if os.environ.get(one)}
+        if len(others) > 1:
+            yield (
+                "AWS_REGION and AWS_DEFAULT_REGION name two Regions: the CDK deploys to the first, "
+                "this project looks in the second; give both the same, or unset AWS_REGION"
+            )
             return
         caller = session.client("sts").get_caller_identity()
         place = f"account {caller['Account']}, Region {session.region_name}"

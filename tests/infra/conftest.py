@@ -130,14 +130,14 @@ def cloud(tmp_path_factory):
         pytest.fail(str(error))
 
 
-def client(cloud, service):
+def client(cloud, service, region="us-east-1"):
     """A client of that ministack."""
     import boto3
 
     return boto3.session.Session().client(
         service,
         endpoint_url=cloud["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
+        region_name=region,
         aws_access_key_id=cloud["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=cloud["AWS_SECRET_ACCESS_KEY"],
     )

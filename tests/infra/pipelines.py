@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import dagster as dg
@@ -26,6 +27,7 @@ from wordfreq_dagster.files.stages import (
 )
 from wordfreq_dagster.settings import load_settings
 
+STAGES = ("plan", "migrate", "merge", "ingest")
 HEADER = "ProductId,ProductName,ProductDescription\n"
 JOBS = {"new_objects_sqs": "word_frequency", "new_csv_uploads_sqs": "csv_to_dynamodb"}
 
@@ -38,7 +40,7 @@ def prepare(batch, settings, keys):
         priority=1,
         computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "local"}],
     )
-    for stage in ("plan", "migrate", "merge", "ingest"):
+    for stage in STAGES:
         client.register_job_definition(
             jobDefinitionName=getattr(settings, f"{stage}_definition"),
             type="container",
@@ -59,6 +61,23 @@ def tick(definitions, instance, name):
     needed = {key: definitions.resources[key] for key in sensor.required_resource_keys}
     context = dg.build_sensor_context(instance=instance, definitions=definitions, resources=needed)
     return list(sensor.evaluate_tick(context).run_requests or ())
+
+
+def tell(definitions, instance, settings):
+    """A run fails, as its queue isn't there; what the sensor says that reports it."""
+    lost = BatchJobs(queue="no-such-queue", poll_seconds=0.2)
+    failed = definitions.resolve_job_def("word_frequency").execute_in_process(
+        instance=instance, raise_on_error=False, resources={"batch": lost}
+    )
+    run = instance.get_run_by_id(failed.run_id)
+    context = dg.build_run_status_sensor_context(
+        sensor_name="tell_failures",
+        dagster_instance=instance,
+        dagster_run=run,
+        dagster_event=failed.get_run_failure_event(),
+    ).for_run_failure()
+    sensor = definitions.get_repository_def().get_sensor_def("tell_failures")
+    return [run.status.value, sensor(context).skip_message == f"reported run {run.run_id}"]
 
 
 def figures(instance, asset):
@@ -107,6 +126,7 @@ def main():
                 answer["runs"].append([job, done.success, failed])
             s3.delete_object(Bucket=texts, Key=f"{prefix}/gone.txt")
             s3.delete_object(Bucket=uploads, Key="gone.csv")
+        answer["told"] = tell(definitions, instance, settings)
         answer["texts"] = figures(instance, "word_counts")
         answer["csvs"] = figures(instance, "csv_rows")
         answer["calls"] = dict(batch.calls)
@@ -118,4 +138,15 @@ def main():
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
-main()
+def serve():
+    """The embedded AWS Batch with the names of a deployment, until standard input ends."""
+    names = {f"{stage}_definition": f"wordfreq-{stage}" for stage in STAGES}
+    with EmbeddedBatch(runner=SubprocessRunner(LOCAL_IMAGES)) as batch:
+        keys: dict[str, dict[str, str]] = {stage: {} for stage in STAGES}
+        prepare(batch, SimpleNamespace(batch_queue="wordfreq", **names), keys)
+        sys.stdout.write(f"{batch.url}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+serve() if sys.argv[1:] == ["serve"] else main()

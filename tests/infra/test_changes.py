@@ -5,6 +5,7 @@ Emulators don't refuse what CloudFormation refuses, so the templates are compare
 that vanish or change, replacements under a fixed name, data that would be left behind.
 """
 
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -195,6 +196,47 @@ def hazards(old, new):
     return found
 
 
+def effects(old, new):
+    """What a change does: (removed, replaced, renamed, exports in use that vanish), as texts."""
+    removed, replacing, renamed, vanishing = [], [], [], []
+    used = set().union(*(imports(template) for template in old.values()))
+    for stack, before in old.items():
+        after = new.get(stack, {"Resources": {}})
+        later = exports(after)
+        vanishing += [one for one in exports(before) if one in used and one not in later]
+        for logical, was in before["Resources"].items():
+            kind, one = was["Type"], after["Resources"].get(logical)
+            if kind.startswith("AWS::CDK"):
+                continue
+            if one is None:
+                removed.append(kind)
+            elif replaced(kind, was, one):
+                names = [own_name(kind, found.get("Properties", {})) for found in (was, one)]
+                (renamed if names[0] != names[1] else replacing).append(kind)
+    return removed, replacing, renamed, vanishing
+
+
+def pairs_table():
+    """Each value of each option, from the base and back, as Markdown."""
+    lines = ["| from | to | removed | replaced | renamed | exports gone | deploy |"]
+    lines += ["|---|---|---|---|---|---:|---|"]
+    for state in STATES[1:]:
+        for old, new in (({}, state), (state, {})):
+            *kinds, vanishing = effects(templates(old), templates(new))
+            told = refusals(chosen(old), chosen(new))
+            idle = needs_idle_queue(chosen(old), chosen(new))
+            verdict = "**refused**" if told else "only while no job runs" if idle else "allowed"
+            cells = [counted(found) for found in kinds]
+            names = [f"`{name_of(one)}`".replace(ECR, "…/") for one in (old, new)]
+            lines.append(f"| {' | '.join([*names, *cells, str(len(vanishing) or '–'), verdict])} |")
+    return "\n".join(lines) + "\n"
+
+
+def counted(kinds):
+    short = collections.Counter(kind.removeprefix("AWS::").replace("::", " ") for kind in kinds)
+    return ", ".join(f"{n} × {kind}" if n > 1 else kind for kind, n in sorted(short.items())) or "–"
+
+
 def encryption(resource):
     properties = resource.get("Properties", {})
     return [properties.get(name) for name in ("BucketEncryption", "SSESpecification", "KmsKeyId")]
@@ -247,6 +289,14 @@ def test_every_option_has_its_line_and_its_pairs():
     listed = [option for change in CHANGES for option in change.options]
     assert sorted(listed) == sorted(fields)
     assert set(VALUES) | ELSEWHERE == fields
+
+
+def test_the_pairs_of_the_docs_are_those_that_are_compared():
+    page = ROOT / "docs" / "aws-changes.md"
+    if os.environ.get("WORDFREQ_INFRA_WRITE"):
+        head = page.read_text().partition("| from |")[0]
+        page.write_text(head + pairs_table())
+    assert page.read_text().endswith("\n\n" + pairs_table()), "make infra-pairs-page writes it"
 
 
 def test_the_table_of_the_docs_is_the_one_that_is_applied():

@@ -33,6 +33,7 @@ def small(tmp_path_factory):
         tmp_path_factory.mktemp("small"),
         name="wf",
         keep_data=False,
+        csv_removed="mirror",
         email="ops@example.org",
         image="000000000000.dkr.ecr.us-east-1.amazonaws.com/wordfreq:1",
     )
@@ -180,7 +181,8 @@ def test_deploy_then_both_pipelines_run_on_events_with_their_rights_then_destroy
     both = ["word_frequency", "csv_to_dynamodb"]
     assert found["requested"] == [[job, 1] for job in both * 2]
     assert found["runs"] == [[job, True, []] for job in both * 2]
-    assert found["rows"] == ["1", "2"]
+    assert found["rows"] == ["1"]  # of the upload that was removed there is none left
+    assert found["told"] == ["FAILURE", True]  # by SNS, on the encrypted topic
     alerts_are_for_the_operator_only(cloud, users)
     results = [one for one in found["results"] if not one.startswith("plans/")]
     assert results == [

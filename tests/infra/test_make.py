@@ -91,6 +91,10 @@ def test_deploy_hands_every_option_on_and_asks_for_an_engine_only_to_build():
     [
         ({}, "no Region: set AWS_DEFAULT_REGION"),
         ({"AWS_DEFAULT_REGION": "eu-central-1"}, "no AWS credentials"),
+        (
+            {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_REGION": "us-east-1"},
+            "AWS_REGION and AWS_DEFAULT_REGION name two Regions",
+        ),
         ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE names a profile that isn't there"),
         (
             {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a",
