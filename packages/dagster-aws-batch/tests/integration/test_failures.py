@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import dagster as dg
 import pytest
 
 from aws_batch_emulator import SimulatedRun
@@ -304,6 +305,14 @@ def test_an_image_that_may_not_be_pulled_or_does_not_exist_is_never_repeated(ben
     result = bench.run(2, job(retries=Retries(user_code=5)))
     assert result.rounds == 1
     assert len(result.tasks[0].attempts) == 1
+
+
+def test_a_share_of_the_tasks_may_fail(bench):
+    bench.behaviour = lambda child, task: SimulatedRun(seconds=5, exit_code=int(task == 0))
+    outcome = Outcome(bench.run(10, job()), bench.connection().console, Price())
+    outcome.raise_for_failure(minimum_success=0.9)
+    with pytest.raises(dg.Failure, match="1 of 10"):
+        outcome.raise_for_failure(minimum_success=0.95)
 
 
 # -- logs ------------------------------------------------------------------------------------------

@@ -107,6 +107,17 @@ def test_options_add_to_what_the_client_sets():
     assert names == ["BATCH_TASKS", "BATCH_TASK_TOTAL", "BATCH_SUBMISSION", "MINE"]
 
 
+def test_gpus_and_consumable_resources_reach_aws():
+    licences = {"consumableResourceList": [{"consumableResource": "licence", "quantity": 1}]}
+    options = {"consumableResourcePropertiesOverride": licences}
+    made = request(Job(name="j", definition=NAMED, gpus=2, options=options))
+    assert made["containerOverrides"]["resourceRequirements"] == [{"type": "GPU", "value": "2"}]
+    assert made["consumableResourcePropertiesOverride"] == licences
+    registered = registration(BatchJobDefinition(image="a", gpus=1))
+    wanted = registered["containerProperties"]["resourceRequirements"]
+    assert {"type": "GPU", "value": "1"} in wanted
+
+
 def test_a_definition_s_further_properties_add_as_well():
     with pytest.raises(InvalidJobError, match="image"):
         registration(BatchJobDefinition(image="a", container_properties={"image": "b"}))
