@@ -32,6 +32,7 @@ from hypothesis.stateful import (
 
 from aws_batch_emulator import stop_running
 from tests.model.processes import ended, prepare, report_dead_runs, start, start_emulator
+from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.plans.formats import RESERVED
 from wordfreq_batch.storage.opening import open_store
@@ -197,6 +198,38 @@ class Words(Model):
     def change_settings(self, stop_words, top):
         self.options = {"stop_words": stop_words, "top": top}
 
+    # What people do by hand to what runs have made.
+
+    @rule(number=st.integers(min_value=0, max_value=99))
+    def counts_are_deleted(self, number):
+        self.delete_one(self.settings.destination, number)
+
+    @rule(number=st.integers(min_value=0, max_value=99))
+    def something_of_the_ranking_is_deleted(self, number):
+        self.delete_one(self.settings.ranking, number)
+
+    @rule(number=st.integers(min_value=0, max_value=99))
+    def plans_are_deleted(self, number):
+        self.delete_one(self.settings.plans, number)
+
+    @rule(number=st.integers(min_value=0, max_value=99))
+    def a_partition_is_deleted(self, number):
+        if there := sorted(self.instance.get_dynamic_partitions("source_files")):
+            self.instance.delete_dynamic_partition("source_files", there[number % len(there)])
+
+    @rule(name=st.sampled_from(NAMES))
+    def a_partition_is_added(self, name):
+        self.instance.add_dynamic_partitions("source_files", [name])
+
+    def delete_one(self, place, number):
+        store = open_store(place)
+        try:
+            there = sorted(info.key for info in store.list())
+        except NotFoundError:  # no run has been there yet
+            return
+        if there:
+            store.delete([there[number % len(there)]])
+
     # What becomes of runs; whatever it is, one run later all that is shown is what is.
 
     @rule(event=st.integers(min_value=1, max_value=90))
@@ -218,6 +251,13 @@ class Words(Model):
     def two_runs_at_once(self):
         for run in [self.start("word_frequency"), self.start("word_frequency")]:
             ended(run)
+        self.settle()
+
+    @rule(stop_words=st.sampled_from(["", "en"]), top=st.sampled_from(TOPS))
+    def settings_change_during_a_run(self, stop_words, top):
+        run = self.start("word_frequency")
+        self.change_settings(stop_words, top)
+        ended(run)
         self.settle()
 
     @rule(
