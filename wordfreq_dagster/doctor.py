@@ -1,7 +1,8 @@
 """Whether a run would find what the settings name, and what to repair.
 
 `python -m wordfreq_dagster doctor` prints it, for people and CI, of any deployment: it reads, and
-changes nothing. What may not be looked at is reported as not checked.
+changes nothing but one object in the Batch client's scratch place. What may not be looked at is
+reported as not checked.
 """
 
 from __future__ import annotations
@@ -102,6 +103,6 @@ def batch_commands(settings: Settings) -> list[list[str]]:
     share = ["--share-identifier", settings.share_identifier] if settings.share_identifier else []
     return [
         ["doctor", "--queue", settings.batch_queue, *share,
-         "--definition", getattr(settings, f"{stage}_definition")]
+         "--scratch", settings.scratch, "--definition", getattr(settings, f"{stage}_definition")]
         for stage in settings.stages
     ]  # fmt: skip

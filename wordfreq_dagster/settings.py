@@ -254,6 +254,11 @@ class Settings(BaseSettings):
     """more words for `podman create` or `docker create`, as in a shell"""
 
     @property
+    def scratch(self) -> str:
+        """Where the Batch client puts what doesn't fit into a job's overrides."""
+        return f"{self.plans.rstrip('/')}/scratch"
+
+    @property
     def stages(self) -> list[str]:
         """The stages that are used; the table's name switches the CSV pipeline on."""
         return ["plan", "migrate", "merge", *(["ingest"] if self.csv_table else [])]

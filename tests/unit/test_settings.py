@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from wordfreq_dagster.defs.platform.batch import batch_jobs
+from wordfreq_dagster.doctor import batch_commands
 from wordfreq_dagster.settings import (
     Settings,
     SettingsError,
@@ -71,6 +72,16 @@ def test_jobs_carry_the_tags_of_the_deployment():
         "project": "wf",
     }
     assert batch_jobs(Settings()).tags == {}
+
+
+def test_the_doctor_of_the_batch_client_is_asked_about_the_scratch_place_in_use():
+    """Without it, it warned of each stage that none is set."""
+    bucket = {name: f"s3://b/{name}" for name in ("source", "destination", "plans", "ranking")}
+    names = {f"{stage}_definition": stage for stage in ("plan", "migrate", "merge")}
+    settings = Settings(batch_queue="q", **bucket, **names)
+    commands = batch_commands(settings)
+    assert [one[one.index("--scratch") + 1] for one in commands] == ["s3://b/plans/scratch"] * 3
+    assert batch_jobs(settings).scratch == "s3://b/plans/scratch"
 
 
 def test_a_queue_with_folders_says_that_containers_cannot_see_them():

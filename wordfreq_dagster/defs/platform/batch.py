@@ -113,14 +113,13 @@ def container_arguments(settings: Settings) -> list[str]:
 
 def batch_jobs(settings: Settings) -> BatchJobs:
     """The resource `batch` for these settings."""
-    scratch = f"{settings.plans.rstrip('/')}/scratch"
     tags = dict(one.split("=", 1) for one in settings.batch_tags.split(",") if one)
     if not settings.embedded:
         return BatchJobs(
             queue=settings.batch_queue,
             tags=tags,
             name_prefix="wordfreq",
-            scratch=scratch,
+            scratch=settings.scratch,
             price_vcpu_hour=settings.price_per_vcpu_hour,
             price_gib_hour=settings.price_per_gb_hour,
         )
@@ -132,7 +131,7 @@ def batch_jobs(settings: Settings) -> BatchJobs:
         runner=settings.local_runner,
         container_arguments=container_arguments(settings),
         name_prefix="wordfreq",
-        scratch=scratch,
+        scratch=settings.scratch,
         # On this machine a look costs nothing, and short jobs should be seen to end at once.
         poll_seconds=0.2,
         poll_max_seconds=2.0,
