@@ -5,13 +5,16 @@ destroy with all data. AWS Batch, NAT gateways, budgets and flow logs are unknow
 changes of those are compared in the templates (test_changes.py).
 """
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from conftest import CDK, ROOT, Deployment, client
 from emulate import assembly_for_ministack
+from test_emulators import PROJECT
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("WORDFREQ_INFRA_PAIRS"), reason="takes minutes: `make infra-pairs`"
@@ -85,3 +88,65 @@ def test_deploy_change_destroy_deploy_and_destroy_with_all_data(cloud, tmp_path)
     destroy(app, "--delete-all-data")
     assert buckets() == first & buckets()
     assert len(buckets()) == 5
+
+
+@contextlib.contextmanager
+def embedded_batch(cloud):
+    """AWS Batch's address, with the queue and the definitions that the deployment would make."""
+    command = [PROJECT, ROOT / "tests" / "infra" / "pipelines.py", "serve"]
+    environment = {**cloud, "PYTHONPATH": f"{ROOT}:{ROOT}/batch_image"}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@pytest.mark.timeout(1800)
+def test_the_commands_from_zero_to_the_first_ranking(cloud, tmp_path):
+    """As docs/aws.md has them, in one shell. Not built and pushed: the image; AWS Batch's part of
+    the deployment is the embedded one."""
+    page = (ROOT / "docs" / "aws.md").read_text().partition("## From zero to the first ranking")[2]
+    typed = re.search(r"```bash\n(.*?)```", page, re.DOTALL)[1]
+    commands = [line for line in typed.splitlines() if line.strip()]
+    first = next(n for n, line in enumerate(commands, 1) if "ranking.json" in line)
+    assert first <= 10
+    made = Deployment(tmp_path / "synth", email="me@example.org", image=ECR + "w:1")
+    folder = assembly_for_ministack(made.folder, tmp_path / "app")
+    here = tmp_path / "here"
+    (here / "infra").mkdir(parents=True)
+    for path in [*ROOT.iterdir(), *(ROOT / "infra").iterdir()]:
+        if path.name not in ("infra", "outputs.json", "cdk.out", ".local"):
+            (here / path.relative_to(ROOT)).symlink_to(path)
+    books = tmp_path / "home" / "books"
+    books.mkdir(parents=True)
+    (books / "a.txt").write_text("whale whale whale, and the sea, the sea")
+    (here / "products.csv").write_text("ProductId,ProductName,ProductDescription\n1,one,x\n")
+    region = re.search(r"AWS_DEFAULT_REGION=(\S+)", typed)[1]
+    cloud = {name: cloud[name] for name in cloud if name != "AWS_REGION"}
+    with embedded_batch(cloud | {"AWS_DEFAULT_REGION": region}) as batch:
+        environment = cloud | {
+            "HOME": str(tmp_path / "home"),
+            "AWS_ENDPOINT_URL_BATCH": batch,
+            "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": batch,
+            "MAKEFLAGS": "e",  # these win over the Makefile's
+            "ENGINE": "true",
+            "CDK": f"cd infra && {CDK} --app {folder} --ci --no-color",
+            "CDK_ARGS": "--require-approval=never",
+        }
+        done = subprocess.run(
+            ["bash", "-exc", typed],
+            cwd=here,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+        )
+    print(done.stdout[-6000:], done.stderr[-6000:])
+    assert done.returncode == 0
+    assert '"whale"' in done.stdout
+    tables = client(cloud, "dynamodb", region)
+    (table,) = [one for one in tables.list_tables()["TableNames"] if one.startswith("wordfreq")]
+    assert tables.scan(TableName=table)["Count"] == 1
