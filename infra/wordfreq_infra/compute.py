@@ -51,6 +51,10 @@ class ComputeStack(cdk.Stack):
             ],
         )
 
+        cdk.CfnOutput(self, "QueueArn", value=self.queue.job_queue_arn)
+        for name, one in zip(("Spot", "OnDemand"), self.environments, strict=True):
+            cdk.CfnOutput(self, f"{name}EnvironmentArn", value=one.compute_environment_arn)
+
     def _fargate(self, id: str, *, spot: bool) -> batch.IComputeEnvironment:
         made = batch.FargateComputeEnvironment(
             self,

@@ -97,6 +97,8 @@ class JobsStack(cdk.Stack):
                 kms.Key.from_key_arn(self, "SourceKey", options.source_kms_key).grant_decrypt(role)
             self.roles[stage.name] = role
             self.definitions[stage.name] = self._definition(stage, role)
+            cdk.CfnOutput(self, f"{stage.name.title()}RoleArn", value=role.role_arn)
+        cdk.CfnOutput(self, "ExecutionRoleArn", value=self.execution_role.role_arn)
 
     def _definition(self, stage: Stage, role: iam.Role) -> batch.EcsJobDefinition:
         kind = batch.EcsEc2ContainerDefinition

@@ -245,6 +245,27 @@ def test_a_service_that_hangs_does_not_count_as_running(deployment):
         assert ("HealthCheck" in container) == (container["Name"] != "run")
 
 
+def test_the_outputs_name_what_others_build_on(full, other):
+    for deployment in (full, other):
+        for stack, kind, outputs in (
+            ("compute", "AWS::Batch::JobQueue", {"QueueArn"}),
+            (
+                "compute",
+                "AWS::Batch::ComputeEnvironment",
+                {"SpotEnvironmentArn", "OnDemandEnvironmentArn"},
+            ),
+            (
+                "jobs",
+                "AWS::IAM::Role",
+                {f"{who}RoleArn" for who in ("Plan", "Migrate", "Merge", "Ingest", "Execution")},
+            ),
+        ):
+            told = deployment.templates[stack]["Outputs"]
+            named = {told[each]["Value"]["Fn::GetAtt"][0] for each in outputs}
+            made = {logical for _, logical, _ in deployment.resources(kind, stack)}
+            assert named <= made and len(named) == len(outputs)
+
+
 def test_whatever_costs_carries_the_tag_of_the_budget(deployment):
     for service in deployment.properties("AWS::ECS::Service"):
         assert service["PropagateTags"] == "SERVICE"
