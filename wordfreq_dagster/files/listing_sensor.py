@@ -9,6 +9,7 @@ import dagster as dg
 
 from dagster_aws_batch.automation import UNFINISHED
 from dagster_aws_batch.automation.sqs_sensor import sqs_sensor
+from dagster_aws_batch.events.partitions import unevaluated_checks
 from wordfreq_batch.errors import NotFoundError, WordfreqError
 from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
@@ -45,6 +46,7 @@ class Watched:
     `made_from` says of which listing the latest `result` is (`''`: of none or not of all of it),
     `name` is what the result is called in messages.
     `observes` is the source's asset, whose observation a finished listing is.
+    `checks` are evaluated by each run of the job.
     """
 
     job: str
@@ -52,6 +54,7 @@ class Watched:
     made_from: Callable[[dg.DagsterInstance], str]
     name: str
     observes: dg.AssetKey
+    checks: tuple[dg.AssetCheckKey, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ def decide(
     pause: float,
     longest_pause: float,
     result: str = "the ranking",
+    unchecked: bool = False,
 ) -> Decision:
     """Compare a finished listing with the one that the ranking was made from.
 
@@ -96,9 +100,11 @@ def decide(
         pause: seconds after a first run for this very listing that didn't help.
         longest_pause: in seconds.
         result: what the runs make, for messages.
+        unchecked: a run ended before it had checked the result.
     """
     files = f"{listing.files:,} files, {listing.size:,} bytes"
-    if str(listing) == ranked:
+    same = str(listing) == ranked
+    if same and not unchecked:
         return Decision(run=False, reason=f"nothing has changed: {files}")
     if not listing.files and not ranked:
         return Decision(run=False, reason="the source is empty")
@@ -119,7 +125,8 @@ def decide(
                 reason=f"{tried} run(s) for these {files} did not bring {result} up to date; "
                 f"the next one in {ended + wait - now:,.0f} s (their logs say what is wrong)",
             )
-    return Decision(run=True, reason=f"the source has changed: {files}", attempt=tried)
+    why = f"a run ended before it had checked {result}" if same else "the source has changed"
+    return Decision(run=True, reason=f"{why}: {files}", attempt=tried)
 
 
 def arrival_sensors(
@@ -239,6 +246,7 @@ def tick(
         pause=pace.pause,
         longest_pause=pace.longest_pause,
         result=watched.name,
+        unchecked=bool(unevaluated_checks(context.instance, watched.checks)),
     )
     context.log.info(f"{decision.reason} (listed in {scan.ticks} ticks)")
     listing = str(scan.fingerprint)

@@ -104,6 +104,7 @@ class Pipeline:
         self.clock = 1_000_000.0
         self.running: tuple[str, str] | None = None
         self.requested = 0
+        self.unchecked = False
 
     def tick(self, seconds: float = 30) -> str:
         self.clock += seconds
@@ -118,6 +119,7 @@ class Pipeline:
             now=self.clock,
             pause=120,
             longest_pause=21_600,
+            unchecked=self.unchecked,
         )
         if decision.run:
             self.requested += 1
@@ -130,7 +132,7 @@ class Pipeline:
         asked, planned = self.running
         self.attempts.insert(0, Attempt(listing=asked, ended=self.clock))
         if success:
-            self.ranked = planned
+            self.ranked, self.unchecked = planned, False
         self.running = None
 
     def settle(self) -> int:
@@ -273,6 +275,14 @@ def test_a_changed_source_ends_the_pause(settled):
     assert "the next one in" in settled.tick()
     settled.bucket.put("broken.gz", "5")
     assert settled.settle() == 1
+
+
+def test_a_run_that_ended_before_its_checks_is_followed_by_one(settled):
+    settled.unchecked = True
+    assert "did not bring the ranking up to date" in settled.tick()
+    assert "ended before it had checked the ranking" in settled.tick(seconds=120)
+    settled.run_ends()
+    assert settled.settle() == 0
 
 
 def test_a_run_that_succeeds_without_helping_does_not_go_round_and_round(settled):

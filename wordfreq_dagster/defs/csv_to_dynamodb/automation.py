@@ -22,6 +22,7 @@ LOADED = Watched(
     made_from=loaded_listing,
     name="the table",
     observes=csv_uploads.key,
+    checks=tuple(csv_rows.check_keys),
 )
 
 

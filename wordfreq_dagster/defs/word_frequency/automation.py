@@ -4,6 +4,7 @@ from functools import partial
 
 import dagster as dg
 
+from wordfreq_dagster.defs.word_frequency import checks
 from wordfreq_dagster.defs.word_frequency.conditions import ranking_due_sensor
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing, ranking
@@ -16,6 +17,7 @@ from wordfreq_dagster.settings import Settings, load_settings
 
 #: Name of the job of the whole pipeline: one command, schedule or sensor is enough.
 WORD_FREQUENCY = "word_frequency"
+_CHECKS = (checks.every_file_usable, checks.counts_complete, checks.sum_of_counts)
 
 
 @dg.definitions
@@ -58,6 +60,7 @@ def _sensors(settings: Settings, places: WordPlaces) -> list[dg.SensorDefinition
         made_from=partial(ranked_listing, places=places),
         name="the ranking",
         observes=source_files.key,
+        checks=tuple(key for each in _CHECKS for key in each.check_keys),
     )
     sensors = arrival_sensors(
         ranked,

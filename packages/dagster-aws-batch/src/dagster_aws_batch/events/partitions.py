@@ -8,6 +8,8 @@ What Dagster's public API lacks is used here, and each has a fallback in public 
   partitions; else there is only the observation with the reason.
 * `event_log_storage.get_latest_tags_by_partition`: the data versions of all partitions in one
   query; else only which partitions are materialized.
+* `event_log_storage.get_latest_asset_check_execution_by_key`: checks that a run was to evaluate and
+  ended before; else they stay as they are until something else asks for a run.
 * `SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION`: an output without events of Dagster's own, which
   in a run with chosen partitions would be one more per partition, without its figures; else there
   are these.
@@ -56,6 +58,7 @@ __all__ = [
     "log_failed",
     "log_materializations",
     "materialized_versions",
+    "unevaluated_checks",
 ]
 
 _ADD_ATTEMPTS = 5
@@ -231,3 +234,24 @@ def failed_partitions(
     keys = instance.get_dynamic_partitions(str(partitions.name))
     status = instance.get_status_by_partition(key, keys, partitions) or {}
     return frozenset(name for name, found in status.items() if found and found.value == "FAILED")
+
+
+def unevaluated_checks(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> frozenset[dg.AssetCheckKey]:
+    """The checks that the latest run was to evaluate, and that it ended without.
+
+    Args:
+        instance: the Dagster instance.
+        keys: the checks asked about.
+
+    Returns:
+        Those that show nothing of what is there now.
+    """
+    query = getattr(instance.event_log_storage, "get_latest_asset_check_execution_by_key", None)
+    found = query(keys) if query else {}
+    planned = {key: each.run_id for key, each in found.items() if each.status.value == "PLANNED"}
+    runs = {run_id: instance.get_run_by_id(run_id) for run_id in set(planned.values())}
+    return frozenset(
+        key for key, run_id in planned.items() if (run := runs[run_id]) is None or run.is_finished
+    )
