@@ -18,7 +18,7 @@ from dagster_aws_batch._job import Job, Price, ReceiptReader
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._run.interrupts import ensure_interrupts
 from dagster_aws_batch._run.run import Request, execute_all
-from dagster_aws_batch._run.state import Options
+from dagster_aws_batch._run.state import Logger, Options
 from dagster_aws_batch._scratch import Scratch, open_scratch
 
 __all__ = ["BatchJobs", "JobRun"]
@@ -37,14 +37,35 @@ _NUMBERS = (
 )
 
 
-def _followed(wanted: bool | Collection[int]) -> frozenset[int] | None:
-    if isinstance(wanted, bool):
-        return None if wanted else frozenset()
-    if len(wanted) > MOST_FOLLOWED:
+def _followed(
+    job: Job, tasks: int, wanted: bool | Collection[int], log: Logger
+) -> frozenset[int] | None:
+    """The tasks whose logs are followed; None: that of a job of one task."""
+    if not wanted:
+        return frozenset()
+    if wanted is True:
+        if tasks > 1:
+            log.warning(
+                f"{job.name}: no log is followed: follow_logs=True is for a job of one task, and "
+                f"this one has {tasks:,}. Name up to {MOST_FOLLOWED}, as in follow_logs=[0, 1]"
+            )
+        return None
+    chosen = frozenset(wanted)
+    if len(chosen) > MOST_FOLLOWED:
         raise InvalidJobError(
-            f"follow_logs has {len(wanted)} tasks; at most {MOST_FOLLOWED}: each is a call per poll"
+            f"job {job.name}: follow_logs has {len(chosen)} tasks; at most {MOST_FOLLOWED}: each "
+            "is a call per poll",
+            job=job.name,
         )
-    return frozenset(wanted)
+    # 0 tasks: whoever names the first one of however many there are has nothing to follow.
+    absent = [task for task in chosen if type(task) is not int or not 0 <= task < max(tasks, 1)]
+    if absent:
+        raise InvalidJobError(
+            f"job {job.name}: follow_logs names {', '.join(map(repr, absent))}, but its tasks are "
+            f"numbered 0 to {max(tasks, 1) - 1}",
+            job=job.name,
+        )
+    return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +252,8 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 seconds until the next poll, by when it should be back: the place to report tasks
                 that are done already.
             follow_logs: True writes the container's log of a job of one task into the run's log
-                while it runs; task numbers (at most 10) those of chosen tasks.
+                while it runs; task numbers (at most 10) those of chosen tasks. With several tasks,
+                True only warns.
 
         Returns:
             One result per task; look at it, or call its `raise_for_failure()`.
@@ -276,7 +298,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 log=context.log,
                 receipts=run.receipts,
                 while_waiting=while_waiting,
-                follow=_followed(run.follow_logs),
+                follow=_followed(run.job, run.tasks, run.follow_logs, context.log),
             )
             for run in runs
         ]

@@ -110,9 +110,29 @@ def test_in_an_asset(tmp_path):
         assert aws.calls["SubmitJob"] == 3
 
 
-def test_too_many_followed_tasks_are_refused_before_anything_starts(bench):
+@pytest.mark.parametrize(
+    ("follow", "text"),
+    [
+        (range(11), "job x: follow_logs has 11 tasks; at most 10"),
+        ([3, 20, -1], "job x: follow_logs names .*20.*, but its tasks are numbered 0 to 19"),
+        (["3"], "job x: follow_logs names '3', but"),
+    ],
+)
+def test_logs_that_cannot_be_followed_are_refused_before_anything_starts(bench, follow, text):
     batch = BatchJobs(queue="local", region_name="us-east-1", endpoint_url=bench.aws.url)
-    run = JobRun(job=Job(name="x", definition=DEFINITION), tasks=20, follow_logs=range(11))
-    with pytest.raises(InvalidJobError, match="at most 10"):
+    run = JobRun(job=Job(name="x", definition=DEFINITION), tasks=20, follow_logs=follow)
+    with pytest.raises(InvalidJobError, match=text):
         batch.run_many(context=dg.build_op_context(), runs=[run])
     assert bench.aws.calls["SubmitJob"] == 0
+
+
+def test_following_the_log_of_a_job_of_several_tasks_says_what_to_write(bench, capsys):
+    batch = BatchJobs(queue="local", client=bench.client(), clock=bench.clock)
+    job = Job(name="x", definition=DEFINITION)
+    [outcome] = batch.run_many(
+        context=dg.build_op_context(), runs=[JobRun(job=job, tasks=2, follow_logs=True)]
+    )
+    assert not outcome.failed
+    assert (
+        "follow_logs=True is for a job of one task, and this one has 2" in capsys.readouterr().err
+    )

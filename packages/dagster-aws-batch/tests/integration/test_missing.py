@@ -57,7 +57,8 @@ def test_a_lost_job_is_decided_within_three_polls(bench, tasks, record_figure):
     result = bench.run(tasks, job(), connection=connection)
     assert {task.failure for task in result.tasks} == {FailureClass.LOST}
     assert "knows nothing" in result.tasks[0].reason
-    record_figure(f"8 seconds until a lost job ({tasks} tasks) is decided", f"{result.seconds:.0f}")
+    seconds = f"{result.seconds - 100:.0f}"
+    record_figure(f"8 seconds from the loss of a job ({tasks} tasks) to its decision", seconds)
     assert result.seconds <= 100 + 3 * 30 + 40
 
 

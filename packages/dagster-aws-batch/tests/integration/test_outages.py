@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 
+import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch import (
@@ -14,6 +17,7 @@ from dagster_aws_batch import (
     Job,
     SubmitRejectedError,
 )
+from dagster_aws_batch._aws.connect import Connection, client_config
 
 HOUR = 3600
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://batch.example")
@@ -162,3 +166,101 @@ def test_a_forbidden_listing_is_found_before_anything_is_submitted(bench):
     assert bench.clock.now() - start < 5
     assert caught.value.code == "AccessDeniedException"
     assert bench.aws.calls["SubmitJob"] == 0
+
+
+def without_credentials(bench, monkeypatch):
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return {"endpoint_url": bench.aws.url, "region_name": "us-east-1"}
+
+
+def in_an_unknown_region(bench, monkeypatch):
+    look_up = socket.getaddrinfo
+
+    def no_such_name(host, *rest, **further):
+        if "amazonaws.com" in str(host):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *rest, **further)
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    return {"region_name": "eu-wst-1", **KEYS}
+
+
+def where_nothing_listens(bench, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1", **KEYS}
+
+
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+HOPELESS = {
+    "no credentials": (without_credentials, "Set AWS_PROFILE"),
+    "a Region that doesn't exist": (in_an_unknown_region, "Check the Region's name"),
+    "nothing listens": (where_nothing_listens, "Nothing listens there: start it"),
+}
+
+
+@pytest.mark.parametrize("given", list(HOPELESS))
+def test_what_waiting_does_not_mend_is_refused_in_seconds(bench, monkeypatch, given, record_figure):
+    options, advice = HOPELESS[given]
+    client = boto3.Session().client("batch", config=client_config(), **options(bench, monkeypatch))
+    connection, start = Connection.over(client, clock=bench.clock, seed=1), bench.clock.now()
+    with pytest.raises(BatchUnavailableError, match=advice):
+        bench.run(2, connection=connection)
+    seconds, tries = bench.clock.now() - start, connection.api.calls.total()
+    record_figure(f"16 {given}: seconds, tries before the refusal", f"{seconds:.1f}", tries)
+    assert 4 <= seconds <= 5
+    assert tries >= 4
+    # A retry may find jobs of an earlier attempt: it isn't used up at once.
+    with pytest.raises(BatchUnavailableError, match=advice):
+        bench.run(2, connection=connection, resumed=True)
+    assert bench.clock.now() - start >= 120
+    assert bench.aws.calls["SubmitJob"] == 0
+
+
+@pytest.mark.parametrize("operation", ["ListJobs", "RegisterJobDefinition", "SubmitJob"])
+def test_credentials_that_aws_refuses_are_found_in_seconds(bench, operation):
+    connection, start = bench.connection(), bench.clock.now()
+    expired = client_error("ExpiredTokenException", 403, operation)
+    broken(bench, connection, expired, start=0, end=HOUR, operations={operation})
+    with pytest.raises(BatchUnavailableError, match="Renew the credentials"):
+        bench.run(2, connection=connection)
+    assert bench.clock.now() - start < 8
+    assert bench.aws.calls["SubmitJob"] == 0
+
+
+@pytest.mark.parametrize("seconds", [3, 100])
+def test_what_comes_late_before_the_first_submission_fails_nothing(bench, seconds):
+    """Credentials or a server after 3 s; a network (no answer, no refusal) after 100 s."""
+    connection = bench.connection()
+    error = NoCredentialsError() if seconds < 4 else UNREACHABLE
+    broken(bench, connection, error, start=0, end=seconds)
+    result = run(bench, connection, tasks=2)
+    assert all(task.ok for task in result.tasks)
+    assert bench.aws.calls["SubmitJob"] == 1
+
+
+def test_credentials_lost_while_jobs_run_do_not_end_a_later_round(bench):
+    """What waiting doesn't mend is waited for where there is work to lose."""
+    bench.behaviour = lambda job, task: (
+        SimulatedRun(seconds=5, exit_code=None, reason="Host EC2 (instance i-1) terminated.")
+        if task == 0 and "-r0" in job.name
+        else SimulatedRun(seconds=HOUR)
+    )
+    connection = bench.connection()
+    once, failed = connection.api.once, []
+
+    def fails(operation, **request):
+        if bench.aws.calls["SubmitJob"] and operation == "SubmitJob" and len(failed) < 8:
+            failed.append(bench.clock.now())
+            raise NoCredentialsError()
+        return once(operation, **request)
+
+    connection.api.once = fails
+    result = bench.run(2, connection=connection)
+    assert all(task.ok for task in result.tasks)
+    assert failed[-1] - failed[0] > 5

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.clock import Clock
-from dagster_aws_batch._aws.failures import ADVICE, CallError, ask, classify_call, error_code
+from dagster_aws_batch._aws.failures import (
+    CallError,
+    advice_for,
+    ask,
+    classify_call,
+    error_code,
+    is_hopeless,
+)
 from dagster_aws_batch._aws.rates import SUBMITTING, Backoff, Patience, RateBudget
 from dagster_aws_batch._errors import (
     BatchError,
@@ -162,25 +169,24 @@ class BatchApi:
             try:
                 answer = self.once(operation, budget=budget, **request)
             except (ClientError, BotoCoreError) as error:
-                kind = classify_call(error, operation)
+                kind, advice = classify_call(error, operation), advice_for(error, operation)
                 details = {"operation": operation, "code": error_code(error)}
                 queue = str(request.get("jobQueue", ""))
                 where = f" for queue {queue}" if queue else ""
                 if kind is CallError.REFUSED and not self.patience.refusals:
                     raise CallRefusedError(
-                        f"AWS Batch refused {operation}{where}: {error}. {ADVICE[kind]}",
+                        f"AWS Batch refused {operation}{where}: {error}. {advice}",
                         queue=queue,
                         **details,
                     ) from error
-                if backoff.give_up():
+                if backoff.give_up(hopeless=is_hopeless(error, operation)):
                     raise BatchUnavailableError(
-                        f"{operation}{where} failed {backoff.count} times, last: {error}. "
-                        f"{ADVICE[kind]}",
+                        f"{operation}{where} failed {backoff.count} times, last: {error}. {advice}",
                         queue=queue,
                         **details,
                     ) from error
                 backoff.failed(
-                    f"{operation} fails: {error}. The jobs go on; it is tried again. {ADVICE[kind]}"
+                    f"{operation} fails: {error}. The jobs go on; it is tried again. {advice}"
                 )
                 backoff.wait()
             else:

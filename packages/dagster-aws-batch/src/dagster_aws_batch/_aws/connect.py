@@ -17,6 +17,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
+from botocore.exceptions import ProfileNotFound
 
 from dagster_aws_batch._aws.calls import BatchApi, checked_rates
 from dagster_aws_batch._aws.clock import Clock, SystemClock
@@ -169,7 +170,13 @@ def connect(endpoint: Endpoint) -> Connection:
     key = (endpoint, os.getpid(), *(os.environ.get(name) for name in _ENVIRONMENT))
     with _lock:
         if key not in _connections:
-            _connections[key] = _connect(endpoint)
+            try:
+                _connections[key] = _connect(endpoint)
+            except ProfileNotFound as error:
+                raise BatchError(
+                    f"{error}. Correct profile_name or AWS_PROFILE, or configure that profile "
+                    "(`aws configure list-profiles` names those that are there)"
+                ) from error
         return _connections[key]
 
 

@@ -6,7 +6,8 @@ be one of botocore's exceptions; `classify_call` sorts these by what they mean f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -16,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from dagster_aws_batch._errors import DOCTOR
 
-__all__ = ["ADVICE", "CallError", "ask", "classify_call", "error_code"]
+__all__ = ["CallError", "advice_for", "ask", "classify_call", "error_code", "is_hopeless"]
 
 # Without these an answer is not one of AWS: a proxy or a login page has answered with status 200.
 _NEEDED: Mapping[str, str] = {
@@ -115,6 +116,61 @@ ADVICE: Mapping[CallError, str] = {
     CallError.UNCERTAIN: "Check the network and the AWS Health Dashboard",
     CallError.REFUSED: f"Check permissions and names; `{DOCTOR}` looks at them",
 }
+
+
+_NO_CREDENTIALS = (
+    "Set AWS_PROFILE (after `aws sso login`, where it needs one) or AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY for the process that runs the step, or give its machine or task a role"
+)
+_NO_ADDRESS = "Check the Region's name (AWS_REGION, region_name), endpoint_url, DNS and network"
+_NOTHING_LISTENS = (
+    "Nothing listens there: start it, or correct endpoint_url, AWS_ENDPOINT_URL or the proxy"
+)
+_ABSENT_CREDENTIALS = (
+    botocore_errors.NoCredentialsError,
+    botocore_errors.PartialCredentialsError,
+    botocore_errors.NoAuthTokenError,
+)
+#: Names that don't exist, rather than a name service that can't be asked at the moment.
+_UNKNOWN_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
+
+def is_hopeless(error: Exception, operation: str = "") -> bool:
+    """Whether somebody must do something first: to wait and repeat the call alone won't help."""
+    kind = classify_call(error, operation)
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return kind is CallError.UNAUTHENTICATED and status < 500
+    if kind is CallError.UNSENT:
+        return _is_handshake(error) or any(
+            isinstance(cause, ConnectionRefusedError)
+            or (isinstance(cause, socket.gaierror) and cause.errno in _UNKNOWN_NAME)
+            for cause in _causes(error)
+        )
+    # Not CredentialRetrievalError: a source of credentials that is there may answer later.
+    sso = any("SSO" in one.__name__ for one in type(error).__mro__)
+    return isinstance(error, _ABSENT_CREDENTIALS) or sso
+
+
+def advice_for(error: Exception, operation: str = "") -> str:
+    """What its reader should do about a failed call."""
+    if isinstance(error, _ABSENT_CREDENTIALS):
+        return _NO_CREDENTIALS
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return _NO_ADDRESS
+        if isinstance(cause, ConnectionRefusedError):
+            return _NOTHING_LISTENS
+    return ADVICE[classify_call(error, operation)]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    # An exception that is raised again can come to stand in its own chain.
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def error_code(error: Exception) -> str:

@@ -122,8 +122,11 @@ class Definitions:
         self._arns: dict[str, str] = {}
         self._described: dict[str, Mapping[str, Any]] = {}
 
-    def arn(self, definition: str | BatchJobDefinition) -> str:
-        """What SubmitJob should name. A given name or ARN is used as it is, without a call."""
+    def arn(self, definition: str | BatchJobDefinition, *, api: BatchApi | None = None) -> str:
+        """What SubmitJob should name. A given name or ARN is used as it is, without a call.
+
+        `api`: the same endpoint with the caller's patience.
+        """
         if isinstance(definition, str):
             return definition
         request = registration(definition)
@@ -131,10 +134,14 @@ class Definitions:
         # Under the lock, so that fifty executions that start together look once.
         with self._lock:
             if name not in self._arns:
-                self._arns[name] = self._find(name) or self._register(request, definition.image)
+                self._arns[name] = self._find(api or self._api, name) or self._register(
+                    api or self._api, request, definition.image
+                )
             return self._arns[name]
 
-    def described(self, definition: str | BatchJobDefinition) -> Mapping[str, Any]:
+    def described(
+        self, definition: str | BatchJobDefinition, *, api: BatchApi | None = None
+    ) -> Mapping[str, Any]:
         """A definition as AWS describes it; one given by name is looked up once.
 
         Empty if it can't be read, or is not there: then SubmitJob's own answer decides.
@@ -143,13 +150,13 @@ class Definitions:
             return registration(definition)
         with self._lock:
             if definition not in self._described:
-                found = self._look_up(definition)
+                found = self._look_up(api or self._api, definition)
                 if not found:
                     return {}
                 self._described[definition] = found
             return self._described[definition]
 
-    def _look_up(self, definition: str) -> Mapping[str, Any]:
+    def _look_up(self, api: BatchApi, definition: str) -> Mapping[str, Any]:
         name, _, revision = definition.rpartition("job-definition/")[2].partition(":")
         request: dict[str, Any] = (
             {"jobDefinitions": [definition]}
@@ -157,7 +164,7 @@ class Definitions:
             else {"jobDefinitionName": name, "status": "ACTIVE"}
         )
         try:
-            answer = self._api.with_retries("DescribeJobDefinitions", **request)
+            answer = api.with_retries("DescribeJobDefinitions", **request)
         except CallRefusedError:
             return {}
         found: list[Mapping[str, Any]] = answer["jobDefinitions"]
@@ -168,18 +175,18 @@ class Definitions:
         with self._lock:
             self._arns = {name: known for name, known in self._arns.items() if known != arn}
 
-    def _find(self, name: str) -> str | None:
-        found = self._api.with_retries(
+    def _find(self, api: BatchApi, name: str) -> str | None:
+        found = api.with_retries(
             "DescribeJobDefinitions", jobDefinitionName=name, status="ACTIVE", maxResults=100
         )["jobDefinitions"]
         if not found:
             return None
         return cast(str, max(found, key=lambda one: one["revision"])["jobDefinitionArn"])
 
-    def _register(self, request: Mapping[str, Any], image: str) -> str:
+    def _register(self, api: BatchApi, request: Mapping[str, Any], image: str) -> str:
         # A repeat after an unclear answer makes at most a second, equal revision: no harm.
         try:
-            answer = self._api.with_retries("RegisterJobDefinition", **request)
+            answer = api.with_retries("RegisterJobDefinition", **request)
         except CallRefusedError as error:
             raise SubmitRejectedError(
                 f"AWS Batch refused the job definition {request['jobDefinitionName']} (image "

@@ -16,6 +16,7 @@ from dagster_aws_batch._aws.clock import Clock
 
 __all__ = [
     "ONCE",
+    "RESUMING",
     "SUBMITTING",
     "Backoff",
     "Patience",
@@ -79,12 +80,14 @@ class Patience:
     """How long one failing call is repeated. Seconds.
 
     It ends after `tries` tries AND `seconds` since the first, or at `deadline` (a time of the
-    clock). `refusals`: whether a refused call is repeated too. `report` is called with a text once
-    a call has failed for half a minute, then every 15 minutes, and when it is answered again.
+    clock). `hopeless_seconds` takes their place for what waiting doesn't mend. `refusals`: whether
+    a refused call is repeated too. `report` is called with a text once a call has failed for half
+    a minute, then every 15 minutes, and when it is answered again.
     """
 
     tries: int = 10
     seconds: float = 120.0
+    hopeless_seconds: float = float("inf")
     first_pause: float = 0.5
     longest_pause: float = 30.0
     deadline: float = float("inf")
@@ -92,8 +95,11 @@ class Patience:
     report: Callable[[str], None] | None = None
 
 
-#: For a call that begins something: it may be given up, for nothing runs yet.
-SUBMITTING = Patience()
+#: For a call that begins something: it may be given up, for nothing runs yet. A metadata service
+#: that answers late and a network that is just coming up get some seconds.
+SUBMITTING = Patience(hopeless_seconds=4.0)
+#: For the same in a retry: jobs may run, and a retry that ends at once in an outage is used up.
+RESUMING = Patience()
 #: For a call that comes again by itself.
 ONCE = Patience(tries=1, seconds=0.0)
 
@@ -122,14 +128,21 @@ class Backoff:
         self._clock, self._rng, self._patience = clock, rng, patience
         self._start = clock.now()
         self._reported: float | None = None
+        self._soon = False
         self.count = 0
 
-    def give_up(self) -> bool:
-        """Whether the caller has tried often and long enough; counts the try that just failed."""
+    def give_up(self, *, hopeless: bool = False) -> bool:
+        """Whether the caller has tried often and long enough; counts the try that just failed.
+
+        `hopeless`: waiting doesn't mend what was wrong with it.
+        """
         self.count += 1
         now, patience = self._clock.now(), self._patience
         if now >= patience.deadline:
             return True
+        self._soon = hopeless and patience.hopeless_seconds < patience.seconds
+        if self._soon:
+            return now - self._start >= patience.hopeless_seconds
         return self.count >= patience.tries and now - self._start >= patience.seconds
 
     def failed(self, text: str) -> None:
@@ -150,5 +163,7 @@ class Backoff:
         """Sleep a random part of the growing pause: many processes must not come back together."""
         patience = self._patience
         ceiling = min(patience.longest_pause, patience.first_pause * 2 ** min(self.count, 16))
+        if self._soon:
+            ceiling = min(ceiling, patience.hopeless_seconds / 4)
         pause = self._rng.uniform(0, ceiling)
         self._clock.sleep(max(0.0, min(pause, patience.deadline - self._clock.now())))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.connect import Connection
 from dagster_aws_batch._aws.names import ExecutionId
-from dagster_aws_batch._aws.rates import persisting, watching
+from dagster_aws_batch._aws.rates import RESUMING, persisting, watching
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import BatchJobDefinition, Job, JobInfo, Retries, TaskResult
 from dagster_aws_batch._run.usage import Usage
@@ -143,7 +143,9 @@ class Execution:
     def api(self) -> BatchApi:
         """For calls that begin something: given up soon while nothing runs yet, else in an hour."""
         api = self.connection.api
-        return api.with_patience(persisting(self._report)) if self.jobs else api
+        if self.jobs:
+            return api.with_patience(persisting(self._report))
+        return api.with_patience(RESUMING) if self.resumed else api
 
     @property
     def watch_api(self) -> BatchApi:

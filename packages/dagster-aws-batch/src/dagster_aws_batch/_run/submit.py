@@ -17,7 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import is_live
 from dagster_aws_batch._aws.calls import BatchApi
-from dagster_aws_batch._aws.failures import ADVICE, CallError, classify_call, error_code
+from dagster_aws_batch._aws.failures import (
+    CallError,
+    advice_for,
+    classify_call,
+    error_code,
+    is_hopeless,
+)
 from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.names import balanced, format_ranges
 from dagster_aws_batch._aws.requests import encode_inputs, shape_of, submit_request
@@ -93,14 +99,16 @@ def _submit(execution: Execution, submitted: SubmittedJob) -> None:
         )
     _check_size(execution, submitted)
     definitions = execution.connection.definitions
-    shape = shape_of(execution.job, definitions.described(execution.job.definition))
+    shape = shape_of(
+        execution.job, definitions.described(execution.job.definition, api=execution.api)
+    )
     request = submit_request(
         execution.job,
         shape=shape,
         name=submitted.name,
         token=submitted.token,
         queue=submitted.queue,
-        definition=definitions.arn(execution.job.definition),
+        definition=definitions.arn(execution.job.definition, api=execution.api),
         tasks=submitted.tasks,
         total=execution.total,
         tags=execution.tags,
@@ -191,13 +199,18 @@ def _send(execution: Execution, request: dict[str, Any]) -> tuple[str, bool]:
                         f"job was found by its name: {found}"
                     )
                     return found, unclear > 1
-            if backoff.give_up():
+            advice = advice_for(error, "SubmitJob")
+            if backoff.give_up(hopeless=not unclear and is_hopeless(error, "SubmitJob")):
+                if not unclear:
+                    # No request can have been carried out: a cancel has nothing to look for.
+                    execution.submitting = None
+                rest = "Its jobs that run go on" if execution.jobs else "None of its jobs runs"
                 raise BatchUnavailableError(
                     f"job {execution.job.name} could not be submitted to {request['jobQueue']} in "
-                    f"{backoff.count} tries, last: {error}. The jobs that run go on; try later",
+                    f"{backoff.count} tries, last: {error}. {advice}. {rest}",
                     **_of(execution, request, error),
                 ) from error
-            backoff.failed(f"SubmitJob fails: {error}. It is tried again. {ADVICE[kind]}")
+            backoff.failed(f"SubmitJob fails: {error}. It is tried again. {advice}")
             backoff.wait()
             continue
         if not unclear:
@@ -214,7 +227,7 @@ def _raise_unless_definition(
     if ours and refused <= 5 and _DEFINITION_TROUBLE.search(str(error)):
         definitions = execution.connection.definitions
         definitions.forget(request["jobDefinition"])
-        request["jobDefinition"] = definitions.arn(execution.job.definition)
+        request["jobDefinition"] = definitions.arn(execution.job.definition, api=execution.api)
         return
     raise SubmitRejectedError(
         f"AWS Batch refused job {execution.job.name} for queue {request['jobQueue']}: {error}. "
