@@ -53,6 +53,7 @@ PRICES = {
     "gib_arm": Price(0.00356, "Fargate GiB on arm64, hour", "vantage.sh, Fargate", "2021-04-22"),
     "database": Price(0.016, "RDS db.t4g.micro, hour", "infratally.com, RDS", "2026"),
     "database_gb": Price(0.115, "RDS gp3, GB month", "usage.ai, RDS", "2026-06"),
+    "balancer": Price(0.0225, "load balancer, hour", "bills in public repositories", "undated"),
     "secret": Price(0.40, "secret, month", _AWS + "amazon-secrets-manager", "2026-09-20"),
 }
 
@@ -81,7 +82,7 @@ SERVICES = 3  # of Dagster, each 0.5 vCPU and 1 GiB
 # Of services and cluster, estimated: AWS says nowhere how many there are.
 DAGSTER_METRICS, DAGSTER_ALARMS = 60, 5
 ALARMS, ENDPOINTS, DAGSTER_ENDPOINTS, ZONES, IMAGE_GB = 4, 6, 7, 2, 0.3
-FARGATE_ENDPOINTS = 3
+FARGATE_ENDPOINTS, ADDRESSES = 3, 2
 
 
 def parts(month: Month, *, arm: bool) -> Iterator[tuple[str, float, str]]:
@@ -145,6 +146,11 @@ def extras(month: Month, *, arm: bool) -> Iterator[tuple[str, float, str]]:
         "`dagster=true` with `isolated` adds further",
         DAGSTER_ENDPOINTS * endpoint,
         f"{DAGSTER_ENDPOINTS} more endpoints × {ZONES} zones",
+    )
+    yield (
+        "a login for the UI adds (`ui_certificate`)",
+        price["balancer"] * HOURS + price["ipv4"] * (HOURS * ADDRESSES) + price["secret"] * 1,
+        f"a load balancer with {ADDRESSES} addresses, a secret; capacity units by use, below 1",
     )
 
 

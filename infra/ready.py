@@ -18,6 +18,7 @@ import boto3  # type: ignore[import-untyped]
 import botocore.exceptions  # type: ignore[import-untyped]
 from teardown import live_jobs, resources
 from wordfreq_infra.changes import needs_idle_queue, refusals
+from wordfreq_infra.options import LOGIN as LOGIN_KEYS
 from wordfreq_infra.options import Options, OptionsError, from_words
 
 #: Service -> the role AWS makes for it; a first cluster or the first Spot host needs it.
@@ -105,6 +106,27 @@ def families(options: Options) -> Iterator[str]:
         )
 
 
+def login(options: Options) -> Iterator[str]:
+    """What is wrong with certificate and secret of the UI; the stack would fail after minutes."""
+    if not options.ui_login:
+        return
+    region = boto3.session.Session().region_name
+    if options.ui_certificate.split(":")[3] != region:
+        yield f"ui_certificate isn't of {region}; a load balancer needs one of its own Region"
+    secrets = boto3.client("secretsmanager")
+    remedy = f"give it the keys {', '.join(LOGIN_KEYS)} (docs/aws.md, A login for the UI)"
+    try:
+        found = json.loads(secrets.get_secret_value(SecretId=options.ui_login)["SecretString"])
+        if missing := [key for key in LOGIN_KEYS if not found.get(key)]:
+            yield f"the secret {options.ui_login} (ui_login) lacks {', '.join(missing)}; {remedy}"
+    except secrets.exceptions.ResourceNotFoundException:
+        yield f"the secret {options.ui_login} (ui_login) isn't in {region}; make it, {remedy}"
+    except (ValueError, KeyError, AttributeError):
+        yield f"the secret {options.ui_login} (ui_login) is no JSON object; {remedy}"
+    except botocore.exceptions.ClientError as error:
+        sys.stdout.write(f"the secret {options.ui_login} can't be seen ({error})\n")
+
+
 def changes(options: Options) -> Iterator[str]:
     """What of the options can't be changed from what is deployed; jobs that would be ended."""
     cloudformation = boto3.client("cloudformation")
@@ -152,7 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.options is not None and not problems:
         try:
             options = from_words(given.options.split())
-            problems = [*families(options), *changes(options), *account_roles()]
+            problems = [
+                *families(options),
+                *login(options),
+                *changes(options),
+                *account_roles(),
+            ]
         except OptionsError as error:
             problems = [str(error)]
         except (

@@ -103,6 +103,11 @@ CHANGES = (
         instead="`make destroy STACKS=<name>-dagster OPTIONS=…` with the present options first; "
         "its database leaves a snapshot",
     ),
+    Change(
+        options=("ui_certificate", "ui_login", "ui_cidr"),
+        effect="in place: the load balancer comes or goes, and the webserver starts anew. A secret "
+        "is read again only under another name",
+    ),
     Change(options=("name",), effect="another deployment beside this one"),
 )
 

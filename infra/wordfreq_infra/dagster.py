@@ -1,8 +1,8 @@
-"""Stack `dagster` (optional): Dagster itself on ECS Fargate, with Postgres, and no public entrance.
+"""Stack `dagster` (optional): Dagster itself on ECS Fargate, with Postgres.
 
 Webserver, daemon and code server are one service each; each run is an ECS task of its own. Dagster
-has no login: nothing listens publicly, and people come in through a Session Manager tunnel, which
-IAM guards (docs/aws.md).
+has no login: people come in through a Session Manager tunnel, which IAM guards, or through a load
+balancer that asks for one (`ui`; docs/aws.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_servicediscovery as servicediscovery
 from aws_cdk import aws_sns as sns
 from constructs import Construct
@@ -27,14 +26,15 @@ from wordfreq_infra.images import cpu_architecture, image
 from wordfreq_infra.network import NetworkStack
 from wordfreq_infra.observability import alarm
 from wordfreq_infra.options import Options
-from wordfreq_infra.storage import log_group, removal
+from wordfreq_infra.storage import bucket, log_group
+from wordfreq_infra.ui import WEB_HEALTH, WEB_PORT, LoadBalancer
 
 BUILD = {
     "directory": ".",
     "file": "infra/dagster/Dockerfile",
     "ignore_mode": cdk.IgnoreMode.DOCKER,
 }
-CODE_PORT, WEB_PORT, DATABASE_PORT = 4000, 3000, 5432
+CODE_PORT, DATABASE_PORT = 4000, 5432
 RUN_CONTAINER = "run"
 #: Service -> (CPU units, MiB, command).
 SERVICES: Mapping[str, tuple[int, int, Sequence[str]]] = {
@@ -62,7 +62,7 @@ HEALTH: Mapping[str, Sequence[str]] = {
     "webserver": (
         "python", "-c",
         "import urllib.request as r;"
-        f" r.urlopen('http://127.0.0.1:{WEB_PORT}/server_info', timeout=5)",
+        f" r.urlopen('http://127.0.0.1:{WEB_PORT}{WEB_HEALTH}', timeout=5)",
     ),
     "daemon": ("dagster-daemon", "liveness-check"),
 }  # fmt: skip
@@ -89,26 +89,12 @@ class DagsterStack(cdk.Stack):
         self._group = ec2.SecurityGroup(
             self, "Services", vpc=network.vpc, description="Dagster: each other, nobody else"
         )
-        for port in (CODE_PORT, WEB_PORT):
-            self._group.add_ingress_rule(self._group, ec2.Port.tcp(port), "from each other")
+        # Not the UI's port: the tunnel ends in the webserver's own container.
+        self._group.add_ingress_rule(self._group, ec2.Port.tcp(CODE_PORT), "from each other")
         self._database = self._make_database()
         self._logs = log_group(self, "Logs", "dagster", options)
-        self._compute_logs = s3.Bucket(
-            self,
-            "ComputeLogs",
-            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
-            encryption_key=key,
-            bucket_key_enabled=True if key else None,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            versioned=True,
-            removal_policy=removal(options),
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    expiration=cdk.Duration.days(90),
-                    noncurrent_version_expiration=cdk.Duration.days(7),
-                )
-            ],
+        self._compute_logs = bucket(
+            self, "ComputeLogs", options=options, key=key, keep_days=90, noncurrent_days=7
         )
         self._cluster = ecs.Cluster(
             self,
@@ -129,8 +115,11 @@ class DagsterStack(cdk.Stack):
             for name, (c, m, a) in SERVICES.items()
         }
         self._permit(run, tasks)
+        ui = (
+            LoadBalancer(self, options=options, network=network) if options.ui_certificate else None
+        )
         for name, task in tasks.items():
-            self._service(name, task)
+            self._service(name, task, ui if name == "webserver" else None)
         self._alarms()
         self._tunnel()
         cdk.CfnOutput(self, "DagsterCluster", value=self._cluster.cluster_name)
@@ -358,9 +347,9 @@ class DagsterStack(cdk.Stack):
                 below=True, periods=3, silence=True,
             )  # fmt: skip
 
-    def _service(self, name: str, task: ecs.FargateTaskDefinition) -> None:
+    def _service(self, name: str, task: ecs.FargateTaskDefinition, ui: LoadBalancer | None) -> None:
         alone = name == "daemon"  # two daemons would start everything twice
-        ecs.FargateService(
+        service = ecs.FargateService(
             self,
             f"{name.title()}Service",
             service_name=f"{self._options.name}-{name}",
@@ -371,8 +360,9 @@ class DagsterStack(cdk.Stack):
             max_healthy_percent=100 if alone else 200,
             assign_public_ip=self._network.public_ip,
             vpc_subnets=self._network.subnets,
-            security_groups=[self._group],
-            # The tunnel of Session Manager: the only way in.
+            security_groups=[self._group, *([ui.group] if ui else [])],
+            health_check_grace_period=cdk.Duration.seconds(180) if ui else None,
+            # The tunnel of Session Manager.
             enable_execute_command=name == "webserver",
             # The budget counts by tag: without this a service's tasks carry none.
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
@@ -382,6 +372,18 @@ class DagsterStack(cdk.Stack):
             if not alone
             else None,
         )
+        if ui:
+            # Not by the CDK's own way: that would let it into the group of all services.
+            resource = service.node.default_child
+            assert isinstance(resource, ecs.CfnService)
+            resource.load_balancers = [
+                ecs.CfnService.LoadBalancerProperty(
+                    container_name=name,
+                    container_port=WEB_PORT,
+                    target_group_arn=ui.targets.target_group_arn,
+                )
+            ]
+            service.node.add_dependency(ui.listener)
 
 
 def _health(name: str) -> ecs.HealthCheck | None:

@@ -109,6 +109,9 @@ def accepted(options: Options) -> Mapping[str, Mapping[str, str]]:
             "AwsSolutions-RDS3": "one zone: Dagster may be away while the database is restored",
             "AwsSolutions-RDS11": "the port is reachable from Dagster's security group only",
             "AwsSolutions-S1": "logs of steps, read through Dagster, kept for 90 days",
+            "AwsSolutions-ELB2": "only where keep_data=false: logs arrive after the load balancer "
+            "went, and a bucket of them couldn't go with its stack",
+            "AwsSolutions-EC23": "only where ui_cidr=0.0.0.0/0 was chosen: the login guards the UI",
             "AwsSolutions-ECS2": "the variables hold names only; the password is a secret",
         },
     }

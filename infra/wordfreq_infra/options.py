@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,15 @@ ECR_IMAGE = re.compile(
     r"/(?P<repository>[a-z0-9][a-z0-9._/-]*)" + _VERSION
 )
 OTHER_IMAGE = re.compile(r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._/-]*" + _VERSION)
+#: The keys of the secret `ui_login`: OIDC's own names, and those of the client.
+LOGIN = (
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "client_id",
+    "client_secret",
+)
 TYPES = ("string", "number", "binary")
 # Families are named by letters, generation and attributes, of which g is Graviton; a1 is one too.
 GRAVITON = re.compile(r"a1|[a-z]+\d+[a-z]*g[a-z]*")
@@ -73,6 +83,9 @@ class Options:
         dagster: whether Dagster itself runs on ECS Fargate too.
         dagster_image: as `image`, for Dagster.
         dagster_read_only: whether Dagster's UI only shows; runs start by sensors and commands.
+        ui_certificate, ui_login, ui_cidr: a load balancer with a login by OIDC before Dagster's UI:
+            the ARN of its certificate, name or ARN of the secret with the identity provider's
+            endpoints and client, and the ranges that may reach it. Empty: the tunnel only.
     """
 
     name: str = "wordfreq"
@@ -104,6 +117,9 @@ class Options:
     dagster: bool = False
     dagster_image: str = "asset"
     dagster_read_only: bool = False
+    ui_certificate: str = ""
+    ui_login: str = ""
+    ui_cidr: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,18}[a-z0-9]", self.name):
@@ -179,6 +195,16 @@ class Options:
                 r"arn:[a-z-]+:iam::(\d{12}|aws):policy/[\w+=,.@/-]+",
                 "the ARN of a policy",
             ),
+            (
+                "ui_certificate",
+                r"arn:[a-z-]+:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+",
+                "the ARN of a certificate of ACM in the Region of the deployment",
+            ),
+            (
+                "ui_login",
+                r"(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[\w/+=.@-]+",
+                "the name or ARN of a secret of Secrets Manager",
+            ),
             ("tags", r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*", "team=data,cost-center=42"),
         ):
             given = getattr(self, option)
@@ -190,6 +216,32 @@ class Options:
             raise OptionsError(f"zones is {self.zones}; use 2 to 4")
         if self.source_kms_key and not self.source:
             raise OptionsError("source_kms_key is of a given source; give source too, or kms_key")
+
+        self._check_ui()
+
+    def _check_ui(self) -> None:
+        given = [bool(one) for one in (self.ui_certificate, self.ui_login, self.ui_cidr)]
+        if not any(given):
+            return
+        if not all(given):
+            raise OptionsError(
+                "ui_certificate, ui_login and ui_cidr belong together; give all or none"
+            )
+        if not self.dagster:
+            raise OptionsError("ui_certificate is of Dagster's UI; give dagster=true too")
+        if self.network == "isolated":
+            raise OptionsError(
+                "ui_certificate: in an isolated network nobody reaches a load balancer, nor it the "
+                "identity provider; leave ui_* out and use the tunnel, or take network=nat"
+            )
+        for one in self.ui_cidr.split(","):
+            try:
+                ipaddress.IPv4Network(one)
+            except ValueError as error:
+                raise OptionsError(
+                    f"ui_cidr has {one!r} ({error}); use ranges, such as "
+                    "203.0.113.0/24,198.51.100.7/32"
+                ) from None
 
     def chosen(self) -> dict[str, object]:
         """The options that aren't at their default."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
@@ -43,28 +41,62 @@ def log_group(scope: Construct, id: str, name: str, options: Options) -> logs.Lo
     )
 
 
+def bucket(
+    scope: Construct,
+    id: str,
+    *,
+    options: Options,
+    key: kms.IKey | None = None,
+    logs: s3.IBucket | None = None,
+    keep_days: int | None = None,
+    noncurrent_days: int = 90,
+) -> s3.Bucket:
+    """A private bucket, whose name is CloudFormation's: kept, it isn't in the way of the next."""
+    return s3.Bucket(
+        scope,
+        id,
+        encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+        encryption_key=key,
+        bucket_key_enabled=True if key else None,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        enforce_ssl=True,
+        minimum_tls_version=1.2,
+        versioned=True,
+        removal_policy=removal(options),
+        server_access_logs_bucket=logs,
+        server_access_logs_prefix=f"{id.lower()}/" if logs else None,
+        lifecycle_rules=[
+            s3.LifecycleRule(
+                id="tidy",
+                abort_incomplete_multipart_upload_after=cdk.Duration.days(2),
+                noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
+                expiration=cdk.Duration.days(keep_days) if keep_days else None,
+                expired_object_delete_marker=None if keep_days else True,
+            )
+        ],
+    )
+
+
 class StorageStack(cdk.Stack):
     """Where data lies. `source_uri` and the other `…_uri` are what the settings are given."""
 
     def __init__(self, scope: Construct, id: str, *, options: Options) -> None:
         super().__init__(scope, id, description="wordfreq: buckets, table, events")
-        self._removal = removal(options)
         self.key = (
             kms.Key.from_key_arn(self, "DataKey", options.kms_key) if options.kms_key else None
         )
         # Logs arrive for hours after the last request: a bucket of them can't go with its stack.
         self.logs = (
-            self._bucket("AccessLogs", keep_days=90, logs=None, key=None)
-            if options.keep_data
-            else None
+            bucket(self, "AccessLogs", options=options, keep_days=90) if options.keep_data else None
         )
         self.source_prefix = "texts/"
         self.source, self.source_uri = self._source(options)
-        self.results = self._bucket("Results", logs=self.logs, noncurrent_days=7)
+        self.results = self._bucket("Results", options, noncurrent_days=7)
         self.results.add_lifecycle_rule(
             id="plans", prefix="plans/", expiration=cdk.Duration.days(90)
         )
-        self.uploads = self._bucket("Uploads", logs=self.logs)
+        self.uploads = self._bucket("Uploads", options)
         _send_to_eventbridge(self.uploads)
         self.table = self._table(options)
         self.table_name = self.table.table_name
@@ -85,7 +117,7 @@ class StorageStack(cdk.Stack):
 
     def _source(self, options: Options) -> tuple[s3.IBucket, str]:
         # Made even if another is given: a deployment may go over to one that exists, or come back.
-        made = self._bucket("Source", logs=self.logs, noncurrent_days=30)
+        made = self._bucket("Source", options, noncurrent_days=30)
         _send_to_eventbridge(made)
         self.export_value(made.bucket_arn)
         self.export_value(made.bucket_name)
@@ -95,39 +127,14 @@ class StorageStack(cdk.Stack):
         self.source_prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         return s3.Bucket.from_bucket_name(self, "GivenSource", name), options.source
 
-    def _bucket(
-        self,
-        id: str,
-        *,
-        logs: s3.IBucket | None,
-        keep_days: int | None = None,
-        noncurrent_days: int = 90,
-        key: kms.IKey | Literal["own"] | None = "own",
-    ) -> s3.Bucket:
-        key = self.key if key == "own" else key
-        return s3.Bucket(
+    def _bucket(self, id: str, options: Options, *, noncurrent_days: int = 90) -> s3.Bucket:
+        return bucket(
             self,
             id,
-            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
-            encryption_key=key,
-            bucket_key_enabled=True if key else None,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            versioned=True,
-            removal_policy=self._removal,
-            server_access_logs_bucket=logs,
-            server_access_logs_prefix=f"{id.lower()}/" if logs else None,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="tidy",
-                    abort_incomplete_multipart_upload_after=cdk.Duration.days(2),
-                    noncurrent_version_expiration=cdk.Duration.days(noncurrent_days),
-                    expiration=cdk.Duration.days(keep_days) if keep_days else None,
-                    expired_object_delete_marker=None if keep_days else True,
-                )
-            ],
+            options=options,
+            key=self.key,
+            logs=self.logs,
+            noncurrent_days=noncurrent_days,
         )
 
     def _table(self, options: Options) -> dynamodb.Table:
@@ -149,7 +156,7 @@ class StorageStack(cdk.Stack):
             if self.key
             else dynamodb.TableEncryption.AWS_MANAGED,
             encryption_key=self.key,
-            removal_policy=self._removal,
+            removal_policy=removal(options),
         )
         if options.csv_time_index:
             made.add_global_secondary_index(

@@ -84,8 +84,16 @@ def other(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def graviton(tmp_path_factory):
-    """Hosts and Dagster's services on arm64, with images that are built."""
-    return Deployment(tmp_path_factory.mktemp("graviton"), dagster=True, architecture="arm64")
+    """Hosts and Dagster's services on arm64, with images that are built, and a login for the UI."""
+    return Deployment(
+        tmp_path_factory.mktemp("graviton"),
+        dagster=True,
+        architecture="arm64",
+        network="nat",
+        ui_certificate="arn:aws:acm:us-east-1:111122223333:certificate/1111-2222",
+        ui_login="wordfreq/login",
+        ui_cidr="203.0.113.0/24,198.51.100.7/32",
+    )
 
 
 @pytest.fixture(scope="session", params=["full", "other"])

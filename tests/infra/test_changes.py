@@ -24,6 +24,7 @@ from wordfreq_infra.options import Options, OptionsError
 
 ECR = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/11111111-1111-1111-1111-111111111111"
+UI = {"ui_certificate": "arn:aws:acm:us-east-1:111122223333:certificate/1111-2222"}
 #: Each option and values to go over to, from the base and back, and among each other.
 BASE = {"dagster": True, "image": ECR + "w:1", "dagster_image": ECR + "d:1", "email": "a@b.org"}
 VALUES = {
@@ -53,10 +54,14 @@ VALUES = {
     "log_days": (7,),
     "dagster": (False,),
     "dagster_read_only": (True,),
+    "ui_certificate": tuple(UI.values()),
 }
 #: Options that belong to another: given with it, or no part of the deployed stacks.
-TOGETHER = {"vpc": {"subnets": "subnet-11111111,subnet-22222222"}}
-ELSEWHERE = {"name", "subnets", "source_kms_key"}
+TOGETHER = {
+    "vpc": {"subnets": "subnet-11111111,subnet-22222222"},
+    "ui_certificate": {"ui_login": "wordfreq/login", "ui_cidr": "203.0.113.0/24"},
+}
+ELSEWHERE = {"name", "subnets", "source_kms_key", "ui_login", "ui_cidr"}
 DATA = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::RDS::DBInstance")
 
 
@@ -318,6 +323,20 @@ def test_a_queue_that_cannot_be_changed_gets_a_successor_of_another_name(option)
     assert not set(queues[0]) & set(queues[1])
     assert not set(queues[0].values()) & set(queues[1].values())
     assert needs_idle_queue(chosen({}), chosen({option: VALUES[option][0]}))
+
+
+def test_a_load_balancer_of_the_other_kind_gets_targets_of_its_own():
+    """AWS refuses a target group for two, and the former goes after the new one is there."""
+    kinds, targets = [], []
+    for network in ("public", "nat"):
+        state = {"vpc": "vpc-11111111", "network": network, **UI}
+        for logical, one in templates(state)["wordfreq-dagster"]["Resources"].items():
+            if one["Type"] == "AWS::ElasticLoadBalancingV2::LoadBalancer":
+                kinds.append(one["Properties"]["Scheme"])
+            elif one["Type"] == "AWS::ElasticLoadBalancingV2::TargetGroup":
+                targets.append(logical)
+    assert kinds == ["internet-facing", "internal"]
+    assert len(set(targets)) == 2
 
 
 def test_a_fargate_environment_has_no_update_policy_and_no_environment_has_a_name():

@@ -177,12 +177,14 @@ def test_the_costs_of_the_docs_follow_from_their_prices():
     assert round(month * prices["NAT gateway, hour"]) == costs["`network=nat` adds"][0]
     endpoint = month * 2 * prices["interface endpoint, hour and zone"]
     assert round(6 * endpoint) == costs["`network=isolated` adds"][0]
+    address = prices["public IPv4 address, hour"]
+    login = month * (prices["load balancer, hour"] + 2 * address) + prices["secret, month"]
+    assert round(login) == costs["a login for the UI adds (`ui_certificate`)"][0]
     for column, on in ((0, ""), (1, " on arm64")):
         hour = prices[f"Fargate vCPU{on}, hour"] / 2 + prices[f"Fargate GiB{on}, hour"]
         database = prices["RDS db.t4g.micro, hour"] * month + 20 * prices["RDS gp3, GB month"]
         watched = 60 * prices["custom metric, month"] + 5 * prices["alarm, month"]
         adds = 3 * month * hour + database + watched + prices["secret, month"]
         assert round(adds) == costs["`dagster=true` adds"][column]
-        addresses = 3 * month * prices["public IPv4 address, hour"]
-        whole = costs["sum, Dagster elsewhere"][column] + adds + addresses
+        whole = costs["sum, Dagster elsewhere"][column] + adds + 3 * month * address
         assert abs(whole - costs["sum with `dagster=true`, `network=public`"][column]) < 0.02

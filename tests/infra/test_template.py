@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from wordfreq_infra.options import Options, OptionsError
+from wordfreq_infra.options import LOGIN, Options, OptionsError
+
+UI = {
+    "dagster": True,
+    "ui_certificate": "arn:aws:acm:us-east-1:111122223333:certificate/1111-2222",
+    "ui_login": "wordfreq/login",
+    "ui_cidr": "203.0.113.0/24",
+}
 
 
 def test_every_bucket_is_private_encrypted_versioned_and_wants_tls(deployment):
@@ -129,6 +136,56 @@ def test_every_log_ends_some_day(deployment):
     }
     days = deployment.options.log_days
     assert groups == {"batch": days, "batch-events": days, "dagster": days, "network": 7}
+
+
+def test_the_ui_listens_only_to_those_who_logged_in(graviton, other):
+    (listener,) = graviton.properties("AWS::ElasticLoadBalancingV2::Listener")
+    assert (listener["Port"], listener["Protocol"]) == (443, "HTTPS")
+    assert listener["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2-Res")
+    login, forward = sorted(listener["DefaultActions"], key=lambda one: one["Order"])
+    assert (login["Type"], forward["Type"]) == ("authenticate-oidc", "forward")
+    given = login["AuthenticateOidcConfig"]
+    assert given.pop("OnUnauthenticatedRequest") == "authenticate"
+    assert given.pop("SessionTimeout") == str(12 * 3600)
+    assert set(given.values()) == {
+        f"{{{{resolve:secretsmanager:wordfreq/login:SecretString:{key}::}}}}" for key in LOGIN
+    }
+    assert not graviton.properties("AWS::ElasticLoadBalancingV2::ListenerRule")
+    (balancer,) = graviton.properties("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    attributes = {one["Key"]: one["Value"] for one in balancer["LoadBalancerAttributes"]}
+    assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
+    assert attributes["deletion_protection.enabled"] == "false"
+    assert attributes["access_logs.s3.enabled"] == "true"
+    assert balancer["Scheme"] == "internet-facing"
+    assert "publicSubnet" in json.dumps(balancer["Subnets"])
+    assert len(balancer["Subnets"]) == 2
+    assert "UiLoadBalancer" in graviton.templates["dagster"]["Outputs"]
+
+
+def test_only_the_load_balancer_reaches_the_webserver(graviton, full):
+    groups = {
+        logical.rstrip("0123456789ABCDEF"): (logical, one)
+        for _, logical, one in graviton.resources("AWS::EC2::SecurityGroup", "dagster")
+    }
+    (outside, rules), (inside, _) = groups["UiOutside"], groups["UiInside"]
+    allowed = {(one["CidrIp"], one["ToPort"]) for one in rules["SecurityGroupIngress"]}
+    assert allowed == {("203.0.113.0/24", 443), ("198.51.100.7/32", 443)}
+    into = [
+        (one["GroupId"]["Fn::GetAtt"][0], one["SourceSecurityGroupId"]["Fn::GetAtt"][0])
+        for one in graviton.properties("AWS::EC2::SecurityGroupIngress", "dagster")
+        if one["ToPort"] == 3000
+    ]
+    assert into == [(inside, outside)]
+    behind = {
+        one["ServiceName"]: one["LoadBalancers"]
+        for one in graviton.properties("AWS::ECS::Service")
+        if inside in json.dumps(one["NetworkConfiguration"]) or one.get("LoadBalancers")
+    }
+    ((name, (target,)),) = behind.items()
+    assert (name, target["ContainerPort"]) == ("wordfreq-webserver", 3000)
+    assert target["ContainerName"] == "webserver"
+    for one in full.properties("AWS::EC2::SecurityGroupIngress", "dagster"):
+        assert one["ToPort"] != 3000  # then only the tunnel, which ends in the container itself
 
 
 def test_nothing_listens_to_the_world(deployment):
@@ -323,6 +380,12 @@ def test_the_database_password_is_in_no_template(deployment):
         ({"image": "1.dkr.ecr.eu-central-1.amazonaws.com/w:1"}, "<account>.dkr.ecr"),
         ({"image": "w:1@sha256:12"}, "tag, digest or both"),
         ({"image": "docker.io/me/w:1", "network": "isolated"}, "can't pull"),
+        (UI | {"ui_cidr": ""}, "belong together"),
+        (UI | {"dagster": False}, "dagster=true"),
+        (UI | {"network": "isolated"}, "use the tunnel"),
+        (UI | {"ui_cidr": "203.0.113.9/24"}, "such as 203.0.113.0/24,"),
+        (UI | {"ui_certificate": "mine"}, "ARN of a certificate"),
+        (UI | {"ui_login": "my secret"}, "name or ARN of a secret"),
         ({"csv_key": "Sku"}, "one of csv_columns: ProductId"),
         ({"csv_sort_key": "Price"}, "one of csv_columns"),
     ],

@@ -12,7 +12,7 @@ import task
 import teardown
 from botocore.stub import Stubber
 from conftest import client
-from wordfreq_infra.options import Options
+from wordfreq_infra.options import LOGIN, Options
 
 from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
 from tests.waiting import until
@@ -74,6 +74,27 @@ def test_a_stack_left_by_a_failed_creation_is_named_with_what_deletes_it(cloud, 
     code, printed = said(capsys, "name=left")
     assert code == 1
     assert "aws cloudformation delete-stack --stack-name left-network" in printed.err
+
+
+def test_a_login_that_cloudformation_could_not_use_is_refused(cloud, endpoint, capsys):
+    arn = "arn:aws:acm:{}:111122223333:certificate/1111-2222"
+    words = f"name=ui dagster=true ui_login=ui/login ui_cidr=203.0.113.0/24 ui_certificate={arn}"
+    code, printed = said(capsys, words.format("eu-west-1"))
+    assert code == 1
+    assert "ui_certificate isn't of us-east-1" in printed.err
+    assert "ui/login (ui_login) isn't in us-east-1" in printed.err
+    secrets = client(cloud, "secretsmanager")
+    secrets.create_secret(Name="ui/login", SecretString="top secret")
+    for given, says in (
+        (None, "is no JSON object; give it the keys issuer, authorization_endpoint,"),
+        (dict.fromkeys(LOGIN[:-1], "x"), "lacks client_secret;"),
+        (dict.fromkeys(LOGIN, "x"), ""),
+    ):
+        if given:
+            secrets.put_secret_value(SecretId="ui/login", SecretString=json.dumps(given))
+        code, printed = said(capsys, words.format("us-east-1"))
+        assert says in printed.err
+        assert code == bool(says)
 
 
 def test_families_that_the_region_lacks_are_named(monkeypatch):
