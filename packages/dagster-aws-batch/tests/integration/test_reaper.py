@@ -163,13 +163,17 @@ def test_after_sigkill_a_retry_from_failure_goes_on_with_the_jobs(
     module = importlib.import_module("worker_c")
     [before] = live(aws)
     aws.gate["seconds"] = 0.1
+    described, over = aws.calls["DescribeJobs"], threading.Event()
 
-    def let_all_end():
-        for task in list(aws.runner._running):
-            aws.runner._end(task, Exit(exit_code=0, status_reason="Essential container ended"))
+    def end_children_once_the_retry_waits():
+        # The first description is that of the jobs it finds, the second one its first poll.
+        while not over.wait(0.1):
+            if aws.calls["DescribeJobs"] >= described + 2:
+                for task in list(aws.runner._running):
+                    aws.runner._end(task, Exit(exit_code=0, status_reason="Container ended"))
 
-    timer = threading.Timer(3, let_all_end)
-    timer.start()
+    ending = threading.Thread(target=end_children_once_the_retry_waits, daemon=True)
+    ending.start()
     with dg.execute_job(
         dg.reconstructable(module.work),
         instance=instance,
@@ -178,7 +182,8 @@ def test_after_sigkill_a_retry_from_failure_goes_on_with_the_jobs(
         # Set by the UI and the retry daemon, but not by this Python function.
         tags={"dagster/is_resume_retry": "true"},
     ) as result:
-        timer.join()
+        over.set()
+        ending.join()
         assert result.success
         assert result.output_for_node("stage") == CHILDREN
     named = [event.message for event in instance.all_logs(result.run_id) if event.message]

@@ -1,5 +1,7 @@
 """BatchJobs as an asset uses it: real clock, real Dagster, both executors."""
 
+import importlib
+
 import dagster as dg
 import pytest
 
@@ -119,30 +121,38 @@ def test_every_job_is_tagged_with_run_asset_and_partition(aws):
     }
 
 
-def two_ops() -> dg.JobDefinition:
-    @dg.op
-    def shard(context: dg.OpExecutionContext, batch: BatchJobs) -> int:
-        job = Job(name="shard", definition=DEFINITION, command=["go"])
-        outcome = batch.run(context=context, job=job, tasks=2)
-        outcome.raise_for_failure()
-        return len(outcome.succeeded)
+# A module of its own: the executor's processes import it, wherever pytest was started.
+TWO_OPS = """
+import dagster as dg
+from dagster_aws_batch import BatchJobDefinition, BatchJobs, Job
 
-    @dg.job(
-        executor_def=dg.multiprocess_executor,
-        resource_defs={"batch": BatchJobs.configure_at_launch()},
-    )
-    def both():
-        shard.alias("one")()
-        shard.alias("two")()
+@dg.op
+def shard(context: dg.OpExecutionContext, batch: BatchJobs) -> int:
+    job = Job(name="shard", definition=BatchJobDefinition(image="tool:1"), command=["go"])
+    outcome = batch.run(context=context, job=job, tasks=2)
+    outcome.raise_for_failure()
+    return len(outcome.succeeded)
 
-    return both
+@dg.job(
+    executor_def=dg.multiprocess_executor,
+    resource_defs={"batch": BatchJobs.configure_at_launch()},
+)
+def both():
+    shard.alias("one")()
+    shard.alias("two")()
+"""
 
 
-def test_the_multiprocess_executor_works_too(aws, tmp_path):
+def test_the_multiprocess_executor_works_too(aws, tmp_path, monkeypatch):
+    (tmp_path / "two_ops_of_a_test.py").write_text(TWO_OPS)
+    # Dagster looks for the modules of its processes in the working folder.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("two_ops_of_a_test")
     with (
         dg.instance_for_test(temp_dir=str(tmp_path)) as instance,
         dg.execute_job(
-            dg.reconstructable(two_ops),
+            dg.reconstructable(module.both),
             instance=instance,
             run_config={
                 "resources": {
