@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import DEFAULT_LOG_GROUP
-from dagster_aws_batch._aws.failures import error_code
+from dagster_aws_batch._aws.failures import advice_for, error_code, is_hopeless
 from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
@@ -75,7 +75,8 @@ def _ask(about: str, request: Callable[[], Any]) -> tuple[Any, list[Finding]]:
     try:
         return request(), []
     except (ClientError, BotoCoreError) as error:
-        return None, [Finding(Level.SKIPPED, about, f"could not be asked: {error}")]
+        advice = advice_for(error) if is_hopeless(error) else ""
+        return None, [Finding(Level.SKIPPED, about, f"could not be asked: {error}", advice)]
 
 
 def _queue(clients: Clients, wanted: Wanted) -> tuple[Any, list[Finding]]:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._job import BatchJobDefinition, Job
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._run.unresolved import note_unresolved
+
+EXPIRED = ClientError(
+    {
+        "Error": {"Code": "ExpiredTokenException", "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": 403},
+    },
+    "ListJobs",
+)
 
 
 class Interrupt(BaseException):
@@ -103,12 +112,12 @@ def test_a_job_whose_answer_never_came_is_swept_by_name(bench):
     def dies(operation, **request):
         answer = once(operation, **request)
         if operation == "SubmitJob":
-            raise KeyboardInterrupt
+            raise Interrupt
         return answer
 
     connection.api.once = dies
     bench.behaviour = lambda job, task: SimulatedRun(seconds=3600)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupt):
         bench.run(50, connection=connection)
     bench.clock.advance(60)
     assert bench.live() == []
@@ -186,6 +195,28 @@ def test_a_cancel_ends_within_its_time_whatever_fails(bench, rate, caplog):
         command = "kill --name-prefix dagster --queue local --run-id run-1 --region us-east-1"
         assert command in caplog.text and "--endpoint-url http://" in caplog.text
         assert len(caplog.records) < 15
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), EXPIRED])
+def test_a_cancel_without_credentials_pauses_and_says_how_to_end_the_jobs(bench, caplog, error):
+    bench.behaviour = lambda job, task: SimulatedRun(seconds=3600)
+    connection = bench.connection(profile="mine")
+    once = connection.api.once
+
+    def interrupt(seconds):
+        def fails(operation, **request):
+            raise error
+
+        connection.api.once = fails
+        raise Interrupt
+
+    with pytest.raises(Interrupt):
+        bench.run(100, connection=connection, while_waiting=interrupt)
+    connection.api.once = once
+    assert len(caplog.records) < 15
+    assert "--queue local --run-id run-1 --region us-east-1" in caplog.text
+    assert "--profile mine" in caplog.text
+    assert bench.live()
 
 
 def test_aws_is_not_told_the_text_of_an_exception(bench):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,3 +150,15 @@ def test_the_command_says_it_in_words_and_by_its_exit_code(bench, capsys, tmp_pa
     assert "queue local: is enabled and valid" in capsys.readouterr().out
     assert main(["doctor", "--queue", "nowhere", *where]) == 1
     assert "-> Check the name, the Region" in capsys.readouterr().out
+
+
+def test_without_credentials_the_command_fails_and_says_what_to_set(bench, capsys, monkeypatch):
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # No address of this machine, where the client needs no credentials; nothing is sent there.
+    where = ["--endpoint-url", "http://batch.invalid", "--region", "us-east-1"]
+    assert main(["doctor", "--queue", "local", *where]) == 1
+    assert "-> Set AWS_PROFILE" in capsys.readouterr().out
