@@ -41,9 +41,6 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         The definitions in `wordfreq_dagster/defs`: a new module there needs no entry anywhere.
     """
     with using(settings):
-        tree = dg.ComponentTree.for_project(Path(__file__).parent)
-        # As `dg.load_from_defs_folder`, but without describing every installed component type for
-        # the UI, for which each process would import them all; `dg docs serve` shows them.
-        found = tree.build_defs(tree.defs_module_path)
+        found = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
     left_out = frozenset() if settings.csv_table else _CSV_ASSETS
     return with_code_references(found, settings.code_url, left_out=left_out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from wordfreq_batch.cli.options import (
 )
 from wordfreq_batch.cli.stages import say_files, say_left_out
 from wordfreq_batch.job import JobInfo
+from wordfreq_batch.stopping import temporary_folder
 
 if TYPE_CHECKING:
     from wordfreq_batch.plans.formats import ItemReceipt
@@ -124,7 +124,7 @@ def _place(output: str | None) -> Iterator[str]:
     if output is not None:
         yield output.rstrip("/") + "/"
         return
-    with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
+    with temporary_folder() as folder:
         yield folder + "/"
 
 

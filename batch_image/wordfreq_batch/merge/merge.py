@@ -7,7 +7,6 @@ which are missing, `merge_source` whatever lies below a prefix. Memory is bounde
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timezone
@@ -43,6 +42,7 @@ from wordfreq_batch.merge.totals import (
 )
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.plans.plan_store import load_plan
+from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
@@ -212,7 +212,7 @@ def _previous(store: Store, ranking: Ranking, progress: Callable[[str], None]) -
 
 def _store_results(store: Store, totals: Totals, ranking: Ranking, options: MergeOptions) -> None:
     """Write totals and report, then the ranking: who finds a ranking finds the others."""
-    with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / TOTALS
         totals.write_parquet(path, memory=options.memory, threads=options.threads)
         with store.writer(TOTALS) as writer, path.open("rb") as file:

@@ -9,7 +9,6 @@ as `merge_plan` does, and removes the parts. Everything can be killed and repeat
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -43,6 +42,7 @@ from wordfreq_batch.plans.plan_store import (
     load_plan,
 )
 from wordfreq_batch.plans.receipts import finished_files, read_receipts
+from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.by_count import read
@@ -113,7 +113,7 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
     files = FilesRead(options.progress, len(plan.items))
     with (
         Tally(memory=memory * 3 // 4, share=share, threads=options.threads) as tally,
-        tempfile.TemporaryDirectory(prefix="wordfreq-") as folder,
+        temporary_folder() as folder,
     ):
         add_groups(tally, store, plan, files, memory=memory // 4)
         # A run, as its compression lets many be read at once in little memory.
@@ -151,7 +151,7 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
             f"{store.url(_folder(head))}: {named}; run `wordfreq merge --parts {parts} --part "
             "--index N` for each, then this again"
         )
-    with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
+    with temporary_folder() as folder:
         texts = []
         for part in range(parts):
             key, path = _key(head, part, parts), Path(folder) / f"part-{part}"

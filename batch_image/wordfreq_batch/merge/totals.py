@@ -6,7 +6,6 @@ vocabulary into memory to sum it up (docs/merge-engine.md), has lines to convert
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wordfreq_batch.errors import DataError, StorageError
+from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.tables.by_count import LineFile
 from wordfreq_batch.tables.lines import WordCount
 from wordfreq_batch.tables.runs import (
@@ -78,7 +78,7 @@ def totals_of(sums: Tally | Merged) -> Iterator[Totals]:
 
     Their files are gone when the context ends, however.
     """
-    with tempfile.TemporaryDirectory(prefix="wordfreq-") as folder:
+    with temporary_folder() as folder:
         spool = Path(folder) / "spool.tsv"
         if isinstance(sums, Tally):
             sums.write_by_count(spool)

@@ -14,6 +14,7 @@ import tomlkit
 import yaml
 from botocore.validate import ParamValidator
 from dagster_docker import DockerRunLauncher
+from dagster_postgres import PostgresRunStorage
 from docker.models.containers import _create_container_args
 
 from aws_batch_emulator import stop_running
@@ -137,7 +138,7 @@ def test_the_pipeline_runs_on_the_deployments_instance(deployment, tmp_path, min
         ran = job.execute_in_process(instance=instance)
     finally:
         stop_running(settings.local_folder)
-    assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+    assert isinstance(instance.run_storage, PostgresRunStorage)
     assert instance.get_run_by_id(ran.run_id).status is dg.DagsterRunStatus.SUCCESS
     event = instance.get_latest_materialization_event(dg.AssetKey("word_counts"))
     assert event.asset_materialization.metadata["files counted"].value == 1

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,8 +90,16 @@ class ContainerRunner(Hosted):
             if task_id not in self._running:
                 return
             self._stopped.add(task_id)
-        arguments = ("stop", "-t", str(int(grace_seconds)), _name(task_id))
-        threading.Thread(target=self._call, args=arguments, daemon=True).start()
+        threading.Thread(target=self._stop, args=(task_id, int(grace_seconds)), daemon=True).start()
+
+    def _stop(self, task_id: str, grace: int) -> None:
+        # Between `create` and `start` it succeeds and stops nothing: until the task has ended.
+        while True:
+            self._call("stop", "-t", str(grace), _name(task_id))
+            with self._lock:
+                if task_id not in self._running:
+                    return
+            time.sleep(1)
 
     def recover(self, handle: str) -> None:
         """Remove the container that a lost emulator left."""
