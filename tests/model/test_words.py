@@ -51,7 +51,7 @@ TEXTS = (
     bz2.compress(b"the the the zebra zebra zebra"),
     b"",
 )
-BAD = (b"\x1f\x8b no archive", gzip.compress(b"cat " * 99, mtime=0)[:-9])
+BAD = (b"\x1f\x8b\x08\x00 no archive", gzip.compress(b"cat " * 99, mtime=0)[:-9])
 CHECKS = (
     ("plan", "every_file_usable"),
     ("word_counts", "every_planned_file_counted"),
