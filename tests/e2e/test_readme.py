@@ -129,6 +129,8 @@ def test_make_ui_shows_both_pipelines_and_a_scaffolded_asset(clone, tmp_path, pa
             stdout=kept,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Whatever it is here: a run in the background of a shell ignores it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     site = Site(clone / ".local", f"http://127.0.0.1:{port}")
     try:

@@ -75,6 +75,10 @@ def test_a_file_from_arrival_to_ranking_and_a_broken_one(watched):
     assert "did not bring the ranking up to date" in watched.tick().skip_message
 
     (watched.source / "b.txt.gz").unlink()  # the state of the first run: its ranking is this one
+    # The second run left checks that it never evaluated, and the partition of a file that is gone.
+    (third,) = watched.tick().run_requests
+    assert watched.run(third)
+    assert watched.instance.get_dynamic_partitions("source_files") == ["a.txt"]
     assert "nothing has changed" in watched.tick().skip_message
 
 
