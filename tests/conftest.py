@@ -255,6 +255,17 @@ class Ministack:
         self.client("s3").create_bucket(Bucket=name)
         return name
 
+    def table(self, key: str = "ProductId") -> str:
+        """Make a new, empty table with this key, a string, and return its name."""
+        name = self.name("table")
+        self.client("dynamodb").create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+        )
+        return name
+
 
 @pytest.fixture(scope="session")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:

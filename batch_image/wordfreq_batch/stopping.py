@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as an exception, with a deadline, for `cli.main`; folders that go with it.
+"""SIGTERM and SIGINT as an exception, with a deadline. For `cli.main` only.
 
 AWS Batch sends SIGTERM and, 30 seconds later, SIGKILL. The exception unwinds the work, so that
 temporary files go and uploads are aborted; a watcher thread ends the process should that take
@@ -8,14 +8,9 @@ longer than `GRACE` seconds, as it does when the main thread waits for a network
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 GRACE = 7.0
@@ -44,21 +39,6 @@ def raise_on_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-
-
-@contextmanager
-def temporary_folder() -> Iterator[str]:
-    """A new folder, and its removal, also where the signal comes while it is made or removed."""
-    folder = Path(tempfile.gettempdir(), f"wordfreq-{os.urandom(8).hex()}")
-    try:
-        folder.mkdir(mode=0o700)
-        yield str(folder)
-    finally:
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-        except Stopped:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -35,13 +35,7 @@ class Cloud:
         self.s3, self.sqs, self.dynamodb = map(ministack.client, ("s3", "sqs", "dynamodb"))
         self.texts, self.texts_queue = self.bucket()
         self.uploads, self.uploads_queue = self.bucket()
-        self.table = ministack.name("products")
-        self.dynamodb.create_table(
-            TableName=self.table,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "ProductId", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "ProductId", "AttributeType": "S"}],
-        )
+        self.table = ministack.table()
 
     def bucket(self):
         """A new bucket and the URL of the queue that gets its events."""

@@ -175,15 +175,9 @@ class TwoHundred:
             self.write(f"{number:03}", good=number not in (50, 150))
         if not self.words:
             self.settings = ministack.environment | {
-                "WORDFREQ_CSV_TABLE": ministack.name("products"),
+                "WORDFREQ_CSV_TABLE": ministack.table(),
                 "WORDFREQ_CSV_ENDPOINT": ministack.url,
             }
-            ministack.client("dynamodb").create_table(
-                TableName=self.settings["WORDFREQ_CSV_TABLE"],
-                BillingMode="PAY_PER_REQUEST",
-                KeySchema=[{"AttributeName": "ProductId", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "ProductId", "AttributeType": "S"}],
-            )
 
     def write(self, name, *, good):
         head = "" if self.words else "ProductId,ProductName,ProductDescription\n"

@@ -21,7 +21,7 @@ from wordfreq_batch.cli.options import (
 )
 from wordfreq_batch.cli.stages import say_files, say_left_out
 from wordfreq_batch.job import JobInfo
-from wordfreq_batch.stopping import temporary_folder
+from wordfreq_batch.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from wordfreq_batch.plans.formats import ItemReceipt
@@ -125,7 +125,7 @@ def _place(output: str | None) -> Iterator[str]:
         yield output.rstrip("/") + "/"
         return
     with temporary_folder() as folder:
-        yield folder + "/"
+        yield f"{folder}/"
 
 
 def _migrate(plan: Plan, *, threads: int, memory: int) -> list[ItemReceipt]:

@@ -6,15 +6,14 @@ For `wordfreq lookup`, and for anyone who has a question about a word.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.merge.merge import RANKING, TOTALS
 from wordfreq_batch.merge.totals import find
-from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.temporary import temporary_folder
 from wordfreq_batch.text.folding import folded
 from wordfreq_batch.text.words import tokens
 
@@ -52,7 +51,7 @@ def look_up_words(source: str, asked: Iterable[str]) -> tuple[Ranking, list[Foun
     texts = map(folded, asked) if ranking.folded else asked
     words = list(dict.fromkeys(word for text in texts for word in tokens(text)))
     with temporary_folder() as folder:
-        path = Path(folder) / TOTALS
+        path = folder / TOTALS
         with store.open(TOTALS) as reader, path.open("wb") as file:
             file.writelines(reader)
         found = find(path, words)

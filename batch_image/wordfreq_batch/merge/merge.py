@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timezone
-from pathlib import Path
 from typing import Final
 
 from wordfreq_batch.errors import NotFoundError, UsageError, WordfreqError
@@ -42,10 +41,10 @@ from wordfreq_batch.merge.totals import (
 )
 from wordfreq_batch.plans.plan import Item
 from wordfreq_batch.plans.plan_store import load_plan
-from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.temporary import temporary_folder
 
 RANKING: Final = "ranking.json"
 REPORT: Final = "report.html"
@@ -213,7 +212,7 @@ def _previous(store: Store, ranking: Ranking, progress: Callable[[str], None]) -
 def _store_results(store: Store, totals: Totals, ranking: Ranking, options: MergeOptions) -> None:
     """Write totals and report, then the ranking: who finds a ranking finds the others."""
     with temporary_folder() as folder:
-        path = Path(folder) / TOTALS
+        path = folder / TOTALS
         totals.write_parquet(path, memory=options.memory, threads=options.threads)
         with store.writer(TOTALS) as writer, path.open("rb") as file:
             while chunk := file.read(_COPIED):

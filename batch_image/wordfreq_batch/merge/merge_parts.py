@@ -10,7 +10,6 @@ as `merge_plan` does, and removes the parts. Everything can be killed and repeat
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Final
 
 from wordfreq_batch.errors import (
@@ -42,7 +41,6 @@ from wordfreq_batch.plans.plan_store import (
     load_plan,
 )
 from wordfreq_batch.plans.receipts import finished_files, read_receipts
-from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.by_count import read
@@ -55,6 +53,7 @@ from wordfreq_batch.tables.runs import (
     blocks_of,
 )
 from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.temporary import temporary_folder
 from wordfreq_batch.text.unpack import decompressed
 
 MOST_PARTS: Final = 64
@@ -117,7 +116,7 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
     ):
         add_groups(tally, store, plan, files, memory=memory // 4)
         # A run, as its compression lets many be read at once in little memory.
-        run = SortedFile(Path(folder) / "part.zst")
+        run = SortedFile(folder / "part.zst")
         run.write(blocks_of(tally.by_count()))
         with store.writer(key) as writer, run.path.open("rb") as file:
             while chunk := file.read(_COPIED):
@@ -154,7 +153,7 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
     with temporary_folder() as folder:
         texts = []
         for part in range(parts):
-            key, path = _key(head, part, parts), Path(folder) / f"part-{part}"
+            key, path = _key(head, part, parts), folder / f"part-{part}"
             with store.open(key) as reader:
                 append(path, reader)
             name = store.url(key)

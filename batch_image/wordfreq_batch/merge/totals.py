@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from wordfreq_batch.errors import DataError, StorageError
-from wordfreq_batch.stopping import temporary_folder
 from wordfreq_batch.tables.by_count import LineFile
 from wordfreq_batch.tables.lines import WordCount
 from wordfreq_batch.tables.runs import (
@@ -23,6 +22,7 @@ from wordfreq_batch.tables.runs import (
     blocks_of,
 )
 from wordfreq_batch.tables.tally import Tally
+from wordfreq_batch.temporary import temporary_folder
 
 # What DuckDB can work with, and what interpreter, libraries and buffers take besides its limit.
 LEAST_MEMORY: Final = 128 << 20
@@ -79,7 +79,7 @@ def totals_of(sums: Tally | Merged) -> Iterator[Totals]:
     Their files are gone when the context ends, however.
     """
     with temporary_folder() as folder:
-        spool = Path(folder) / "spool.tsv"
+        spool = folder / "spool.tsv"
         if isinstance(sums, Tally):
             sums.write_by_count(spool)
         else:

@@ -23,13 +23,7 @@ class Shop:
         self.uploads.mkdir(parents=True)
         self.instance = instance
         self.dynamodb = ministack.client("dynamodb")
-        self.table = ministack.name("products")
-        self.dynamodb.create_table(
-            TableName=self.table,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "ProductId", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "ProductId", "AttributeType": "S"}],
-        )
+        self.table = ministack.table()
         self.settings = Settings(
             home=str(home),
             **{"csv_table": self.table, "csv_endpoint": ministack.url, "csv_pack": 1} | settings,

@@ -11,13 +11,7 @@ from wordfreq_dagster.settings import Settings
 @pytest.fixture
 def deployed(ministack):
     """A bucket, a table whose key is another than the settings', a queue with an unread event."""
-    bucket, table, queue = ministack.bucket(), ministack.name("rows"), ministack.name("events")
-    ministack.client("dynamodb").create_table(
-        TableName=table,
-        AttributeDefinitions=[{"AttributeName": "Sku", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "Sku", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    bucket, table, queue = ministack.bucket(), ministack.table("Sku"), ministack.name("events")
     sqs = ministack.client("sqs")
     url = sqs.create_queue(QueueName=queue)["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="{}")

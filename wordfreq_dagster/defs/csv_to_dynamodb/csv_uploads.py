@@ -3,11 +3,10 @@
 import dagster as dg
 
 from wordfreq_batch.errors import NotFoundError
-from wordfreq_batch.progress import size
 from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces, no_csv
-from wordfreq_dagster.files.places import describe_uri
+from wordfreq_dagster.files.plans import listing_metadata
 
 GROUP = "csv_to_dynamodb"
 
@@ -35,11 +34,5 @@ def csv_uploads(context: dg.OpExecutionContext, csv: CsvPlaces) -> dg.ObserveRes
     context.log.info(f"{uploads.files:,} CSVs, {uploads.size:,} bytes below {csv.source}")
     return dg.ObserveResult(
         data_version=dg.DataVersion(str(listing)),
-        metadata={
-            "CSVs": uploads.files,
-            "files": listing.files,
-            "bytes": listing.size,
-            "size": size(listing.size),
-            "source": describe_uri(csv.source),
-        },
+        metadata={"CSVs": uploads.files, **listing_metadata(listing, csv.source)},
     )

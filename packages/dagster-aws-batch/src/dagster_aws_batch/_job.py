@@ -242,7 +242,7 @@ class Job:
                 )
 
 
-_TYPES: Mapping[type | tuple[type, ...], Sequence[str]] = {
+_FIELDS: Mapping[type | tuple[type, ...], Sequence[str]] = {
     str: (
         *("name", "image", "queue", "share_identifier", "container", "log_group"),
         *("job_role_arn", "execution_role_arn", "fallback_queue"),
@@ -257,7 +257,7 @@ _TYPES: Mapping[type | tuple[type, ...], Sequence[str]] = {
     (str, BatchJobDefinition): ("definition",),
     Retries: ("retries",),
 }
-
+_TYPES = {name: kind for kind, names in _FIELDS.items() for name in names}
 
 _WORDS = {"str": "a string", "int": "a whole number", "float": "a number", "Mapping": "a dict"}
 _WORDS["Sequence"] = "a list of strings"
@@ -265,9 +265,8 @@ _WORDS["Sequence"] = "a list of strings"
 
 def _check_types(owner: str, value: Any) -> None:
     # A value of another type is named with its field, not with its content.
-    wanted = {name: kind for kind, names in _TYPES.items() for name in names}
     for one in fields(value):
-        given, kind = getattr(value, one.name), wanted.get(one.name, object)
+        given, kind = getattr(value, one.name), _TYPES.get(one.name, object)
         # A text is a sequence of letters, which nobody means.
         text = kind is Sequence and isinstance(given, str)
         if given != one.default and (text or not isinstance(given, kind)):
