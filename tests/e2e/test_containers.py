@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.instances import local_instance
 from tests.waiting import until
 from wordfreq_batch.text.words import SEMANTICS
 from wordfreq_dagster.definitions import build_definitions
@@ -171,7 +172,7 @@ class Pipeline:
 @pytest.fixture
 def pipeline():
     made = []
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
 
         def make(**settings):
             made.append(Pipeline(instance, Settings(**settings)))

@@ -31,6 +31,7 @@ from hypothesis.stateful import (
 )
 
 from aws_batch_emulator import stop_running
+from tests.instances import local_instance
 from tests.model.processes import ended, prepare, report_dead_runs, start, start_emulator
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
@@ -59,17 +60,6 @@ CHECKS = (
     ("word_counts", "every_count_reported"),
     ("ranking", "sum_of_counts"),
 )
-
-
-def instance_in(home):
-    """A Dagster instance with the event log that `infra/dagster/local.yaml` names, no queue."""
-    events = {
-        "module": "dagster_aws_batch.events.sqlite",
-        "class": "PooledSqliteEventLogStorage",
-        "config": {"base_dir": str(home / "events")},
-    }
-    at_once = {"module": "dagster.core.run_coordinator", "class": "DefaultRunCoordinator"}
-    return dg.instance_for_test(overrides={"event_log_storage": events, "run_coordinator": at_once})
 
 
 def words_of(data):
@@ -138,7 +128,7 @@ class Model(RuleBasedStateMachine):
         shutil.rmtree(HOME, ignore_errors=True)
         self.home.mkdir()
         self.stack = ExitStack()
-        self.instance = self.stack.enter_context(instance_in(self.home))
+        self.instance = self.stack.enter_context(local_instance())
         self.done["examples"] += 1
         self.done["steps"] -= 1  # the invariants are also checked before the first
 

@@ -17,9 +17,9 @@ from dagster_aws_batch import signs_of_life
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.plans.formats import UNUSABLE
-from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.plan_store import load_plan
-from wordfreq_batch.plans.planning import build_plan, write_plan
+from wordfreq_batch.plans.plan import Location, Plan
+from wordfreq_batch.plans.plan_store import load_plan, write_plan
+from wordfreq_batch.plans.planning import build_plan
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.text.options import TextOptions
 from wordfreq_batch.text.words import counter_version
@@ -74,6 +74,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def read_plan(self, uri: str) -> Plan | None:
         """The plan at `uri`, or None if there is none yet; each process reads it once."""
+        uri = Location.parse(uri).uri  # one name of it, whoever asks
         if uri not in _plans:
             try:
                 _keep(load_plan(uri), uri)
@@ -108,14 +109,11 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
             pending=only is None,
             only=only,
             again=again,
-            counter_version=self._counter_version(),
+            counter_version=counter_version(
+                TextOptions.make(encoding=self.encoding, fold=self.fold)
+            ),
             retry_unusable=self.retry_unusable,
         )
-
-    def _counter_version(self) -> str | None:
-        if not self.encoding and not self.fold:
-            return None
-        return counter_version(TextOptions.make(encoding=self.encoding, fold=self.fold))
 
     def existing_results(self, names: Collection[str]) -> list[str]:
         """Those of the names whose results are there, in their order."""

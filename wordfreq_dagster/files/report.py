@@ -23,7 +23,7 @@ from dagster_aws_batch.events.partitions import (
 from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, Plan, Refused
-from wordfreq_batch.plans.receipts import new_receipts
+from wordfreq_batch.plans.receipts import new_receipts, read_receipts
 from wordfreq_batch.plans.reports import FileReport, join_receipts, reported_items
 from wordfreq_dagster.files.places import listed_names
 
@@ -172,7 +172,7 @@ class FileReporter:
         self._partitions = partitions
         self._event = event
         self._whole = whole
-        self._read: set[int] = set()
+        self._read: dict[int, Receipt] = {}
         # Only what somebody chose by itself, or what is shown as failed, is reported where a
         # summary has to do.
         self._silent = whole and report == "summary"
@@ -203,6 +203,12 @@ class FileReporter:
         self._read_receipts()
         while self._waiting and time.monotonic() < until:
             self._report_some()
+
+    def receipts(self, tasks: Collection[int]) -> dict[int, Receipt]:
+        """The receipts that these tasks have left; what was read before isn't read again."""
+        others = [task for task in tasks if task not in self._read]
+        found = read_receipts(self._planned.head, self._stage, others)
+        return found | {task: self._read[task] for task in tasks if task in self._read}
 
     def report_rest(self, report: FileReport) -> FileReport:
         """Report what is left when all has ended; the log says now and then how far it is.
@@ -260,7 +266,7 @@ class FileReporter:
             return
         for number, receipt in receipts.items():
             if receipt.final:  # one that isn't may be followed by a better one
-                self._read.add(number)
+                self._read[number] = receipt
             task = self._planned.task(number)
             wanted = {item.name for item in reported_items(task, whole=self._whole)}
             self._waiting += [

@@ -118,10 +118,8 @@ def add_migrate(commands: Commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from wordfreq_batch.plans.planning import (
-        build_plan,
-        write_plan,
-    )
+    from wordfreq_batch.plans.plan_store import write_plan
+    from wordfreq_batch.plans.planning import build_plan
     from wordfreq_batch.text.words import counter_version
 
     if options.task_items is not None and options.pack is None:

@@ -169,15 +169,8 @@ class PlanHead(NamedTuple):
     @property
     def folder(self) -> str:
         """URI of the folder of everything that belongs to this plan; ends with `/`."""
-        return Location(self.plan.bucket, self._folder_key).uri
-
-    @property
-    def _folder_key(self) -> str:
-        return f"{self.plan.key.removesuffix('.json')}/{self.id}/"
-
-    def receipt_key(self, stage: str, task: int) -> str:
-        """Key of a task's receipt in the plan's bucket: `plans/p/<id>/migrate-00007.json`."""
-        return self._folder_key + receipt_name(stage, task)
+        key = f"{self.plan.key.removesuffix('.json')}/{self.id}/"
+        return Location(self.plan.bucket, key).uri
 
 
 def receipt_name(stage: str, task: int) -> str:
@@ -247,10 +240,6 @@ class Plan(NamedTuple):
             groups=tuple(groups),
             unusable=(*self.unusable, *unusable),
         )
-
-    def receipt_key(self, stage: str, task: int) -> str:
-        """See `PlanHead.receipt_key`."""
-        return self.head.receipt_key(stage, task)
 
     def group_items(self, group: int) -> Sequence[Item]:
         """The items of one group."""

@@ -33,7 +33,6 @@ from wordfreq_batch.plans.plan import (
     PlanHead,
     Refused,
 )
-from wordfreq_batch.plans.plan_store import write_plan
 from wordfreq_batch.plans.unusable import known_unusable
 from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.fingerprint import (
@@ -42,8 +41,6 @@ from wordfreq_batch.storage.fingerprint import (
 )
 from wordfreq_batch.storage.opening import open_object, open_store
 from wordfreq_batch.storage.store import ObjectInfo
-
-__all__ = ["build_plan", "write_plan"]
 
 
 def build_plan(

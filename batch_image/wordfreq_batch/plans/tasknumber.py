@@ -1,13 +1,13 @@
 """Which task is this container's: from the option, or from what AWS Batch and its client set.
 
 Pure but for reading an object that `BATCH_TASKS=@uri` names. Used by `cli.main`; the client
-that writes the range list has `dump_ranges` from here.
+writes the range list (`dagster_aws_batch`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from wordfreq_batch.errors import UsageError
 from wordfreq_batch.storage.opening import open_object
@@ -40,21 +40,6 @@ def parse_ranges(text: str) -> list[range]:
             raise UsageError(f"{TASKS}: the range {stripped} runs backwards; write {last}-{first}")
         ranges.append(range(first, last + 1))
     return ranges
-
-
-def dump_ranges(tasks: Iterable[int]) -> str:
-    """Write task numbers as the shortest list `parse_ranges` reads: sorted, each once.
-
-    >>> dump_ranges([12, 3, 7, 8, 9])
-    '3,7-9,12'
-    """
-    parts: list[list[int]] = []
-    for task in sorted(set(tasks)):
-        if parts and parts[-1][1] == task - 1:
-            parts[-1][1] = task
-        else:
-            parts.append([task, task])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
 def nth(ranges: Sequence[range], position: int) -> int:

@@ -352,10 +352,8 @@ def test_what_is_loaded_already_is_left_alone(database, folder):
 
     from wordfreq_batch.csv.schema import Schema
     from wordfreq_batch.plans.formats import LOADS
-    from wordfreq_batch.plans.planning import (
-        build_plan,
-        write_plan,
-    )
+    from wordfreq_batch.plans.plan_store import write_plan
+    from wordfreq_batch.plans.planning import build_plan
 
     table = database.table()
     root = folder("in", {"a.csv": SAMPLE}).parent

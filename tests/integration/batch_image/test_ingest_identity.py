@@ -16,7 +16,8 @@ from tests.integration.batch_image.dynamodb import HEADER, Unreliable, expected,
 from tests.waiting import next_second, until
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.plans.formats import LOADS
-from wordfreq_batch.plans.planning import build_plan, write_plan
+from wordfreq_batch.plans.plan_store import write_plan
+from wordfreq_batch.plans.planning import build_plan
 
 COLUMNS = HEADER.decode().strip()
 A, B = HEADER + b"1,a,x\n2,a,x\n", HEADER + b"1,b,x\n2,b,x\n"

@@ -32,10 +32,8 @@ from wordfreq_batch.merge.merge import (
     merge_plan,
     merge_source,
 )
-from wordfreq_batch.plans.planning import (
-    build_plan,
-    write_plan,
-)
+from wordfreq_batch.plans.plan_store import write_plan
+from wordfreq_batch.plans.planning import build_plan
 from wordfreq_batch.text.words import tokens
 
 TEXTS = {

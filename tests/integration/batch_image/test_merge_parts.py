@@ -171,11 +171,8 @@ def test_partials_that_have_been_superseded_are_removed_when_old(
 
 
 def test_a_plan_of_some_of_the_files_removes_no_partials(wordfreq, folder, tmp_path) -> None:
-    from wordfreq_batch.plans.plan_store import load_plan
-    from wordfreq_batch.plans.planning import (
-        build_plan,
-        write_plan,
-    )
+    from wordfreq_batch.plans.plan_store import load_plan, write_plan
+    from wordfreq_batch.plans.planning import build_plan
 
     folder("in", {"a.txt": "a cat", "b.txt": "a dog"})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1MB")

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.instances import local_instance
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.settings import Settings
@@ -92,7 +93,7 @@ def aws_keys(ministack, monkeypatch):
 
 @pytest.fixture
 def shop(tmp_path, ministack, aws_keys):
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         made = Shop(tmp_path / "home", instance, ministack)
         yield made
         stop_running(made.settings.local_folder)
@@ -147,7 +148,7 @@ def test_new_replaced_and_removed_uploads(shop):
 
 
 def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, ministack, aws_keys):
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         more = {"csv_removed": "mirror", "csv_pack": 1 << 40}
         shop = Shop(tmp_path / "home", instance, ministack, **more)
         shop.upload("a.csv", SAMPLE)
@@ -178,7 +179,7 @@ def test_what_was_loaded_and_never_reported_is_reported_with_its_rows(shop):
     """As after a run that was killed between loading and reporting, or on a new instance."""
     shop.upload("sample.csv", SAMPLE + "\n,no key,d\n")
     assert shop.run().success
-    with dg.instance_for_test() as shop.instance:
+    with local_instance() as shop.instance:
         assert shop.run().success
         assert shop.figures()["files loaded"] == 0
         assert shop.partitions == shop.green == {"sample.csv"}
@@ -242,7 +243,7 @@ def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
 def test_small_uploads_share_a_container_and_keys_they_share_are_shown(
     tmp_path, ministack, aws_keys
 ):
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         pack = Settings.model_fields["csv_pack"].default
         shop = Shop(tmp_path / "home", instance, ministack, csv_pack=pack)
         for number in range(12):
@@ -263,7 +264,7 @@ def test_two_bad_uploads_of_two_hundred_are_red_and_not_tried_again_until_someth
 ):
     header = SAMPLE.split("\n")[0]
     latin = f"{header}\nm,Müller,d\n".encode("latin-1")
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         rules = tmp_path / "rules.toml"
         rules.write_text("")
         more = {"csv_settings": str(rules), "csv_pack": 1 << 40, "csv_write": "always"}
@@ -317,7 +318,7 @@ def test_two_bad_uploads_of_two_hundred_are_red_and_not_tried_again_until_someth
 
 
 def test_a_file_with_too_many_rejects_is_refused_if_so_set(tmp_path, ministack, aws_keys):
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         shop = Shop(tmp_path / "home", instance, ministack, csv_refuse_above="10%")
         shop.upload("bad.csv", SAMPLE + "\n,no key,x\n")
         result = shop.run()
@@ -406,7 +407,7 @@ def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(
 ):
     rules = tmp_path / "rules.toml"
     rules.write_text('[prefix."excel/"]\ndelimiter = "semicolon"\nencoding = "cp1252"\n')
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         shop = Shop(
             tmp_path / "home", instance, ministack, csv_settings=str(rules), csv_pack=1 << 20
         )

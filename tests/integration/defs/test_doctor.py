@@ -1,8 +1,8 @@
 """`python -m wordfreq_dagster doctor` on a real S3, DynamoDB and SQS."""
 
-import dagster as dg
 import pytest
 
+from tests.instances import local_instance
 from wordfreq_dagster.__main__ import main
 from wordfreq_dagster.doctor import examine
 from wordfreq_dagster.settings import Settings
@@ -26,7 +26,7 @@ def deployed(ministack):
 
 
 def test_each_thing_is_named_with_what_to_do(deployed, ministack):
-    with dg.instance_for_test():
+    with local_instance():
         found = list(examine(Settings(**deployed), ministack.client))
     by_setting = {one.about.rpartition("(")[2].rstrip(")"): one for one in found}
     assert by_setting["WORDFREQ_SOURCE"].level == "ok"

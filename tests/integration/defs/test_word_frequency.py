@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import stop_running
+from tests.instances import local_instance
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.settings import Settings
 
@@ -59,7 +60,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path):
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         made = Project(tmp_path / "home", instance)
         yield made
         stop_running(made.settings.local_folder)

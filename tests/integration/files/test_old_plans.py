@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from tests.instances import local_instance
 from wordfreq_batch.plans.plan_store import KEPT_DAYS
 from wordfreq_dagster.files.places import Places
 from wordfreq_dagster.files.plans import remove_ended
@@ -37,7 +38,7 @@ def test_a_year_of_runs_leaves_no_more_than_the_last_months(tmp_path):
     places = Places(
         source=str(tmp_path), destination=str(output), plans=str(plans), pack=1, report="all"
     )
-    with dg.instance_for_test() as instance:
+    with local_instance() as instance:
         live = instance.create_run_for_job(work).run_id
         kept = a_run(plans, days=300, run=live)
         for day in range(365):

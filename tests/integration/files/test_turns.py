@@ -7,6 +7,7 @@ import pytest
 
 from dagster_aws_batch import _alive as alive
 from dagster_aws_batch.automation.turns import take_turn, turn_tag
+from tests.instances import local_instance
 from tests.waiting import until
 
 SOURCE_TAG = "pipeline/source"
@@ -27,12 +28,7 @@ def worker(**options):
 
 @pytest.fixture
 def instance():
-    # Dagster's own, in a thread, sometimes waits for ever for the processes that copy the output.
-    none = {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
-    with dg.instance_for_test(overrides={"compute_logs": none}) as made:
+    with local_instance() as made:
         yield made
 
 

@@ -11,10 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.planning import (
-    build_plan,
-    write_plan,
-)
+from wordfreq_batch.plans.plan_store import write_plan
+from wordfreq_batch.plans.planning import build_plan
 from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import ObjectInfo, split_uri

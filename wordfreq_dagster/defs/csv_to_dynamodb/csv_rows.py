@@ -10,7 +10,6 @@ from dagster_aws_batch.automation.turns import take_turn
 from dagster_aws_batch.events.partition_sets import chosen_keys
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_batch.plans.reports import FileReport
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
@@ -134,7 +133,7 @@ def csv_rows(
             environment=csv.environment(),
         ),
         tasks=len(planned.tasks),
-        receipts=lambda tasks: read_receipts(planned.head, "ingest", tasks),
+        receipts=reporter.receipts,
         while_waiting=reporter.report_done,
     )
     report = reporter.report_rest(report_files(planned, outcome, chosen=keys))

@@ -11,7 +11,6 @@ from dagster_aws_batch.events.partition_sets import chosen_keys
 from dagster_aws_batch.events.partitions import done_without_events
 from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_batch.plans.reports import FileReport
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.word_frequency.count_checks import check_counts
@@ -85,7 +84,7 @@ def word_counts(
         context=context,
         job=stages.job("migrate", ["migrate", "--plan", planned.head.plan.uri]),
         tasks=len(planned.tasks),
-        receipts=lambda tasks: read_receipts(planned.head, "migrate", tasks),
+        receipts=reporter.receipts,
         while_waiting=reporter.report_done,
     )
     report = reporter.report_rest(report_files(planned, outcome, chosen=None if whole else keys))
