@@ -129,24 +129,24 @@ def test_an_older_file_put_back_is_all_that_is_left(inbox):
 
 def test_what_a_newer_upload_has_put_meanwhile_stays(on_both):
     """Two runs at once: one deletes slowly while the other loads the same keys of a new upload."""
-    on_both.upload("a.csv", many(300))
+    on_both.upload("a.csv", many(100))
     on_both.run()
     on_both.path("a.csv").unlink()
     uri, _ = on_both.plan()
-    with Unreliable(on_both.base.server.url, slow=0.02) as proxy:
+    with Unreliable(on_both.base.server.url, slow=0.05) as proxy:
         process = on_both.base.wordfreq.popen(
             *("mirror", "-p", uri, "-t", on_both.table, "--in-flight", "1"),
             AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
         until(lambda: proxy.told["passed"] >= 10, process=process)
-        on_both.upload("a.csv", many(300).replace(b"text", b"new"))
+        on_both.upload("a.csv", many(100).replace(b"text", b"new"))
         on_both.run()
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert len(on_both.keys) == 290
+    assert len(on_both.keys) == 90
     assert {text for _, text in on_both.base.values(on_both.table).values()} == {"new"}
     assert on_both.mirror().code == 0
-    assert len(on_both.keys) == 290
+    assert len(on_both.keys) == 90
 
 
 def test_killed_and_throttled_it_goes_on(on_both):
