@@ -1,29 +1,27 @@
 """Runs on one source follow each other, however they were started; dead ones aren't waited for."""
 
+import logging
+import random
 import threading
+import time
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
 from dagster_aws_batch import _alive as alive
+from dagster_aws_batch.automation import turns
 from dagster_aws_batch.automation.turns import take_turn, turn_tag
 from tests.instances import local_instance
 from tests.waiting import until
 
 SOURCE_TAG = "pipeline/source"
+PLACE = "s3://bucket/in"
 
 
 @dg.job
 def other():
     pass
-
-
-def worker(**options):
-    @dg.asset
-    def work(context: dg.AssetExecutionContext):
-        take_turn(context, "s3://bucket/in", tag=SOURCE_TAG, poll_seconds=0.02, **options)
-
-    return work
 
 
 @pytest.fixture
@@ -32,42 +30,80 @@ def instance():
         yield made
 
 
-def started(instance, sign):
+def started(instance, tags):
     run = instance.create_run_for_job(other).run_id
     instance.report_dagster_event(
         dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="other"), run
     )
-    turn = {SOURCE_TAG: "s3://bucket/in", turn_tag(SOURCE_TAG): f"1.5 {run}", alive.ALIVE_TAG: sign}
-    instance.add_run_tags(run, turn)
+    instance.add_run_tags(run, tags)
     return run
 
 
-def test_a_run_waits_for_one_that_began_before(instance):
-    first = started(instance, alive._sign())
-    second = threading.Thread(
-        target=dg.materialize, args=([worker()],), kwargs={"instance": instance}
-    )
-    second.start()
-    [run] = until(lambda: instance.get_runs(dg.RunsFilter(job_name="__ephemeral_asset_job__")))
-    until(
-        lambda: any(
-            f"waiting for run {first[:8]}" in e.message for e in instance.all_logs(run.run_id)
-        )
-    )
+def before(instance, sign, turn="1.5 {}"):
+    """A run that has its turn."""
+    run = started(instance, {SOURCE_TAG: PLACE, alive.ALIVE_TAG: sign})
+    instance.add_run_tags(run, {turn_tag(SOURCE_TAG): turn.format(run)})
+    return run
+
+
+def takes_turn(instance, **options):
+    """A run that takes its turn in a thread: the thread, the run, and what its log says."""
+    run = started(instance, {alive.ALIVE_TAG: alive._sign()})
+    log = logging.Logger("run")
+    said = []
+    log.addHandler(SimpleNamespace(level=0, handle=lambda record: said.append(record.getMessage())))
+    context = SimpleNamespace(instance=instance, run=instance.get_run_by_id(run), log=log)
+
+    def work():
+        take_turn(context, PLACE, tag=SOURCE_TAG, poll_seconds=0.02, **options)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread, run, said
+
+
+def test_runs_never_work_at_once_whatever_their_clocks_say(instance, monkeypatch):
+    polls = []
+    sleep = lambda seconds: polls.append(seconds) or time.sleep(seconds)  # noqa: E731
+    clock = SimpleNamespace(**vars(time) | {"time": random.Random(1).random, "sleep": sleep})
+    monkeypatch.setattr(turns, "time", clock)
+    waiting = dict(takes_turn(instance)[1::-1] for _ in range(8))
+    while waiting:
+        until(lambda: any(not thread.is_alive() for thread in waiting.values()))
+        more = len(polls) + 3 * (len(waiting) - 1)  # the others look again, several times
+        until(lambda: len(polls) >= more)  # noqa: B023
+        [works] = [run for run, thread in waiting.items() if not thread.is_alive()]
+        instance.report_run_failed(instance.get_run_by_id(works))
+        del waiting[works]
+
+
+@pytest.mark.parametrize("turn", ["1.5 {}", "9999999999.5 {} works"])
+def test_a_run_waits_for_one_that_came_before_or_works(instance, turn):
+    first = before(instance, alive._sign(), turn)
+    second, run, said = takes_turn(instance)
+    until(lambda: any(f"waiting for run {first[:8]}" in line for line in said))
     assert second.is_alive()
-    assert instance.get_run_by_id(run.run_id).tags[SOURCE_TAG] == "s3://bucket/in"
+    assert instance.get_run_by_id(run).tags[SOURCE_TAG] == PLACE
     instance.report_run_failed(instance.get_run_by_id(first))
-    second.join()
-    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.SUCCESS
+    second.join(60)
+    assert not second.is_alive()
 
 
-def test_a_run_does_not_wait_for_one_whose_process_is_gone(instance):
+def test_an_asset_does_not_wait_for_a_run_whose_process_is_gone(instance):
+    @dg.asset
+    def work(context: dg.AssetExecutionContext):
+        take_turn(context, PLACE, tag=SOURCE_TAG)
+
     boot, _, began = alive._sign().split(" ")[1:]
-    started(instance, f"1.5 {boot} 1 {began}")  # the number is another process's now
-    done = dg.materialize([worker()], instance=instance)
+    before(instance, f"1.5 {boot} 1 {began}")  # the number is another process's now
+    done = dg.materialize([work], instance=instance)
+    assert done.success
     assert not any("waiting" in event.message for event in instance.all_logs(done.run_id))
 
 
 def test_a_run_of_another_machine_that_shows_nothing_is_not_waited_for(instance):
-    started(instance, "1.5 another-machine 1 1")
-    assert dg.materialize([worker(patience_seconds=0.1)], instance=instance).success
+    before(instance, "1.5 another-machine 1 1")
+    second, _, said = takes_turn(instance, patience_seconds=0.1)
+    second.join(60)
+    assert not second.is_alive()
+    assert said

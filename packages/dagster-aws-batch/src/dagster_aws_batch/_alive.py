@@ -58,12 +58,13 @@ class _Beating:
         self.instance = instance
         self.asked = 0
         self.failures = 0
-        # Held while the tag is written: a renewal that is late must not follow the last word.
-        self.writing = threading.Lock()
 
 
 _beating: dict[str, _Beating] = {}
 _lock = threading.Lock()
+# Held while tags are written: Dagster reads all tags of a run and writes them back, so that two
+# threads at once would lose one's; and a renewal that is late must not follow the last word.
+_writing = threading.Lock()
 _thread: threading.Thread | None = None
 
 
@@ -96,7 +97,7 @@ def _begin(instance: dg.DagsterInstance, run_id: str) -> None:
             _thread = threading.Thread(target=_beat, name="run-alive", daemon=True)
             _thread.start()
     with suppress(Exception):  # the database may be away for a moment; the next beat tells
-        instance.add_run_tags(run_id, {ALIVE_TAG: _sign()})
+        add_tags(instance, run_id, {ALIVE_TAG: _sign()})
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -109,8 +110,14 @@ def _end(instance: dg.DagsterInstance, run_id: str) -> None:
             return
         del _beating[run_id]
     # What other processes of the run do from now on may take long and give no sign of life.
-    with suppress(Exception), beating.writing:
-        instance.add_run_tags(run_id, {ALIVE_TAG: ""})
+    with suppress(Exception):
+        add_tags(instance, run_id, {ALIVE_TAG: ""})
+
+
+def add_tags(instance: dg.DagsterInstance, run_id: str, tags: dict[str, str]) -> None:
+    """Give the run these tags; other threads of this process lose none of theirs."""
+    with _writing:
+        instance.add_run_tags(run_id, tags)
 
 
 def _beat() -> None:
@@ -126,7 +133,7 @@ def _beat() -> None:
             try:
                 run = beating.instance.get_run_by_id(run_id)
                 over = run is None or run.is_finished
-                with beating.writing:
+                with _writing:
                     if not over and _beating.get(run_id) is beating:
                         beating.instance.add_run_tags(run_id, {ALIVE_TAG: _sign()})
                 beating.failures = 0

@@ -80,6 +80,29 @@ def test_a_failed_partition_is_red_until_it_is_materialized(instance):
     assert failed() == frozenset()
 
 
+def test_many_failed_partitions_are_red_with_their_reasons_by_two_writes(instance, monkeypatch):
+    storage, written = instance.event_log_storage, []
+    store = storage.store_event_batch
+    monkeypatch.setattr(
+        storage, "store_event_batch", lambda events: written.append(len(events)) or store(events)
+    )
+    reasons = {f"k{n}": f"reason {n}" for n in range(40)}
+    versions = dict.fromkeys(reasons, "v")
+
+    def fails(context):
+        partitions.log_failed(context, reasons, versions=versions, whole=True)
+        raise dg.Failure("all failed")
+
+    assert not run(instance, fails).success
+    assert written == [40, 40]
+    key = dg.AssetKey("files")
+    assert partitions.failed_versions(instance, key, PARTITIONS) == versions
+    seen = instance.fetch_observations(key, limit=100).records
+    assert reasons == {
+        each.partition_key: each.asset_observation.metadata["failed"].value for each in seen
+    }
+
+
 def test_a_result_without_events_lets_the_next_asset_run(instance):
     @dg.asset(
         partitions_def=PARTITIONS,

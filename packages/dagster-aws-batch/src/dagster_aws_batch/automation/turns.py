@@ -7,16 +7,17 @@ assets that work on the place, gives the tag to every other run, too, and waits.
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import dagster as dg
 
-from dagster_aws_batch._alive import is_gone, sign_of
+from dagster_aws_batch._alive import add_tags, is_gone, sign_of
 
 __all__ = ["take_turn", "turn_tag"]
 
 
 def turn_tag(tag: str) -> str:
-    """The run tag that holds since when (seconds) a run works on its place, or waits; and its id.
+    """The run tag of a run's turn: since when it waits (seconds), its id, and `works` if it does.
 
     Args:
         tag: The run tag of the place, such as `pipeline/source`.
@@ -35,7 +36,7 @@ def take_turn(
     poll_seconds: float = 2.0,
     patience_seconds: float = 90.0,
 ) -> None:
-    """Wait until no run is left that began to work on this source before this one.
+    """Wait until no other run works on this source and none waits that came before this one.
 
     Runs that are started as assets or partitions, or by `dg launch`, lack the tag that their job
     has, so the run queue can't order them.
@@ -52,43 +53,67 @@ def take_turn(
     run = instance.get_run_by_id(own)
     if run is None or _turn(run, tag) is not None:  # an earlier step of this run has waited
         return
-    turn = round(time.time(), 3)
-    instance.add_run_tags(own, {tag: source, turn_tag(tag): f"{turn} {own}"})
-    signs: dict[str, tuple[str | None, float]] = {}
+    turn = _Turn(round(time.time(), 3), own)
+    others = _Others(instance, {tag: source}, patience_seconds)
+    add_tags(instance, own, {tag: source, turn_tag(tag): str(turn)})
     named: set[str] = set()
-    while earlier := _earlier(instance, {tag: source}, before=(turn, own), signs=signs):
-        alive = [run for run in earlier if time.monotonic() - signs[run][1] < patience_seconds]
-        if not alive:
-            return
-        for other in alive:
+    while True:
+        if not (ahead := others.ahead(turn)):
+            # Two may come to this at once, whatever their clocks say: each says so, then looks.
+            add_tags(instance, own, {turn_tag(tag): str(turn._replace(works=True))})
+            if not (ahead := others.ahead(turn, only_working=True)):
+                return
+            add_tags(instance, own, {turn_tag(tag): str(turn)})
+        for other in ahead:
             if other not in named:
                 named.add(other)
                 context.log.info(f"waiting for run {other[:8]}, which works on the same source")
         time.sleep(poll_seconds)
 
 
-def _turn(run: dg.DagsterRun, tag: str) -> float | None:
-    """When the run took its turn; None if it hasn't yet. Retries inherit the tag of another run."""
-    when, _, of = run.tags.get(turn_tag(tag), "").partition(" ")
-    return float(when) if of == run.run_id else None
+class _Turn(NamedTuple):
+    since: float
+    run_id: str
+    works: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.since} {self.run_id}{' works' if self.works else ''}"
 
 
-def _earlier(
-    instance: dg.DagsterInstance,
-    place: dict[str, str],
-    *,
-    before: tuple[float, str],
-    signs: dict[str, tuple[str | None, float]],
-) -> list[str]:
-    """Runs under way that took their turn on this place before; notes when their signs changed."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=place)
-    found = []
-    for run in instance.get_runs(started):
-        turn = _turn(run, *place)
-        if turn is None or (turn, run.run_id) >= before or is_gone(run):
-            continue
-        sign = sign_of(instance, run)
-        if signs.get(run.run_id, ("", 0.0))[0] != sign:
-            signs[run.run_id] = (sign, time.monotonic())
-        found.append(run.run_id)
-    return found
+def _turn(run: dg.DagsterRun, tag: str) -> _Turn | None:
+    """The run's turn; None if it has none yet. Retries inherit the tag of another run."""
+    since, _, of = run.tags.get(turn_tag(tag), "").partition(" ")
+    run_id, _, works = of.partition(" ")
+    return _Turn(float(since), run_id, bool(works)) if run_id == run.run_id else None
+
+
+class _Others:
+    """The other runs under way on a place, and when their signs of life have changed."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, place: dict[str, str], patience_seconds: float
+    ) -> None:
+        self._instance = instance
+        self._place = place
+        self._patience = patience_seconds
+        self._signs: dict[str, tuple[str | None, float]] = {}
+
+    def ahead(self, own: _Turn, *, only_working: bool = False) -> list[str]:
+        """Living runs that work, or that wait and came before `own`."""
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=self._place)
+        return [
+            run.run_id
+            for run in self._instance.get_runs(started)
+            if (turn := _turn(run, *self._place)) is not None
+            and run.run_id != own.run_id
+            and (turn.works or (not only_working and turn < own))
+            and self._lives(run)
+        ]
+
+    def _lives(self, run: dg.DagsterRun) -> bool:
+        if is_gone(run):
+            return False
+        now, sign = time.monotonic(), sign_of(self._instance, run)
+        if self._signs.get(run.run_id, ("", 0.0))[0] != sign:
+            self._signs[run.run_id] = (sign, now)
+        return now - self._signs[run.run_id][1] < self._patience

@@ -2,8 +2,8 @@
 
 What Dagster's public API lacks is used here, and each has a fallback in public API:
 
-* `DagsterEvent.asset_materialization` with `DagsterEventBatchMetadata`: many events in one write;
-  else `context.log_event`.
+* `DagsterEvent.asset_materialization`, `asset_observation` with `DagsterEventBatchMetadata`: many
+  events in one write; else `context.log_event`.
 * `build_asset_materialization_planned_event`: a failed partition is red although the run has no
   partitions; else there is only the observation with the reason.
 * `event_log_storage.get_latest_tags_by_partition`: the data versions of all partitions in one
@@ -20,7 +20,8 @@ What Dagster's public API lacks is used here, and each has a fallback in public 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 from uuid import uuid4
 
 import dagster as dg
@@ -61,6 +62,7 @@ __all__ = [
     "unevaluated_checks",
 ]
 
+_T = TypeVar("_T")
 _ADD_ATTEMPTS = 5
 _DELETED_AT_ONCE = 500  # partitions; databases bound the parameters of one statement
 _VERSION_TAG = "dagster/data_version"
@@ -78,17 +80,28 @@ def log_materializations(
         context: of the step that reports.
         materializations: one per file, in the order in which they are written.
     """
-    if DagsterEvent is None or len(materializations) < 2:
-        for materialization in materializations:
-            context.log_event(materialization)
-        return
+    _log(context, materializations)
+
+
+def _log(
+    context: dg.AssetExecutionContext,
+    events: Sequence[dg.AssetMaterialization | dg.AssetObservation],
+) -> None:
+    for event, batch in _in_batches(events):
+        if DagsterEvent is None or batch is None:
+            context.log_event(event)
+        elif isinstance(event, dg.AssetMaterialization):
+            DagsterEvent.asset_materialization(context.get_step_execution_context(), event, batch)
+        else:
+            DagsterEvent.asset_observation(context.get_step_execution_context(), event, batch)
+
+
+def _in_batches(what: Collection[_T]) -> Iterator[tuple[_T, DagsterEventBatchMetadata | None]]:
+    """Each with the batch that Dagster is to write it with; None: by itself."""
     os.environ.setdefault(_BATCH_SIZE, _EVENTS)
-    step = context.get_step_execution_context()
-    batch, last = uuid4().hex, len(materializations) - 1
-    for number, materialization in enumerate(materializations):
-        DagsterEvent.asset_materialization(
-            step, materialization, DagsterEventBatchMetadata(batch, number == last)
-        )
+    batch, batched = uuid4().hex, DagsterEvent is not None and len(what) > 1
+    for number, each in enumerate(what, start=1):
+        yield each, DagsterEventBatchMetadata(batch, number == len(what)) if batched else None
 
 
 def log_failed(
@@ -107,23 +120,27 @@ def log_failed(
         whole: in a run without partitions nothing was planned for these yet; Dagster calls a
             partition failed whose latest planned materialization belongs to a failed run.
     """
-    for key, reason in reasons.items():
-        if whole and DagsterEvent is not None:
+    if whole and DagsterEvent is not None:
+        step = context.get_step_execution_context().step.key
+        for key, batch in _in_batches(reasons):
             planned = AssetMaterializationPlannedData(context.asset_key, partition=key)
             context.instance.report_dagster_event(
                 DagsterEvent.build_asset_materialization_planned_event(
-                    context.job_name, context.get_step_execution_context().step.key, planned
+                    context.job_name, step, planned
                 ),
                 context.run.run_id,
+                batch_metadata=batch,
             )
-        context.log_event(
-            dg.AssetObservation(
-                context.asset_key,
-                partition=key,
-                metadata={"failed": reason},
-                tags={_VERSION_TAG: versions[key]} if versions.get(key) else None,
-            )
+    observations = [
+        dg.AssetObservation(
+            context.asset_key,
+            partition=key,
+            metadata={"failed": reason},
+            tags={_VERSION_TAG: versions[key]} if versions.get(key) else None,
         )
+        for key, reason in reasons.items()
+    ]
+    _log(context, observations)
 
 
 def done_without_events() -> dg.MaterializeResult:  # type: ignore[type-arg]
