@@ -10,7 +10,7 @@ INSTALL = PATH="$(abspath $(BIN)):$$PATH" $(1)/bin/python -m demo.install $(2)
 LOCAL  := $(CURDIR)/.local
 PORT   ?= 3000
 # Files of tests at a time: more than cores, because many tests wait. PYTEST_ARGS=tests/unit runs a part.
-WORKERS ?= 3
+WORKERS ?= 4
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 30
 # AWS services on this machine; their own environment, because they pin what others need newer.
 EMULATORS ?= .venv-emulators

@@ -109,6 +109,16 @@ def _documented():
     return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
+def test_what_the_readme_says_of_speed_was_measured():
+    claims = re.findall(r"([\d,]+) files of 10 KB take (\d+) s", (ROOT / "README.md").read_text())
+    rows = re.findall(
+        r"\| ([\d,]+) files \| \*\*ours\*\*, SQLite \| ([\d.]+) \|",
+        (ROOT / "docs" / "benchmarks.md").read_text(),
+    )
+    assert len(claims) == 2
+    assert set(claims) <= {(files, str(round(float(seconds)))) for files, seconds in rows}
+
+
 def test_every_setting_is_documented():
     text = _documented()
     missing = [
