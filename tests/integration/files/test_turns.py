@@ -46,9 +46,10 @@ def before(instance, sign, turn="1.5 {}"):
     return run
 
 
-def takes_turn(instance, **options):
+def takes_turn(instance, own="", **options):
     """A run that takes its turn in a thread: the thread, the run, and what its log says."""
     run = started(instance, {alive.ALIVE_TAG: alive._sign()})
+    instance.add_run_tags(run, {turn_tag(SOURCE_TAG): own.format(run)})
     log = logging.Logger("run")
     said = []
     log.addHandler(SimpleNamespace(level=0, handle=lambda record: said.append(record.getMessage())))
@@ -78,9 +79,10 @@ def test_runs_never_work_at_once_whatever_their_clocks_say(instance, monkeypatch
 
 
 @pytest.mark.parametrize("turn", ["1.5 {}", "9999999999.5 {} works"])
-def test_a_run_waits_for_one_that_came_before_or_works(instance, turn):
+@pytest.mark.parametrize("own", ["", "2.5 {}"], ids=["first time", "it was ended while it waited"])
+def test_a_run_waits_for_one_that_came_before_or_works(instance, turn, own):
     first = before(instance, alive._sign(), turn)
-    second, run, said = takes_turn(instance)
+    second, run, said = takes_turn(instance, own)
     until(lambda: any(f"waiting for run {first[:8]}" in line for line in said))
     assert second.is_alive()
     assert instance.get_run_by_id(run).tags[SOURCE_TAG] == PLACE

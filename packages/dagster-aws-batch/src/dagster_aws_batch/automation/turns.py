@@ -51,7 +51,7 @@ def take_turn(
     """
     instance, own = context.instance, context.run.run_id
     run = instance.get_run_by_id(own)
-    if run is None or _turn(run, tag) is not None:  # an earlier step of this run has waited
+    if run is None or ((had := _turn(run, tag)) and had.works):  # an earlier step has waited
         return
     turn = _Turn(round(time.time(), 3), own)
     others = _Others(instance, {tag: source}, patience_seconds)
