@@ -51,7 +51,7 @@ def main(objects: int, folder: Path) -> None:
             pack=64 << 20,
         )
     built = time.perf_counter() - began
-    planning.write_plan(plan)
+    plan_store.write_plan(plan)
     written = time.perf_counter() - began - built
     used = time.process_time() - cpu
 
