@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 GRACE = 7.0
+_AGAIN = 0.02
+"""Seconds in which Python leaves the place where it had to drop the exception."""
 
 
 class Stopped(BaseException):
@@ -21,6 +26,7 @@ class Stopped(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
+        self.number = number
         self.exit_code = 128 + number
         self.name = signal.Signals(number).name
 
@@ -36,15 +42,42 @@ def raise_on_signals() -> None:
     # The C-level handler writes here at once, even while the main thread is busy elsewhere.
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reading,), daemon=True, name="wordfreq-stop").start()
+    sys.unraisablehook = _stop_again
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+
+
+@contextmanager
+def stop_before_errors() -> Iterator[None]:
+    """Raise the stop instead of an error that its coming made, as of a file closed twice."""
+    try:
+        yield
+    except Exception as error:
+        behind: BaseException = error
+        while not isinstance(behind, Stopped):
+            if behind.__context__ is None:
+                raise
+            behind = behind.__context__
+        raise behind from error
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the tidying
     raise Stopped(number)
+
+
+def _stop_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Where Python has to drop an exception, as in a callback of an import, the stop isn't lost."""
+    if isinstance(dropped.exc_value, Stopped):
+        signal.signal(dropped.exc_value.number, _stop)
+        to = (threading.get_ident(), dropped.exc_value.number)
+        again = threading.Timer(_AGAIN, signal.pthread_kill, to)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _watch(reading: int) -> None:

@@ -9,19 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wordfreq_batch.stopping import Stopped
-
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A new folder, and its removal, also where the signal comes while it is made or removed."""
-    folder = Path(tempfile.gettempdir(), f"wordfreq-{os.urandom(8).hex()}")
+    folder = temporary_path()
     try:
         folder.mkdir(mode=0o700)
         yield folder
     finally:
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-        except Stopped:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        remove_folder(folder)
+
+
+def temporary_path() -> Path:
+    """A name for a folder, known before the folder is made, so that no signal parts the two."""
+    return Path(tempfile.gettempdir(), f"wordfreq-{os.urandom(8).hex()}")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove it with what is in it, also where the signal comes meanwhile."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:  # the signal, or what `rmtree` makes of it: it may close a file twice
+        shutil.rmtree(folder, ignore_errors=True)  # a second signal is ignored
+        raise

@@ -26,7 +26,7 @@ from wordfreq_batch.errors import (
     WordfreqError,
     is_out_of_memory,
 )
-from wordfreq_batch.stopping import Stopped, raise_on_signals
+from wordfreq_batch.stopping import Stopped, raise_on_signals, stop_before_errors
 
 _MODULES: Final = {
     "count": "count",
@@ -76,7 +76,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if command is None:
             parser.print_help()
             return 0
-        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        with stop_before_errors(), redirect_stdout(sys.stderr) if as_json else nullcontext():
             code = command(options)
         sys.stdout.flush()
         return code

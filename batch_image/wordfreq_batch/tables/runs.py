@@ -7,7 +7,7 @@ takes a few hundred kilobytes for each, whatever the number of words. The kernel
 
 from __future__ import annotations
 
-import tempfile
+import weakref
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +29,7 @@ from wordfreq_batch.tables.lines import (
     bad_line,
     parse,
 )
+from wordfreq_batch.temporary import remove_folder, temporary_path
 
 BLOCK: Final = 1 << 17
 """Bytes of lines handed on at a time, and compressed together."""
@@ -237,17 +238,17 @@ class Folder:
     """A temporary folder for runs, made when the first one is written."""
 
     def __init__(self) -> None:
-        self._folders: list[tempfile.TemporaryDirectory[str]] = []  # the first is its own
+        self._folders: list[Path] = []  # the first is its own
         self._made = 0
+        weakref.finalize(self, _remove, self._folders)
 
     @property
     def path(self) -> Path:
         """Where it is."""
         if not self._folders:
-            # What a thread that hasn't ended yet may write meanwhile is no error of its own.
-            made = tempfile.TemporaryDirectory(prefix="wordfreq-", ignore_cleanup_errors=True)
-            self._folders.append(made)
-        return Path(self._folders[0].name)
+            self._folders.append(temporary_path())
+            self._folders[0].mkdir(mode=0o700)
+        return self._folders[0]
 
     def run(self, blocks: Iterable[bytes]) -> SortedFile:
         """Store sorted lines, cut behind line ends, as a new run."""
@@ -275,10 +276,14 @@ class Folder:
         if other._folders:
             _ = self.path
             self._folders += other._folders
-        other._folders = []
+        other._folders.clear()
 
     def close(self) -> None:
-        """Remove it."""
-        while self._folders:
-            self._folders[-1].cleanup()  # a signal may interrupt it: then it is called again
-            self._folders.pop()
+        """Remove it. What a thread that hasn't ended yet may write meanwhile is no error."""
+        _remove(self._folders)
+
+
+def _remove(folders: list[Path]) -> None:
+    while folders:
+        remove_folder(folders[-1])  # a signal may interrupt it: then it is called again
+        folders.pop()
