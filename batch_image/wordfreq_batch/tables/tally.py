@@ -44,26 +44,30 @@ from wordfreq_batch.tables.runs import (
 # What a dictionary takes for an item besides the word itself: 50 to 90 bytes of table, and an
 # integer of its own for counts above 256.
 _ITEM_BYTES: Final = 110
-_SMALLEST: Final = 4 << 20  # bytes; less memory than this would only mean very many runs
-_LEAST_SHARE: Final = 48 << 20  # bytes; with less than that a thread only makes more runs
-_READING: Final = 16 << 20  # bytes of it are for the text that the thread reads
 
 
 class Tally:
     """Adds up counts by word. Close it, or use it as a context once, to remove its files."""
 
-    def __init__(self, *, memory: int, share: Share = ALL, threads: int = 1) -> None:
-        """Make an empty table that takes about `memory` bytes before it uses the disk.
+    def __init__(
+        self, *, memory: int, share: Share = ALL, threads: int = 1, least: int = 4 << 20
+    ) -> None:
+        """Make an empty table.
 
-        Of lines that are loaded or adopted only those of `share` count. With several `threads`,
-        `divided` lets so many add words at once, and so many sort.
+        Args:
+            memory: bytes that it takes, about, before it uses the disk.
+            share: of lines that are loaded or adopted only those of this share count.
+            threads: `divided` lets so many add words at once, and so many sort.
+            least: bytes that are taken in any case, as less would only mean very many runs; a
+                thread needs twelve times as much, four of them for the text that it reads.
         """
-        self._memory = max(memory, _SMALLEST)
+        self._memory = max(memory, least)
+        self._least = least
         self._share = share
-        self._threads = max(min(threads, self._memory // _LEAST_SHARE), 1)
+        self._threads = max(min(threads, self._memory // max(12 * least, 1)), 1)
         self._held = self._memory  # by the table
         if self._threads > 1:
-            self._held = self._memory // self._threads - _READING
+            self._held = self._memory // self._threads - 4 * least
         kernel = engine.kernel()
         self.table: engine.WordTable = (kernel.Table if kernel else DictTable)(self._held)
         """The words in memory. Whoever adds to it directly calls `make_room` in between."""
@@ -133,7 +137,10 @@ class Tally:
 
         They share its memory, which later all is for this one: so it can be done once.
         """
-        others = [Tally(memory=self._held, share=self._share) for _ in range(1, self._threads)]
+        others = [
+            Tally(memory=self._held, share=self._share, least=self._least)
+            for _ in range(1, self._threads)
+        ]
         try:
             yield [self, *others]
             for other in others:

@@ -19,18 +19,27 @@ from wordfreq_batch.together import Crew, Stop
 
 _Part = tuple[bytes, int, int]  # the bytes of a chunk from the first position to the second
 
-_SEGMENT: Final = 2 << 20  # bytes that a thread gets at a time
-_WORTHWHILE: Final = 1 << 17  # bytes; less than that is kept until there is more
+_SEGMENT: Final = 2 << 20
 _WAITING: Final = 2  # segments that a thread has: one it works on, and the next
 _BLANKS: Final = b" \n\r\t\v\f"
-_NEAR: Final = 1 << 12  # bytes; there is nearly always a blank among so many
 
 
 class SplitCounter:
     """Like `WordCounter`, with several threads. Close it; after that none of them is left."""
 
-    def __init__(self, *, threads: int, memory: int, size: int = 0) -> None:
-        """Make a counter; `size` is that of the stream in bytes, if it is known."""
+    def __init__(
+        self, *, threads: int, memory: int, size: int = 0, segment: int = _SEGMENT
+    ) -> None:
+        """Make a counter.
+
+        Args:
+            threads: how many count.
+            memory: bytes for the tables of all of them.
+            size: of the stream in bytes, if it is known.
+            segment: bytes that a thread gets at a time. Less than a sixteenth of that is kept until
+                there is more.
+        """
+        self._segment = segment
         self._memory = memory // threads
         self._size = size // threads
         self._most = threads
@@ -42,16 +51,16 @@ class SplitCounter:
 
     def feed(self, chunk: bytes) -> None:
         """Count the next bytes of the stream."""
-        if len(self._rest) + len(chunk) < _WORTHWHILE:
+        if len(self._rest) + len(chunk) < self._segment // 16:
             self._rest += chunk
             return
-        for start in range(0, len(chunk), _SEGMENT):
-            end = min(start + _SEGMENT, len(chunk))
+        for start in range(0, len(chunk), self._segment):
+            end = min(start + self._segment, len(chunk))
             cut = _behind_last_blank(chunk, start, end)
             if cut > start:
                 self._send((chunk, start, cut), ends=True)
                 self._rest += chunk[cut:end]
-            elif len(self._rest) + end - start < _SEGMENT:
+            elif len(self._rest) + end - start < self._segment:
                 self._rest += chunk[start:end]
             else:  # a piece without end stays with one thread
                 self._send((chunk, start, end), ends=False)
@@ -150,7 +159,8 @@ class _Worker:
 
 def _behind_last_blank(chunk: bytes, start: int, end: int) -> int:
     """The position behind the last ASCII blank of a part of the chunk; `start` if there is none."""
-    for begin in (max(start, end - _NEAR), start):
+    # There is nearly always a blank near the end: it is looked for there first.
+    for begin in ((start + 511 * end) // 512, start):
         cut = 1 + max(chunk.rfind(blank, begin, end) for blank in _BLANKS)
         if cut:
             return cut

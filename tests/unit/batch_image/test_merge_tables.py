@@ -26,8 +26,6 @@ from wordfreq_batch.merge.ranking import (
     word_table,
 )
 from wordfreq_batch.merge.totals import totals_of
-from wordfreq_batch.tables import runs as runs_module
-from wordfreq_batch.tables import tally as tally_module
 from wordfreq_batch.tables.lines import Share
 from wordfreq_batch.tables.tally import Tally
 
@@ -70,21 +68,17 @@ def in_order(counts: Counter[str]) -> list[tuple[str, int]]:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files; little memory is enough to use it."""
+    """The folder for temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(tally_module, "_SMALLEST", 100_000)
     return tmp_path
 
 
-@pytest.mark.parametrize("most_runs", [2, 64])
+@pytest.mark.parametrize("memory", [10_000, 100_000])
 @pytest.mark.usefixtures("either_engine")
-def test_a_tally_on_disk_equals_one_in_memory(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
-) -> None:
-    monkeypatch.setattr(runs_module, "_MOST_RUNS", most_runs)
+def test_a_tally_on_disk_equals_one_in_memory(temporary: Path, memory: int) -> None:
     items = numbers(1, 12_000)
     expected = summary(items)
-    with Tally(memory=0) as tally:
+    with Tally(memory=memory, least=0) as tally:
         for start in range(0, len(items), 1000):
             tally.add(items[start : start + 1000])
         assert list(temporary.rglob("run-*"))
@@ -105,15 +99,12 @@ def partial_of(counts: dict[str, int]) -> bytes:
     return b"".join(write_partial(sorted(counts.items())))
 
 
-@pytest.mark.parametrize("most_runs", [2, 64])
+@pytest.mark.parametrize("memory", [10_000, 100_000])
 @pytest.mark.usefixtures("either_engine")
-def test_partials_can_be_adopted_as_they_are(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch, most_runs: int
-) -> None:
-    monkeypatch.setattr(runs_module, "_MOST_RUNS", most_runs)
+def test_partials_can_be_adopted_as_they_are(temporary: Path, memory: int) -> None:
     parts = [summary(numbers(seed, 3000)) for seed in range(5)]
     expected: Counter[str] = sum(parts, Counter())
-    with Tally(memory=0) as tally:
+    with Tally(memory=memory, least=0) as tally:
         tally.add(parts[0].items())
         for number, part in enumerate(parts[1:]):
             data = partial_of(part)
@@ -140,7 +131,7 @@ GOOD = {f"w{n:05}": n + 1 for n in range(20_000)}
 )
 @pytest.mark.usefixtures("either_engine", "temporary")
 def test_a_damaged_partial_that_was_adopted_is_named(damaged: bytes, message: str) -> None:
-    with Tally(memory=0) as tally:
+    with Tally(memory=100_000, least=0) as tally:
         adopt_partial(tally, [partial_of(GOOD)], name="good")
         with pytest.raises(DataError, match=message):
             adopt_partial(tally, [damaged], name="p")
@@ -149,7 +140,7 @@ def test_a_damaged_partial_that_was_adopted_is_named(damaged: bytes, message: st
 @pytest.mark.usefixtures("either_engine", "temporary")
 def test_a_sum_beyond_what_can_be_stored_is_refused_on_disk_as_well() -> None:
     most = zstandard.compress(b"a\t%d\n" % (10**18 - 1))
-    with Tally(memory=0) as tally:
+    with Tally(memory=100_000, least=0) as tally:
         for _ in range(10):
             adopt_partial(tally, [most], name="p")
         with pytest.raises(DataError, match="add up to more than"):
@@ -164,7 +155,7 @@ def test_shares_of_the_words_make_up_the_whole(on_disk: bool) -> None:
     counts = summary(numbers(3, 3000))
     data, found = partial_of(counts), []
     for part in range(3):
-        with Tally(memory=0 if on_disk else 1 << 24, share=Share(part, 3)) as tally:
+        with Tally(memory=100_000 if on_disk else 1 << 24, share=Share(part, 3), least=0) as tally:
             if on_disk:
                 adopt_partial(tally, [data], name="p")
                 load_partial(tally, [data], name="p")
@@ -178,7 +169,7 @@ def test_shares_of_the_words_make_up_the_whole(on_disk: bool) -> None:
     assert len(found) == len(counts)
 
 
-@pytest.mark.parametrize("memory", [0, 1 << 26])
+@pytest.mark.parametrize("memory", [100_000, 1 << 26])
 @pytest.mark.usefixtures("either_engine")
 def test_totals_are_sorted_sums_in_memory_and_on_disk(temporary: Path, memory: int) -> None:
     import duckdb
@@ -187,9 +178,9 @@ def test_totals_are_sorted_sums_in_memory_and_on_disk(temporary: Path, memory: i
     expected = summary(items)
     (temporary / "out").mkdir()
     path = temporary / "out" / "totals.parquet"
-    with Tally(memory=memory) as tally:
+    with Tally(memory=memory, least=0) as tally:
         tally.add(items)
-        assert tally.on_disk == (memory == 0)
+        assert tally.on_disk == (memory == 100_000)
         with totals_of(tally) as totals:
             assert (totals.words, totals.distinct) == (expected.total(), len(expected))
             assert list(totals) == in_order(expected)
@@ -211,7 +202,7 @@ def test_no_counts_at_all_give_empty_totals(tmp_path: Path) -> None:
 
 
 def test_the_temporary_files_go_when_something_fails(temporary: Path) -> None:
-    with Tally(memory=0) as tally:
+    with Tally(memory=100_000, least=0) as tally:
         tally.add(numbers(2, 5000))
         assert tally.on_disk
         most = partial_of({"a": 10**18 - 1})

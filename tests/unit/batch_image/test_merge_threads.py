@@ -12,7 +12,6 @@ import pytest
 
 from wordfreq_batch.counts.counts import adopt_partial
 from wordfreq_batch.errors import DataError
-from wordfreq_batch.tables import tally as tally_module
 from wordfreq_batch.tables.by_count import LineFile
 from wordfreq_batch.tables.runs import SortedFile
 from wordfreq_batch.tables.tally import Tally
@@ -23,14 +22,13 @@ from wordfreq_batch.together import (
     together,
 )
 
+LEAST = 8_000  # bytes: so little memory is enough for temporary files, and for threads
+
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files; little memory is enough to use it, and for threads."""
+    """The folder for temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(tally_module, "_SMALLEST", 100_000)
-    monkeypatch.setattr(tally_module, "_LEAST_SHARE", 100_000)
-    monkeypatch.setattr(tally_module, "_READING", 0)
     return tmp_path
 
 
@@ -67,7 +65,7 @@ def test_sums_by_threads_are_those_of_one(
             tally.add(batch)
         tally.settle()
 
-    with Tally(memory=threads * 100_000, threads=threads) as tally:
+    with Tally(memory=threads * 100_000, threads=threads, least=LEAST) as tally:
         with tally.divided() as tallies:
             assert len(tallies) == threads
             together([partial(work, each) for each in tallies])
@@ -87,7 +85,7 @@ def test_sums_by_threads_are_those_of_one(
 @pytest.mark.usefixtures("kernel")
 def test_threads_together_add_up_no_more_than_can_be_stored(temporary: Path) -> None:
     words = [(f"w{n:06}", 1) for n in range(30_000)]
-    with Tally(memory=300_000, threads=3) as tally:
+    with Tally(memory=300_000, threads=3, least=LEAST) as tally:
         for most in ("a", "z"):
             tally.add(words)
             adopt_partial(

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordfreq_batch.tables import engine
-from wordfreq_batch.text import parallel
 from wordfreq_batch.text.parallel import SplitCounter
 from wordfreq_batch.text.words import (
     PIECE_LIMIT,
@@ -32,13 +31,6 @@ HARD = (
 THREADS = (1, 2, 3, 7)
 
 
-@pytest.fixture
-def tiny_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_SEGMENT", 48)
-    monkeypatch.setattr(parallel, "_WORTHWHILE", 8)
-    monkeypatch.setattr(parallel, "_NEAR", 5)
-
-
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     before = threading.enumerate()  # some of other tests may be about to end
@@ -52,8 +44,9 @@ def figures(counted: Counted) -> tuple[object, ...]:
         return in_order, counted.words, counted.distinct, counted.bytes, counted.invalid
 
 
-def split(data: bytes, *cuts: int, threads: int, memory: int = 1 << 28) -> tuple[object, ...]:
-    with closing(SplitCounter(threads=threads, memory=memory)) as counter:
+def split(data: bytes, *cuts: int, threads: int, **options: int) -> tuple[object, ...]:
+    options = {"memory": 1 << 28, **options}
+    with closing(SplitCounter(threads=threads, **options)) as counter:
         for start, end in pairwise([0, *cuts, len(data)]):
             counter.feed(data[start:end])
         return figures(counter.finish())
@@ -68,11 +61,11 @@ def by_icu(data: bytes) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_every_position_of_a_chunk_boundary(threads: int, tiny_segments: None) -> None:
+def test_every_position_of_a_chunk_boundary(threads: int) -> None:
     expected = by_icu(HARD)
     for cut in range(len(HARD) + 1):
-        assert split(HARD, cut, threads=threads) == expected
-    assert split(HARD, *range(1, len(HARD)), threads=threads) == expected
+        assert split(HARD, cut, threads=threads, segment=48) == expected
+    assert split(HARD, *range(1, len(HARD)), threads=threads, segment=48) == expected
 
 
 PARTS = st.one_of(
@@ -90,22 +83,17 @@ PARTS = st.one_of(
     st.sampled_from(THREADS),
 )
 def test_random_text(data: bytes, size: int, threads: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "_SEGMENT", 24)
-        patch.setattr(parallel, "_WORTHWHILE", 8)
-        cuts = range(size, len(data), size)
-        assert split(data, *cuts, threads=threads) == by_icu(data)
+    cuts = range(size, len(data), size)
+    assert split(data, *cuts, threads=threads, segment=24) == by_icu(data)
 
 
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("part", ["abc.def,12", "naïve–été/", "东京abc", "🇩🇪x", "\u0327", "ä"])
-def test_pieces_longer_than_a_segment_stay_whole(
-    part: str, threads: int, tiny_segments: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parallel, "_SEGMENT", 3000)
+def test_pieces_longer_than_a_segment_stay_whole(part: str, threads: int) -> None:
     piece = part * (3 * PIECE_LIMIT // len(part))
     data = f"before x{piece} after {piece}\n {piece}".encode()
-    assert split(data, *range(700, len(data), 700), threads=threads) == by_icu(data)
+    cuts = range(700, len(data), 700)
+    assert split(data, *cuts, threads=threads, segment=3000) == by_icu(data)
 
 
 @pytest.mark.parametrize("threads", THREADS)
