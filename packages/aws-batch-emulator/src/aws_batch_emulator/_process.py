@@ -34,6 +34,7 @@ ENDPOINT = "endpoint.json"
 LOG = "emulator.log"
 PORT = "port"
 START_LOCK = "start.lock"
+SERVE_LOCK = "serve.lock"
 START_SECONDS = 60.0
 LEAVE_SECONDS = 20.0
 _CHECK_SECONDS = 0.5
@@ -86,13 +87,17 @@ def ensure_running(
 
 
 def stop_running(folder: Path, *, timeout_seconds: float = 30.0) -> bool:
-    """Stop the folder's emulator if it runs; return whether it did."""
-    found = _alive(folder.resolve())
+    """Stop the folder's emulator if it runs; return whether it did.
+
+    After that its jobs have ended, and nothing is written to the folder any more.
+    """
+    folder = folder.resolve()
+    found = _alive(folder)
     if found is None:
         return False
     _request(found, "POST", "shutdown", None)
     deadline = time.monotonic() + timeout_seconds
-    while _alive(folder.resolve()) is not None:
+    while _held(folder) and (_alive(folder) or found)["pid"] == found["pid"]:
         if time.monotonic() > deadline:
             raise EmulatorError(f"The emulator {found['pid']} of {folder} does not stop; kill it.")
         time.sleep(0.05)
@@ -167,11 +172,20 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _held(folder: Path) -> bool:
+    with (folder / SERVE_LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def _serving(folder: Path) -> Iterator[None]:
     """Hold the folder; one that is just leaving is waited for, a healthy one is an error."""
     deadline = time.monotonic() + LEAVE_SECONDS
-    with (folder / "serve.lock").open("a") as file:
+    with (folder / SERVE_LOCK).open("a") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -61,6 +61,22 @@ def test_everyone_who_names_the_folder_shares_one_process(
     assert (folder / "endpoint.json").stat().st_mode & 0o077 == 0
 
 
+def test_stopped_means_that_its_jobs_have_ended_and_its_folder_is_quiet(
+    folder: Path, tools: Any, tmp_path: Path
+) -> None:
+    workshop = tools.workshop(ensure_running(folder, images=tools.images).url)
+    workshop.define("tidy", "shell")
+    ended = tmp_path / "ended"
+    tidying = f"trap 'sleep 1; echo > {ended}; exit 1' TERM; echo trapped; while :; do :; done"
+    job = workshop.submit("tidy", tidying)
+    running = workshop.wait(job, "RUNNING")
+    tools.eventually(lambda: "trapped" in workshop.lines(running))
+    assert stop_running(folder)
+    assert ended.exists()
+    shutil.rmtree(folder)  # an error where a file comes or goes meanwhile
+    assert not stop_running(folder)
+
+
 def test_it_outlives_its_parent_and_a_second_one_is_refused(folder: Path, tools: Any) -> None:
     code = (
         "import sys, pathlib, os; from aws_batch_emulator import ensure_running; "
