@@ -10,10 +10,10 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 import botocore.exceptions as botocore_errors
+import botocore.session
 from botocore.config import Config
 
 from wordfreq_batch.csv.items import check_type
@@ -89,9 +89,10 @@ def connect(*, connections: int) -> DynamoDBClient:
         parameter_validation=False,
     )
     try:
-        session = boto3.session.Session()
-        region = session.region_name or "us-east-1"
-        return session.client("dynamodb", config=config, region_name=region)
+        session = botocore.session.get_session()
+        region = session.get_config_variable("region") or "us-east-1"
+        made = session.create_client("dynamodb", config=config, region_name=region)
+        return cast("DynamoDBClient", made)
     except (botocore_errors.BotoCoreError, ValueError) as error:
         raise StorageError(f"DynamoDB: {error}; check the AWS environment") from error
 

@@ -1,4 +1,4 @@
-"""What boto3's and obstore's errors mean, in words of this package. For `storage_s3` only."""
+"""What botocore's and obstore's errors mean, in words of this package. For `storage.s3` only."""
 
 from __future__ import annotations
 

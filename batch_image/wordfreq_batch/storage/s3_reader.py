@@ -1,6 +1,6 @@
 """Reading an object of S3: again where a connection broke, by parallel requests if it is large.
 
-For `storage_s3` only.
+For `storage.s3` only.
 """
 
 from __future__ import annotations
