@@ -88,7 +88,7 @@ infra/node_modules/.installed: infra/package.json
 	@touch $@
 
 infra-test: infra-setup $(EMULATORS)/.installed ## test the infrastructure (part of `make test`)
-	@$(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra $(INFRA_PYTEST_ARGS)
+	@$(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra -n $(WORKERS) --dist loadfile $(INFRA_PYTEST_ARGS)
 
 infra-pairs: infra-setup ## compare deployments with every two options changed together, and run a deployment's life on ministack (10 minutes or more)
 	@WORDFREQ_INFRA_PAIRS=1000000 $(INFRA)/bin/python -m pytest -c tests/infra/pytest.ini --rootdir tests/infra --confcutdir tests/infra tests/infra/test_changes.py tests/infra/test_life.py --durations 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -32,6 +33,10 @@ from demo.local_aws import (
     local_aws,
 )
 from wordfreq_batch.tables import engine
+
+# Dagster and pytest make many objects that stay: to look for circles among them so often takes a
+# tenth of the time.
+gc.set_threshold(50_000, 20, 50)
 
 # How long an example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)

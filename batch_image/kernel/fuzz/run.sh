@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fuzzes the kernel under the address and undefined behaviour sanitizers, leaks included: scanner and
 # lines side by side for SECONDS (20), with libFuzzer where clang is installed, else with gcc and
-# random inputs; beside them each allocation of scanner, table and merger fails once (fuzz_memory.c).
+# random inputs. Beside them each allocation of scanner, table and merger fails, alone and with all
+# that follow (fuzz_memory.c).
 #     kernel/fuzz/run.sh [SECONDS] [FOLDER for the corpora and findings]
 set -eu
 seconds=${1:-20}
@@ -33,7 +34,10 @@ memory() {
     wrapped=
     for name in malloc calloc realloc mmap mremap; do wrapped="$wrapped -Wl,--wrap=$name"; done
     program memory "-fsanitize=$sanitizers" $wrapped
-    "$work/fuzz_memory"
+    "$work/fuzz_memory" &
+    alone=$!
+    "$work/fuzz_memory" all
+    wait $alone
 }
 
 # fuzz TARGET SEED
