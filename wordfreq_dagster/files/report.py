@@ -14,7 +14,6 @@ import dagster as dg
 from dagster_aws_batch import Outcome
 from dagster_aws_batch.events.partition_sets import unusable_partition_key
 from dagster_aws_batch.events.partitions import (
-    failed_partitions,
     failed_versions,
     log_failed,
     log_materializations,
@@ -47,9 +46,9 @@ def report_files(
 def not_shown(
     instance: dg.DagsterInstance,
     key: dg.AssetKey,
-    partitions: dg.DynamicPartitionsDefinition,
     planned: Plan,
     *,
+    red: Mapping[str, str],
     done: Collection[str] = (),
 ) -> tuple[list[Item], list[Refused]]:
     """What is so, but not shown so by Dagster.
@@ -57,8 +56,8 @@ def not_shown(
     Args:
         instance: the Dagster instance.
         key: the partitioned asset.
-        partitions: its partitions.
         planned: what is counted, and what can't be.
+        red: as `failed_versions` gives it.
         done: names of files counted since the plan was made.
 
     Returns:
@@ -66,7 +65,6 @@ def not_shown(
         bad data but whose partitions aren't red, or red for other bytes.
     """
     versions = materialized_versions(instance, key)
-    red = failed_versions(instance, key, partitions)
     counted = [
         item
         for item in planned.items
@@ -131,7 +129,8 @@ def reported_check(
     Returns:
         The result.
     """
-    counted, unusable = not_shown(instance, key, partitions, planned, done=done)
+    red = failed_versions(instance, key, partitions)
+    counted, unusable = not_shown(instance, key, planned, red=red, done=done)
     # A partition turns red when this run has failed, a moment after this check.
     unshown = [item.name for item in counted if report != "summary"]
     unshown += [each.name for each in unusable if each.name not in failed]
@@ -169,21 +168,17 @@ class FileReporter:
         self._context = context
         self._planned = planned
         self._stage = stage
-        self._partitions = partitions
         self._event = event
         self._whole = whole
         self._read: dict[int, Receipt] = {}
         # Only what somebody chose by itself, or what is shown as failed, is reported where a
         # summary has to do.
         self._silent = whole and report == "summary"
-        self._red = (
-            failed_partitions(context.instance, context.asset_key, partitions)
-            if self._silent
-            else frozenset()
-        )
+        self._red: Mapping[str, str] = {}
         self._waiting: deque[ItemReceipt] = deque()
         self._unshown: list[Refused] = []
         if whole:
+            self._red = failed_versions(context.instance, context.asset_key, partitions)
             self._find_unreported()
         # Known to be bad: Dagster would take it for missing after a green run that was to make it.
         shown = {each.name for each in self._unshown}
@@ -241,7 +236,7 @@ class FileReporter:
 
     def _find_unreported(self) -> None:
         counted, self._unshown = not_shown(
-            self._context.instance, self._context.asset_key, self._partitions, self._planned
+            self._context.instance, self._context.asset_key, self._planned, red=self._red
         )
         counted = [item for item in counted if not self._silent or item.name in self._red]
         self._waiting += map(ItemReceipt.reuse, counted)

@@ -168,8 +168,9 @@ def _kept(
         SETTINGS: settings_of(locations),
         COUNTER: planned.head.counter_version,
     }
-    found = latest_metadata(context.instance, ranking.key)
-    if made is None or not planned.head.listing or any(found.get(k) != v for k, v in same.items()):
+    if made is None or not planned.head.listing:
+        return None
+    if any(made.metadata.get(key) != dg.MetadataValue.text(text) for key, text in same.items()):
         return None
     if locations.read_ranking().missing != len(planned.unusable):
         return None
