@@ -173,11 +173,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _held(folder: Path) -> bool:
-    with (folder / SERVE_LOCK).open("a") as file:
-        try:
+    try:
+        with (folder / SERVE_LOCK).open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # somebody has deleted the folder
+        return False
     return False
 
 
