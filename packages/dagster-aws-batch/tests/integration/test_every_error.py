@@ -133,7 +133,7 @@ CLASSES = {
 }
 CLASS_OF = {name: kind for kind, names in CLASSES.items() for name in names.split(",")}
 CLASS_OF = {name.strip(): kind for name, kind in CLASS_OF.items()}
-OF_EACH_KIND = 2
+OF_EACH_KIND = 3
 
 
 def by_class():
