@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.waiting import until
-from wordfreq_batch.counts import counting
 from wordfreq_batch.counts.migrate import run_task
 from wordfreq_batch.errors import ChangedError
 from wordfreq_batch.job import JobInfo
@@ -70,12 +69,11 @@ def test_the_number_of_threads_can_be_wrong(wordfreq) -> None:
         assert "threads" in ran.err.lower()
 
 
-@pytest.mark.parametrize("large", [counting._LARGE, 10_000])
+@pytest.mark.parametrize("size", [3 << 20, 2 * LARGE])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_damaged_archive_fails_alone(wordfreq, folder, receipts, monkeypatch, large, threads):
-    monkeypatch.setattr(counting, "_LARGE", large)
+def test_a_damaged_archive_fails_alone(wordfreq, folder, receipts, monkeypatch, size, threads):
     monkeypatch.chdir(wordfreq.folder)
-    whole = gzip.compress(random.Random(1).randbytes(3 << 20).hex().encode(), 1)
+    whole = gzip.compress(text(1, size), 0)
     folder("in", {"a.txt": b"one", "cut.gz": whole[: len(whole) // 2], "z.txt": b"two"})
     folder("in", {"flipped.gz": whole[:-6] + b"12" + whole[-4:]})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GB")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from wordfreq_batch.counts import counting
 from wordfreq_batch.counts.counting import count_items
 from wordfreq_batch.counts.outage import IN_A_ROW, Stores
 from wordfreq_batch.errors import PermissionDeniedError, StorageError
@@ -83,7 +82,7 @@ def counted(folder: Path, names: list[str], *, threads: int, total: Tally) -> di
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.usefixtures("kernel")
 def test_tiny_files_counted_together_are_counted_as_each_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+    tmp_path: Path, threads: int
 ) -> None:
     contents = {f"{n}.txt": f"word{n % 7} It’s 東京 été {n} ".encode() * n for n in range(60)}
     contents["none.txt"] = b""
@@ -99,14 +98,14 @@ def test_tiny_files_counted_together_are_counted_as_each_alone(
         path = tmp_path / "in" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-    seen = []
-    for at_a_time in (1, 16):
-        monkeypatch.setattr(counting, "_AT_A_TIME", at_a_time)
-        with Tally(memory=1 << 22) as total:
-            found = counted(tmp_path, list(contents), threads=threads, total=total)
-            seen.append((found, list(total.by_word())))
-    assert seen[0] == seen[1]
-    failed = {name for name, figures in seen[1][0].items() if not figures[0]}
+    with Tally(memory=1 << 22) as total, Tally(memory=1 << 22) as total_alone:
+        together = counted(tmp_path, list(contents), threads=threads, total=total)
+        alone: dict[str, object] = {}
+        for name in contents:
+            alone |= counted(tmp_path, [name], threads=threads, total=total_alone)
+        assert together == alone
+        assert list(total.by_word()) == list(total_alone.by_word())
+    failed = {name for name, figures in together.items() if not figures[0]}
     assert failed == {"cut.txt.gz", "latin.txt"}
 
 
