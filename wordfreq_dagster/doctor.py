@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from dagster_aws_batch.findings import Finding, Level, examine_instance, examine_request
+from dagster_aws_batch.findings import Finding, Level, ask, examine_instance, examine_request
 from wordfreq_dagster.settings import PREFIX, Settings, variable_name
 
 Client = Callable[[str], Any]
@@ -59,41 +59,34 @@ def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
 
 def _table(find: Client, settings: Settings) -> Iterator[Finding]:
     about = f"table {settings.csv_table} ({PREFIX}CSV_TABLE)"
-    described: dict[str, Any] = {}
-
-    def describe() -> None:
-        described.update(find("dynamodb").describe_table(TableName=settings.csv_table)["Table"])
-
-    yield from examine_request(about, describe)
-    if not described:
+    name = settings.csv_table
+    answer, findings = ask(about, lambda: find("dynamodb").describe_table(TableName=name)["Table"])
+    yield from findings or [Finding(Level.OK, about, "is there")]
+    if answer is None:
         return
-    keys = [one["AttributeName"] for one in described["KeySchema"]]
+    keys = [one["AttributeName"] for one in answer["KeySchema"]]
     wanted = [one for one in (settings.csv_key, settings.csv_sort_key) if one]
     if keys != wanted:
         yield Finding(
             Level.ERROR, about, f"has the keys {', '.join(keys)}, the settings {', '.join(wanted)}",
             f"Set {PREFIX}CSV_KEY and {PREFIX}CSV_SORT_KEY to the table's",
         )  # fmt: skip
-    if described["TableStatus"] != "ACTIVE":
+    if answer["TableStatus"] != "ACTIVE":
         yield Finding(
-            Level.WARNING, about, f"is {described['TableStatus']}", "Wait until it is ACTIVE"
+            Level.WARNING, about, f"is {answer['TableStatus']}", "Wait until it is ACTIVE"
         )
 
 
 def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
     about = f"queue {url} ({variable_name(name)})"
-    waiting: list[int] = []
-
-    def look() -> None:
-        answer = find("sqs").get_queue_attributes(
-            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-        )
-        waiting.append(int(answer["Attributes"]["ApproximateNumberOfMessages"]))
-
-    yield from examine_request(about, look)
-    if waiting and waiting[0] > 0:
+    wanted = "ApproximateNumberOfMessages"
+    answer, findings = ask(
+        about, lambda: find("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[wanted])
+    )
+    yield from findings or [Finding(Level.OK, about, "is there")]
+    if answer and (waiting := int(answer["Attributes"][wanted])):
         yield Finding(
-            Level.WARNING, about, f"holds {waiting[0]} events that no sensor has read",
+            Level.WARNING, about, f"holds {waiting} events that no sensor has read",
             "Is the daemon up and the sensor on? It may be just about to read them",
         )  # fmt: skip
 

@@ -6,114 +6,23 @@ import os
 import dagster as dg
 import pytest
 
-from aws_batch_emulator import stop_running
 from tests.instances import local_instance
+from tests.integration.defs.projects import checks, failures
 from wordfreq_dagster.definitions import build_definitions
-from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.settings import Settings
 
 SAMPLE = "ProductId,ProductName,ProductDescription\n1,name1,desc1\n2,name2,desc2"
 
 
-class Shop:
-    """A project with a folder of uploads and a table of its own."""
-
-    def __init__(self, home, instance, ministack, *, sort_key="", **settings):
-        self.home = home
-        self.uploads = home / "uploads"
-        self.uploads.mkdir(parents=True)
-        self.instance = instance
-        self.dynamodb = ministack.client("dynamodb")
-        self.table = ministack.table()
-        self.settings = Settings(
-            home=str(home),
-            **{"csv_table": self.table, "csv_endpoint": ministack.url, "csv_pack": 1} | settings,
-        )
-        self.definitions = build_definitions(self.settings)
-
-    def upload(self, name, text):
-        path = self.uploads / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-
-    def run(self, **options):
-        job = self.definitions.resolve_job_def("csv_to_dynamodb")
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
-
-    def again(self, key):
-        job = self.definitions.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(
-            instance=self.instance,
-            asset_selection=[dg.AssetKey("csv_rows")],
-            partition_key=key,
-            raise_on_error=False,
-        )
-
-    @property
-    def items(self):
-        found = self.dynamodb.scan(TableName=self.table)["Items"]
-        return {i["ProductId"]["S"]: i["ProductName"]["S"] for i in found}
-
-    @property
-    def partitions(self):
-        return set(self.instance.get_dynamic_partitions("csv_uploads"))
-
-    @property
-    def green(self):
-        return set(self.instance.get_materialized_partitions(dg.AssetKey("csv_rows")))
-
-    @property
-    def red(self):
-        found = self.instance.get_status_by_partition(
-            dg.AssetKey("csv_rows"), self.partitions, csv_uploads_partitions
-        )
-        return {key for key, status in found.items() if status and status.value == "FAILED"}
-
-    def figures(self, partition=None):
-        for record in self.instance.fetch_materializations(
-            dg.AssetKey("csv_rows"), limit=100
-        ).records:
-            made = record.asset_materialization
-            if made.partition == partition:
-                return {
-                    key: [record.data for record in value.records]
-                    if isinstance(value, dg.TableMetadataValue)
-                    else value.value
-                    for key, value in made.metadata.items()
-                }
-        return {}
-
-
 @pytest.fixture
-def aws_keys(ministack, monkeypatch):
-    # The containers' own: the embedded AWS Batch hands its environment on.
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.setenv(name, ministack.environment[name])
-
-
-@pytest.fixture
-def shop(tmp_path, ministack, aws_keys):
-    with local_instance() as instance:
-        made = Shop(tmp_path / "home", instance, ministack)
-        yield made
-        stop_running(made.settings.local_folder)
-
-
-def failures(result):
-    return " ".join(
-        event.step_failure_data.error.message + str(event.step_failure_data.user_failure_data)
-        for event in result.get_step_failure_events()
-    )
-
-
-def checks(result):
-    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+def shop(uploads):
+    return uploads()
 
 
 def test_new_replaced_and_removed_uploads(shop):
-    shop.upload("sample.csv", SAMPLE)
-    shop.upload("more/m.CSV", "ProductDescription,ProductId,ProductName\nx,3,name3\n")
-    shop.upload("readme.txt", "no CSV")
+    shop.write("sample.csv", SAMPLE)
+    shop.write("more/m.CSV", "ProductDescription,ProductId,ProductName\nx,3,name3\n")
+    shop.write("readme.txt", "no CSV")
 
     first = shop.run()
     assert first.success, failures(first)
@@ -134,50 +43,48 @@ def test_new_replaced_and_removed_uploads(shop):
     assert shop.figures()["files unchanged"] == 2
 
     # replaced: row 1 is other, row 2 is gone from the file
-    shop.upload("sample.csv", "ProductId,ProductName,ProductDescription\n1,new,d\n")
+    shop.write("sample.csv", "ProductId,ProductName,ProductDescription\n1,new,d\n")
     assert shop.run().success
     assert shop.figures()["files loaded"] == 1
     assert shop.figures()["batch/tasks"] == 1  # a plain job
     assert shop.items == {"1": "new", "2": "name2", "3": "name3"}
 
-    (shop.uploads / "more" / "m.CSV").unlink()
+    (shop.inputs / "more" / "m.CSV").unlink()
     assert shop.run().success
     assert shop.partitions == {"sample.csv"}
     assert shop.items == {"1": "new", "2": "name2", "3": "name3"}  # items stay
     assert not (shop.home / "rejects" / "more" / "m.CSV").exists()
 
 
-def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, ministack, aws_keys):
-    with local_instance() as instance:
-        more = {"csv_removed": "mirror", "csv_pack": 1 << 40}
-        shop = Shop(tmp_path / "home", instance, ministack, **more)
-        shop.upload("a.csv", SAMPLE)
-        shop.upload("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
-        os.utime(shop.uploads / "a.csv", (1e9, 1e9))
-        assert shop.run().success
-        assert shop.figures()["items deleted"] == 0
-        shop.upload("a.csv", SAMPLE.rpartition("\n")[0])
-        (shop.uploads / "b.csv").unlink()
-        rehearsed = shop.run(run_config={"ops": {"csv_rows": {"config": {"dry_run": True}}}})
-        (event,) = rehearsed.asset_observations_for_node("csv_rows")
-        assert event.metadata["items that would be deleted"].value == 2  # a.csv isn't loaded yet
-        assert len(shop.items) == 4
-        assert not checks(shop.again("a.csv"))["every_row_accounted_for"]  # it deletes nothing
-        assert len(shop.items) == 4
-        done = shop.run()
-        assert done.success
-        assert checks(done)["every_row_accounted_for"]
-        assert shop.items == {"1": "name1"}
-        assert shop.figures()["items deleted"] == 3
-        assert "`b.csv` 2 items" in shop.figures()["items deleted by upload"]
-        assert shop.run().success
-        assert "items deleted" not in shop.figures()  # nothing has changed: no job
-        stop_running(shop.settings.local_folder)
+def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, uploads):
+    more = {"csv_removed": "mirror", "csv_pack": 1 << 40}
+    shop = uploads(**more)
+    shop.write("a.csv", SAMPLE)
+    shop.write("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
+    os.utime(shop.inputs / "a.csv", (1e9, 1e9))
+    assert shop.run().success
+    assert shop.figures()["items deleted"] == 0
+    shop.write("a.csv", SAMPLE.rpartition("\n")[0])
+    (shop.inputs / "b.csv").unlink()
+    rehearsed = shop.run(run_config={"ops": {"csv_rows": {"config": {"dry_run": True}}}})
+    (event,) = rehearsed.asset_observations_for_node("csv_rows")
+    assert event.metadata["items that would be deleted"].value == 2  # a.csv isn't loaded yet
+    assert len(shop.items) == 4
+    assert not checks(shop.again("a.csv"))["every_row_accounted_for"]  # it deletes nothing
+    assert len(shop.items) == 4
+    done = shop.run()
+    assert done.success
+    assert checks(done)["every_row_accounted_for"]
+    assert shop.items == {"1": "name1"}
+    assert shop.figures()["items deleted"] == 3
+    assert "`b.csv` 2 items" in shop.figures()["items deleted by upload"]
+    assert shop.run().success
+    assert "items deleted" not in shop.figures()  # nothing has changed: no job
 
 
 def test_what_was_loaded_and_never_reported_is_reported_with_its_rows(shop):
     """As after a run that was killed between loading and reporting, or on a new instance."""
-    shop.upload("sample.csv", SAMPLE + "\n,no key,d\n")
+    shop.write("sample.csv", SAMPLE + "\n,no key,d\n")
     assert shop.run().success
     with local_instance() as shop.instance:
         assert shop.run().success
@@ -191,8 +98,8 @@ def test_what_was_loaded_and_never_reported_is_reported_with_its_rows(shop):
 
 
 def test_a_chosen_upload_is_loaded_again(shop):
-    shop.upload("a.csv", SAMPLE)
-    shop.upload("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
+    shop.write("a.csv", SAMPLE)
+    shop.write("b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,"))
     assert shop.run().success
     for key in shop.items:
         shop.dynamodb.delete_item(TableName=shop.table, Key={"ProductId": {"S": key}})
@@ -208,8 +115,8 @@ def test_a_chosen_upload_is_loaded_again(shop):
 
 def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
     rows = "".join(f"{n},name,d\n" for n in range(50))
-    shop.upload("good.csv", SAMPLE.split("\n")[0] + "\n" + rows + ",empty key,d\n50,short\n")
-    shop.upload("latin.csv", b"ProductId,ProductName,ProductDescription\n1,M\xfcller,d\n")
+    shop.write("good.csv", SAMPLE.split("\n")[0] + "\n" + rows + ",empty key,d\n50,short\n")
+    shop.write("latin.csv", b"ProductId,ProductName,ProductDescription\n1,M\xfcller,d\n")
     result = shop.run()
     assert not result.success
     assert shop.green == {"good.csv"}
@@ -229,107 +136,99 @@ def test_a_bad_file_fails_alone_and_rejects_are_shown(shop):
     rejects = (shop.home / "rejects" / "good.csv").read_text()
     assert "50,short" in rejects
 
-    shop.upload("latin.csv", SAMPLE.replace("1,", "100,"))
+    shop.write("latin.csv", SAMPLE.replace("1,", "100,"))
     result = shop.run()
     assert result.success
     assert shop.figures()["files loaded"] == 1
     assert checks(result)["few_rejects"] is False  # good.csv still has its rejects
     result = shop.again("latin.csv")
     assert checks(result)["few_rejects"] is False
-    shop.upload("good.csv", SAMPLE)
+    shop.write("good.csv", SAMPLE)
     assert checks(shop.run())["few_rejects"] is True
 
 
-def test_small_uploads_share_a_container_and_keys_they_share_are_shown(
-    tmp_path, ministack, aws_keys
-):
-    with local_instance() as instance:
-        pack = Settings.model_fields["csv_pack"].default
-        shop = Shop(tmp_path / "home", instance, ministack, csv_pack=pack)
-        for number in range(12):
-            shop.upload(f"{number:02}.csv", SAMPLE.replace("name1", f"v{number}"))
-            moment = 1_700_000_000 + 1000 * ((number + 5) % 12)
-            os.utime(shop.uploads / f"{number:02}.csv", (moment, moment))
-        result = shop.run()
-        stop_running(shop.settings.local_folder)
-        assert result.success, failures(result)
-        assert shop.items["1"] == "v6"  # the newest, which isn't the last by name
-        assert shop.figures()["batch/tasks"] == 1
-        assert shop.figures()["keys that several uploads hold"] == 22
-        assert shop.figures("07.csv")["rows of newer uploads' keys"] == 2
+def test_small_uploads_share_a_container_and_keys_they_share_are_shown(tmp_path, uploads):
+    pack = Settings.model_fields["csv_pack"].default
+    shop = uploads(csv_pack=pack)
+    for number in range(12):
+        shop.write(f"{number:02}.csv", SAMPLE.replace("name1", f"v{number}"))
+        moment = 1_700_000_000 + 1000 * ((number + 5) % 12)
+        os.utime(shop.inputs / f"{number:02}.csv", (moment, moment))
+    result = shop.run()
+    assert result.success, failures(result)
+    assert shop.items["1"] == "v6"  # the newest, which isn't the last by name
+    assert shop.figures()["batch/tasks"] == 1
+    assert shop.figures()["keys that several uploads hold"] == 22
+    assert shop.figures("07.csv")["rows of newer uploads' keys"] == 2
 
 
 def test_two_bad_uploads_of_two_hundred_are_red_and_not_tried_again_until_something_changes(
-    tmp_path, ministack, aws_keys
+    tmp_path, uploads
 ):
     header = SAMPLE.split("\n")[0]
     latin = f"{header}\nm,Müller,d\n".encode("latin-1")
-    with local_instance() as instance:
-        rules = tmp_path / "rules.toml"
-        rules.write_text("")
-        more = {"csv_settings": str(rules), "csv_pack": 1 << 40, "csv_write": "always"}
-        shop = Shop(tmp_path / "home", instance, ministack, **more)
-        for number in range(198):
-            shop.upload(f"{number:03}.csv", f"{header}\n{number},name,d\n")
-        shop.upload("050-latin.csv", latin)
-        shop.upload("150-short.csv", f"{header}\n1,short\n")
-        first = shop.run()
-        assert not first.success
-        for says in (
-            "2 of 200 files could not be loaded",
-            "050-latin.csv is not UTF-8: line 2, byte 4",
-            "150-short.csv: none of its 1 rows can be loaded; the first: line 2: it has 2 fields",
-        ):
-            assert says in failures(first), failures(first)
-        assert len(shop.items) == 198
-        assert shop.red == {"050-latin.csv", "150-short.csv"}
-        assert len(shop.green) == 198
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    more = {"csv_settings": str(rules), "csv_pack": 1 << 40, "csv_write": "always"}
+    shop = uploads(**more)
+    for number in range(198):
+        shop.write(f"{number:03}.csv", f"{header}\n{number},name,d\n")
+    shop.write("050-latin.csv", latin)
+    shop.write("150-short.csv", f"{header}\n1,short\n")
+    first = shop.run()
+    assert not first.success
+    for says in (
+        "2 of 200 files could not be loaded",
+        "050-latin.csv is not UTF-8: line 2, byte 4",
+        "150-short.csv: none of its 1 rows can be loaded; the first: line 2: it has 2 fields",
+    ):
+        assert says in failures(first), failures(first)
+    assert len(shop.items) == 198
+    assert shop.red == {"050-latin.csv", "150-short.csv"}
+    assert len(shop.green) == 198
 
-        def tried():
-            receipts = (shop.home / "plans").glob("*-csv/*/ingest-*.json")
-            newest = max(receipts, key=lambda path: path.stat().st_mtime)
-            return {item["Name"] for item in json.loads(newest.read_bytes())["Items"]}
+    def tried():
+        receipts = (shop.home / "plans").glob("*-csv/*/ingest-*.json")
+        newest = max(receipts, key=lambda path: path.stat().st_mtime)
+        return {item["Name"] for item in json.loads(newest.read_bytes())["Items"]}
 
-        assert len(tried()) == 200
-        shop.upload("new.csv", f"{header}\nnew,name,d\n")
-        later = shop.run()
-        assert later.success  # what is known to be bad doesn't fail the runs of others
-        assert tried() & shop.red == set()
-        assert shop.items["new"] == "name"
-        assert shop.red == {"050-latin.csv", "150-short.csv"}
-        assert shop.figures()["files failed"] == 2
-        assert "050-latin.csv is not UTF-8" in shop.figures()["bad CSVs"]
-        assert checks(later)["every_row_accounted_for"] is False
+    assert len(tried()) == 200
+    shop.write("new.csv", f"{header}\nnew,name,d\n")
+    later = shop.run()
+    assert later.success  # what is known to be bad doesn't fail the runs of others
+    assert tried() & shop.red == set()
+    assert shop.items["new"] == "name"
+    assert shop.red == {"050-latin.csv", "150-short.csv"}
+    assert shop.figures()["files failed"] == 2
+    assert "050-latin.csv is not UTF-8" in shop.figures()["bad CSVs"]
+    assert checks(later)["every_row_accounted_for"] is False
 
-        assert not shop.again("050-latin.csv").success  # chosen: tried, and as bad as before
-        shop.upload("150-short.csv", f"{header}\nlong,name,d\n")  # other bytes
-        assert shop.run().success
-        assert shop.items["long"] == "name"
-        assert shop.red == {"050-latin.csv"}
+    assert not shop.again("050-latin.csv").success  # chosen: tried, and as bad as before
+    shop.write("150-short.csv", f"{header}\nlong,name,d\n")  # other bytes
+    assert shop.run().success
+    assert shop.items["long"] == "name"
+    assert shop.red == {"050-latin.csv"}
 
-        rules.write_text('[prefix."050-"]\nencoding = "cp1252"\n')  # a setting
-        last = shop.run()
-        assert last.success, failures(last)
-        assert shop.figures()["files loaded"] == 1
-        assert shop.items["m"] == "Müller"
-        assert shop.red == set()
-        assert checks(last)["every_row_accounted_for"] is True
-        stop_running(shop.settings.local_folder)
+    rules.write_text('[prefix."050-"]\nencoding = "cp1252"\n')  # a setting
+    last = shop.run()
+    assert last.success, failures(last)
+    assert shop.figures()["files loaded"] == 1
+    assert shop.items["m"] == "Müller"
+    assert shop.red == set()
+    assert checks(last)["every_row_accounted_for"] is True
 
 
-def test_a_file_with_too_many_rejects_is_refused_if_so_set(tmp_path, ministack, aws_keys):
-    with local_instance() as instance:
-        shop = Shop(tmp_path / "home", instance, ministack, csv_refuse_above="10%")
-        shop.upload("bad.csv", SAMPLE + "\n,no key,x\n")
-        result = shop.run()
-        stop_running(shop.settings.local_folder)
+def test_a_file_with_too_many_rejects_is_refused_if_so_set(tmp_path, uploads):
+    shop = uploads(csv_refuse_above="10%")
+    shop.write("bad.csv", SAMPLE + "\n,no key,x\n")
+    result = shop.run()
     assert not result.success
     assert "more than allowed, so nothing of it was" in failures(result)
     assert shop.items == {}
 
 
 def test_a_missing_table_is_named(shop):
-    shop.upload("a.csv", SAMPLE)
+    shop.write("a.csv", SAMPLE)
     shop.dynamodb.delete_table(TableName=shop.table)
     result = shop.run()
     assert not result.success
@@ -338,42 +237,37 @@ def test_a_missing_table_is_named(shop):
 
 
 def test_other_settings_load_the_same_files_again(shop, ministack):
-    shop.upload("a.csv", SAMPLE + "\n")
+    shop.write("a.csv", SAMPLE + "\n")
     assert shop.run().success
-    other = shop.settings.model_copy(update={"csv_columns": "ProductId,ProductName,X"})
-    shop.definitions = build_definitions(other)
+    shop.change(csv_columns="ProductId,ProductName,X")
     result = shop.run()
     assert not result.success
     assert "'X' is missing" in failures(result)
 
 
 def test_items_are_written_in_batches_if_so_set(shop):
-    shop.upload("a.csv", SAMPLE)
+    shop.write("a.csv", SAMPLE)
     assert shop.run().success
     assert shop.figures("a.csv")["requests"] == 2
-    other = shop.settings.model_copy(update={"csv_write": "always"})
-    shop.definitions = build_definitions(other)
+    shop.change(csv_write="always")
     assert shop.again("a.csv").success
     assert shop.figures("a.csv")["requests"] == 1
 
 
 def test_observing_tells_of_a_change(shop):
-    shop.upload("a.csv", SAMPLE)
-    job = shop.definitions.resolve_implicit_global_asset_job_def()
+    shop.write("a.csv", SAMPLE)
     versions = []
     for text in (SAMPLE, SAMPLE, SAMPLE + "\n3,c,c"):
         if versions:
-            shop.upload("b.csv", text) if len(versions) == 2 else None
-        assert job.execute_in_process(
-            instance=shop.instance, asset_selection=[dg.AssetKey("csv_uploads")]
-        ).success
+            shop.write("b.csv", text) if len(versions) == 2 else None
+        assert shop.materialize("csv_uploads").success
         event = shop.instance.fetch_observations(dg.AssetKey("csv_uploads"), limit=1).records[0]
         versions.append(json.dumps(event.event_log_entry.asset_observation.tags))
     assert versions[0] == versions[1] != versions[2]
     # the sensor and a run observe what is new to them, in the same words
     sensor = shop.definitions.resolve_sensor_def("new_csv_uploads")
-    shop.upload("c.txt", "no CSV")
-    for path in shop.uploads.iterdir():  # none was written just now
+    shop.write("c.txt", "no CSV")
+    for path in shop.inputs.iterdir():  # none was written just now
         os.utime(path, (1e9, 1e9))
     with dg.build_sensor_context(instance=shop.instance) as context:
         (seen,) = sensor.evaluate_tick(context).asset_events
@@ -381,7 +275,7 @@ def test_observing_tells_of_a_change(shop):
     with dg.build_sensor_context(instance=shop.instance) as context:
         assert sensor.evaluate_tick(context).asset_events == []
     assert seen.metadata["files"].value == 3
-    shop.upload("d.csv", SAMPLE)
+    shop.write("d.csv", SAMPLE)
     result = shop.run()
     (event,) = result.asset_observations_for_node("csv_rows")
     assert event.asset_key == seen.asset_key
@@ -402,44 +296,37 @@ def test_without_a_table_there_is_no_such_pipeline(tmp_path, monkeypatch):
     assert there(csv_table="products") == (True, True)
 
 
-def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(
-    tmp_path, ministack, aws_keys
-):
+def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(tmp_path, uploads):
     rules = tmp_path / "rules.toml"
     rules.write_text('[prefix."excel/"]\ndelimiter = "semicolon"\nencoding = "cp1252"\n')
-    with local_instance() as instance:
-        shop = Shop(
-            tmp_path / "home", instance, ministack, csv_settings=str(rules), csv_pack=1 << 20
-        )
-        shop.upload("sample.csv", SAMPLE + "\nshort\n")
-        shop.upload(
-            "excel/m.csv",
-            "ProductId;ProductName;ProductDescription\n2;Größe;x\n3;Größe;\n".encode("cp1252"),
-        )
-        os.utime(shop.uploads / "excel/m.csv", (1e9, 1e9))  # the older of two with the same key
-        shop.upload("bad.csv", "nothing known\n1\n")
-        config = {"ops": {"csv_rows": {"config": {"dry_run": True}}}}
-        rehearsed = shop.run(run_config=config)
-        assert rehearsed.success, failures(rehearsed)
-        assert shop.items == {}
-        assert shop.green == set()
-        (event,) = rehearsed.asset_observations_for_node("csv_rows")
-        seen = {key: value.value for key, value in event.metadata.items()}
-        assert "header doesn't fit" in seen["CSVs that can't be loaded"]
-        assert "it has 1 field" in seen["first rejects"]
-        assert seen["keys in several CSVs"] == 1
-        loaded = shop.run()
-        assert not loaded.success  # bad.csv
-        assert shop.items == {"1": "name1", "2": "name2", "3": "Größe"}
-        figures = [shop.figures(partition) for partition in shop.green]
-        for key in ("rows read", "rows rejected", "write units"):
-            assert seen[key] == sum(each[key] for each in figures), key
+    shop = uploads(csv_settings=str(rules), csv_pack=1 << 20)
+    shop.write("sample.csv", SAMPLE + "\nshort\n")
+    shop.write(
+        "excel/m.csv",
+        "ProductId;ProductName;ProductDescription\n2;Größe;x\n3;Größe;\n".encode("cp1252"),
+    )
+    os.utime(shop.inputs / "excel/m.csv", (1e9, 1e9))  # the older of two with the same key
+    shop.write("bad.csv", "nothing known\n1\n")
+    config = {"ops": {"csv_rows": {"config": {"dry_run": True}}}}
+    rehearsed = shop.run(run_config=config)
+    assert rehearsed.success, failures(rehearsed)
+    assert shop.items == {}
+    assert shop.green == set()
+    (event,) = rehearsed.asset_observations_for_node("csv_rows")
+    seen = {key: value.value for key, value in event.metadata.items()}
+    assert "header doesn't fit" in seen["CSVs that can't be loaded"]
+    assert "it has 1 field" in seen["first rejects"]
+    assert seen["keys in several CSVs"] == 1
+    loaded = shop.run()
+    assert not loaded.success  # bad.csv
+    assert shop.items == {"1": "name1", "2": "name2", "3": "Größe"}
+    figures = [shop.figures(partition) for partition in shop.green]
+    for key in ("rows read", "rows rejected", "write units"):
+        assert seen[key] == sum(each[key] for each in figures), key
 
-        # A load depends on the settings of its own prefix, and not on how it was written.
-        rules.write_text(rules.read_text() + 'empty = "absent"\n')
-        faster = shop.settings.model_copy(update={"csv_write": "always", "csv_max_write_units": 99})
-        shop.definitions = build_definitions(faster)
-        assert shop.run().success
-        assert (shop.figures()["files loaded"], shop.figures()["files unchanged"]) == (1, 1)
-        assert "seconds" in shop.figures("excel/m.csv")
-        stop_running(shop.settings.local_folder)
+    # A load depends on the settings of its own prefix, and not on how it was written.
+    rules.write_text(rules.read_text() + 'empty = "absent"\n')
+    shop.change(csv_write="always", csv_max_write_units=99)
+    assert shop.run().success
+    assert (shop.figures()["files loaded"], shop.figures()["files unchanged"]) == (1, 1)
+    assert "seconds" in shop.figures("excel/m.csv")

@@ -8,73 +8,12 @@ import re
 import dagster as dg
 import pytest
 
-from aws_batch_emulator import stop_running
-from tests.instances import local_instance
-from wordfreq_dagster.definitions import build_definitions
-from wordfreq_dagster.settings import Settings
-
-
-class Project:
-    """One project on folders and an instance of its own."""
-
-    def __init__(self, home, instance):
-        self.home = home
-        self.source = home / "source"
-        self.source.mkdir(parents=True)
-        self.instance = instance
-        self.settings = Settings(home=str(home), pack=64 << 10)
-        self.definitions = build_definitions(self.settings)
-
-    def write(self, name, text):
-        path = self.source / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-
-    def run(self, **options):
-        job = self.definitions.resolve_job_def("word_frequency")
-        return job.execute_in_process(instance=self.instance, raise_on_error=False, **options)
-
-    def metadata(self, asset):
-        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
-        return {key: value.value for key, value in event.asset_materialization.metadata.items()}
-
-    def told(self, result):
-        """The files that a run has reported as counted."""
-        found = self.instance.fetch_materializations(dg.AssetKey("word_counts"), limit=1000).records
-        mine = [each for each in found if each.run_id == result.run_id]
-        return sorted(each.partition_key for each in mine if each.partition_key is not None)
-
-    @property
-    def ranking(self):
-        document = json.loads((self.home / "ranking" / "ranking.json").read_text())
-        return {entry["Word"]: entry["Count"] for entry in document["Words"]}
-
-    @property
-    def partitions(self):
-        return set(self.instance.get_dynamic_partitions("source_files"))
-
-    @property
-    def green(self):
-        return set(self.instance.get_materialized_partitions(dg.AssetKey("word_counts")))
+from tests.integration.defs.projects import checks, failures
 
 
 @pytest.fixture
-def project(tmp_path):
-    with local_instance() as instance:
-        made = Project(tmp_path / "home", instance)
-        yield made
-        stop_running(made.settings.local_folder)
-
-
-def failures(result):
-    return [
-        event.step_failure_data.error.message + str(event.step_failure_data.user_failure_data)
-        for event in result.get_step_failure_events()
-    ]
-
-
-def checks(result):
-    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+def project(words):
+    return words(pack=64 << 10)
 
 
 def ascii_words(*texts):
@@ -112,7 +51,7 @@ def test_new_changed_and_removed_files(project):
         0 if "bird" in expected else ascii_words(A, B)["bird"]
     )
 
-    (project.source / "a.txt").unlink()
+    (project.inputs / "a.txt").unlink()
     removed = project.run()
     assert removed.success
     assert project.partitions == {"deep/b.txt"}
@@ -144,10 +83,10 @@ def test_an_empty_source_gives_an_empty_ranking(project):
 
 
 def test_a_missing_source_is_named(project):
-    project.source.rmdir()
+    project.inputs.rmdir()
     result = project.run()
     assert not result.success
-    assert str(project.source) in " ".join(failures(result))
+    assert str(project.inputs) in failures(result)
 
 
 def test_a_bad_file_fails_alone_and_is_counted_once_repaired(project):
@@ -156,9 +95,9 @@ def test_a_bad_file_fails_alone_and_is_counted_once_repaired(project):
     result = project.run()
     assert not result.success
     assert project.green == {"good.txt"}
-    assert "bad.txt.gz" in " ".join(failures(result))
+    assert "bad.txt.gz" in failures(result)
 
-    (project.source / "bad.txt.gz").unlink()
+    (project.inputs / "bad.txt.gz").unlink()
     project.write("bad.txt", B)
     assert project.run().success
     assert project.metadata("word_counts")["files counted"] == 1
@@ -208,7 +147,7 @@ def test_the_checks_fail_when_they_should(project):
     assert broken == {"every_planned_file_counted"}
     assert project.run().success and all(check_again(project).values())
 
-    (project.source / "b.txt").unlink()
+    (project.inputs / "b.txt").unlink()
     assert {name for name, ok in check_again(project).items() if not ok} == {"no_stale_counts"}
     assert project.run().success and all(check_again(project).values())
 
@@ -226,19 +165,11 @@ def test_chosen_partitions_are_counted_and_then_ranked_on_their_own(project):
     project.write("b.txt", B)
     project.write("c.txt", B)
 
-    job = project.definitions.resolve_implicit_global_asset_job_def()
-    one = job.execute_in_process(
-        instance=project.instance,
-        asset_selection=[dg.AssetKey("word_counts")],
-        partition_key="b.txt",
-        raise_on_error=False,
-    )
+    one = project.again("b.txt")
     assert one.success, failures(one)
-    assert project.told(one) == ["b.txt"]
+    assert project.reported(one) == ["b.txt"]
 
-    ranked = job.execute_in_process(
-        instance=project.instance, asset_selection=[dg.AssetKey("ranking")], raise_on_error=False
-    )
+    ranked = project.materialize("ranking")
     assert ranked.success, failures(ranked)
     # c.txt has changed and is not counted again yet: it is not in this ranking
     expected = ascii_words(A, B)
@@ -250,20 +181,17 @@ def test_a_chosen_file_that_is_gone_fails_by_name(project):
     project.write("a.txt", A)
     project.write("b.txt", B)
     assert project.run().success
-    (project.source / "b.txt").unlink()
-    job = project.definitions.resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(
-        instance=project.instance,
-        asset_selection=[dg.AssetKey("word_counts")],
+    (project.inputs / "b.txt").unlink()
+    result = project.materialize(
+        "word_counts",
         tags={
             "dagster/asset_partition_range_start": "a.txt",
             "dagster/asset_partition_range_end": "b.txt",
         },
-        raise_on_error=False,
     )
     assert not result.success
-    assert "b.txt" in " ".join(failures(result))
-    assert project.told(result) == ["a.txt"]
+    assert "b.txt" in failures(result)
+    assert project.reported(result) == ["a.txt"]
 
 
 def test_ranking_options_are_run_config(project):
@@ -277,8 +205,7 @@ def test_ranking_options_are_run_config(project):
 
 def test_stop_words_are_a_setting_that_run_config_overrides(project):
     """So a ranking that a sensor asks for has the same ones as that of the job."""
-    project.settings = project.settings.model_copy(update={"stop_words": "en"})
-    project.definitions = build_definitions(project.settings)
+    project.change(stop_words="en")
     project.write("a.txt", "the the the the zebra zebra zebra\n")
     result = project.run()
     assert result.success, failures(result)
@@ -293,15 +220,14 @@ def test_stop_words_are_a_setting_that_run_config_overrides(project):
 
 def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
     """Each file is a container of its own here; they can't all run at once."""
-    project.settings = Settings(home=str(project.home), pack=1, local_vcpus=1)
-    project.definitions = build_definitions(project.settings)
+    project.set(pack=1, local_vcpus=1)
     for number in range(8):
         project.write(f"{number}.txt", A)
 
     result = project.run()
     assert result.success, failures(result)
 
-    assert project.told(result) == [f"{number}.txt" for number in range(8)]
+    assert project.reported(result) == [f"{number}.txt" for number in range(8)]
     events = project.instance.fetch_materializations(dg.AssetKey("word_counts"), limit=100).records
     first_told = min(event.timestamp for event in events if event.partition_key is not None)
     receipts = (json.loads(p.read_text()) for p in project.home.rglob("migrate-0*.json"))
@@ -321,9 +247,7 @@ def test_very_many_words_are_merged_in_parts(project):
     totals = (project.home / "ranking" / "totals.parquet").read_bytes()
 
     # As if there were so many words that they need three containers.
-    project.definitions = build_definitions(
-        project.settings.model_copy(update={"merge_part_words": 10})
-    )
+    project.change(merge_part_words=10)
     project.write("c.txt", "One more file.")
     project.write("a.txt", A + " Or two.")
     parted = project.run()
@@ -331,7 +255,7 @@ def test_very_many_words_are_merged_in_parts(project):
     assert project.metadata("ranking")["merged"].startswith("in 3 parts")
     assert not list((project.home / "output").rglob("*-of-*.zst"))
 
-    (project.source / "c.txt").unlink()
+    (project.inputs / "c.txt").unlink()
     project.write("a.txt", A)
     again = project.run()
     assert again.success, failures(again)
@@ -349,7 +273,7 @@ def test_a_mixed_bucket_gives_words_only_and_names_the_rest(project):
     first = project.run()
     assert not first.success
     assert project.green == {"a.txt", "picture.txt"}
-    assert "old.txt is not UTF-8" in "".join(failures(first))
+    assert "old.txt is not UTF-8" in failures(first)
     found = project.instance.fetch_materializations(
         dg.AssetRecordsFilter(dg.AssetKey("word_counts"), asset_partitions=["picture.txt"]), limit=1
     ).records[0]
@@ -358,8 +282,7 @@ def test_a_mixed_bucket_gives_words_only_and_names_the_rest(project):
 
     # the option that the failure names, as a setting, and another
     project.write("print.txt", "ﬁne don’t " * 3)
-    project.settings = project.settings.model_copy(update={"encoding": "auto", "fold": True})
-    project.definitions = build_definitions(project.settings)
+    project.change(encoding="auto", fold=True)
     second = project.run()
     assert second.success, failures(second)
     assert project.green == {"a.txt", "picture.txt", "old.txt", "print.txt"}

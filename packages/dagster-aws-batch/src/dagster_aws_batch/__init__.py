@@ -35,8 +35,8 @@ from dagster_aws_batch._job import (
     TaskState,
 )
 from dagster_aws_batch._outcome import Outcome
-from dagster_aws_batch._pipes import PipesBatchClient, PipesBatchInvocation
-from dagster_aws_batch._pipes_logs import PipesBatchLogMessageReader
+from dagster_aws_batch._pipes.client import PipesBatchClient, PipesBatchInvocation
+from dagster_aws_batch._pipes.messages import PipesBatchLogMessageReader
 from dagster_aws_batch._reaper import batch_reaper_sensor, batch_reaper_sensors, reap
 from dagster_aws_batch._resource import BatchJobs, JobRun
 from dagster_aws_batch._run.usage import Usage

@@ -7,20 +7,20 @@ may not look at (a permission, a service that is not there) is reported as not c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import DEFAULT_LOG_GROUP
-from dagster_aws_batch._aws.failures import advice_for, error_code, is_hopeless
 from dagster_aws_batch._aws.fargate import fargate_problem
 from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import BatchJobDefinition
 from dagster_aws_batch._scratch import Scratch
-from dagster_aws_batch.findings import Finding, Level
+from dagster_aws_batch.findings import Finding, Level, ask
 
 __all__ = [
     "Clients",
@@ -71,18 +71,10 @@ def examine(clients: Clients, wanted: Wanted, scratch: Scratch | None = None) ->
     return findings
 
 
-def _ask(about: str, request: Callable[[], Any]) -> tuple[Any, list[Finding]]:
-    try:
-        return request(), []
-    except (ClientError, BotoCoreError) as error:
-        advice = advice_for(error) if is_hopeless(error) else ""
-        return None, [Finding(Level.SKIPPED, about, f"could not be asked: {error}", advice)]
-
-
 def _queue(clients: Clients, wanted: Wanted) -> tuple[Any, list[Finding]]:
     about = f"queue {wanted.queue}"
     names = [wanted.queue]
-    answer, findings = _ask(about, lambda: clients.batch.describe_job_queues(jobQueues=names))
+    answer, findings = ask(about, lambda: clients.batch.describe_job_queues(jobQueues=names))
     if answer is None:
         return None, findings
     if not answer["jobQueues"]:
@@ -111,7 +103,7 @@ def _share(clients: Clients, queue: Any, identifier: str | None) -> list[Finding
         return [Finding(Level.ERROR, about, text, "Leave share_identifier out for this queue")]
     if not policy_arn:
         return [Finding(Level.OK, about, "none is needed")]
-    answer, findings = _ask(
+    answer, findings = ask(
         about, lambda: clients.batch.describe_scheduling_policies(arns=[policy_arn])
     )
     if answer is None or not answer["schedulingPolicies"]:
@@ -139,7 +131,7 @@ def _environments(clients: Clients, queue: Any) -> tuple[list[Any], list[Finding
     if not names:
         advice = "Attach one (UpdateJobQueue)"
         return [], [Finding(Level.ERROR, "compute environment", "the queue has none", advice)]
-    answer, findings = _ask(
+    answer, findings = ask(
         "compute environment",
         lambda: clients.batch.describe_compute_environments(computeEnvironments=names),
     )
@@ -179,7 +171,7 @@ def _definition(
         if ":" in definition
         else {"jobDefinitionName": definition, "status": "ACTIVE"}
     )
-    answer, findings = _ask(about, lambda: clients.batch.describe_job_definitions(**request))
+    answer, findings = ask(about, lambda: clients.batch.describe_job_definitions(**request))
     if answer is None:
         return None, findings
     active = [one for one in answer["jobDefinitions"] if one.get("status") == "ACTIVE"]
@@ -223,18 +215,11 @@ def _roles(clients: Clients, definition: Any) -> list[Finding]:
         if not arn or clients.iam is None:
             continue
         about = f"{field} {arn}"
-        try:
-            role = clients.iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
-        except ClientError as error:
-            if error_code(error) == "NoSuchEntity":
-                findings.append(Finding(Level.ERROR, about, "does not exist", "Create the role"))
-            else:
-                findings.append(Finding(Level.SKIPPED, about, f"could not be asked: {error}"))
+        answer, more = ask(about, partial(clients.iam.get_role, RoleName=arn.rsplit("/", 1)[-1]))
+        if answer is None:
+            findings += more
             continue
-        except BotoCoreError as error:
-            findings.append(Finding(Level.SKIPPED, about, f"could not be asked: {error}"))
-            continue
-        trusted = "ecs-tasks.amazonaws.com" in str(role.get("AssumeRolePolicyDocument"))
+        trusted = "ecs-tasks.amazonaws.com" in str(answer["Role"].get("AssumeRolePolicyDocument"))
         findings.append(
             Finding(Level.OK, about, "exists and trusts ecs-tasks.amazonaws.com")
             if trusted
@@ -259,7 +244,7 @@ def _logs(clients: Clients, definition: Any) -> list[Finding]:
     options = logging.get("options") or {}
     group = options.get("awslogs-group") or DEFAULT_LOG_GROUP
     about = f"log group {group}"
-    answer, findings = _ask(
+    answer, findings = ask(
         about, lambda: clients.logs.describe_log_groups(logGroupNamePrefix=group)
     )
     if answer is None:

@@ -5,7 +5,7 @@ For `doctor` and for doctors of projects that need more than AWS Batch. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dagster_aws_batch._aws.failures import error_code
+from dagster_aws_batch._aws.failures import advice_for, error_code, is_hopeless
 
-__all__ = ["Finding", "Level", "examine_instance", "examine_request"]
+__all__ = ["Finding", "Level", "ask", "examine_instance", "examine_request"]
 
 
 class Level(str, Enum):
@@ -45,16 +45,33 @@ class Finding:
         return f"{_MARKS[self.level]:7}  {self.about}: {self.text}{advice}"
 
 
-#: What S3, DynamoDB, SQS and SNS answer for something that isn't there.
+#: What IAM, S3, DynamoDB, SQS and SNS answer for something that isn't there.
 _ABSENT = (
-    "404", "NoSuchBucket", "ResourceNotFoundException", "NotFound", "NotFoundException",
-    "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
+    "404", "NoSuchBucket", "NoSuchEntity", "ResourceNotFoundException", "NotFound",
+    "NotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue",
 )  # fmt: skip
+
+
+def ask(about: str, request: Callable[[], Any]) -> tuple[Any, list[Finding]]:
+    """The answer to a request; or None, and what its failure says: not there, or not checked.
+
+    Args:
+        about: What is asked for.
+        request: Asks for it by boto3.
+    """
+    try:
+        return request(), []
+    except (ClientError, BotoCoreError) as error:
+        if (code := error_code(error)) in _ABSENT:
+            advice = "Check the name, the Region and the account, or create it"
+            return None, [Finding(Level.ERROR, about, f"isn't there ({code})", advice)]
+        advice = advice_for(error) if is_hopeless(error) else ""
+        return None, [Finding(Level.SKIPPED, about, f"could not be asked: {error}", advice)]
 
 
 def examine_request(
     about: str, request: Callable[[], Any], text: str = "is there"
-) -> Iterator[Finding]:
+) -> list[Finding]:
     """Whether something that a request asks for is there; what may not be asked is not checked.
 
     Args:
@@ -62,19 +79,8 @@ def examine_request(
         request: Asks for it by boto3.
         text: What an answer shows.
     """
-    try:
-        request()
-    except ClientError as error:
-        code = error_code(error)
-        if code in _ABSENT:
-            advice = "Check the name, the Region and the account, or create it"
-            yield Finding(Level.ERROR, about, f"isn't there ({code})", advice)
-        else:
-            yield Finding(Level.SKIPPED, about, str(error))
-    except BotoCoreError as error:
-        yield Finding(Level.SKIPPED, about, str(error))
-    else:
-        yield Finding(Level.OK, about, text)
+    _, findings = ask(about, request)
+    return findings or [Finding(Level.OK, about, text)]
 
 
 def examine_instance() -> Finding:

@@ -26,8 +26,8 @@ from dagster_aws_batch import (
     client_config,
 )
 from dagster_aws_batch._identity import Caller
-from dagster_aws_batch._pipes import _place
-from dagster_aws_batch._pipes_logs import Launched
+from dagster_aws_batch._pipes.client import _place
+from dagster_aws_batch._pipes.messages import Launched
 from dagster_aws_batch._scratch import open_scratch
 
 CONTAINER = textwrap.dedent(

@@ -26,7 +26,7 @@ from dagster_aws_batch._errors import ScratchError
 from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
 from dagster_aws_batch._job import Job, Retries
 from dagster_aws_batch._outcome import Outcome
-from dagster_aws_batch._pipes_logs import Launched, PipesBatchLogMessageReader, parsed
+from dagster_aws_batch._pipes.messages import Launched, PipesBatchLogMessageReader, parsed
 from dagster_aws_batch._resource import BatchJobs
 from dagster_aws_batch._scratch import Scratch
 

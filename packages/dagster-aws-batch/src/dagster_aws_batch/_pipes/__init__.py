@@ -1,0 +1,1 @@
+"""Dagster Pipes on AWS Batch: for containers of users that speak it."""
