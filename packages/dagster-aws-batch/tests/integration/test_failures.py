@@ -1,8 +1,6 @@
-"""Behaviours 10, 11 and 13: every failure as the user sees it, what runs again, and the logs."""
+"""Behaviours 10 and 11: every failure as the user sees it, and what runs again."""
 
 from __future__ import annotations
-
-import logging
 
 import dagster as dg
 import pytest
@@ -316,70 +314,6 @@ def test_a_share_of_the_tasks_may_fail(bench):
 
 
 # -- logs ------------------------------------------------------------------------------------------
-
-
-def test_logs_of_ten_failures_of_a_hundred_lines_at_five_calls_a_second(bench, record_figure):
-    bench.behaviour = lambda child, task: SimulatedRun(
-        seconds=5, exit_code=1, log=[f"task {task} line {number}" for number in range(500)]
-    )
-    result = bench.run(50, job())
-    tails = [task.log_tail for task in result.tasks]
-    assert [len(tail) for tail in tails] == [100] * 10 + [0] * 40
-    assert tails[3][-1] == "task 3 line 499"
-    assert bench.aws.calls["GetLogEvents"] == 10
-    connection = bench.connection()
-    attempts = result.tasks[0].attempts
-    start = bench.clock.now()
-    for _ in range(20):
-        connection.logs.tail(attempts)
-    rate = 19 / (bench.clock.now() - start)
-    record_figure("13 log calls a second", round(rate, 2), 5)
-    assert rate <= 5.01
-
-
-def test_no_log_calls_for_a_success(bench):
-    bench.behaviour = lambda child, task: SimulatedRun(seconds=5, log=["fine"])
-    bench.run(20, job())
-    assert bench.aws.calls["GetLogEvents"] == 0
-
-
-def test_all_attempts_are_read(bench):
-    attempts = []
-
-    def run(child, task):
-        attempts.append(task)
-        return SimulatedRun(
-            seconds=5,
-            exit_code=None,
-            status_reason="Host EC2 (instance i-1) terminated.",
-            log=[f"words of attempt {len(attempts)}"],
-        )
-
-    bench.behaviour = run
-    result = bench.run(1, job(retries=Retries(host_loss=1)))
-    # One repeat by AWS Batch within each job, and one by the client in a second job.
-    text = "\n".join(result.tasks[0].log_tail)
-    assert "attempt 1" in text and "attempt 2" in text
-    assert f"words of attempt {len(attempts)}" in text
-    assert len(attempts) == 4
-
-
-@pytest.mark.parametrize("fault", ["missing", "throttled", "broken"])
-def test_a_log_that_cannot_be_read_never_hides_the_failure(bench, fault, caplog):
-    bench.behaviour = fails(exit_code=7)
-    connection = bench.connection()
-    if fault == "missing":
-        real = connection.logs._read
-        connection.logs._read = lambda group, stream, lines: real(group, "no/such/stream", lines)
-    elif fault == "throttled":
-        bench.aws.faults.throttle("GetLogEvents")
-    else:
-        bench.aws.faults.error("GetLogEvents", after=False)
-    with caplog.at_level(logging.INFO):
-        result = bench.run(2, job(), connection=connection)
-    assert result.tasks[0].failure is FailureClass.USER_CODE
-    assert result.tasks[0].exit_code == 7
-    assert "could not be read" in result.tasks[0].note
 
 
 def test_a_second_round_that_aws_refuses_leaves_the_results_of_the_first(bench, caplog):
