@@ -30,7 +30,7 @@ help: ## show this list
 
 setup: $(VENV)/.installed ## create the virtual environment with the pinned packages
 
-KERNEL := batch_image/setup.py $(wildcard batch_image/kernel/*.[ch])
+KERNEL := batch_image/setup.py $(wildcard batch_image/kernel/*/*.[ch])
 
 $(VENV)/.runtime: requirements.txt pyproject.toml batch_image/pyproject.toml $(wildcard packages/*/pyproject.toml) $(KERNEL)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -15,7 +15,12 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
-KERNEL = Path(__file__).parent / "kernel"
+HERE = Path(__file__).parent
+PARTS = [
+    path.relative_to(HERE).as_posix()
+    for path in sorted(HERE.glob("kernel/*/*.[ch]"))
+    if path.parent.name != "fuzz"
+]
 WANTED = os.environ.get("WORDFREQ_KERNEL", "")
 if WANTED not in ("", "require", "skip"):
     raise SystemExit(f"WORDFREQ_KERNEL={WANTED!r}: set it to require or skip, or unset it")
@@ -42,8 +47,9 @@ setup(
     else [
         Extension(
             "wordfreq_batch._kernel",
-            sources=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.c"))],
-            depends=[f"kernel/{path.name}" for path in sorted(KERNEL.glob("*.h"))],
+            sources=[path for path in PARTS if path.endswith(".c")],
+            depends=[path for path in PARTS if path.endswith(".h")],
+            include_dirs=["kernel"],
             define_macros=[("Py_LIMITED_API", "0x030A0000")],
             extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
             libraries=[] if os.name == "nt" else ["pthread"],

@@ -1,7 +1,7 @@
 /* Prints what the kernel makes of the text on its standard input, so that one processor's answer can
  * be compared with another's: `count_words MACHINE`, after which the words with their counts come,
  * the pieces that are left to ICU, the long ones, and how many bytes were no UTF-8. */
-#include "../scanner.h"
+#include "scan/scanner.h"
 
 #include "fuzz.h"
 

@@ -3,9 +3,9 @@
  *
  * Without libFuzzer, -DSTANDALONE makes a program with random inputs of its own:
  * `fuzz_lines SECONDS`. See run.sh. */
-#include "../absorb.h"
-#include "../cursor.h"
-#include "../merger.h"
+#include "tables/absorb.h"
+#include "tables/cursor.h"
+#include "merge/merger.h"
 
 #include "fuzz.h"
 

@@ -3,7 +3,7 @@
  *
  * Without libFuzzer, -DSTANDALONE makes a program with random inputs of its own:
  * `fuzz_scanner SECONDS`. See run.sh. */
-#include "../scanner.h"
+#include "scan/scanner.h"
 
 #include "fuzz.h"
 #include "stand_in.h"

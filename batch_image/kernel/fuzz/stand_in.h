@@ -2,7 +2,7 @@
 #ifndef WORDFREQ_STAND_IN_H
 #define WORDFREQ_STAND_IN_H
 
-#include "../icu.h"
+#include "scan/icu.h"
 #include "fuzz.h"
 
 struct stand_in {

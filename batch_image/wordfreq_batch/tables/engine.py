@@ -138,7 +138,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "WORDFREQ_ENGINE"
 MACHINE_VARIABLE: Final = "WORDFREQ_MACHINE"
 API: Final = 3
-"""Of the C extension, as in `kernel/module.c`; raised when a call of it changes."""
+"""Of the C extension, as in `kernel/python/module.c`; raised when a call of it changes."""
 
 
 def kernel() -> ModuleType | None:

@@ -54,7 +54,7 @@ def segments(text: str) -> Iterator[str]:
     # ICU loads a script's dictionary when it first meets the script, and what it has met before,
     # in this breaker and in others, decides who gets a character of no script, such as U+30FC at
     # the beginning of a run. So that a file's words don't depend on other files, each breaker
-    # meets all of them first, ending with a line. (The kernel's does too: kernel/icu.c.)
+    # meets all of them first, ending with a line. (The kernel's does too: kernel/scan/icu.c.)
     found = iter(breakers.WordBreaker(_FIRST_TEXT + text, ""))
     left = len(_FIRST_TEXT)
     while left > 0:
@@ -156,7 +156,7 @@ def lower(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def addresses() -> tuple[int, ...]:
-    """Return where the functions are that `batch_image/kernel/icu.h` lists, in its order."""
+    """Return where the functions are that `batch_image/kernel/scan/icu.h` lists, in its order."""
     names = ("ubrk_open", "ubrk_close", "ubrk_setText", "ubrk_next", "u_strToLower")
     functions = [_function(name, None) for name in (*names, "unorm2_normalize")]
     status = ctypes.c_int(0)
