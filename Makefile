@@ -85,7 +85,7 @@ console-blocks: $(VENV)/.installed ## type every shell block of the docs in a fr
 	@$(BIN)/python -m pytest -q -rP tests/e2e/test_readme.py
 
 kinds: $(VENV)/.installed ## print what `wordfreq count` makes of each kind of input, a line of 1 GB among them
-	@$(BIN)/python -m tests.integration.batch_image.kinds
+	@$(BIN)/python -m tests.integration.batch_image.text.kinds
 
 lint: $(VENV)/.installed ## check style, types and definitions
 	@$(BIN)/ruff check .

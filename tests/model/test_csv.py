@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from moto.server import ThreadedMotoServer
 
-from tests.integration.batch_image.dynamodb import Moto
+from tests.integration.batch_image.csv.dynamodb import Moto
 from tests.model.processes import ended, report_dead_runs, start
 from tests.model.test_words import Model, run
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import REPORTED, ROWS_ADD_UP

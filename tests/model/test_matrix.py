@@ -19,7 +19,7 @@ import dagster as dg
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.integration.batch_image.dynamodb import Moto
+from tests.integration.batch_image.csv.dynamodb import Moto
 from tests.model.processes import (
     ENDS,
     end_code_server,

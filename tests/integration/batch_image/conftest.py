@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import Database, Moto
+from tests.integration.batch_image.csv.dynamodb import Database, Moto
 
 
 @dataclass(frozen=True)

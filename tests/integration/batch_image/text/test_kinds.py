@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from tests.integration.batch_image.kinds import (
+from tests.integration.batch_image.text.kinds import (
     ASIDE,
     BAD,
     COUNTS,

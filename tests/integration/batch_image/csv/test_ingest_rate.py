@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, Unreliable
+from tests.integration.batch_image.csv.dynamodb import HEADER, Unreliable
 
 
 def test_containers_of_a_plan_keep_to_one_rate_together(database, ministack):

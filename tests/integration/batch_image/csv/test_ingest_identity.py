@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, Unreliable, expected, many
+from tests.integration.batch_image.csv.dynamodb import HEADER, Unreliable, expected, many
 from tests.waiting import next_second, until
 from wordfreq_batch.csv.schema import Schema
 from wordfreq_batch.plans.formats import LOADS

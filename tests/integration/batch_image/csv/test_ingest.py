@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, SAMPLE, Moto
+from tests.integration.batch_image.csv.dynamodb import HEADER, SAMPLE, Moto
 
 
 def test_the_sample_layout_is_loaded(database):

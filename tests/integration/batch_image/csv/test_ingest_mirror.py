@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, Unreliable, many
-from tests.integration.batch_image.test_ingest_identity import Inbox
+from tests.integration.batch_image.csv.dynamodb import HEADER, Unreliable, many
+from tests.integration.batch_image.csv.test_ingest_identity import Inbox
 from tests.waiting import next_second, until
 
 

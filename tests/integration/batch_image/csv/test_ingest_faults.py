@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, SAMPLE, Unreliable, expected, many
+from tests.integration.batch_image.csv.dynamodb import HEADER, SAMPLE, Unreliable, expected, many
 from tests.waiting import until
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.integration.batch_image.dynamodb import HEADER, Unreliable
+from tests.integration.batch_image.csv.dynamodb import HEADER, Unreliable
 
 TITLES = "ProductId", "ProductName", "ProductDescription"
 

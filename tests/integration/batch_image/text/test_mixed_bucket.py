@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.batch_image.kinds import ASIDE, BAD, READ, TEXT
+from tests.integration.batch_image.text.kinds import ASIDE, BAD, READ, TEXT
 from wordfreq_batch.text.words import tokens
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 REAL = {
     str(path.relative_to(ROOT)): path.read_bytes()
     for folder in ("docs", "demo")
