@@ -174,7 +174,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
                 f"-dir={folder}",
                 "-ip=127.0.0.1",
                 "-ip.bind=127.0.0.1",
-                # It reports to its vendor unless told otherwise.
+                # It reports to its vendor unless this is set.
                 "-master.telemetry=false",
                 "-webdav=false",
                 "-admin.ui=false",
@@ -290,11 +290,11 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ministack]:
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[Any]]]:
     """An HTTP server that takes alerts: its address, and what it was sent."""
-    told: list[Any] = []
+    sent: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            sent.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"ok")
@@ -304,6 +304,6 @@ def webhook() -> Iterator[tuple[str, list[Any]]]:
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", told
+    yield f"http://127.0.0.1:{server.server_port}/hook", sent
     server.shutdown()
     server.server_close()

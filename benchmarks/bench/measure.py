@@ -128,10 +128,10 @@ def run(case: Case, *, folder: Path) -> Run:
         raise
     if process.returncode:
         return Run(wall=0, cpu=0, peak=0, exit=-1, reason=f"the watch ended: {process.returncode}")
-    told = json.loads(text)
-    if told["exit"] and not told["reason"]:
-        told["reason"] = _last_line(output)
-    return Run(**told, load=load)
+    measured = json.loads(text)
+    if measured["exit"] and not measured["reason"]:
+        measured["reason"] = _last_line(output)
+    return Run(**measured, load=load)
 
 
 def _last_line(path: Path) -> str:

@@ -59,7 +59,7 @@ def kind(contestant: str) -> str:
 
 
 def short(contestant: str) -> str:
-    """Its name where its kind is told beside it."""
+    """Its name where its kind stands beside it."""
     return name(contestant).removesuffix(_SUFFIX)
 
 
@@ -120,7 +120,7 @@ def rows(
     In counting, what start-up takes is left out of rates and ratios of CPU time.
     """
     chosen = [case for case in cases if case.key.startswith(prefix + "/") and keep(case)]
-    told = agreement(results, chosen)
+    agreeing = agreement(results, chosen)
     ours = _cost(results, next((case for case in cases if case.key == base), None))
     found = []
     for case in chosen:
@@ -141,7 +141,7 @@ def rows(
             number(cost / ours, 1) if cost and ours else "–",
             number(peak / 1e6),
         ]
-        found.append([*row, told[case.key]] if agreements else row)
+        found.append([*row, agreeing[case.key]] if agreements else row)
     return found
 
 
@@ -174,18 +174,18 @@ def agreement(results: Results, cases: Sequence[Case]) -> dict[str, str]:
         if "digest" in facts[case.key]:
             of_rule[has_our_words(case)].append(facts[case.key]["digest"])
     usual = {rule: Counter(found).most_common(1)[0][0] for rule, found in of_rule.items() if found}
-    told = {}
+    agreeing = {}
     for case in cases:
         fact, ours = facts[case.key], has_our_words(case)
         if "digest" not in fact:
-            told[case.key] = "–"
+            agreeing[case.key] = "–"
         elif ours:
-            told[case.key] = "our words" if fact["digest"] == usual[ours] else "**differs**"
+            agreeing[case.key] = "our words" if fact["digest"] == usual[ours] else "**differs**"
         else:
             same = "runs" if fact["digest"] == usual[ours] else "**other** runs"
             share = fact.get("overlap")
-            told[case.key] = same if share is None else f"{same}; {share:.1%} of our words"
-    return told
+            agreeing[case.key] = same if share is None else f"{same}; {share:.1%} of our words"
+    return agreeing
 
 
 def has_our_words(case: Case) -> bool:

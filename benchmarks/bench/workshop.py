@@ -52,10 +52,10 @@ class Workshop:
     @cached_property
     def has_threads(self) -> bool:
         """Whether `wordfreq migrate` takes `--threads`."""
-        told = subprocess.run(
+        help_text = subprocess.run(
             self.wordfreq("migrate", "--help"), capture_output=True, text=True, check=True
         )
-        return "--threads" in told.stdout
+        return "--threads" in help_text.stdout
 
     def threads(self, number: int) -> list[str]:
         """The option for `number` threads, where there is one."""

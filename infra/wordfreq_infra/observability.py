@@ -1,4 +1,4 @@
-"""Stack `observability`: who is told of what, and what it may cost."""
+"""Stack `observability`: who is notified of what, and what it may cost."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class ObservabilityStack(cdk.Stack):
 
     def _budget(self) -> None:
         kind = budgets.CfnBudget
-        told = [
+        notifications = [
             kind.NotificationWithSubscribersProperty(
                 notification=kind.NotificationProperty(
                     comparison_operator="GREATER_THAN",
@@ -215,5 +215,5 @@ class ObservabilityStack(cdk.Stack):
                 # The tag must be activated once as a cost allocation tag of the account.
                 cost_filters={"TagKeyValue": [f"user:project${self._options.name}"]},
             ),
-            notifications_with_subscribers=told,
+            notifications_with_subscribers=notifications,
         )

@@ -78,7 +78,7 @@ class Options:
         tags: `key=value,key=value` for everything that can have them, besides `project`.
         keep_data: whether buckets and table survive `cdk destroy`.
         budget: USD a month at which mails go to `email`; 0: no budget.
-        email: who is told of failures, blocked queues and cost.
+        email: who is notified of failures, blocked queues and cost.
         log_days: how long logs are kept.
         dagster: whether Dagster itself runs on ECS Fargate too.
         dagster_image: as `image`, for Dagster.

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from wordfreq_infra.options import Options
 
-#: What a sensor wants to hear of a bucket.
+#: The events of a bucket that a sensor is sent.
 CHANGES = ("Object Created", "Object Deleted")
 
 

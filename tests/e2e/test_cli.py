@@ -153,7 +153,7 @@ def test_two_bad_files_of_two_hundred(home, ministack, webhook, pipeline):
         assert files.colours(instance) == {"MATERIALIZED": files.good, "FAILED": {*files.bad}}
         url, alerts = webhook
         [run] = instance.get_runs()
-        told(instance, run, url)
+        report_of(instance, run, url)
         assert all(name in alerts[0]["text"] for name in files.bad)
 
         files.write("later", good=True)
@@ -210,7 +210,7 @@ class TwoHundred:
         return shown
 
 
-def told(instance, run, url):
+def report_of(instance, run, url):
     """Let the sensor of alerts see that the run has failed."""
     sensor = failure_sensor(Channels(sns_topic="", slack_webhook=url, ui=""))
     (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)

@@ -63,7 +63,7 @@ def tick(definitions, instance, name):
     return list(sensor.evaluate_tick(context).run_requests or ())
 
 
-def tell(definitions, instance, settings):
+def alert(definitions, instance, settings):
     """A run fails, as its queue isn't there; what the sensor says that reports it."""
     lost = BatchJobs(queue="no-such-queue", poll_seconds=0.2)
     failed = definitions.resolve_job_def("word_frequency").execute_in_process(
@@ -126,7 +126,7 @@ def main():
                 answer["runs"].append([job, done.success, failed])
             s3.delete_object(Bucket=texts, Key=f"{prefix}/gone.txt")
             s3.delete_object(Bucket=uploads, Key="gone.csv")
-        answer["told"] = tell(definitions, instance, settings)
+        answer["alerted"] = alert(definitions, instance, settings)
         answer["texts"] = figures(instance, "word_counts")
         answer["csvs"] = figures(instance, "csv_rows")
         answer["calls"] = dict(batch.calls)

@@ -228,9 +228,9 @@ def pairs_table():
     for state in STATES[1:]:
         for old, new in (({}, state), (state, {})):
             *kinds, vanishing = effects(templates(old), templates(new))
-            told = refusals(chosen(old), chosen(new))
+            refused = refusals(chosen(old), chosen(new))
             idle = needs_idle_queue(chosen(old), chosen(new))
-            verdict = "**refused**" if told else "only while no job runs" if idle else "allowed"
+            verdict = "**refused**" if refused else "only while no job runs" if idle else "allowed"
             cells = [counted(found) for found in kinds]
             names = [f"`{name_of(one)}`".replace(ECR, "…/") for one in (old, new)]
             lines.append(f"| {' | '.join([*names, *cells, str(len(vanishing) or '–'), verdict])} |")

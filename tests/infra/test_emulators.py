@@ -171,18 +171,18 @@ def test_deploy_then_both_pipelines_run_on_events_with_their_rights_then_destroy
     users = as_users(cloud)
     (tmp_path / "keys.json").write_text(json.dumps(users))
     begin = time.monotonic()
-    told = run(
+    printed = run(
         cloud, PROJECT, ROOT / "tests" / "infra" / "pipelines.py", folder=tmp_path,
         PYTHONPATH=f"{ROOT}:{ROOT}/batch_image", WORDFREQ_OUTPUTS=str(outputs),
         KEYS=str(tmp_path / "keys.json"), **users["operator"],
     )  # fmt: skip
-    found = json.loads(told.splitlines()[-1])
+    found = json.loads(printed.splitlines()[-1])
     print(f"both pipelines, twice: {time.monotonic() - begin:.1f} s: {found}")
     both = ["word_frequency", "csv_to_dynamodb"]
     assert found["requested"] == [[job, 1] for job in both * 2]
     assert found["runs"] == [[job, True, []] for job in both * 2]
     assert found["rows"] == ["1"]  # of the upload that was removed there is none left
-    assert found["told"] == ["FAILURE", True]  # by SNS, on the encrypted topic
+    assert found["alerted"] == ["FAILURE", True]  # by SNS, on the encrypted topic
     alerts_are_for_the_operator_only(cloud, users)
     results = [one for one in found["results"] if not one.startswith("plans/")]
     assert results == [

@@ -125,8 +125,8 @@ def test_every_container_knows_its_region_by_the_name_that_boto3_reads(deploymen
     containers += [one["ContainerDefinitions"][0] for one in tasks]
     assert len(containers) == 8
     for container in containers:
-        told = {one["Name"]: one["Value"] for one in container["Environment"]}
-        assert told["AWS_DEFAULT_REGION"] == told["AWS_REGION"] == {"Ref": "AWS::Region"}
+        set_there = {one["Name"]: one["Value"] for one in container["Environment"]}
+        assert set_there["AWS_DEFAULT_REGION"] == set_there["AWS_REGION"] == {"Ref": "AWS::Region"}
 
 
 def test_every_log_ends_some_day(deployment):
@@ -212,7 +212,7 @@ def test_an_isolated_network_has_what_the_containers_call_and_no_way_out(full, o
     assert not full.properties("AWS::EC2::NatGateway")
 
 
-def test_failures_and_blocked_queues_are_told(deployment):
+def test_failures_and_blocked_queues_are_reported(deployment):
     rules = {
         one["EventPattern"]["detail-type"][0]
         for one in deployment.properties("AWS::Events::Rule", "observability")
@@ -229,7 +229,7 @@ def test_failures_and_blocked_queues_are_told(deployment):
         assert metrics.count(name) == 2
 
 
-def test_a_full_database_and_a_service_that_does_not_run_are_told(deployment):
+def test_a_full_database_and_a_service_that_does_not_run_are_reported(deployment):
     alarms = {
         (one["MetricName"], json.dumps(one["Dimensions"])): one
         for one in deployment.properties("AWS::CloudWatch::Alarm", "dagster")
@@ -315,8 +315,8 @@ def test_the_outputs_name_what_others_build_on(full, other):
                 {f"{who}RoleArn" for who in ("Plan", "Migrate", "Merge", "Ingest", "Execution")},
             ),
         ):
-            told = deployment.templates[stack]["Outputs"]
-            named = {told[each]["Value"]["Fn::GetAtt"][0] for each in outputs}
+            exported = deployment.templates[stack]["Outputs"]
+            named = {exported[each]["Value"]["Fn::GetAtt"][0] for each in outputs}
             made = {logical for _, logical, _ in deployment.resources(kind, stack)}
             assert named <= made and len(named) == len(outputs)
 

@@ -188,7 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     data += 2;
     length -= 2;
     CHECK(table_init(&whole, KEY, LARGE) && table_init(&single, KEY, LARGE));
-    const enum load_state told = lines_load(&whole, data, length, &position, separator, share);
+    const enum load_state loaded = lines_load(&whole, data, length, &position, separator, share);
     /* The same line by line. */
     while (at < length && state == LOAD_DONE) {
         const uint8_t *const end = memchr(data + at, '\n', length - at);
@@ -197,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         state = lines_load(&single, data + at, line, &read, separator, share);
         at += read;
     }
-    CHECK(state == told && at == position && whole.total == single.total);
+    CHECK(state == loaded && at == position && whole.total == single.total);
     CHECK(table_distinct(&whole) == table_distinct(&single));
     check_sums(&whole, step);
     struct text texts[MOST_INPUTS] = {{0}};

@@ -239,7 +239,7 @@ def _ingest(options: argparse.Namespace) -> int:
     if options.dry_run:
         if options.index is not None:
             raise UsageError("--dry-run is of all tasks of the plan; leave --index out")
-        return _rehearse_plan(options, settings)
+        return _dry_run_plan(options, settings)
     return _load_task(options, settings)
 
 
@@ -272,7 +272,7 @@ def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> 
 
 def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     from wordfreq_batch.cli.ingest_report import report_load, say_rejected
-    from wordfreq_batch.csv.ingest import load, rehearse
+    from wordfreq_batch.csv.ingest import dry_run, load
     from wordfreq_batch.csv.upload import Source
     from wordfreq_batch.storage.opening import open_object, open_store
     from wordfreq_batch.storage.store import split_uri
@@ -281,7 +281,7 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     local = store.uri.startswith("file:")
     source = Source(store=store, key=key, filename=key if local else split_uri(options.source)[1])
     schema = settings.schema_of_path(split_uri(store.url(key))[1])
-    store.head(key)  # a wrong name is told before the table is asked
+    store.head(key)  # a wrong name is reported before the table is asked
     rejects: tuple[Store, str] | None = None
     if options.rejects is not None:
         rejects = open_store(options.rejects), key
@@ -291,10 +291,10 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
             )
     if options.dry_run:
         target = _target(options, settings, schema)
-        rehearsed = rehearse(source, target, progress=say, rejected=say_rejected)
-        print(f"settings: {rehearsed.settings}")
-        _report_rehearsal(options, options.source, rehearsed.figures)
-        report(options, "", rehearsed.figures.to_json)
+        found = dry_run(source, target, progress=say, rejected=say_rejected)
+        print(f"settings: {found.settings}")
+        _report_dry_run(options, options.source, found.figures)
+        report(options, "", found.figures.to_json)
         return 0
     loaded = load(
         source,
@@ -309,13 +309,13 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _rehearse_plan(options: argparse.Namespace, settings: Settings) -> int:
-    from wordfreq_batch.csv.rehearsal import rehearse_plan, totals
+def _dry_run_plan(options: argparse.Namespace, settings: Settings) -> int:
+    from wordfreq_batch.csv.dry_run import dry_run_plan, totals
     from wordfreq_batch.plans.tasks import worst
 
     target = _target(options, settings, settings.default)
     job = JobInfo.of(os.environ)
-    items = rehearse_plan(options.plan, target, settings, job=job, progress=say)
+    items = dry_run_plan(options.plan, target, settings, job=job, progress=say)
     if items is None:
         say("another job of the same submission does this already; nothing to do here")
         report(options, "", dict)
@@ -328,9 +328,9 @@ def _rehearse_plan(options: argparse.Namespace, settings: Settings) -> int:
         else:
             for row in item.rows.rejects:
                 say(f"rejected: {item.name}: line {row.line}: {row.reason}: {row.text!r}")
-            _report_rehearsal(options, item.name, item.rows)
+            _report_dry_run(options, item.name, item.rows)
     together = totals(items)
-    _report_rehearsal(options, f"all {len(items):,} files", together)
+    _report_dry_run(options, f"all {len(items):,} files", together)
     report(
         options,
         "",
@@ -365,10 +365,10 @@ def _load_task(options: argparse.Namespace, settings: Settings) -> int:
     return outcome.receipt.exit_code
 
 
-def _report_rehearsal(options: argparse.Namespace, name: str, rows: RowFigures) -> None:
-    from wordfreq_batch.cli.ingest_report import report_rehearsal
+def _report_dry_run(options: argparse.Namespace, name: str, rows: RowFigures) -> None:
+    from wordfreq_batch.cli.ingest_report import report_dry_run
 
-    report_rehearsal(
+    report_dry_run(
         name,
         rows,
         table=options.table,

@@ -1,11 +1,11 @@
-"""What `wordfreq ingest` and `wordfreq redrive` print of loads and rehearsals."""
+"""What `wordfreq ingest` and `wordfreq redrive` print of loads and dry runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from wordfreq_batch.cli.options import say
-from wordfreq_batch.csv.rehearsal import RATE, Cost
+from wordfreq_batch.csv.dry_run import RATE, Cost
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt, RejectedRow, RowFigures
 
 
@@ -14,7 +14,7 @@ def say_rejected(row: RejectedRow) -> None:
     say(f"rejected: line {row.line}: {row.reason}: {row.text!r}")
 
 
-def report_rehearsal(
+def report_dry_run(
     name: str,
     rows: RowFigures,
     *,
@@ -23,7 +23,7 @@ def report_rehearsal(
     capacity_price: float,
     rate: int | None,
 ) -> None:
-    """What a load would do, on stdout; prices as `csv.rehearsal.Cost` has them."""
+    """What a load would do, on stdout; prices as `csv.dry_run.Cost` has them."""
     rate = rate or RATE
     cost = Cost.of(rows.capacity, rate=rate, million=write_price, hour=capacity_price)
     shared = f", {rows.shared:,} of their keys are in later files too" if rows.shared else ""

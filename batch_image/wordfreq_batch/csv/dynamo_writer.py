@@ -174,7 +174,7 @@ class Writer(Generic[T]):
     def write(
         self, puts: Iterable[Put[T]], *, tick: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Put all; returns when each has arrived or was refused. `tick` hears how many have.
+        """Put all; returns when each has arrived or was refused. `tick` gets how many have.
 
         Raises:
             WordfreqError: the table can't be written to; some items may have arrived.

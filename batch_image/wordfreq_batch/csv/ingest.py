@@ -79,7 +79,7 @@ def load(
         return run.loaded(info, started)
 
 
-def rehearse(
+def dry_run(
     source: Source,
     target: Target,
     *,
@@ -269,7 +269,7 @@ class _FileLoad:
         self._seconds = time.monotonic() - started
 
     def add_up(self, info: ObjectInfo, key: Callable[[bytes], None]) -> None:
-        """The second reading of a rehearsal: what would be put, and the write units it takes."""
+        """The second reading of a dry run: what would be put, and the write units it takes."""
         with self._source.store.open(self._source.key, etag=info.etag) as reader:
             for put in self._puts(self._rows(reader), info):
                 key(put.item.key)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
 STAGE = "mirror"
-REHEARSAL = "mirror-rehearsal"
+DRY_RUN = "mirror-rehearsal"
 
 MIRRORED = RESERVED + "mirrored"
 """In the destination: the fingerprint of the `State` that was mirrored last."""
@@ -128,7 +128,7 @@ def mirror(
     Raises:
         WordfreqError: source or table can't be read, or not be written; run it again.
     """
-    single = SingleTask(plan, REHEARSAL if dry_run else STAGE, job)
+    single = SingleTask(plan, DRY_RUN if dry_run else STAGE, job)
     if single.taken_by() is not None:
         return None
     head = load_head(plan)

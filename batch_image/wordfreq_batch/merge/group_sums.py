@@ -247,7 +247,7 @@ def _add_jobs(tally: Tally, jobs: Callable[[int], Iterable[Job]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Where counts and partials are read from, and who is told."""
+    """Where counts and partials are read from, and where messages go."""
 
     store: Store
     files: FilesRead
@@ -347,8 +347,8 @@ def _add_new_partial(
         try:
             store_partial(reading.store, key, made)
         except StorageError as error:
-            told = f"merge: {error} (the next merge takes longer, that is all)"
-            reading.files.progress(told)
+            message = f"merge: {error} (the next merge takes longer, that is all)"
+            reading.files.progress(message)
         tally.add_lines(made.by_word())
     reading.files.add(len(group))
 

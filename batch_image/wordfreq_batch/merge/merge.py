@@ -90,7 +90,7 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
         DataError: plan, counts or partials are damaged.
     """
     plan = load_plan(plan_uri)
-    stop_words(options.ranking.stop_words)  # an unknown language is told before the work
+    stop_words(options.ranking.stop_words)  # an unknown language is reported before the work
     store = open_store(plan.head.destination.uri)
     counts = counts_of(plan, store, options.progress, allow_missing=options.allow_missing)
     files = FilesRead(options.progress, len(counts.plan.items))

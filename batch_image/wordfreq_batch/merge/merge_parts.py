@@ -160,8 +160,11 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
             lines = decompressed(read(path), name=name, suffix=".zst")
             texts.append(LineStream(lines, name=name))
         with totals_of(Merged(texts, by_count=True)) as totals:
-            told = [item for receipt in receipts.values() for item in receipt.items]
-            expected = (sum(item.words for item in told), sum(item.distinct for item in told))
+            reported = [item for receipt in receipts.values() for item in receipt.items]
+            expected = (
+                sum(item.words for item in reported),
+                sum(item.distinct for item in reported),
+            )
             if (totals.words, totals.distinct) != expected:
                 raise DataError(
                     f"the parts in {store.url(_folder(head))} hold {totals.words:,} words, "

@@ -274,14 +274,14 @@ class S3Store(Store):
             key,
             lambda: obstore.get(self._fast, full, options=asked),  # type: ignore[arg-type]
         )
-        meta, told = result.meta, result.attributes
+        meta, attributes = result.meta, result.attributes
         info = ObjectInfo(
             key=key,
             size=meta["size"],
             etag=_unquoted(meta["e_tag"]),
             last_modified=meta["last_modified"],
-            content_type=told.get("Content-Type", ""),
-            content_encoding=told.get("Content-Encoding", ""),
+            content_type=attributes.get("Content-Type", ""),
+            content_encoding=attributes.get("Content-Encoding", ""),
         )
         # A part in one piece, which then isn't copied to be joined.
         return info, (bytes(chunk) for chunk in result.stream(end - start if end else CHUNK))

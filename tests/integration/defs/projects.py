@@ -59,7 +59,7 @@ class Project:
         return self.materialize(self.files, partition_key=key)
 
     def run_elsewhere(self):
-        """A run that this instance hears nothing of."""
+        """A run that this instance has no record of."""
         with local_instance() as other:
             return self.run(instance=other)
 

@@ -1,4 +1,4 @@
-"""Failed runs are told: by SNS (to a real SQS queue) and by a webhook (to a real HTTP server)."""
+"""Failed runs are reported: by SNS (a real SQS queue) and a webhook (a real HTTP server)."""
 
 import json
 
@@ -21,10 +21,10 @@ def word_frequency():
     count()
 
 
-def test_a_failed_run_is_told_by_sns_and_slack(ministack, webhook, monkeypatch):
+def test_a_failed_run_is_reported_by_sns_and_slack(ministack, webhook, monkeypatch):
     for name, value in ministack.environment.items():
         monkeypatch.setenv(name, value)
-    url, told = webhook
+    url, sent = webhook
     sns, sqs = ministack.client("sns"), ministack.client("sqs")
     topic = sns.create_topic(Name=ministack.name("failures"))["TopicArn"]
     queue = sqs.create_queue(QueueName=ministack.name("mail"))["QueueUrl"]
@@ -49,7 +49,7 @@ def test_a_failed_run_is_told_by_sns_and_slack(ministack, webhook, monkeypatch):
     notification = json.loads(received[0]["Body"])
     run = result.dagster_run.run_id
     assert notification["Subject"] == f"Dagster run {run[:8]} of word_frequency failed"
-    for text in (notification["Message"], told[0]["text"]):
+    for text in (notification["Message"], sent[0]["text"]):
         assert "c.gz: the archive is cut off" in text
         assert "The latest report: /ranking/report.html" in text
         assert f"http://ui:3000/runs/{run}" in text

@@ -66,8 +66,8 @@ def test_mirrored_the_table_holds_what_the_uploads_hold(tmp_path, uploads):
     assert shop.figures()["items deleted"] == 0
     shop.write("a.csv", SAMPLE.rpartition("\n")[0])
     (shop.inputs / "b.csv").unlink()
-    rehearsed = shop.run(run_config={"ops": {"csv_rows": {"config": {"dry_run": True}}}})
-    (event,) = rehearsed.asset_observations_for_node("csv_rows")
+    tried = shop.run(run_config={"ops": {"csv_rows": {"config": {"dry_run": True}}}})
+    (event,) = tried.asset_observations_for_node("csv_rows")
     assert event.metadata["items that would be deleted"].value == 2  # a.csv isn't loaded yet
     assert len(shop.items) == 4
     assert not checks(shop.again("a.csv"))["every_row_accounted_for"]  # it deletes nothing
@@ -254,7 +254,7 @@ def test_items_are_written_in_batches_if_so_set(shop):
     assert shop.figures("a.csv")["requests"] == 1
 
 
-def test_observing_tells_of_a_change(shop):
+def test_observing_shows_a_change(shop):
     shop.write("a.csv", SAMPLE)
     versions = []
     for text in (SAMPLE, SAMPLE, SAMPLE + "\n3,c,c"):
@@ -308,11 +308,11 @@ def test_a_dry_run_observes_what_a_run_then_does_each_prefix_by_its_settings(tmp
     os.utime(shop.inputs / "excel/m.csv", (1e9, 1e9))  # the older of two with the same key
     shop.write("bad.csv", "nothing known\n1\n")
     config = {"ops": {"csv_rows": {"config": {"dry_run": True}}}}
-    rehearsed = shop.run(run_config=config)
-    assert rehearsed.success, failures(rehearsed)
+    tried = shop.run(run_config=config)
+    assert tried.success, failures(tried)
     assert shop.items == {}
     assert shop.green == set()
-    (event,) = rehearsed.asset_observations_for_node("csv_rows")
+    (event,) = tried.asset_observations_for_node("csv_rows")
     seen = {key: value.value for key, value in event.metadata.items()}
     assert "header doesn't fit" in seen["CSVs that can't be loaded"]
     assert "it has 1 field" in seen["first rejects"]

@@ -218,7 +218,7 @@ def test_stop_words_are_a_setting_that_run_config_overrides(project):
     assert project.ranking == {"the": 4, "zebra": 3}
 
 
-def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
+def test_a_file_that_is_done_is_reported_while_others_are_still_counted(project):
     """Each file is a container of its own here; they can't all run at once."""
     project.set(pack=1, local_vcpus=1)
     for number in range(8):
@@ -229,12 +229,12 @@ def test_a_file_that_is_done_is_told_while_others_are_still_counted(project):
 
     assert project.reported(result) == [f"{number}.txt" for number in range(8)]
     events = project.instance.fetch_materializations(dg.AssetKey("word_counts"), limit=100).records
-    first_told = min(event.timestamp for event in events if event.partition_key is not None)
+    first_reported = min(event.timestamp for event in events if event.partition_key is not None)
     receipts = (json.loads(p.read_text()) for p in project.home.rglob("migrate-0*.json"))
     last_done = max(
         datetime.datetime.fromisoformat(receipt["Finished"]).timestamp() for receipt in receipts
     )
-    assert first_told < last_done
+    assert first_reported < last_done
 
 
 def test_very_many_words_are_merged_in_parts(project):

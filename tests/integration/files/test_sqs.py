@@ -200,9 +200,9 @@ def test_poison_is_named_and_goes_to_the_dead_letter_queue(arrivals, capfd):
         assert arrivals.tick() is None
     assert arrivals.left(arrivals.dead) == 1
     assert arrivals.left() == 0
-    told = capfd.readouterr()
-    assert sent["MessageId"] in told.err + told.out
-    assert "hello, queue" in told.err + told.out
+    printed = capfd.readouterr()
+    assert sent["MessageId"] in printed.err + printed.out
+    assert "hello, queue" in printed.err + printed.out
 
 
 def test_no_messages(arrivals):

@@ -123,7 +123,7 @@ def test_a_command_is_stopped_at_its_limits(tmp_path):
     assert (tmp_path / "output").read_text() == "no\n"
 
 
-def test_results_that_differ_are_told(tmp_path):
+def test_results_that_differ_are_reported(tmp_path):
     from benchmarks.bench import agreement, tables
     from benchmarks.bench.measure import Case, Results, Run
 

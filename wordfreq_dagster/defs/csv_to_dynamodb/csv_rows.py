@@ -13,8 +13,8 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.reports import FileReport
 from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_uploads import GROUP, csv_uploads
+from wordfreq_dagster.defs.csv_to_dynamodb.dry_run import dry_run
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
-from wordfreq_dagster.defs.csv_to_dynamodb.rehearsal import rehearsal
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.partitions import csv_uploads_partitions
 from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
@@ -107,7 +107,7 @@ def csv_rows(
     keys = chosen_keys(context)
     take_turn(context, csv.source, tag=SOURCE_TAG)
     if config.dry_run:
-        yield rehearsal(context, keys, batch=batch, csv=csv, stages=stages)
+        yield dry_run(context, keys, batch=batch, csv=csv, stages=stages)
         yield from _checks(
             context, None, FileReport(done=(), failed={}), csv, stale=not csv.is_mirrored()
         )

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
-from wordfreq_batch.csv.mirror import REHEARSAL, STAGE
+from wordfreq_batch.csv.mirror import DRY_RUN, STAGE
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
@@ -34,7 +34,7 @@ def mirrored(
     """
     if csv.is_mirrored():
         return {}
-    stage = REHEARSAL if dry_run else STAGE
+    stage = DRY_RUN if dry_run else STAGE
     command = ["mirror", "--plan", planned.head.plan.uri, "--table", csv.table, *csv.rate()]
     command += ["--dry-run"] if dry_run else []
     outcome = batch.run(

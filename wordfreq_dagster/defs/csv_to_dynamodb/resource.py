@@ -171,7 +171,7 @@ class CsvPlaces(Places):
         return ["--max-write-units", str(units)] if units else []
 
     def environment(self) -> dict[str, str]:
-        """What the containers need to be told."""
+        """What the containers need in their environment."""
         return {"AWS_ENDPOINT_URL_DYNAMODB": self.endpoint} if self.endpoint else {}
 
     def too_many(self, *, rejected: int, read: int) -> bool:

@@ -124,8 +124,8 @@ def width_hint(header: Sequence[str], *, line: int, fields: int) -> str:
     `line` is that of the header, `fields` how many the rows have.
     """
     titles = ["row", *header] if fields > len(header) else list(header[:-1])
-    told = not any("," in title for title in titles) and not "".join(header[len(titles) :]).strip()
-    if not line or len(titles) != fields or not told:
+    plain = not any("," in title for title in titles) and not "".join(header[len(titles) :]).strip()
+    if not line or len(titles) != fields or not plain:
         return ""
     names = setting(skip=line, header=",".join(titles))
     return f". The header has a title too {'few' if fields > len(header) else 'many'}: {names}"

@@ -74,7 +74,7 @@ def read_rows(
         dialect: how the file is written. A first line `sep=;` and a byte order mark are believed
             instead.
         columns: names by which the delimiter `auto` is found.
-        found: is told how the file is really written, before the first row is yielded.
+        found: gets how the file is really written, before the first row is yielded.
 
     Raises:
         DataError: the file is in another encoding, is no text at all, an archive is damaged, or

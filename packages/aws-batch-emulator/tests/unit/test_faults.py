@@ -218,13 +218,13 @@ def test_a_fault_is_read_from_a_document_and_back() -> None:
 
 
 def test_state_changes_are_events_with_the_description_of_the_job(bench: Any) -> None:
-    heard: list[dict[str, Any]] = []
-    bench.emulator.events.subscribe(heard.append)
+    sent: list[dict[str, Any]] = []
+    bench.emulator.events.subscribe(sent.append)
     bench.behaviour = lambda job: SimulatedRun(seconds=10, exit_code=4)
     job = bench.submit(tags={"run": "7"})
     bench.clock.advance(11)
-    assert [e["detail"]["status"] for e in heard] == ["RUNNABLE", "STARTING", "RUNNING", "FAILED"]
-    last = heard[-1]
+    assert [e["detail"]["status"] for e in sent] == ["RUNNABLE", "STARTING", "RUNNING", "FAILED"]
+    last = sent[-1]
     assert (last["source"], last["detail-type"]) == ("aws.batch", "Batch Job State Change")
     assert last["detail"]["jobId"] == job
     assert last["detail"]["container"]["exitCode"] == 4

@@ -192,7 +192,7 @@ def test_unsigned_requests_are_refused_as_a_web_page_would_send_them(bench: Any)
     assert (status, document["message"]) == (403, "Missing Authentication Token")
 
 
-def test_unknown_addresses_and_bodies_are_told(bench: Any) -> None:
+def test_unknown_addresses_and_bodies_are_reported(bench: Any) -> None:
     status, document = call(bench.emulator, {}, path="/v1/dance")
     assert (status, document["__type"]) == (404, "UnknownOperationException")
     status, document = call(bench.emulator, {}, "not json", path="/v1/listjobs")

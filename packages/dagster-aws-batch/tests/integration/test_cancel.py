@@ -102,7 +102,7 @@ def test_where_bulk_terminate_is_missing_jobs_are_ended_one_by_one(bench):
 
 
 def test_a_job_whose_answer_never_came_is_swept_by_name(bench):
-    """The interrupt strikes inside SubmitJob, after AWS created the job, and the listing is
+    """The interrupt comes inside SubmitJob, after AWS created the job, and the listing is
     late.
     """
     bench.aws.faults.late_listing(8)

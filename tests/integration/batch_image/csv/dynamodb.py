@@ -123,7 +123,7 @@ class Unreliable:
         busy=0,
         respelled=False,
     ):
-        self.told = Counter()
+        self.sent = Counter()
         self.times = []  # of the writes that were passed on
         chooser = random.Random(3)
         lock = threading.Lock()
@@ -135,7 +135,7 @@ class Unreliable:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 target = self.headers["x-amz-target"].partition(".")[2]
-                if target == "DescribeTable" and proxy.told["busy"] < busy:
+                if target == "DescribeTable" and proxy.sent["busy"] < busy:
                     return self.refuse(400, "ThrottlingException", "busy")
                 if target in WRITES:
                     with lock:
@@ -154,10 +154,10 @@ class Unreliable:
                     if dice < throttled + failing + unprocessed:
                         return self.shorten(body)
                     if dice > 1 - empty:
-                        proxy.told["empty"] += 1
+                        proxy.sent["empty"] += 1
                         return self.answer(200, b"{}")
                 if target in WRITES:
-                    proxy.told["passed"] += 1
+                    proxy.sent["passed"] += 1
                     proxy.times.append(time.monotonic())
                 return self.answer(*self.forward(body))
 
@@ -175,7 +175,7 @@ class Unreliable:
                 document = json.loads(body)
                 ((table, puts),) = document["RequestItems"].items()
                 half = len(puts) // 2
-                proxy.told["unprocessed"] += 1
+                proxy.sent["unprocessed"] += 1
                 if half:
                     document["RequestItems"] = {table: puts[:half]}
                     self.forward(json.dumps(document).encode())
@@ -186,7 +186,7 @@ class Unreliable:
                 self.answer(200, text.encode())
 
             def refuse(self, status, code, what):
-                proxy.told[what] += 1
+                proxy.sent[what] += 1
                 message = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": what}
                 self.answer(status, json.dumps(message).encode())
 

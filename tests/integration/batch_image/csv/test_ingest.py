@@ -127,8 +127,8 @@ def test_hostile_input_row_by_row(database, data, expected, rejected):
     ran = database.load(data, table)
     assert ran.code == 0, ran.err
     assert database.values(table) == expected
-    told = [line for line in ran.err.splitlines() if "rejected: line" in line]
-    assert [int(line.split("line ")[1].split(":")[0]) for line in told] == rejected
+    lines = [line for line in ran.err.splitlines() if "rejected: line" in line]
+    assert [int(line.split("line ")[1].split(":")[0]) for line in lines] == rejected
 
 
 @pytest.mark.parametrize(
@@ -190,15 +190,15 @@ def test_other_dialects_are_loaded_where_a_setting_names_them(either, data, opti
     assert either.values(table) == {"1": ("Mü,l", "€")}
 
 
-def test_a_rehearsal_says_what_then_happens_and_writes_nothing(either):
+def test_a_dry_run_says_what_then_happens_and_writes_nothing(either):
     table = either.table()
     data = (
         HEADER
         + b"".join(b"%d,name,%s\n" % (n % 90, b"x" * (40 * n)) for n in range(100))
         + b"short\n,no key,x\n"
     )
-    rehearsed = either.load(data, table, "--dry-run")
-    assert rehearsed.code == 0, rehearsed.err
+    tried = either.load(data, table, "--dry-run")
+    assert tried.code == 0, tried.err
     assert either.items(table) == []
     loaded = either.load(data, table)
 
@@ -206,17 +206,17 @@ def test_a_rehearsal_says_what_then_happens_and_writes_nothing(either):
         return re.search(pattern, text).groups()
 
     numbers = r"([0-9,]+) rows read[;,] ([0-9,]+) items .*, (\d+) rejected, (\d+) superseded"
-    assert figures(rehearsed.out, numbers) == figures(loaded.out, numbers)
+    assert figures(tried.out, numbers) == figures(loaded.out, numbers)
     assert figures(loaded.out, numbers) == ("102", "90", "2", "10")
-    (units,) = figures(rehearsed.out, r"([0-9,]+) write units")
+    (units,) = figures(tried.out, r"([0-9,]+) write units")
     if not isinstance(either.server, Moto):
         assert figures(loaded.out, r"([0-9,]+)\.0 write units") == (units,)  # moto takes 1 each
-    told = [line for line in rehearsed.err.splitlines() if "rejected: line" in line]
-    assert told == [line for line in loaded.err.splitlines() if "rejected: line" in line]
+    lines = [line for line in tried.err.splitlines() if "rejected: line" in line]
+    assert lines == [line for line in loaded.err.splitlines() if "rejected: line" in line]
     assert either.wordfreq("ingest", "-p", "p", "-i", "0", "-t", table, "--dry-run").code == 2
 
 
-def test_the_rehearsal_of_a_plan_says_what_then_happens_to_all_of_its_files(either):
+def test_the_dry_run_of_a_plan_says_what_then_happens_to_all_of_its_files(either):
     table = either.table()
     inbox = either.wordfreq.folder / "in"
     inbox.mkdir()
@@ -225,12 +225,12 @@ def test_the_rehearsal_of_a_plan_says_what_then_happens_to_all_of_its_files(eith
         (inbox / f"p{number}.csv").write_bytes(HEADER + rows + b"short\n")
     (inbox / "bad.csv").write_bytes(b"other\n1\n")
     either.wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "p.json", "--pack", "1MiB")
-    rehearsed = either.wordfreq("ingest", "-p", "p.json", "-t", table, "--dry-run")
-    assert rehearsed.code == 4, rehearsed.err
-    assert "bad.csv: the header doesn't fit" in rehearsed.err
+    tried = either.wordfreq("ingest", "-p", "p.json", "-t", table, "--dry-run")
+    assert tried.code == 4, tried.err
+    assert "bad.csv: the header doesn't fit" in tried.err
     assert either.items(table) == []
     pattern = r"all 5 files: (\d+) rows read; (\d+) items .*, (\d+) of their keys are in later"
-    read, written, shared = map(int, re.search(pattern, rehearsed.out).groups())
+    read, written, shared = map(int, re.search(pattern, tried.out).groups())
     assert (read, written, shared) == (70 + 50 + 30 + 10 + 4, 160, 90)
     loaded = either.wordfreq("ingest", "-p", "p.json", "-t", table, "-i", "0")
     assert loaded.code == 4, loaded.err
@@ -238,9 +238,9 @@ def test_the_rehearsal_of_a_plan_says_what_then_happens_to_all_of_its_files(eith
     each = r"(p\d\.csv): (\d+) rows read[;,] (\d+) items .* (\d+) rejected, (\d+) superseded; "
     if not isinstance(either.server, Moto):
         each += r"([\d,]+)"  # write units; moto takes 1 each
-    assert re.findall(each, rehearsed.out) == re.findall(each, loaded.out) != []
+    assert re.findall(each, tried.out) == re.findall(each, loaded.out) != []
     again = either.wordfreq("ingest", "-p", "p.json", "-t", table, "--dry-run")
-    assert again.out == rehearsed.out
+    assert again.out == tried.out
     document = json.loads(
         either.wordfreq("ingest", "-p", "p.json", "-t", table, "-i", "0", "--json").out
     )

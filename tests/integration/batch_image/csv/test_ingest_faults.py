@@ -21,7 +21,7 @@ def test_throttled_failing_and_unprocessed_writes_all_arrive(database, ministack
     assert ran.code == 0, ran.err
     assert "3,000 rows read, 2,990 items written" in ran.out
     assert "10 superseded" in ran.out
-    assert proxy.told["throttled"] > 5 and proxy.told["unprocessed"] > 5 and proxy.told["failed"]
+    assert proxy.sent["throttled"] > 5 and proxy.sent["unprocessed"] > 5 and proxy.sent["failed"]
     assert database.values(table) == expected(3000)
 
 
@@ -31,7 +31,7 @@ def test_conditional_writes_that_are_throttled_or_fail_all_arrive_in_the_end(dat
         ran = database.load(many(300), table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
     assert ran.code == 0, ran.err
     assert "300 rows read, 290 items written" in ran.out
-    assert proxy.told["throttled"] > 5 and proxy.told["empty"] > 5 and proxy.told["failed"]
+    assert proxy.sent["throttled"] > 5 and proxy.sent["empty"] > 5 and proxy.sent["failed"]
     assert database.values(table) == expected(300)
 
 
@@ -42,7 +42,7 @@ def test_an_answer_that_proves_nothing_is_not_believed(either, mode, rows):
     with Unreliable(either.server.url, empty=0.5) as proxy:
         ran = either.load(many(rows), table, "--write", mode, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
     assert ran.code == 0, ran.err
-    assert proxy.told["empty"] > 5
+    assert proxy.sent["empty"] > 5
     assert f"{rows} rows read, {rows - 10} items written" in ran.out
     assert either.values(table) == expected(rows)
 
@@ -56,7 +56,7 @@ def test_numbers_that_come_back_spelled_otherwise_are_recognised(database, minis
             AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
     assert ran.code == 0, ran.err
-    assert proxy.told["unprocessed"] > 5
+    assert proxy.sent["unprocessed"] > 5
     assert "1,000 rows read, 990 items written" in ran.out
     assert len(database.items(table)) == 990
 
@@ -115,7 +115,7 @@ def test_a_slow_load_of_an_older_upload_spoils_nothing(database, ministack):
         slow = database.wordfreq.popen(
             *("ingest", "-s", "v1.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        until(lambda: proxy.told["passed"] >= 20, process=slow)
+        until(lambda: proxy.sent["passed"] >= 20, process=slow)
         assert database.wordfreq("ingest", "-s", "v2.csv", "-t", table).code == 0
         assert slow.poll() is None
         slow.communicate(timeout=120)
@@ -174,7 +174,7 @@ def test_without_the_right_to_write_nothing_is_retried(database, ministack):
         ran = database.load(many(100), table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
     assert ran.code == 1
     assert "access denied" in ran.err and "dynamodb:BatchWriteItem" in ran.err
-    assert proxy.told["denied"] <= 8  # those in flight
+    assert proxy.sent["denied"] <= 8  # those in flight
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_items(
     ingest = ("ingest", "-p", "plan.json", "-i", "0", "-t", table)
     with Unreliable(ministack.url, slow=0.05) as proxy:
         process = run.popen(*ingest, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
-        until(lambda: proxy.told["passed"] >= 20, process=process)
+        until(lambda: proxy.sent["passed"] >= 20, process=process)
         process.send_signal(number)
         started = time.monotonic()
         _, err = process.communicate(timeout=30)
@@ -210,8 +210,8 @@ def test_rows_that_only_the_table_refuses_are_rejects(database, ministack):
     with Unreliable(ministack.url, throttled=0.2) as proxy:
         ran = database.load(data, table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
     assert ran.code == 0, ran.err
-    told = [line for line in ran.err.splitlines() if "rejected: line" in line]
-    assert [line.split(":", 3)[2:] for line in told] == [
+    lines = [line for line in ran.err.splitlines() if "rejected: line" in line]
+    assert [line.split(":", 3)[2:] for line in lines] == [
         [" line 202", " DynamoDB: no poison: 'x,poison,1'"],
         [" line 204", " DynamoDB: no poison: 'z,poison,3'"],
     ]
@@ -226,7 +226,7 @@ def test_sigterm_ends_the_waiting_for_a_table_that_throttles(database, ministack
         process = database.wordfreq.popen(
             *("ingest", "-s", "a.csv", "-t", table), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        until(lambda: proxy.told["throttled"] >= 40, process=process)
+        until(lambda: proxy.sent["throttled"] >= 40, process=process)
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
         _, err = process.communicate(timeout=30)
@@ -244,7 +244,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(database, ministack):
             *("ingest", "-s", "a.csv", "-t", table, "--write", "always"),
             AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
-        until(lambda: proxy.told["passed"] >= 5, process=process)
+        until(lambda: proxy.sent["passed"] >= 5, process=process)
         with path.open("ab") as file:
             file.write(b"new,row,x\n")
         _, err = process.communicate(timeout=60)

@@ -121,7 +121,7 @@ def test_a_load_killed_in_the_middle_is_not_taken_for_the_one_before(inbox, mini
         process = inbox.base.wordfreq.popen(
             *inbox.command(uri, 0), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        until(lambda: proxy.told["passed"] >= 20, process=process)
+        until(lambda: proxy.sent["passed"] >= 20, process=process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     inbox.upload("f.csv", many(300))
@@ -148,7 +148,7 @@ def test_a_slow_load_of_a_replaced_upload_is_an_error_and_spoils_nothing(inbox, 
         process = inbox.base.wordfreq.popen(
             *inbox.command(uri, 0), AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        until(lambda: proxy.told["passed"] >= 20, process=process)
+        until(lambda: proxy.sent["passed"] >= 20, process=process)
         inbox.upload("f.csv", many(300).replace(b"text", b"new"))
         assert inbox.run() == ("f.csv",)
         _, err = process.communicate(timeout=120)

@@ -66,15 +66,15 @@ def test_replaced_and_deleted_uploads_leave_nothing_and_all_else_stays(on_both):
     before = {"a1", "a2", "a3", "b1", "b2", "both", "c1", "s", "by hand"}
     assert on_both.keys == before
 
-    rehearsed = on_both.mirror("--dry-run")
-    assert rehearsed.code == 0, rehearsed.err
+    tried = on_both.mirror("--dry-run")
+    assert tried.code == 0, tried.err
     assert on_both.keys == before
     uri, _ = on_both.plan()
     done = on_both.mirror(uri=uri)
     assert done.code == 0, done.err
     assert on_both.keys == {"a1", "a3", "both", "s", "by hand"}
     for says in ("a.csv: 1 items", "b.csv: 2 items", "c.csv: 1 items", "4 items of 3 uploads"):
-        assert says in rehearsed.out and says in done.out
+        assert says in tried.out and says in done.out
     assert "9 items read for" in done.out
     (receipt,) = on_both.base.wordfreq.folder.rglob("mirror-00000.json")
     items = json.loads(receipt.read_bytes())["Items"]
@@ -138,7 +138,7 @@ def test_what_a_newer_upload_has_put_meanwhile_stays(on_both):
             *("mirror", "-p", uri, "-t", on_both.table, "--in-flight", "1"),
             AWS_ENDPOINT_URL_DYNAMODB=proxy.url,
         )
-        until(lambda: proxy.told["passed"] >= 10, process=process)
+        until(lambda: proxy.sent["passed"] >= 10, process=process)
         on_both.upload("a.csv", many(100).replace(b"text", b"new"))
         on_both.run()
         _, err = process.communicate(timeout=120)
@@ -159,14 +159,14 @@ def test_killed_and_throttled_it_goes_on(on_both):
         process = on_both.base.wordfreq.popen(
             "mirror", "-p", uri, "-t", on_both.table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        until(lambda: proxy.told["passed"] >= 10, process=process)
+        until(lambda: proxy.sent["passed"] >= 10, process=process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert 1 < len(on_both.keys) < 291
     with Unreliable(on_both.base.server.url, throttled=0.3, failing=0.1) as proxy:
         again = on_both.mirror(AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
         assert again.code == 0, again.err
-        assert proxy.told["throttled"]
+        assert proxy.sent["throttled"]
     assert on_both.keys == {"b"}
 
 
@@ -179,7 +179,7 @@ def test_a_file_that_came_back_with_its_old_time_is_loaded_again(inbox):
         process = inbox.base.wordfreq.popen(
             "mirror", "-p", uri, "-t", inbox.table, AWS_ENDPOINT_URL_DYNAMODB=proxy.url
         )
-        until(lambda: proxy.told["passed"] >= 10, process=process)
+        until(lambda: proxy.sent["passed"] >= 10, process=process)
         kept.rename(inbox.path("a.csv"))
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err

@@ -132,7 +132,7 @@ def ecs() -> Iterator[tuple[str, dict[str, object]]]:
 
 def test_ecs_tells_the_vcpus_of_a_job(ecs, tmp_path) -> None:
     uri, answer = ecs
-    for told, expected in (
+    for given, expected in (
         ({"CPU": 3072, "Memory": 2048}, 3),
         ({"CPU": 1024}, 1),
         ({"CPU": 2}, 8),  # what stands there when none were asked for
@@ -140,7 +140,7 @@ def test_ecs_tells_the_vcpus_of_a_job(ecs, tmp_path) -> None:
         ({}, 8),
         (None, 8),
     ):
-        answer["Limits"] = told
+        answer["Limits"] = given
         assert limits.available({limits.METADATA: uri}, system=tmp_path) == expected
     assert limits.available({limits.METADATA: "http://127.0.0.1:1/v4"}, system=tmp_path) == 8
 

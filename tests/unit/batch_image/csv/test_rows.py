@@ -128,15 +128,15 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), WRITTEN)
-@pytest.mark.parametrize("found", ["told", "auto", "sep"])
+@pytest.mark.parametrize("found", ["given", "auto", "sep"])
 def test_every_dialect_is_read_as_it_was_written(delimiter, encoding, found):
     character = Dialect.parse(delimiter=delimiter).delimiter
     table = [["Id", "Name"], ["1", 'Mül"ler'], ["2", "x;y,z|\t q"], ["3", "€"]]
     text = io.StringIO()
     csv.writer(text, delimiter=character).writerows(table)
     content = (f"sep={character}\r\n" if found == "sep" else "") + text.getvalue()
-    told = {"told": delimiter, "auto": "auto", "sep": "comma"}[found]
-    dialect = Dialect.parse(delimiter=told, encoding=encoding)
+    given = {"given": delimiter, "auto": "auto", "sep": "comma"}[found]
+    dialect = Dialect.parse(delimiter=given, encoding=encoding)
     read = read_rows([content.encode(encoding)], name="x", dialect=dialect, columns=["Id", "Name"])
     rows = list(read)
     assert [row.fields for row in rows] == table

@@ -265,12 +265,12 @@ def test_a_table_with_room_for_more_words_holds_the_same(kernel: ModuleType, tim
 @pytest.mark.parametrize("size", [1, 1 << 20, 50 << 20, 1 << 50])
 def test_what_is_said_of_a_streams_size_changes_no_count(size: int) -> None:
     text = b" ".join(b"%d-%x it is" % (n, n * n) for n in range(150_000))
-    plain, told = WordCounter(), WordCounter(memory=1 << 25, size=size)
+    plain, sized = WordCounter(), WordCounter(memory=1 << 25, size=size)
     for start in range(0, len(text), 300_000):
         plain.feed(text[start : start + 300_000])
-        told.feed(text[start : start + 300_000])
-        told.feed(b"")
-    assert dict(told.finish().tally.by_word()) == plain.finish().counts
+        sized.feed(text[start : start + 300_000])
+        sized.feed(b"")
+    assert dict(sized.finish().tally.by_word()) == plain.finish().counts
 
 
 @pytest.mark.parametrize("part", ["file", "folder"])

@@ -189,7 +189,7 @@ def test_bad_bytes_are_replaced_as_python_does_it(data: bytes, size: int) -> Non
     assert counted.invalid == sum(0xDC80 <= ord(c) <= 0xDCFF for c in escaped)
 
 
-def test_a_words_totals_are_told() -> None:
+def test_a_words_totals_are_reported() -> None:
     counted = count(b"the cat and the dog \xff")
     assert (counted.words, counted.distinct, counted.invalid) == (5, 4, 1)
     assert list(counted.tally.by_count()) == [("the", 2), ("and", 1), ("cat", 1), ("dog", 1)]

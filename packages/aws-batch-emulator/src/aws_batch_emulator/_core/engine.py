@@ -178,7 +178,7 @@ class Engine:
             try:
                 self._store.add(job)
             except BaseException:
-                self.machine.withdraw(job)  # the client hears that it was not taken
+                self.machine.withdraw(job)  # the client is answered that it was not taken
                 raise
             return job
 

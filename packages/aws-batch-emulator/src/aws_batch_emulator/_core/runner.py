@@ -85,7 +85,7 @@ class Runner(Protocol):
         ...
 
     def start(self, task: Task) -> None:
-        """Start the task; the host hears of success and failure alike."""
+        """Start the task; success and failure alike are reported to the host."""
         ...
 
     def stop(self, task_id: str, *, grace_seconds: float) -> None:

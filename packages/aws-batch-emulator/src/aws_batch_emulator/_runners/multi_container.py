@@ -39,7 +39,7 @@ class MultiContainerRunner(Hosted):
     # Towards the engine
 
     def bind(self, host: RunnerHost) -> None:
-        """Take the engine; the runner hears of this object instead."""
+        """Take the engine; the runner reports to this object instead."""
         super().bind(host)
         self._runner.bind(self)
 

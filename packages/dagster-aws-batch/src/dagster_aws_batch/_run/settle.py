@@ -32,7 +32,7 @@ __all__ = ["add_evidence", "settle", "settle_receipts"]
 DESCRIBED_FAILURES = 100
 LOGGED_FAILURES = 10
 LIST_TRIES = 3
-# What a receipt overrules: failures that can strike after the work was done.
+# What a receipt overrules: failures that can come after the work was done.
 _AFTER_THE_WORK = HOST | {FailureClass.LOST, FailureClass.UNKNOWN, FailureClass.START}
 
 

@@ -32,7 +32,7 @@ class Change:
 
 
 def changes_in(body: str) -> tuple[Change, ...]:
-    """The changes that a message tells of; none for a test event and for events of other kinds.
+    """The changes that a message reports; none for a test event and for events of other kinds.
 
     Raises:
         PoisonError: it is no message of S3.

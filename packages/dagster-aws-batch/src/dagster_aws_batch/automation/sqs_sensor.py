@@ -205,7 +205,7 @@ def handle(
     tag: str,
     job: str,
 ) -> dg.RunRequest | dg.SkipReason:
-    """Delete what is done with, and ask for a run where a message tells of something newer."""
+    """Delete what is done with, and ask for a run where a message reports something newer."""
     found = sort_messages(received, source=source)
     for message, reason in found.poison:
         context.log.warning(

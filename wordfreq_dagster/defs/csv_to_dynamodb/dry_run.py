@@ -7,7 +7,7 @@ from collections.abc import Collection
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
-from wordfreq_batch.csv.rehearsal import RATE, STAGE, Cost, totals
+from wordfreq_batch.csv.dry_run import RATE, STAGE, Cost, totals
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
@@ -16,7 +16,7 @@ from wordfreq_dagster.files.plans import plan_of_choice
 from wordfreq_dagster.files.stages import Stages
 
 
-def rehearsal(
+def dry_run(
     context: dg.AssetExecutionContext,
     keys: Collection[str] | None,
     *,
@@ -24,7 +24,7 @@ def rehearsal(
     csv: CsvPlaces,
     stages: Stages,
 ) -> dg.AssetObservation:
-    """Rehearse the chosen uploads, or all that are new or changed, in one job.
+    """Try the chosen uploads, or all that are new or changed, in one job.
 
     Raises:
         dagster.Failure: the job failed; a file that can't be loaded is no failure but listed.
@@ -43,7 +43,7 @@ def rehearsal(
     )
     if planned.tasks and not outcome.receipts:
         raise dg.Failure(
-            f"the rehearsal left no receipt: {outcome.tasks[0].reason}", metadata=outcome.metadata()
+            f"the dry run left no receipt: {outcome.tasks[0].reason}", metadata=outcome.metadata()
         )
     gone = mirrored(context, planned, batch=batch, csv=csv, stages=stages, dry_run=True)
     items = tuple(item for each in outcome.receipts.values() for item in each.items)
@@ -51,7 +51,7 @@ def rehearsal(
     rate = csv.max_write_units or RATE
     cost = Cost.of(rows.capacity, rate=rate)
     context.log.info(
-        f"rehearsed {len(items):,} CSVs: {rows.written:,} items would be written to {csv.table}, "
+        f"dry run of {len(items):,} CSVs: {rows.written:,} items would be written to {csv.table}, "
         f"{rows.rejected:,} rows rejected; {rows.capacity:,.0f} write units. Nothing was written"
     )
     reasons = {

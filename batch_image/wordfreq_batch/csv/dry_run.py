@@ -1,6 +1,6 @@
 """What loading CSVs would do, found out without writing to the table: figures, shared keys, price.
 
-For `cli.ingest` (`--dry-run --plan`). The rehearsal of a plan leaves a receipt of the stage
+For `cli.ingest` (`--dry-run --plan`). The dry run of a plan leaves a receipt of the stage
 `rehearse`, which the orchestrator reads; no task of the plan is taken for done by it.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
-from wordfreq_batch.csv.ingest import rehearse
+from wordfreq_batch.csv.ingest import dry_run
 from wordfreq_batch.csv.last import LastOfKey
 from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.csv.upload import Source, Target, is_newest_load
@@ -60,7 +60,7 @@ class Cost:
         )
 
 
-def rehearse_plan(
+def dry_run_plan(
     plan: str,
     target: Target,
     settings: Settings,
@@ -85,7 +85,7 @@ def rehearse_plan(
     with LastOfKey(memory=target.memory) as keys:
         for item in _items(head):
             own = replace(target, schema=settings.schema(item.name))
-            found.append(_rehearse_item(head, item, own, version, keys, progress))
+            found.append(_dry_run_item(head, item, own, version, keys, progress))
             ends.append(keys.rows)
         keys.finish()
         shared = [
@@ -105,7 +105,7 @@ def _items(head: PlanHead) -> Iterator[Item]:
         yield from (item for item in load_task(head, number).items if item.wanted)
 
 
-def _rehearse_item(
+def _dry_run_item(
     head: PlanHead,
     item: Item,
     target: Target,
@@ -122,7 +122,7 @@ def _rehearse_item(
         ):
             return ItemReceipt.reuse(item)
         source = Source.of_plan(head, item)
-        loaded = rehearse(source, target, progress=progress, key=keys.add)
+        loaded = dry_run(source, target, progress=progress, key=keys.add)
     except WordfreqError as error:
         return failure(item, error)
     return ItemReceipt.done(item, loaded.info, seconds=loaded.seconds, rows=loaded.figures)
