@@ -72,7 +72,7 @@ class Camera:
         sys.stdout.write(f"{self.taken:02}-{name}.png\n")
 
 
-def tell_story(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+def take_pictures(ui, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     """From the first start to a repaired failure."""
     page = camera.page
     ui.launch(job="__ASSET_JOB", assets=["source_files"])
@@ -146,7 +146,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             page = browser.new_page()
             page.set_default_timeout(120_000)
-            tell_story(ui, Camera(page, ui.url))
+            take_pictures(ui, Camera(page, ui.url))
             browser.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from dagster_aws_batch.findings import Finding, Level, ask, examine_instance, examine_request
+from dagster_aws_batch.findings import Finding, Level, answer_to, examine_instance, examine_request
 from wordfreq_dagster.settings import PREFIX, Settings, variable_name
 
 Client = Callable[[str], Any]
@@ -60,7 +60,9 @@ def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
 def _table(find: Client, settings: Settings) -> Iterator[Finding]:
     about = f"table {settings.csv_table} ({PREFIX}CSV_TABLE)"
     name = settings.csv_table
-    answer, findings = ask(about, lambda: find("dynamodb").describe_table(TableName=name)["Table"])
+    answer, findings = answer_to(
+        about, lambda: find("dynamodb").describe_table(TableName=name)["Table"]
+    )
     yield from findings or [Finding(Level.OK, about, "is there")]
     if answer is None:
         return
@@ -80,7 +82,7 @@ def _table(find: Client, settings: Settings) -> Iterator[Finding]:
 def _queue(find: Client, name: str, url: str) -> Iterator[Finding]:
     about = f"queue {url} ({variable_name(name)})"
     wanted = "ApproximateNumberOfMessages"
-    answer, findings = ask(
+    answer, findings = answer_to(
         about, lambda: find("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[wanted])
     )
     yield from findings or [Finding(Level.OK, about, "is there")]

@@ -161,9 +161,9 @@ def _check(case: Case, results: Results) -> None:
     if case.check is None or case.key in results.facts:
         return
     try:
-        results.tell(case.key, case.check())
+        results.add_facts(case.key, case.check())
     except (DisagreementError, OSError, ValueError) as error:
-        results.tell(case.key, {"wrong": str(error)})
+        results.add_facts(case.key, {"wrong": str(error)})
         say(f"{case.key}: WRONG RESULT: {error}")
 
 

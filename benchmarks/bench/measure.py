@@ -175,7 +175,7 @@ class Results:
         """Keep a run."""
         self._keep({"key": key, "run": asdict(run)})
 
-    def tell(self, key: str, facts: dict[str, Any]) -> None:
+    def add_facts(self, key: str, facts: dict[str, Any]) -> None:
         """Keep facts about a result."""
         self._keep({"key": key, "facts": facts})
 

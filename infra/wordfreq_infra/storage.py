@@ -106,8 +106,10 @@ class StorageStack(cdk.Stack):
         )
         self.export_value(self.events.queue_url)
         if not options.source:
-            self._tell("SourceChanged", f"{options.name}-source-changed", self.source, self.events)
-        self._tell(
+            self._send_events(
+                "SourceChanged", f"{options.name}-source-changed", self.source, self.events
+            )
+        self._send_events(
             "UploadsChanged", f"{options.name}-uploads-changed", self.uploads, self.csv_events
         )
 
@@ -191,7 +193,7 @@ class StorageStack(cdk.Stack):
             else sqs.DeadLetterQueue(queue=dead, max_receive_count=20),
         )
 
-    def _tell(self, id: str, rule_name: str, bucket: s3.IBucket, queue: sqs.Queue) -> None:
+    def _send_events(self, id: str, rule_name: str, bucket: s3.IBucket, queue: sqs.Queue) -> None:
         """Let the queue have the bucket's events."""
         events.Rule(
             self,

@@ -215,7 +215,7 @@ def report_of(instance, run, url):
     sensor = failure_sensor(Channels(sns_topic="", slack_webhook=url, ui=""))
     (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
     context = dg.build_run_status_sensor_context(
-        sensor_name="tell_failures",
+        sensor_name="failure_alerts",
         dagster_event=event.dagster_event,
         dagster_instance=instance,
         dagster_run=run,

@@ -71,12 +71,12 @@ def alert(definitions, instance, settings):
     )
     run = instance.get_run_by_id(failed.run_id)
     context = dg.build_run_status_sensor_context(
-        sensor_name="tell_failures",
+        sensor_name="failure_alerts",
         dagster_instance=instance,
         dagster_run=run,
         dagster_event=failed.get_run_failure_event(),
     ).for_run_failure()
-    sensor = definitions.get_repository_def().get_sensor_def("tell_failures")
+    sensor = definitions.get_repository_def().get_sensor_def("failure_alerts")
     return [run.status.value, sensor(context).skip_message == f"reported run {run.run_id}"]
 
 

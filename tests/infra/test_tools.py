@@ -41,19 +41,19 @@ def deployed(cloud, options):
     )
 
 
-def said(capsys, words):
+def run_main(capsys, words):
     code = ready.main(["--options", words])
     return code, capsys.readouterr()
 
 
 def test_a_change_that_cannot_be_made_is_refused_by_what_is_deployed(cloud, endpoint, capsys):
     deployed(cloud, Options(name="old", network="nat", tags="team=data"))
-    code, printed = said(capsys, "name=old network=isolated csv_key=ProductName")
+    code, printed = run_main(capsys, "name=old network=isolated csv_key=ProductName")
     assert code == 1
     assert "network can't become 'isolated' (it is 'nat')" in printed.err
     assert "csv_key can't become 'ProductName'" in printed.err
     assert "make destroy" in printed.err
-    code, printed = said(capsys, "name=old network=public max_vcpus=8")
+    code, printed = run_main(capsys, "name=old network=public max_vcpus=8")
     assert (code, printed.err) == (0, "")
     # Spot hosts and a first cluster need them; an account without goes on-demand and silently.
     assert "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com" in printed.out
@@ -71,7 +71,7 @@ def test_a_stack_left_by_a_failed_creation_is_named_with_what_deletes_it(cloud, 
         return not stack["StackStatus"].endswith("IN_PROGRESS")
 
     until(status, what="left-network has ended")
-    code, printed = said(capsys, "name=left")
+    code, printed = run_main(capsys, "name=left")
     assert code == 1
     assert "aws cloudformation delete-stack --stack-name left-network" in printed.err
 
@@ -79,7 +79,7 @@ def test_a_stack_left_by_a_failed_creation_is_named_with_what_deletes_it(cloud, 
 def test_a_login_that_cloudformation_could_not_use_is_refused(cloud, endpoint, capsys):
     arn = "arn:aws:acm:{}:111122223333:certificate/1111-2222"
     words = f"name=ui dagster=true ui_login=ui/login ui_cidr=203.0.113.0/24 ui_certificate={arn}"
-    code, printed = said(capsys, words.format("eu-west-1"))
+    code, printed = run_main(capsys, words.format("eu-west-1"))
     assert code == 1
     assert "ui_certificate isn't of us-east-1" in printed.err
     assert "ui/login (ui_login) isn't in us-east-1" in printed.err
@@ -92,7 +92,7 @@ def test_a_login_that_cloudformation_could_not_use_is_refused(cloud, endpoint, c
     ):
         if given:
             secrets.put_secret_value(SecretId="ui/login", SecretString=json.dumps(given))
-        code, printed = said(capsys, words.format("us-east-1"))
+        code, printed = run_main(capsys, words.format("us-east-1"))
         assert says in printed.err
         assert code == bool(says)
 

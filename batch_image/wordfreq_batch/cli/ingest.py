@@ -154,13 +154,13 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
         default=",",
         metavar="CHARACTER",
         help="between fields: comma, semicolon, tab, pipe, blank, or auto: as the header has it "
-        "(default: comma; a first line sep=; is believed)",
+        "(default: comma; a first line sep=; decides)",
     )
     parser.add_argument(
         "--encoding",
         default="utf-8",
         metavar="NAME",
-        help="such as cp1252 (default: utf-8; a byte order mark is believed)",
+        help="such as cp1252 (default: utf-8; a byte order mark decides)",
     )
     parser.add_argument(
         "--header",

@@ -183,7 +183,7 @@ class _Work:
                 counted = counting.finish()
                 with counted:
                     counted = counted._replace(invalid=counted.invalid + text.invalid)
-                    self._texts.judge(item, reader.info, text, counted)
+                    self._texts.check_damage(item, reader.info, text, counted)
                     first, rest = _text_of(counted)
                     # While one part is written, a thread makes the text of the next.
                     beside = threads > 1 and rest is not None
@@ -227,7 +227,7 @@ class _Work:
                 text = self._texts.text(item, info, chunks, known)
                 with self._free_table() as table:
                     counted = self._counted(text, table.counter)
-                    self._texts.judge(item, info, text, counted)
+                    self._texts.check_damage(item, info, text, counted)
                     first, rest = _text_of(counted)
                     etag = self._stored(item.name, first, rest) if rest is not None else ""
                     if table.total is not None:

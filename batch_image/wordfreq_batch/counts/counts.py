@@ -70,7 +70,7 @@ def load_counts(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
 
 
 def load_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
-    """Add a partial to `tally`; `adopt_partial` does so as well.
+    """Add a partial to `tally`; `add_sorted_partial` does so as well.
 
     Raises:
         DataError: it is damaged; the message has `name` (the URI) and, for a line, its number.
@@ -78,13 +78,13 @@ def load_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
     _load(tally, decompressed(chunks, name=name, suffix=".zst"), name, b"\t")
 
 
-def adopt_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
+def add_sorted_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
     """The same, past the table: for a tally of which there is more than memory holds.
 
     Raises:
         DataError: as `load_partial`.
     """
-    tally.adopt(decompressed(chunks, name=name, suffix=".zst"), name=name)
+    tally.add_sorted(decompressed(chunks, name=name, suffix=".zst"), name=name)
 
 
 def _load(tally: Tally, chunks: Iterable[bytes], name: str, separator: bytes) -> None:

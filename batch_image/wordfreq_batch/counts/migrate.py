@@ -19,7 +19,7 @@ from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, PlanHead, Task
 from wordfreq_batch.plans.receipts import finished_items
-from wordfreq_batch.plans.tasks import Stage, TaskOutcome, record, run_stage, said
+from wordfreq_batch.plans.tasks import Stage, TaskOutcome, error_line, record, run_stage
 from wordfreq_batch.progress import Meter, Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.tables.tally import Tally
@@ -205,4 +205,4 @@ class _Run:
                 store_partial(store, partial_key(self._version, members), total)
             record(store, self._done.values(), self._head, self._task, version=self._version)
         except WordfreqError as error:
-            self._progress(said(error, self._task))
+            self._progress(error_line(error, self._task))

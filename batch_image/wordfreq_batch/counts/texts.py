@@ -45,18 +45,18 @@ class Texts(NamedTuple):
             self.read(name, len(chunk))
             yield chunk
 
-    def judge(self, item: Item, info: ObjectInfo, text: Utf8Text, counted: Counted) -> None:
+    def check_damage(self, item: Item, info: ObjectInfo, text: Utf8Text, counted: Counted) -> None:
         """Refuse what turned out to be no text in the encoding that it was read in.
 
         Raises:
-            DataError, OtherEncodingError: see `Utf8Text.judge`.
+            DataError, OtherEncodingError: see `Utf8Text.check_damage`.
         """
 
         def again() -> Iterator[bytes]:
             with self.source.open(item.name, etag=info.etag) as reader:
                 yield from reader
 
-        text.judge(
+        text.check_damage(
             size=counted.bytes,
             invalid=counted.invalid,
             options=self.options,

@@ -23,7 +23,7 @@ from wordfreq_batch.plans.formats import Figures, ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, PlanHead, Task
 from wordfreq_batch.plans.plan_store import load_head
 from wordfreq_batch.plans.receipts import read_receipts
-from wordfreq_batch.plans.tasks import Stage, TaskOutcome, failure, record, run_stage, said
+from wordfreq_batch.plans.tasks import Stage, TaskOutcome, error_line, failure, record, run_stage
 from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
@@ -53,7 +53,7 @@ def ingest_task(
 
     def work(head: PlanHead, task: Task, earlier: Receipt | None) -> Sequence[ItemReceipt]:
         done = {item.name: item for item in earlier.items} if earlier else {}
-        believed = head.counter_version == version
+        same_version = head.counter_version == version
         with ExitStack() as stack:
             if target.rate is not None:
                 folder = open_store(head.folder)
@@ -65,7 +65,7 @@ def ingest_task(
                 lambda name: replace(target, schema=settings.schema(name)),
                 lambda name: settings.version_of(name, table, absent=absent),
                 done,
-                believed=believed,
+                same_version=same_version,
                 limit=limit_version(target.max_rejects),
                 progress=progress,
             )
@@ -104,7 +104,7 @@ def _load_all(
     version_of: Callable[[str], str],
     earlier: dict[str, ItemReceipt],
     *,
-    believed: bool,
+    same_version: bool,
     limit: str,
     progress: Progress,
 ) -> list[ItemReceipt]:
@@ -122,7 +122,7 @@ def _load_all(
         ):
             receipts.append(before)
         elif (
-            believed
+            same_version
             and item.counted is not None
             and is_newest_load(stores[1], item.name, item.counted.counts_etag)
         ):
@@ -134,7 +134,7 @@ def _load_all(
             try:
                 record(stores[1], receipts[-1:], head, task, version=version, limit=limit)
             except WordfreqError as error:
-                progress(said(error, task))
+                progress(error_line(error, task))
     return receipts
 
 

@@ -1,9 +1,9 @@
 """One upload to be loaded, where to, what came of it, and the record of that.
 
-What the modules of a load share. The record is of a CSV's newest load, one object a CSV below
+What the modules of a load share. The record is of a CSV's newest load, one object per CSV below
 `LOADS` of the destination. It is replaced before the first item is written and again after the last
 one, so whatever was killed, ran twice or was changed back in between: a row of the ledger is
-believed only if it holds the ETag of this object, that is, while it is of the newest load of its
+valid only if it holds the ETag of this object, that is, while it is of the newest load of its
 name. (Replaced, not removed: the container's role may write but not delete.)
 """
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from wordfreq_batch.counts.counting import SMALL
 from wordfreq_batch.counts.counts import (
-    adopt_partial,
+    add_sorted_partial,
     load_counts,
     load_partial,
 )
@@ -331,7 +331,7 @@ def _add_large_partial(
         except NotFoundError:  # any later it is an error: half of it may be in the sums
             make(key, group, tally, stop)
             return
-        add = adopt_partial if tally.on_disk else load_partial
+        add = add_sorted_partial if tally.on_disk else load_partial
         add(tally, stop.checked(reader), name=reading.store.url(key))
     reading.files.add(len(group))
 

@@ -60,7 +60,7 @@ def look_up(
 
     An item is counted if a ledger row has its name, size, ETag (any, where the item has none) and
     the counter's version, and the destination lists the result with the ETag of that row. What an
-    item brings along in `counted` is not believed. Results are named like the items, below the
+    item brings along in `counted` is ignored. Results are named like the items, below the
     prefix `results` of the destination. With `modified`, the time of each item's upload, a result
     from before is none: the same bytes uploaded again are a new upload. `version_of` gives the
     version by the name of an item, where it isn't `counter_version` for all.

@@ -1,7 +1,7 @@
 """What is already counted: few objects beside the counts, never a request a file.
 
 `counts.migrate` appends one object a finished task, `plans.planning` reads them all. A row is
-believed only where the source's listing shows the ETag it was counted from and the destination's
+valid only where the source's listing shows the ETag it was counted from and the destination's
 listing the ETag it resulted in; so rows may be stale, doubled or lost, and the worst that comes of
 it is that a file is counted again. Objects are JSON lines (`CountedFile.dumps`), many of them
 compacted into one `.jsonl.zst`.

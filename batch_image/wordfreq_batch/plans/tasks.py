@@ -142,6 +142,6 @@ def record(
     record_unusable(store, done, version=version + limit)
 
 
-def said(error: WordfreqError, task: Task) -> str:
+def error_line(error: WordfreqError, task: Task) -> str:
     """A line about something that went wrong and doesn't matter."""
     return f"task {task.number}: {error} (this costs only time)"

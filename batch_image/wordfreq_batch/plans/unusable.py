@@ -1,7 +1,7 @@
 """Files that can't be counted or loaded because of their bytes: known, so not tried in each run.
 
 `plans.tasks` records them, `plans.planning` leaves them out of the tasks. One small object per file
-below `UNUSABLE` of the destination. It is believed only for the same bytes (ETag and size) and the
+below `UNUSABLE` of the destination. It is valid only for the same bytes (ETag and size) and the
 same version of what reads them, so that another upload and other settings are tried again, and the
 same bytes coming back are not. Only bad data is recorded, never trouble of storage or network.
 """
@@ -50,7 +50,7 @@ def known_unusable(
         items: the files; one that is counted is never unusable.
         recorded: names with a record, as the destination's listing shows them.
         version_of: see `version` of `record_unusable`, by the name of a file; records of another
-            one are not believed.
+            one are not valid.
         warn: gets a line for a record that can't be read; its file is tried again.
     """
     names = set(recorded)

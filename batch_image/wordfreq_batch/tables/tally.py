@@ -56,7 +56,7 @@ class Tally:
 
         Args:
             memory: bytes that it takes, about, before it uses the disk.
-            share: of lines that are loaded or adopted only those of this share count.
+            share: of lines that are loaded or added only those of this share count.
             threads: `divided` lets so many add words at once, and so many sort.
             least: bytes that are taken in any case, as less would only mean very many runs; a
                 thread needs twelve times as much, four of them for the text that it reads.
@@ -120,7 +120,7 @@ class Tally:
         for block in blocks_of(cursor):
             self.load(block, b"\t")
 
-    def adopt(self, chunks: Iterable[bytes], *, name: str) -> None:
+    def add_sorted(self, chunks: Iterable[bytes], *, name: str) -> None:
         """Add lines whose words are in order, as those on disk are, past the table.
 
         Raises:

@@ -85,7 +85,7 @@ _INSIDE: Final = (  # what it begins with, an offset, what stands there, format
     (b"RIFF", 8, b"AVI LIST", "AVI video"),
 )
 _CPIO: Final = rb"07070[12][0-9A-Fa-f]{104}|070707[0-7]{70}"  # all of it is ASCII
-_WEAK: Final = (  # believed only of what is binary anyway
+_WEAK: Final = (  # valid only for what is binary anyway
     (b"MZ", "Windows program"),
     (b"BM", "BMP image"),
     (b"ORC", "ORC file"),

@@ -17,15 +17,15 @@ FOLDING = 1
 """Raised by hand whenever the rules of `text.folding` change."""
 
 _CHARSET = r"(?ia)charset\s*=\s*\"?([\w.:+-]+)"
-_UNTOLD = frozenset(("utf-8", "ascii"))  # what servers say who don't know better
+_SERVER_DEFAULTS = frozenset(("utf-8", "ascii"))  # what servers say who don't know better
 
 
 class TextOptions(NamedTuple):
-    """What is believed of texts.
+    """How texts are read.
 
     Attributes:
         encoding: of texts that are not UTF-8 and have no mark: a name that Python knows, `auto`
-            for a guess a file, or empty: such a file is bad data.
+            for a guess per file, or empty: such a file is bad data.
         most_invalid: share of a file's bytes, 0 to 1, that may be no UTF-8 without it being taken
             for another encoding.
         fold: spellings that look alike are counted as one (`text.folding`).
@@ -85,4 +85,4 @@ def charset_of(content_type: str) -> str:
     except Exception:  # noqa: BLE001 - whatever somebody wrote there, it is no reason to fail
         return ""
     # As the WHATWG's Encoding Standard has it: who says Latin-1 means what Windows makes of it.
-    return "cp1252" if name == "iso8859-1" else "" if name in _UNTOLD else name
+    return "cp1252" if name == "iso8859-1" else "" if name in _SERVER_DEFAULTS else name

@@ -137,7 +137,7 @@ class Utf8Text:
         self.invalid += _replaced.bytes
         return text.encode()
 
-    def judge(
+    def check_damage(
         self,
         *,
         size: int,
@@ -146,7 +146,7 @@ class Utf8Text:
         content_type: str,
         again: Callable[[], Iterable[bytes]],
     ) -> None:
-        """Say whether the bytes that couldn't be read are damage. Called when all was read.
+        """When all was read: refuse it if what couldn't be read is more than damage.
 
         Args:
             size: bytes of the text as UTF-8.

@@ -38,7 +38,7 @@ def test_a_failed_run_is_reported_by_sns_and_slack(ministack, webhook, monkeypat
     with dg.DagsterInstance.ephemeral() as instance:
         result = word_frequency.execute_in_process(instance=instance, raise_on_error=False)
         context = dg.build_run_status_sensor_context(
-            sensor_name="tell_failures",
+            sensor_name="failure_alerts",
             dagster_event=result.get_run_failure_event(),
             dagster_instance=instance,
             dagster_run=result.dagster_run,

@@ -142,7 +142,7 @@ def test_results_that_differ_are_reported(tmp_path):
     found = [agreement.facts(ours, ":"), agreement.facts(theirs), agreement.facts(theirs)]
     for case, facts in zip(cases, found, strict=True):
         results.add(case.key, Run(wall=1, cpu=1, peak=1, exit=0))
-        results.tell(case.key, facts)
+        results.add_facts(case.key, facts)
     assert len(tables.contradictions(results, cases)) == 1
     again = Results(tmp_path / "results.jsonl", {})
     assert again.open(resume=True) == 3

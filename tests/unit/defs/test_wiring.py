@@ -29,7 +29,7 @@ def test_runs_start_by_themselves_unless_told_otherwise(tmp_path):
         assert found[name] == RUNNING
     assert found["nightly_reconcile"] == dg.DefaultScheduleStatus.RUNNING
     assert "new_objects_sqs" not in found
-    assert "tell_failures" not in found
+    assert "failure_alerts" not in found
 
 
 def test_stopped_but_for_one(tmp_path):
@@ -49,7 +49,7 @@ def test_a_queue_and_a_topic_bring_their_sensors(tmp_path):
         failure_sns_topic="arn:aws:sns:eu-west-1:1:t",
     )
     assert found["new_objects_sqs"] == STOPPED
-    assert found["tell_failures"] == RUNNING
+    assert found["failure_alerts"] == RUNNING
 
 
 def test_events_of_s3_need_a_source_in_s3(monkeypatch):

@@ -35,7 +35,7 @@ class Dialect:
 
     Attributes:
         delimiter: between fields; `auto`: the one by which the header has the most known columns.
-        encoding: a name that Python knows, or `auto`; a byte order mark in a file is believed
+        encoding: a name that Python knows, or `auto`; a byte order mark in a file decides
             instead.
         header: names of the columns where the files have no header; else empty.
         quote: the character around fields that hold delimiters; empty: there is none.

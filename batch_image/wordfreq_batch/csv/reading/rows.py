@@ -71,7 +71,7 @@ def read_rows(
     Args:
         chunks: the object's bytes, cut anywhere.
         name: its URI, whose ending `.gz`, `.zst` or `.bz2` says that it is an archive.
-        dialect: how the file is written. A first line `sep=;` and a byte order mark are believed
+        dialect: how the file is written. A first line `sep=;` and a byte order mark decide
             instead.
         columns: names by which the delimiter `auto` is found.
         found: gets how the file is really written, before the first row is yielded.

@@ -20,7 +20,7 @@ from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import BatchJobDefinition
 from dagster_aws_batch._scratch import Scratch
-from dagster_aws_batch.findings import Finding, Level, ask
+from dagster_aws_batch.findings import Finding, Level, answer_to
 
 __all__ = [
     "Clients",
@@ -74,7 +74,7 @@ def examine(clients: Clients, wanted: Wanted, scratch: Scratch | None = None) ->
 def _queue(clients: Clients, wanted: Wanted) -> tuple[Any, list[Finding]]:
     about = f"queue {wanted.queue}"
     names = [wanted.queue]
-    answer, findings = ask(about, lambda: clients.batch.describe_job_queues(jobQueues=names))
+    answer, findings = answer_to(about, lambda: clients.batch.describe_job_queues(jobQueues=names))
     if answer is None:
         return None, findings
     if not answer["jobQueues"]:
@@ -103,7 +103,7 @@ def _share(clients: Clients, queue: Any, identifier: str | None) -> list[Finding
         return [Finding(Level.ERROR, about, text, "Leave share_identifier out for this queue")]
     if not policy_arn:
         return [Finding(Level.OK, about, "none is needed")]
-    answer, findings = ask(
+    answer, findings = answer_to(
         about, lambda: clients.batch.describe_scheduling_policies(arns=[policy_arn])
     )
     if answer is None or not answer["schedulingPolicies"]:
@@ -131,7 +131,7 @@ def _environments(clients: Clients, queue: Any) -> tuple[list[Any], list[Finding
     if not names:
         advice = "Attach one (UpdateJobQueue)"
         return [], [Finding(Level.ERROR, "compute environment", "the queue has none", advice)]
-    answer, findings = ask(
+    answer, findings = answer_to(
         "compute environment",
         lambda: clients.batch.describe_compute_environments(computeEnvironments=names),
     )
@@ -171,7 +171,7 @@ def _definition(
         if ":" in definition
         else {"jobDefinitionName": definition, "status": "ACTIVE"}
     )
-    answer, findings = ask(about, lambda: clients.batch.describe_job_definitions(**request))
+    answer, findings = answer_to(about, lambda: clients.batch.describe_job_definitions(**request))
     if answer is None:
         return None, findings
     active = [one for one in answer["jobDefinitions"] if one.get("status") == "ACTIVE"]
@@ -215,7 +215,9 @@ def _roles(clients: Clients, definition: Any) -> list[Finding]:
         if not arn or clients.iam is None:
             continue
         about = f"{field} {arn}"
-        answer, more = ask(about, partial(clients.iam.get_role, RoleName=arn.rsplit("/", 1)[-1]))
+        answer, more = answer_to(
+            about, partial(clients.iam.get_role, RoleName=arn.rsplit("/", 1)[-1])
+        )
         if answer is None:
             findings += more
             continue
@@ -244,7 +246,7 @@ def _logs(clients: Clients, definition: Any) -> list[Finding]:
     options = logging.get("options") or {}
     group = options.get("awslogs-group") or DEFAULT_LOG_GROUP
     about = f"log group {group}"
-    answer, findings = ask(
+    answer, findings = answer_to(
         about, lambda: clients.logs.describe_log_groups(logGroupNamePrefix=group)
     )
     if answer is None:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.failures import advice_for, error_code, is_hopeless
 
-__all__ = ["Finding", "Level", "ask", "examine_instance", "examine_request"]
+__all__ = ["Finding", "Level", "answer_to", "examine_instance", "examine_request"]
 
 
 class Level(str, Enum):
@@ -52,7 +52,7 @@ _ABSENT = (
 )  # fmt: skip
 
 
-def ask(about: str, request: Callable[[], Any]) -> tuple[Any, list[Finding]]:
+def answer_to(about: str, request: Callable[[], Any]) -> tuple[Any, list[Finding]]:
     """The answer to a request; or None, and what its failure says: not there, or not checked.
 
     Args:
@@ -79,7 +79,7 @@ def examine_request(
         request: Asks for it by boto3.
         text: What an answer shows.
     """
-    _, findings = ask(about, request)
+    _, findings = answer_to(about, request)
     return findings or [Finding(Level.OK, about, text)]
 
 

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from wordfreq_batch.counts.counts import (
-    adopt_partial,
+    add_sorted_partial,
     load_partial,
     write_partial,
 )
@@ -101,14 +101,14 @@ def partial_of(counts: dict[str, int]) -> bytes:
 
 @pytest.mark.parametrize("memory", [10_000, 100_000])
 @pytest.mark.usefixtures("either_engine")
-def test_partials_can_be_adopted_as_they_are(temporary: Path, memory: int) -> None:
+def test_partials_can_be_added_as_they_are(temporary: Path, memory: int) -> None:
     parts = [summary(numbers(seed, 3000)) for seed in range(5)]
     expected: Counter[str] = sum(parts, Counter())
     with Tally(memory=memory, least=0) as tally:
         tally.add(parts[0].items())
         for number, part in enumerate(parts[1:]):
             data = partial_of(part)
-            adopt_partial(tally, [data[:100], data[100:]], name=f"p{number}")
+            add_sorted_partial(tally, [data[:100], data[100:]], name=f"p{number}")
         assert list(tally.by_word()) == sorted(expected.items())
         assert (tally.total, tally.distinct) == (expected.total(), len(expected))
         assert list(tally.by_count()) == in_order(expected)
@@ -130,11 +130,11 @@ GOOD = {f"w{n:05}": n + 1 for n in range(20_000)}
     ],
 )
 @pytest.mark.usefixtures("either_engine", "temporary")
-def test_a_damaged_partial_that_was_adopted_is_named(damaged: bytes, message: str) -> None:
+def test_a_damaged_partial_that_was_added_is_named(damaged: bytes, message: str) -> None:
     with Tally(memory=100_000, least=0) as tally:
-        adopt_partial(tally, [partial_of(GOOD)], name="good")
+        add_sorted_partial(tally, [partial_of(GOOD)], name="good")
         with pytest.raises(DataError, match=message):
-            adopt_partial(tally, [damaged], name="p")
+            add_sorted_partial(tally, [damaged], name="p")
 
 
 @pytest.mark.usefixtures("either_engine", "temporary")
@@ -142,7 +142,7 @@ def test_a_sum_beyond_what_can_be_stored_is_refused_on_disk_as_well() -> None:
     most = zstandard.compress(b"a\t%d\n" % (10**18 - 1))
     with Tally(memory=100_000, least=0) as tally:
         for _ in range(10):
-            adopt_partial(tally, [most], name="p")
+            add_sorted_partial(tally, [most], name="p")
         with pytest.raises(DataError, match="add up to more than"):
             list(tally.by_word())
         with pytest.raises(DataError, match="add up to more than"):
@@ -157,7 +157,7 @@ def test_shares_of_the_words_make_up_the_whole(on_disk: bool) -> None:
     for part in range(3):
         with Tally(memory=100_000 if on_disk else 1 << 24, share=Share(part, 3), least=0) as tally:
             if on_disk:
-                adopt_partial(tally, [data], name="p")
+                add_sorted_partial(tally, [data], name="p")
                 load_partial(tally, [data], name="p")
             else:
                 load_partial(tally, [data, data], name="p")
@@ -206,7 +206,7 @@ def test_the_temporary_files_go_when_something_fails(temporary: Path) -> None:
         tally.add(numbers(2, 5000))
         assert tally.on_disk
         most = partial_of({"a": 10**18 - 1})
-        adopt_partial(tally, [most], name="p")
+        add_sorted_partial(tally, [most], name="p")
         with pytest.raises(DataError, match="add up to more than"), totals_of(tally):
             pass
     assert not list(temporary.iterdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wordfreq_batch.counts.counts import adopt_partial
+from wordfreq_batch.counts.counts import add_sorted_partial
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.tables.by_count import LineFile
 from wordfreq_batch.tables.runs import SortedFile
@@ -88,7 +88,7 @@ def test_threads_together_add_up_no_more_than_can_be_stored(temporary: Path) -> 
     with Tally(memory=300_000, threads=3, least=LEAST) as tally:
         for most in ("a", "z"):
             tally.add(words)
-            adopt_partial(
+            add_sorted_partial(
                 tally, [_partial(temporary, f"{most}\t{10**18 - 1}\n".encode())], name="p"
             )
         with pytest.raises(DataError, match="add up to more than"):

@@ -41,11 +41,11 @@ def failure_sensor(
     """
 
     @dg.run_failure_sensor(
-        name="tell_failures",
+        name="failure_alerts",
         default_status=status,
         description="Reports failed runs to SNS or Slack.",
     )
-    def tell_failures(context: dg.RunFailureSensorContext) -> dg.SkipReason:
+    def failure_alerts(context: dg.RunFailureSensorContext) -> dg.SkipReason:
         steps = [
             f"{event.step_key}: {event.step_failure_data.error_display_string}"
             for event in context.get_step_failure_events()
@@ -62,7 +62,7 @@ def failure_sensor(
             _post(channels.slack_webhook, f"*{subject}*\n{text}")
         return dg.SkipReason(f"reported run {context.dagster_run.run_id}")
 
-    return tell_failures
+    return failure_alerts
 
 
 def message(
