@@ -74,7 +74,7 @@ def add_plan(commands: Commands) -> None:
         "--pack",
         type=size,
         metavar="SIZE",
-        help="let files share a task up to SIZE (64MiB); at most 10,000 tasks. Default: one a file",
+        help="let files share a task up to SIZE (64MiB), at most 10,000 tasks; default: one per file",
     )
     parser.add_argument(
         "--task-items", type=positive, metavar="N", help="with --pack: at most N files per task"
@@ -96,7 +96,7 @@ def add_plan(commands: Commands) -> None:
     )
     add_text_options(parser)
     parser.add_argument(
-        "--only-from", metavar="URI", help="count only the files named there, one a line"
+        "--only-from", metavar="URI", help="count only the files named there, one per line"
     )
 
 

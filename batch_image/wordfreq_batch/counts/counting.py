@@ -239,7 +239,7 @@ class _Work:
     def _count_tiny(self, items: list[Item]) -> None:
         """Count files together: threads then work side by side for some milliseconds each.
 
-        One by one the threads would hand the interpreter to each other ten times a file, which
+        One by one the threads would hand the interpreter to each other ten times per file, which
         takes longer than the counting.
         """
         texts: list[TinyText] = []

@@ -1,6 +1,6 @@
 """One task: count the files of one group and leave counts, partial, ledger entry and receipt.
 
-Called by `wordfreq migrate`, once a container. The order of writing makes it safe to kill at any
+Called by `wordfreq migrate`, once per container. The order of writing makes it safe to kill at any
 point and to run twice at once: each object appears whole, counts are the same whoever writes them,
 nobody believes counts without a ledger row that names their ETag, and the receipt comes last
 (`plans.tasks`).

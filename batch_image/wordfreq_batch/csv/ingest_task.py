@@ -1,6 +1,6 @@
 """One task of a plan of uploads: load its CSVs, each on its own, and leave rejects and receipt.
 
-Called by `wordfreq ingest --plan`, once a container. A file that was loaded already from the same
+Called by `wordfreq ingest --plan`, once per container. A file that was loaded already from the same
 bytes into the same table with the same settings is left alone; a file that fails doesn't keep its
 neighbours from being loaded.
 """

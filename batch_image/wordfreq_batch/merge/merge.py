@@ -1,6 +1,6 @@
 """The last stage: add up the counts of all files and rank the words.
 
-Called by `wordfreq merge`, once a container; `merge_plan` takes exactly a plan's files and says
+Called by `wordfreq merge`, once per container; `merge_plan` takes exactly a plan's files and says
 which are missing, `merge_source` whatever lies below a prefix. Memory is bounded by
 `MergeOptions.memory`, whatever the vocabulary (`tables.tally`, `merge.totals`).
 """

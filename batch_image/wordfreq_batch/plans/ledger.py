@@ -1,4 +1,4 @@
-"""What is already counted: few objects beside the counts, never a request a file.
+"""What is already counted: few objects beside the counts, never a request per file.
 
 `counts.migrate` appends one object a finished task, `plans.planning` reads them all. A row is
 valid only where the source's listing shows the ETag it was counted from and the destination's

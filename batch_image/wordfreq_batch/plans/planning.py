@@ -69,7 +69,7 @@ def build_plan(
         source: URI of a prefix, a folder or one object.
         destination: URI of the prefix or folder that the counts go to.
         plan: URI that the plan will be written to; it names the receipts' place.
-        pack: bytes of source that may share one task, see `plans.packing`; None: a task a file.
+        pack: bytes of source that may share one task, see `plans.packing`; None: a task per file.
         pending: only groups holding a file that isn't counted yet become tasks; files that are
             known to be bad data are no items, unless `only` names files.
         only: names of the only files to be counted; names that the source lacks are `refused`.

@@ -1,4 +1,4 @@
-"""The clients of S3, made once a process. For `storage.s3` only.
+"""The clients of S3, made once per process. For `storage.s3` only.
 
 A client of botocore costs 70 to 200 ms of CPU, more than counting 64 MiB of text, and each has
 connections and credentials of its own. So all stores of a process share one session and one client,
@@ -196,7 +196,7 @@ def _environment() -> object:
 
 
 def _timestamp(value: Any) -> datetime:
-    """A time as `botocore` reads it; but those of listings, one an object, 100 times as fast."""
+    """A time as `botocore` reads it; but those of listings, one per object, 100 times as fast."""
     try:
         if isinstance(value, str) and value.endswith("Z"):
             return datetime.fromisoformat(value[:-1] + "+00:00")

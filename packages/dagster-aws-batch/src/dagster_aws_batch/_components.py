@@ -64,7 +64,7 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
 
     With `partitions` a run of any of them is one array job, one task per partition. The container
     finds its task number as usual, and the keys in the order of the task numbers in
-    `BATCH_PARTITIONS`, one a line; where they are too long for that, each task's key is its input.
+    `BATCH_PARTITIONS`, one per line; where that is too long, each task's key is its input.
 
     Examples:
         ```yaml

@@ -243,7 +243,7 @@ class Engine:
             self.machine.restore(jobs, self.find)
 
     def sweep(self) -> None:
-        """Forget finished jobs whose time is over. Cheap: looks at most once a minute."""
+        """Forget finished jobs whose time is over. Cheap: looks at most once per minute."""
         if self.now() < self._next_sweep:
             return
         with self.step():

@@ -196,7 +196,7 @@ class BatchApi:
     # -- reading -------------------------------------------------------------------------------
 
     def describe(self, job_ids: Sequence[str]) -> dict[str, JobDetailTypeDef]:
-        """Describe jobs by id, 100 a call. Ids that AWS no longer knows are absent."""
+        """Describe jobs by id, 100 per call. Ids that AWS no longer knows are absent."""
         found: dict[str, JobDetailTypeDef] = {}
         for start in range(0, len(job_ids), DESCRIBE_LIMIT):
             chunk = list(job_ids[start : start + DESCRIBE_LIMIT])
@@ -231,13 +231,13 @@ class BatchApi:
         return sorted(rows, key=lambda row: (row.get("createdAt", 0), row["jobId"]))
 
     def children(self, parent_id: str, status: JobStatusType) -> Iterator[JobSummaryTypeDef]:
-        """The children of an array in one state, 1,000 a call."""
+        """The children of an array in one state, 1,000 per call."""
         return self.pages(
             "ListJobs", "jobSummaryList", arrayJobId=parent_id, jobStatus=status, maxResults=PAGE
         )
 
     def in_queue(self, queue: str, status: JobStatusType) -> Iterator[JobSummaryTypeDef]:
-        """The jobs of a queue in one state, 1,000 a call."""
+        """The jobs of a queue in one state, 1,000 per call."""
         return self.pages(
             "ListJobs", "jobSummaryList", jobQueue=queue, jobStatus=status, maxResults=PAGE
         )

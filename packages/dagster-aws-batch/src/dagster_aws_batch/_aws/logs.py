@@ -27,7 +27,7 @@ TRIES = 4
 
 
 class LogReader:
-    """Reads log tails. Thread-safe; one a process and Region, so that its budget holds."""
+    """Reads log tails. Thread-safe; one per process and Region, so that its budget holds."""
 
     def __init__(
         self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0

@@ -125,7 +125,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
 
 def _pooled(postgres_url: str, token_provider: Any) -> Engine:
-    """One idle connection a process, more only while they are needed."""
+    """One idle connection per process, more only while they are needed."""
     return create_pg_engine(
         postgres_url,
         token_provider,
