@@ -74,7 +74,7 @@ def add_plan(commands: Commands) -> None:
         "--pack",
         type=size,
         metavar="SIZE",
-        help="let files share a task up to SIZE (64MiB), at most 10,000 tasks; default: one per file",
+        help="let files share a task up to SIZE (64MiB), at most 10,000 tasks (default: one file)",
     )
     parser.add_argument(
         "--task-items", type=positive, metavar="N", help="with --pack: at most N files per task"

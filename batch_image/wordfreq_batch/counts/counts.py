@@ -5,8 +5,8 @@ For `counts.migrate` and `merge.merge`; the orchestrator may read counts objects
 * **Counts object** (one per file, for people and for the merge): UTF-8 lines `word:count` LF,
   highest count first, equal counts in code point order. Read by the *last* colon, as words may hold
   one.
-* **Partial** (one per group of files, for the merge): lines `word TAB count` LF in the byte order of
-  the words' UTF-8, which is code point order, as one zstd frame. No word holds TAB or LF.
+* **Partial** (one per group of files, for the merge): lines `word TAB count` LF in the byte order
+  of the words' UTF-8, which is code point order, as one zstd frame. No word holds TAB or LF.
 
 Neither has a header, so concatenated text is still the same format.
 """
