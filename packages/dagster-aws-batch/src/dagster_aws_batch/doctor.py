@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -211,28 +210,19 @@ def _roles(clients: Clients, definition: Any) -> list[Finding]:
         advice = "Give the definition an execution_role_arn that may pull images and write logs"
         findings.append(Finding(Level.ERROR, "execution role", "Fargate needs one", advice))
     for field in ("executionRoleArn", "jobRoleArn"):
-        arn = container.get(field)
-        if not arn or clients.iam is None:
-            continue
-        about = f"{field} {arn}"
-        answer, more = answer_to(
-            about, partial(clients.iam.get_role, RoleName=arn.rsplit("/", 1)[-1])
-        )
-        if answer is None:
-            findings += more
-            continue
-        trusted = "ecs-tasks.amazonaws.com" in str(answer["Role"].get("AssumeRolePolicyDocument"))
-        findings.append(
-            Finding(Level.OK, about, "exists and trusts ecs-tasks.amazonaws.com")
-            if trusted
-            else Finding(
-                Level.ERROR,
-                about,
-                "does not trust ecs-tasks.amazonaws.com",
-                "Add that service to the role's trust policy",
-            )
-        )
+        if clients.iam is not None and (arn := container.get(field)):
+            findings.append(_role(clients, f"{field} {arn}", arn.rsplit("/", 1)[-1]))
     return findings
+
+
+def _role(clients: Clients, about: str, name: str) -> Finding:
+    answer, findings = answer_to(about, lambda: clients.iam.get_role(RoleName=name))
+    if answer is None:
+        return findings[0]
+    if "ecs-tasks.amazonaws.com" in str(answer["Role"].get("AssumeRolePolicyDocument")):
+        return Finding(Level.OK, about, "exists and trusts ecs-tasks.amazonaws.com")
+    text = "does not trust ecs-tasks.amazonaws.com"
+    return Finding(Level.ERROR, about, text, "Add that service to the role's trust policy")
 
 
 def _logs(clients: Clients, definition: Any) -> list[Finding]:
