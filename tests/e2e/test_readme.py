@@ -109,8 +109,10 @@ def test_every_command_of_a_page_works_as_written(clone, page):
     )
     print(f"\n{page}\n{done.stdout}")
     assert done.returncode == 0
-    for noise in ("Warning", "telemetry", "Traceback"):
-        assert noise not in done.stdout
+    assert "Warning" not in done.stdout
+    assert "Traceback" not in done.stdout
+    # Dagster shows its notice once per user, where no instance is chosen (`dg scaffold`).
+    assert page != "README.md" or "telemetry" not in done.stdout
 
 
 @pytest.mark.browser
