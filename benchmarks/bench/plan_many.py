@@ -48,6 +48,7 @@ def main(objects: int, folder: Path) -> None:
             source=str(source) + "/",
             destination=str(folder / "counts"),
             plan=str(folder / "plan.json"),
+            counter_version="1",
             pack=64 << 20,
         )
     built = time.perf_counter() - began

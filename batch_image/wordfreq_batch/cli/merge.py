@@ -84,10 +84,7 @@ def add_merge(commands: Commands) -> None:
 
 def _merge(options: argparse.Namespace) -> int:
     from wordfreq_batch.cli import limits
-    from wordfreq_batch.merge.merge import (
-        MergeOptions,
-        merge_source,
-    )
+    from wordfreq_batch.merge.merge import MergeOptions, merge_source
 
     _check(options)
     merge = MergeOptions(
@@ -157,12 +154,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _one_part(options: argparse.Namespace, merge: MergeOptions) -> None:
     from wordfreq_batch.merge.group_sums import version_of
-    from wordfreq_batch.merge.merge_parts import (
-        merge_part,
-        part_receipts,
-        stage_of,
-    )
-    from wordfreq_batch.plans.plan_store import load_head
+    from wordfreq_batch.merge.merge_parts import merge_part, part_receipts, stage_of
     from wordfreq_batch.plans.receipts import SingleTask
     from wordfreq_batch.plans.tasknumber import task_number
     from wordfreq_batch.tables.lines import Share
@@ -176,13 +168,12 @@ def _one_part(options: argparse.Namespace, merge: MergeOptions) -> None:
         say(f"part {part} belongs to job {holder}, submitted twice; nothing to do here")
         report(options, "", lambda: {"Part": part, "Job": holder})
         return
-    head = load_head(plan)
-    if earlier := part_receipts(head, parts, [part]):
+    if earlier := part_receipts(task.head, parts, [part]):
         say(f"part {part} was done already (receipt of {earlier[part].finished})")
         report(options, "", earlier[part].to_json)
         return
     done = merge_part(plan, Share(part, parts), merge)
-    task.succeeded(version_of(head), [done])
+    task.succeeded(version_of(task.head), [done])
     report(
         options,
         f"part {part} of {parts}: {done.words:,} words, {done.distinct:,} different ones",
@@ -192,10 +183,7 @@ def _one_part(options: argparse.Namespace, merge: MergeOptions) -> None:
 
 def _whole(plan: str, parts: int | None, merge: MergeOptions) -> Ranking | None:
     from wordfreq_batch.merge.merge import merge_plan
-    from wordfreq_batch.merge.merge_parts import (
-        merge_parts,
-        remove_parts,
-    )
+    from wordfreq_batch.merge.merge_parts import merge_parts, remove_parts
     from wordfreq_batch.plans.receipts import SingleTask
 
     task = SingleTask(plan, "merge", JobInfo.of(os.environ))
@@ -205,5 +193,5 @@ def _whole(plan: str, parts: int | None, merge: MergeOptions) -> Ranking | None:
     ranking = merge_plan(plan, merge) if parts is None else merge_parts(plan, parts, merge)
     task.succeeded(ranking.counter_version)
     if parts is not None:
-        remove_parts(plan, parts)
+        remove_parts(task.head, parts)
     return ranking

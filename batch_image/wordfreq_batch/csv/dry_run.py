@@ -18,7 +18,7 @@ from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import Item, PlanHead
-from wordfreq_batch.plans.plan_store import load_head, load_task
+from wordfreq_batch.plans.plan_store import load_task
 from wordfreq_batch.plans.receipts import SingleTask
 from wordfreq_batch.plans.tasks import failure
 from wordfreq_batch.progress import Progress
@@ -78,7 +78,7 @@ def dry_run_plan(
     single = SingleTask(plan, STAGE, job)
     if single.taken_by() is not None:
         return None
-    head = load_head(plan)
+    head = single.head
     version = settings.version(target.table.name, absent=target.mode == "absent")
     ends: list[int] = []
     found: list[ItemReceipt] = []

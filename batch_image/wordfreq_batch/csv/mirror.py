@@ -29,7 +29,6 @@ from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import LOADS, RESERVED, ItemReceipt, RowFigures
 from wordfreq_batch.plans.plan import PlanHead
-from wordfreq_batch.plans.plan_store import load_head
 from wordfreq_batch.plans.receipts import SingleTask
 from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
@@ -131,7 +130,7 @@ def mirror(
     single = SingleTask(plan, DRY_RUN if dry_run else STAGE, job)
     if single.taken_by() is not None:
         return None
-    head = load_head(plan)
+    head = single.head
     state = State.of(head.source.uri, head.destination.uri)
     sweep = _Sweep(head, state, client, table, progress, patience)
     deleted: Counter[str] = Counter()

@@ -115,8 +115,9 @@ def counts_of(
         InputError: files have no valid counts, unless they may be missing; or the plan is for
             another version of the counter.
     """
+    version = version_of(plan.head)
     known = look_up(
-        store, plan.items, counter_version=version_of(plan.head), progress=progress, warn=progress
+        store, plan.items, version_of=lambda _: version, progress=progress, warn=progress
     )
     items = known.items
     reasons: dict[str, str] = {}

@@ -22,6 +22,7 @@ from wordfreq_batch.merge.document import (
 )
 from wordfreq_batch.merge.folders import rank_folders
 from wordfreq_batch.merge.group_sums import (
+    Counts,
     FilesRead,
     add_all,
     add_groups,
@@ -29,18 +30,12 @@ from wordfreq_batch.merge.group_sums import (
     tidy,
     version_of,
 )
-from wordfreq_batch.merge.ranking import (
-    ranked,
-    stop_words,
-)
+from wordfreq_batch.merge.ranking import ranked, stop_words
 from wordfreq_batch.merge.report import html, markdown
-from wordfreq_batch.merge.totals import (
-    Totals,
-    totals_of,
-    usable,
-)
-from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.merge.totals import Totals, totals_of, usable
+from wordfreq_batch.plans.plan import Item, Location, Plan, PlanHead
 from wordfreq_batch.plans.plan_store import load_plan
+from wordfreq_batch.plans.planning import check_outside, inside
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.tally import Tally
@@ -52,11 +47,6 @@ REPORT_MARKDOWN: Final = "report.md"
 TOTALS: Final = "totals.parquet"
 
 _NAMED: Final = 1000  # missing files whose names a ranking keeps
-_COPIED: Final = 8 << 20  # bytes of the result uploaded at a time
-
-
-def _silent(_: str) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +67,7 @@ class MergeOptions:
     memory: int = 512 << 20
     threads: int = 1
     allow_missing: bool = False
-    progress: Callable[[str], None] = _silent
+    progress: Callable[[str], None] = lambda _: None
 
 
 def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
@@ -88,30 +78,32 @@ def merge_plan(plan_uri: str, options: MergeOptions) -> Ranking:
     Raises:
         InputError: files have no valid counts, or the plan is for another version of the counter.
         DataError: plan, counts or partials are damaged.
+        UsageError: see `check_options`.
     """
     plan = load_plan(plan_uri)
-    stop_words(options.ranking.stop_words)  # an unknown language is reported before the work
+    check_options(plan.head, options)
     store = open_store(plan.head.destination.uri)
     counts = counts_of(plan, store, options.progress, allow_missing=options.allow_missing)
     files = FilesRead(options.progress, len(counts.plan.items))
     memory = usable(options.memory)
-    folders = folders_of(counts.plan.items, store, options)
     with Tally(memory=memory * 3 // 4, threads=options.threads) as tally:
         add_groups(tally, store, counts.plan, files, memory=memory // 4)
         with totals_of(tally) as totals:
-            ranking = rank(
-                totals,
-                options,
-                files=files.files,
-                source=store.uri,
-                plan_id=plan.id,
-                counter_version=version_of(plan.head),
-                folders=folders,
-                set_aside=counts.set_aside,
-                missing=(*counts.missing, *(each.name for each in plan.unusable)),
-            )
-    tidy(store, counts.plan, options.progress)
-    return ranking
+            return rank_plan(totals, options, plan, counts, store)
+
+
+def check_options(head: PlanHead, options: MergeOptions) -> None:
+    """Report before the work what can't be meant.
+
+    Raises:
+        UsageError: an unknown language, or an output where the plan's files or counts lie.
+    """
+    stop_words(options.ranking.stop_words)
+    if options.output is not None:
+        # The source of a single file may be that file alone, and not all of its folder.
+        source = head.source if head.total_items > 1 else None
+        output = Location.parse(options.output, folder=True)
+        check_outside("the output", output, source=source, destination=head.destination)
 
 
 def merge_source(source_uri: str, options: MergeOptions) -> Ranking:
@@ -122,7 +114,8 @@ def merge_source(source_uri: str, options: MergeOptions) -> Ranking:
         UsageError: the output would lie among the counts.
     """
     store = open_store(source_uri)
-    if options.output is not None and open_store(options.output).uri.startswith(store.uri):
+    counts = Location.parse(source_uri, folder=True)
+    if options.output is not None and inside(Location.parse(options.output, folder=True), counts):
         raise UsageError(
             f"the output {options.output} lies inside the source {source_uri}, where the next "
             "merge would read it as counts; put it elsewhere"
@@ -133,6 +126,26 @@ def merge_source(source_uri: str, options: MergeOptions) -> Ranking:
         add_all(tally, store, files)
         with totals_of(tally) as totals:
             return rank(totals, options, files=files.files, source=store.uri)
+
+
+def rank_plan(
+    totals: Totals, options: MergeOptions, plan: Plan, counts: Counts, store: Store
+) -> Ranking:
+    """The ranking of a plan, whose counts are in `store`; then what nobody needs is removed."""
+    items = counts.plan.items
+    ranking = rank(
+        totals,
+        options,
+        files=len(items),
+        source=store.uri,
+        plan_id=plan.id,
+        counter_version=version_of(plan.head),
+        folders=_folders(items, store, options),
+        set_aside=counts.set_aside,
+        missing=(*counts.missing, *(each.name for each in plan.unusable)),
+    )
+    tidy(store, counts.plan, options.progress)
+    return ranking
 
 
 def rank(
@@ -169,10 +182,10 @@ def rank(
     return ranking
 
 
-def folders_of(
+def _folders(
     items: Sequence[Item], store: Store, options: MergeOptions
 ) -> tuple[FolderRanking, ...]:
-    """The rankings of the folders of these files, which are `counted_items`, if asked for."""
+    """The rankings of the folders of these files, if asked for."""
     if not options.folder_depth:
         return ()
     return rank_folders(
@@ -214,9 +227,7 @@ def _store_results(store: Store, totals: Totals, ranking: Ranking, options: Merg
     with temporary_folder() as folder:
         path = folder / TOTALS
         totals.write_parquet(path, memory=options.memory, threads=options.threads)
-        with store.writer(TOTALS) as writer, path.open("rb") as file:
-            while chunk := file.read(_COPIED):
-                writer.write(chunk)
+        store.upload(TOTALS, path)
     store.put(REPORT, html(ranking).encode())
     store.put(REPORT_MARKDOWN, markdown(ranking).encode())
     store.put(RANKING, ranking.dumps().encode())

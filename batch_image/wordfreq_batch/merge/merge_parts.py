@@ -3,8 +3,8 @@
 Called by `wordfreq merge --parts N`, with `--part` for one of the N parts and without for the last
 step. A word's hash decides which part it is in. Each part reads all of the plan's counts, keeps its
 own words, and stores them sorted by count below `.wordfreq/merge/<plan id>/` in the destination,
-then a receipt. The last step merges the N objects, checks their sums against the receipts, ranks
-as `merge_plan` does, and removes the parts. Everything can be killed and repeated anywhere.
+then a receipt. The last step merges the N objects, checks their sums against the receipts and ranks
+as `merge_plan` does; then the parts are removed. Everything can be killed and repeated anywhere.
 """
 
 from __future__ import annotations
@@ -12,37 +12,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from wordfreq_batch.errors import (
-    DataError,
-    InputError,
-)
-from wordfreq_batch.merge.document import FolderRanking, Ranking
-from wordfreq_batch.merge.group_sums import (
-    FilesRead,
-    add_groups,
-    counts_of,
-    tidy,
-    version_of,
-)
-from wordfreq_batch.merge.merge import (
-    MergeOptions,
-    folders_of,
-    rank,
-)
-from wordfreq_batch.merge.ranking import stop_words
-from wordfreq_batch.merge.totals import (
-    totals_of,
-    usable,
-)
+from wordfreq_batch.errors import DataError, InputError
+from wordfreq_batch.merge.document import Ranking
+from wordfreq_batch.merge.group_sums import FilesRead, add_groups, counts_of, version_of
+from wordfreq_batch.merge.merge import MergeOptions, check_options, rank_plan
+from wordfreq_batch.merge.totals import totals_of, usable
 from wordfreq_batch.plans.formats import MERGES, ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Plan, PlanHead
-from wordfreq_batch.plans.plan_store import (
-    load_head,
-    load_plan,
-)
+from wordfreq_batch.plans.plan_store import load_plan
 from wordfreq_batch.plans.receipts import finished_files, read_receipts
 from wordfreq_batch.storage.opening import open_store
-from wordfreq_batch.storage.store import Store
 from wordfreq_batch.tables.by_count import read
 from wordfreq_batch.tables.lines import Share
 from wordfreq_batch.tables.runs import (
@@ -58,8 +37,6 @@ from wordfreq_batch.text.unpack import decompressed
 
 MOST_PARTS: Final = 64
 """All of them are read together in the end."""
-
-_COPIED: Final = 8 << 20  # bytes of a part uploaded at a time
 
 
 def parts_of(plan: Plan, *, words_per_part: int) -> int:
@@ -118,11 +95,7 @@ def merge_part(plan_uri: str, share: Share, options: MergeOptions) -> ItemReceip
         # A run, as its compression lets many be read at once in little memory.
         run = SortedFile(folder / "part.zst")
         run.write(blocks_of(tally.by_count()))
-        with store.writer(key) as writer, run.path.open("rb") as file:
-            while chunk := file.read(_COPIED):
-                writer.write(chunk)
-        if share.part == 0:  # the last step doesn't look at the files
-            tidy(store, plan, options.progress)
+        store.upload(key, run.path)
         return ItemReceipt(
             name=key,
             etag="",
@@ -136,11 +109,13 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
     """Rank the words of the plan's files from the parts that were stored.
 
     Raises:
-        InputError: parts are missing; the message names them.
+        InputError: parts are missing, which the message names, or files have no valid counts.
         DataError: a part is damaged.
+        UsageError: see `check_options`.
     """
-    head = load_head(plan_uri)
-    stop_words(options.ranking.stop_words)
+    plan = load_plan(plan_uri)
+    head = plan.head
+    check_options(head, options)
     store = open_store(head.destination.uri)
     receipts = part_receipts(head, parts, range(parts))
     if missing := sorted(set(range(parts)) - receipts.keys()):
@@ -150,6 +125,7 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
             f"{store.url(_folder(head))}: {named}; run `wordfreq merge --parts {parts} --part "
             "--index N` for each, then this again"
         )
+    counts = counts_of(plan, store, options.progress)
     with temporary_folder() as folder:
         texts = []
         for part in range(parts):
@@ -157,8 +133,9 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
             with store.open(key) as reader:
                 append(path, reader)
             name = store.url(key)
-            lines = decompressed(read(path), name=name, suffix=".zst")
-            texts.append(LineStream(lines, name=name))
+            if path.stat().st_size:  # else none of the words was in it
+                lines = decompressed(read(path), name=name, suffix=".zst")
+                texts.append(LineStream(lines, name=name))
         with totals_of(Merged(texts, by_count=True)) as totals:
             reported = [item for receipt in receipts.values() for item in receipt.items]
             expected = (
@@ -171,31 +148,14 @@ def merge_parts(plan_uri: str, parts: int, options: MergeOptions) -> Ranking:
                     f"{totals.distinct:,} of them different, where their receipts say "
                     f"{expected[0]:,} and {expected[1]:,}; remove them and merge again"
                 )
-            return rank(
-                totals,
-                options,
-                files=head.total_items,
-                source=store.uri,
-                plan_id=head.id,
-                counter_version=version_of(head),
-                folders=_folders(plan_uri, store, options),
-                missing=[each.name for each in load_plan(plan_uri).unusable],
-            )
+            return rank_plan(totals, options, plan, counts, store)
 
 
-def _folders(plan_uri: str, store: Store, options: MergeOptions) -> tuple[FolderRanking, ...]:
-    if not options.folder_depth:
-        return ()
-    counts = counts_of(load_plan(plan_uri), store, options.progress)
-    return folders_of(counts.plan.items, store, options)
-
-
-def remove_parts(plan_uri: str, parts: int) -> None:
+def remove_parts(head: PlanHead, parts: int) -> None:
     """Delete the parts, which nobody needs once there is a ranking.
 
     Their receipts stay: without its part, a receipt is taken for none.
     """
-    head = load_head(plan_uri)
     open_store(head.destination.uri).delete([_key(head, part, parts) for part in range(parts)])
 
 

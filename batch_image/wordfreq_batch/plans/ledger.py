@@ -1,6 +1,6 @@
 """What is already counted: few objects beside the counts, never a request per file.
 
-`counts.migrate` appends one object a finished task, `plans.planning` reads them all. A row is
+A finished task appends one object, a plan reads them all. A row is
 valid only where the source's listing shows the ETag it was counted from and the destination's
 listing the ETag it resulted in; so rows may be stale, doubled or lost, and the worst that comes of
 it is that a file is counted again. Objects are JSON lines (`CountedFile.dumps`), many of them
@@ -13,15 +13,9 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from wordfreq_batch.errors import WordfreqError
-from wordfreq_batch.plans.formats import (
-    LEDGER,
-    CountedFile,
-)
-from wordfreq_batch.storage.store import (
-    ObjectInfo,
-    Store,
-)
+from wordfreq_batch.errors import DataError, WordfreqError
+from wordfreq_batch.plans.formats import LEDGER, CountedFile
+from wordfreq_batch.storage.store import ObjectInfo, Store
 from wordfreq_batch.text.unpack import decompressed
 
 COMPACT_ABOVE = 100
@@ -41,12 +35,19 @@ def append(store: Store, rows: Iterable[CountedFile], *, origin: str) -> None:
 
 
 def read(
-    store: Store, objects: Iterable[ObjectInfo], *, warn: Callable[[str], None]
+    store: Store, objects: Iterable[ObjectInfo], *, warn: Callable[[str], None], unread: set[str]
 ) -> Iterator[CountedFile]:
     """Yield the rows of these ledger objects (keys as `store` lists them), in any order.
 
-    What can't be read is reported by `warn` and left out.
+    What can't be read is reported by `warn` and left out. To `unread` go the keys of objects that
+    may be read another time; a damaged one is none of them.
     """
+
+    def failed(key: str, error: WordfreqError) -> None:
+        warn(f"{store.url(key)}: {error}; its files are counted again")
+        if not isinstance(error, DataError):
+            unread.add(key)
+
     small: list[str] = []
     large: list[str] = []
     for info in objects:
@@ -54,20 +55,20 @@ def read(
         (small if plain else large).append(info.key)
     for key, answer in store.get_many(small):
         if isinstance(answer, WordfreqError):
-            warn(f"{store.url(key)}: {answer}; its files are counted again")
+            failed(key, answer)
         else:
             yield from _rows(answer.splitlines(), store.url(key), warn)
     for key in large:
-        yield from _rows(_lines(store, key, warn), store.url(key), warn)
+        yield from _rows(_lines(store, key, failed), store.url(key), warn)
 
 
-def _lines(store: Store, key: str, warn: Callable[[str], None]) -> Iterator[bytes]:
+def _lines(store: Store, key: str, failed: Callable[[str, WordfreqError], None]) -> Iterator[bytes]:
     try:
         with store.open(key) as reader:
             chunks = decompressed(reader, name=store.url(key))
             yield from io.BufferedReader(_Chunks(chunks), 1 << 20)
     except WordfreqError as error:
-        warn(f"{store.url(key)}: {error}; its files are counted again")
+        failed(key, error)
 
 
 class _Chunks(io.RawIOBase):
@@ -105,7 +106,7 @@ def compact(store: Store, rows: Iterable[CountedFile], replaced: Iterable[str]) 
     """Write `rows` as one object, then delete the objects `replaced` that they came from.
 
     Safe against tasks that append and against a second compaction at the same time: only objects
-    whose rows were read are deleted, and the new one has a name of its own.
+    whose rows were read may be among `replaced`, and the new one has a name of its own.
     """
     import zstandard
 

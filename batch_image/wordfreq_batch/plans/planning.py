@@ -1,7 +1,7 @@
 """Making a plan: what is in the source, what is counted already, who counts the rest.
 
-For `wordfreq plan` and for the orchestrator, as a library. Nothing is written but by `write_plan`
-(from `plans.plan_store`, offered here too) and, if asked for, the compaction of the ledger.
+For `wordfreq plan` and for the orchestrator, as a library. `plans.plan_store` writes the plan; here
+nothing is written but, if asked for, the compaction of the ledger.
 """
 
 from __future__ import annotations
@@ -13,32 +13,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
-from wordfreq_batch.errors import (
-    NotFoundError,
-    UsageError,
-    WordfreqError,
-)
+from wordfreq_batch.errors import NotFoundError, UsageError, WordfreqError
 from wordfreq_batch.plans.formats import RESERVED
-from wordfreq_batch.plans.known import (
-    compact_ledger,
-    look_up,
-    ticking,
-)
+from wordfreq_batch.plans.known import Known, compact_ledger, look_up, ticking
 from wordfreq_batch.plans.packing import pack as pack_items
-from wordfreq_batch.plans.plan import (
-    NOT_THERE,
-    Item,
-    Location,
-    Plan,
-    PlanHead,
-    Refused,
-)
+from wordfreq_batch.plans.plan import NOT_THERE, Item, Location, Plan, PlanHead, Refused
 from wordfreq_batch.plans.unusable import known_unusable
 from wordfreq_batch.progress import Progress
-from wordfreq_batch.storage.fingerprint import (
-    Fingerprint,
-    is_folder_marker,
-)
+from wordfreq_batch.storage.fingerprint import Fingerprint, is_folder_marker
 from wordfreq_batch.storage.opening import open_object, open_store
 from wordfreq_batch.storage.store import ObjectInfo
 
@@ -48,13 +30,13 @@ def build_plan(
     source: str,
     destination: str,
     plan: str,
+    counter_version: str,
     pack: int | None = None,
     pending: bool = False,
     only: Collection[str] | None = None,
     task_items: int | None = None,
-    progress: Progress | None = None,
-    warn: Progress | None = None,
-    counter_version: str | None = None,
+    progress: Progress = lambda _: None,
+    warn: Progress = lambda _: None,
     refuse: Callable[[str], str | None] | None = None,
     again: bool = False,
     compact: bool = False,
@@ -63,12 +45,13 @@ def build_plan(
     limit: str = "",
     retry_unusable: bool = False,
 ) -> Plan:
-    """Compare source and destination and lay out the tasks. Nothing is counted or written.
+    """Compare source and destination and lay out the tasks; nothing is counted.
 
     Args:
         source: URI of a prefix, a folder or one object.
         destination: URI of the prefix or folder that the counts go to.
         plan: URI that the plan will be written to; it names the receipts' place.
+        counter_version: of results that count as done.
         pack: bytes of source that may share one task, see `plans.packing`; None: a task per file.
         pending: only groups holding a file that isn't counted yet become tasks; files that are
             known to be bad data are no items, unless `only` names files.
@@ -76,8 +59,6 @@ def build_plan(
         task_items: files that may share one task; with `pack` only.
         progress: gets a line every few seconds while listing.
         warn: gets a line for what is odd but no error.
-        counter_version: of results that count as done, for other stages than the counting; else
-            that of `text.words`.
         refuse: says of a name why it is to be left out, or None.
         again: what is counted already is wanted again.
         compact: rewrite the ledger as one object where it has become many.
@@ -92,103 +73,85 @@ def build_plan(
         NotFoundError: the source's bucket or folder doesn't exist.
     """
     places = _places(source, destination, plan)
-    version = counter_version or _counter_version()
-    say, complain = progress or _silent, warn or _silent
     try:
-        listing, places = _list_source(places, say, complain)
+        listing, places = _list_source(places, progress, warn)
     except NotFoundError as error:
         if places.source.is_local and re.match(r"[^./~][^:]*$", source):
             raise NotFoundError(f"{error}. For a bucket write s3://{source}") from None
         raise
     infos, refused = _accept(listing, places.destination, only, refuse)
     chosen = None if only is None else frozenset(only)
-    files = [
-        Item(info.key, info.size, info.etag, None, chosen is None or info.key in chosen)
-        for info in infos
-    ]
+    versions = version_of or (lambda _: counter_version)
     known = look_up(
         open_store(places.destination.uri),
-        files,
-        counter_version=version,
-        version_of=version_of,
-        progress=say,
-        warn=complain,
+        [
+            Item(info.key, info.size, info.etag, None, chosen is None or info.key in chosen)
+            for info in infos
+        ],
+        version_of=versions,
+        progress=progress,
+        warn=warn,
         results=results,
         modified={info.key: info.last_modified for info in infos} if results else None,
     )
     if compact:
-        compact_ledger(known, warn=complain)
+        compact_ledger(known, warn=warn)
     items = [item._replace(counted=None) for item in known.items] if again else known.items
-    groups = (
-        tuple(range(len(items)))
-        if pack is None
-        else pack_items(
-            [item.name for item in items],
-            [item.size for item in items],
-            target=pack,
-            max_items=task_items,
-        )
-    )
     head = PlanHead(
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + token_hex(4),
         source=places.source,
         destination=places.destination,
         plan=places.plan,
-        counter_version=version,
+        counter_version=counter_version,
         total_items=len(items),
         total_tasks=0,
         listing=str(Fingerprint().plus(listing)),
     )
-    plan_of_all = Plan(
-        head=head,
-        items=tuple(items),
-        groups=groups,
-        tasks=(),
-        refused=tuple(refused),
-        stale=tuple(known.stale),
-    )
+    groups = _groups(items, pack, task_items)
+    made = Plan(head, tuple(items), groups, (), tuple(refused), tuple(known.stale))
     if pending and chosen is None and not retry_unusable:
-        plan_of_all = plan_of_all.without(
-            known_unusable(
-                known.store,
-                items,
-                known.unusable,
-                version_of=lambda name: (version_of(name) if version_of else version) + limit,
-                warn=complain,
-            )
+        made = _without_unusable(made, known, lambda name: versions(name) + limit, warn)
+    tasks = tuple(_tasks(made.items, made.groups, pending=pending))
+    return made._replace(head=made.head._replace(total_tasks=len(tasks)), tasks=tasks)
+
+
+def _groups(items: Sequence[Item], pack: int | None, task_items: int | None) -> tuple[int, ...]:
+    if pack is None:
+        return tuple(range(len(items)))
+    names, sizes = [item.name for item in items], [item.size for item in items]
+    return pack_items(names, sizes, target=pack, max_items=task_items)
+
+
+def _without_unusable(
+    plan: Plan, known: Known, version_of: Callable[[str], str], warn: Progress
+) -> Plan:
+    """The plan without files that are known to be bad data; results that they have are stale."""
+    unusable = known_unusable(
+        known.store, plan.items, known.unusable, version_of=version_of, warn=warn
+    )
+    outdated = [each.name for each in unusable if each.name in known.outdated]
+    return plan.without(unusable)._replace(stale=(*plan.stale, *outdated))
+
+
+def check_outside(
+    what: str, location: Location, *, destination: Location, source: Location | None = None
+) -> None:
+    """See that something isn't written to where files or counts are read.
+
+    Raises:
+        UsageError: it lies inside the source, or among the counts; `what` it is.
+    """
+    reserved = destination._replace(key=destination.key + RESERVED)
+    if source is not None and inside(location, source):
+        raise UsageError(
+            f"{what} {location.uri} lies inside the source {source.uri}: it would be counted as an "
+            "input next time; put it elsewhere"
         )
-        outdated = [each.name for each in plan_of_all.unusable if each.name in known.outdated]
-        plan_of_all = plan_of_all._replace(stale=(*plan_of_all.stale, *outdated))
-    tasks = tuple(_tasks(plan_of_all.items, plan_of_all.groups, pending=pending))
-    head = plan_of_all.head._replace(total_tasks=len(tasks))
-    return plan_of_all._replace(head=head, tasks=tasks)
-
-
-def _check_plan(places: _Places) -> None:
-    plan = places.plan
-    beside = plan._replace(key=plan.key.removesuffix(".json") + "/")
-    reserved = places.destination._replace(key=places.destination.key + RESERVED)
-    for what, location in (("the plan", plan), ("the folder of the plan's receipts", beside)):
-        if _inside(location, places.source):
-            raise UsageError(
-                f"{what} {location.uri} lies inside the source {places.source.uri}: it would be "
-                "counted as an input next time; put the plan elsewhere"
-            )
-        if _inside(location, places.destination) and not _inside(location, reserved):
-            raise UsageError(
-                f"{what} {location.uri} lies inside the destination {places.destination.uri}, "
-                "where `merge --source` would read it as counts; put the plan elsewhere"
-            )
-
-
-def _silent(_: str) -> None:
-    pass
-
-
-def _counter_version() -> str:
-    from wordfreq_batch.text.words import COUNTER_VERSION  # loads ICU
-
-    return COUNTER_VERSION
+    if inside(location, destination) and not inside(location, reserved):
+        raise UsageError(
+            f"{what} {location.uri} lies inside the destination {destination.uri}, where "
+            "`merge --source` would read it as counts; put it elsewhere"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +173,8 @@ def _real(location: Location) -> tuple[str, str]:
     return location.bucket, path + slash
 
 
-def _inside(inner: Location, outer: Location) -> bool:
+def inside(inner: Location, outer: Location) -> bool:
+    """Whether one lies inside the other, or is the same; symbolic links are followed."""
     inner_bucket, inner_key = _real(inner)
     outer_bucket, outer_key = _real(outer)
     return inner_bucket == outer_bucket and inner_key.startswith(outer_key)
@@ -226,19 +190,24 @@ def _places(source: str, destination: str, plan: str) -> _Places:
         object=parsed.key.rpartition("/")[2] or None,
     )
     advice = "choose a destination beside the source, such as another prefix or bucket"
-    if _inside(places.destination, places.source):
-        same = _inside(places.source, places.destination)
+    if inside(places.destination, places.source):
+        same = inside(places.source, places.destination)
         where = "is the source itself" if same else f"lies inside the source {source}"
         raise UsageError(
             f"the destination {destination} {where}: the results would be counted as inputs "
             f"next time; {advice}"
         )
-    if _inside(places.source, places.destination):
+    if inside(places.source, places.destination):
         raise UsageError(
             f"the source {source} lies inside the destination {destination}: its files would be "
             f"read as results; {advice}"
         )
-    _check_plan(places)
+    beside = places.plan._replace(key=places.plan.key.removesuffix(".json") + "/")
+    for what, location in (
+        ("the plan", places.plan),
+        ("the folder of the plan's receipts", beside),
+    ):
+        check_outside(what, location, source=places.source, destination=places.destination)
     return places
 
 

@@ -1,7 +1,6 @@
 """Receipts and leases: what tells a finished task, a running one and a copy of one apart.
 
-`counts.migrate` and `cli.main` write them; the orchestrator reads them with
-`read_receipts`. Both are small objects in the plan's folder, written with a conditional put.
+Both are small objects in the plan's folder, written with a conditional put.
 """
 
 from __future__ import annotations
@@ -76,8 +75,7 @@ def finished_files(plan: Plan, stage: str) -> dict[str, ItemReceipt]:
 def finished_items(receipts: Iterable[Receipt]) -> dict[str, ItemReceipt]:
     """What the receipts say of files that didn't fail, by the file's name; the last one counts.
 
-    The one place where plans are joined with receipts: a file of a plan that is neither counted
-    already nor in here has failed, or nobody has been at it.
+    A file of a plan that is neither counted already nor in here has failed, or was never tried.
     """
     return {item.name: item for receipt in receipts for item in receipt.items if item.error is None}
 
@@ -127,7 +125,7 @@ class SingleTask:
     """
 
     def __init__(self, plan: str, stage: str, job: JobInfo, *, task: int = 0) -> None:
-        self._head = load_head(plan)
+        self.head = load_head(plan)
         self._stage = stage
         self._task = task
         self._job = job
@@ -135,12 +133,12 @@ class SingleTask:
 
     def taken_by(self) -> str | None:
         """The id of another job of the same submission that has the task, see `take_lease`."""
-        return take_lease(self._head, self._stage, self._task, self._job)
+        return take_lease(self.head, self._stage, self._task, self._job)
 
     def succeeded(self, counter_version: str, items: Sequence[ItemReceipt] = ()) -> None:
         """Leave the receipt, in place of an earlier one."""
         receipt = Receipt.of(
-            self._head,
+            self.head,
             self._stage,
             self._task,
             items,
@@ -148,4 +146,4 @@ class SingleTask:
             started=self._started,
             job=self._job,
         )
-        open_store(self._head.folder).put(receipt_name(self._stage, self._task), receipt.dumps())
+        open_store(self.head.folder).put(receipt_name(self._stage, self._task), receipt.dumps())

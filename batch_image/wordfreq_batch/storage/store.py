@@ -30,6 +30,11 @@ from wordfreq_batch.errors import (
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+AT_ONCE: Final = 32
+"""Small objects that are read at a time."""
+
+_COPIED: Final = 8 << 20  # bytes of a file uploaded at a time
+
 LOCAL_BUCKET = "file:///"
 """What stands for the bucket where a local path is split into bucket and key."""
 
@@ -151,22 +156,24 @@ class Store(ABC):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; one that isn't there is no error."""
 
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file of this machine as the object."""
+        with self.writer(key) as writer, path.open("rb") as file:
+            while chunk := file.read(_COPIED):
+                writer.write(chunk)
+
     def url(self, key: str) -> str:
         """The full URI of `key`, for messages and for `open_store`."""
         return self.uri + key
 
     def get_many(
-        self,
-        keys: Iterable[str],
-        *,
-        concurrency: int = 32,
-        etags: Mapping[str, str] | None = None,
+        self, keys: Iterable[str], *, etags: Mapping[str, str] | None = None
     ) -> Iterator[tuple[str, bytes | WordfreqError]]:
-        """Read many small objects, `concurrency` at once, and yield each as it arrives.
+        """Read many small objects, `AT_ONCE` of them at a time, and yield each as it arrives.
 
-        `keys` is consumed only as fast as the results are taken, so at most `concurrency` objects
-        are in memory. An object that can't be read yields its error in place of its bytes. Where
-        `etags` names a key, its object must have that ETag (`ChangedError`).
+        `keys` is consumed only as fast as the results are taken, so no more objects are in memory.
+        An object that can't be read yields its error in place of its bytes. Where `etags` names a
+        key, its object must have that ETag (`ChangedError`).
         """
 
         from concurrent.futures import ThreadPoolExecutor  # imports `logging`
@@ -178,12 +185,12 @@ class Store(ABC):
                 return error
 
         source = iter(keys)
-        pool = ThreadPoolExecutor(concurrency, thread_name_prefix="wordfreq-get")
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="wordfreq-get")
         running: dict[Future[bytes | WordfreqError], str] = {}
         arrived: SimpleQueue[Future[bytes | WordfreqError]] = SimpleQueue()
         try:
             while True:
-                while len(running) < concurrency and (key := next(source, None)) is not None:
+                while len(running) < AT_ONCE and (key := next(source, None)) is not None:
                     future = pool.submit(fetch, key)
                     running[future] = key
                     # Not `concurrent.futures.wait`, which asks all of them each time.

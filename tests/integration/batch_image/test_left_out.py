@@ -96,7 +96,12 @@ def test_archived_objects_are_left_out_as_the_listing_says(s3):
             Bucket="cold", Key=f"in/2020/{number}", Body=b"cold", StorageClass="DEEP_ARCHIVE"
         )
     s3.put_object(Bucket="cold", Key="in/a", Body=b"warm words", StorageClass="GLACIER_IR")
-    plan = build_plan(source="s3://cold/in", destination="s3://cold/out", plan="s3://cold/p.json")
+    plan = build_plan(
+        source="s3://cold/in",
+        destination="s3://cold/out",
+        plan="s3://cold/p.json",
+        counter_version="1",
+    )
     assert [item.name for item in plan.items] == ["a"]
     assert {each.kind for each in plan.refused} == {"archived"}
     assert len(plan.refused) == 12

@@ -10,31 +10,25 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.waiting import until
-from wordfreq_batch.counts.migrate import (
-    JobInfo,
-    run_task,
-)
-from wordfreq_batch.errors import (
-    DataError,
-    InputError,
-    NotFoundError,
-    UsageError,
-)
+from wordfreq_batch.counts.migrate import run_task
+from wordfreq_batch.errors import DataError, InputError, NotFoundError, UsageError
+from wordfreq_batch.job import JobInfo
 from wordfreq_batch.merge.document import Ranking, RankingOptions
-from wordfreq_batch.merge.merge import (
-    MergeOptions,
-    merge_plan,
-    merge_source,
-)
+from wordfreq_batch.merge.group_sums import version_of
+from wordfreq_batch.merge.merge import MergeOptions, merge_plan, merge_source
+from wordfreq_batch.merge.merge_parts import merge_part, merge_parts, stage_of
 from wordfreq_batch.plans.plan_store import write_plan
 from wordfreq_batch.plans.planning import build_plan
-from wordfreq_batch.text.words import tokens
+from wordfreq_batch.plans.receipts import SingleTask
+from wordfreq_batch.tables.lines import Share
+from wordfreq_batch.text.words import COUNTER_VERSION, tokens
 
 TEXTS = {
     "a.txt": "The cat and the dog. The cat!",
@@ -78,7 +72,8 @@ def planned(root: Path, *, pack: int | None) -> Folders:
         path.write_text(text, "utf-8")
     plan = str(root / "plans" / "p.json")
     source, destination = str(root / "source"), str(root / "counts")
-    write_plan(build_plan(source=source, destination=destination, plan=plan, pack=pack))
+    made = partial(build_plan, counter_version=COUNTER_VERSION)
+    write_plan(made(source=source, destination=destination, plan=plan, pack=pack))
     return Folders(root, plan)
 
 
@@ -147,9 +142,58 @@ def test_many_missing_files_are_named_by_ten(tmp_path: Path) -> None:
         path.write_text("word")
     plan = str(tmp_path / "p.json")
     source, destination = str(tmp_path / "source"), str(tmp_path / "counts")
-    write_plan(build_plan(source=source, destination=destination, plan=plan))
+    made = partial(build_plan, counter_version=COUNTER_VERSION)
+    write_plan(made(source=source, destination=destination, plan=plan))
     with pytest.raises(InputError, match=r"30 of 30 files .*'f09.txt', …; run"):
         merge_plan(plan, MergeOptions())
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("source", "lies inside the source"),
+        ("source/ranked", "lies inside the source"),
+        ("link/ranked", "lies inside the source"),
+        ("counts", "lies inside the destination"),
+        ("counts/b", "lies inside the destination"),
+        ("ranked", ""),
+        ("sourced", ""),
+        ("counts/.wordfreq/ranked", ""),
+    ],
+)
+@pytest.mark.parametrize("parts", [0, 1])
+def test_an_output_among_what_is_read_is_refused(
+    tmp_path: Path, output: str, said: str, parts: int
+) -> None:
+    folders = planned(tmp_path, pack=None)
+    folders.count(*range(folders.tasks()))
+    (tmp_path / "link").symlink_to("source")
+    options = MergeOptions(output=str(tmp_path / output))
+    if parts:
+        store_part(folders.plan)
+    merge = partial(merge_parts, parts=1) if parts else merge_plan
+    if said:
+        with pytest.raises(UsageError, match=said):
+            merge(folders.plan, options=options)
+        assert not list(tmp_path.rglob("ranking.json"))
+    else:
+        assert merge(folders.plan, options=options).files == len(TEXTS)
+
+
+def store_part(plan: str) -> None:
+    """Make the only part of a merge in one."""
+    task = SingleTask(plan, stage_of(1), JobInfo())
+    task.succeeded(version_of(task.head), [merge_part(plan, Share(0, 1), MergeOptions())])
+
+
+def test_the_ranking_of_one_file_may_lie_beside_it(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("one one one")
+    plan, destination = str(tmp_path / "plans/p.json"), str(tmp_path / "counts")
+    made = partial(build_plan, counter_version=COUNTER_VERSION)
+    write_plan(made(source=str(text), destination=destination, plan=plan))
+    run_task(plan, 0, job=JobInfo(), progress=print)
+    assert merge_plan(plan, MergeOptions(output=str(tmp_path))).files == 1
 
 
 def test_a_lost_ledger_is_made_up_for_by_the_receipts(tmp_path: Path) -> None:

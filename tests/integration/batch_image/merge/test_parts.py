@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -17,16 +18,18 @@ def rows(folder: Path) -> list[tuple[str, int]]:
     return duckdb.sql(f"SELECT * FROM '{folder}/totals.parquet'").fetchall()
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(99)
 PARTS = ("merge", "-p", "plan.json", "--parts", "3")
 
 
 @pytest.fixture
 def counted(wordfreq, folder, tmp_path):
-    """Five counted files in two groups, one of them alone; `whole` is their merge as a whole."""
+    """Six counted files, a large one alone; `whole` is their merge as a whole."""
     chance = random.Random(5)
     words = [f"{chance.choice('aéж日x')}{n % 700:x}" for n in range(3000)]
     texts = {f"{n}.txt": " ".join(chance.choices(words, k=2000)) for n in range(4)}
-    folder("in", {**texts, "large.txt": " ".join(words * 40)})
+    folder("in", {**texts, "large.txt": " ".join(words * 40), "no-text.png": PNG})
+    folder("in", {".wordfreq/x": "a name that no result can have"})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "50000")
     for ran in wordfreq.count_all(tmp_path / "plan.json"):
         assert ran.code == 0, ran.err
@@ -47,10 +50,11 @@ def test_parts_put_together_equal_the_whole(counted, tmp_path, either_engine) ->
         )
         assert said.startswith(f"part {index} of 3: ")
     assert len(parts_in(tmp_path)) == 3
-    table = counted.ok(
+    parted = counted(
         *PARTS, "--min-count", "1", "--output", "parted", WORDFREQ_ENGINE=either_engine
     )
-    assert table == counted.ok("merge", "-p", "plan.json", "--min-count", "1")
+    assert parted == counted("merge", "-p", "plan.json", "--min-count", "1")
+    assert "note: 2 files have no words in the ranking: " in parted.err
     assert rows(tmp_path / "parted") == rows(tmp_path / "whole")
     ranking = (tmp_path / "parted/ranking.json").read_text()
     assert ranking == (tmp_path / "whole/ranking.json").read_text()
@@ -73,6 +77,20 @@ def test_missing_parts_are_named_and_can_be_made_up_for(counted, tmp_path) -> No
     # The parts are gone, and nothing says that they were done.
     assert counted(*PARTS).code == 3
     assert "done already" not in counted(*PARTS, "--part", "-i", "1").err
+
+
+@pytest.mark.parametrize(("text", "words"), [("a cat", 2), ("", 0)])
+def test_there_may_be_more_parts_than_words(
+    wordfreq, folder, tmp_path, text, words, either_engine
+) -> None:
+    folder("in", {"a.txt": text})
+    wordfreq.environment["WORDFREQ_ENGINE"] = either_engine
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json")
+    wordfreq.count_all(tmp_path / "plan.json")
+    for index in range(3):
+        wordfreq.ok(*PARTS, "--part", "-i", str(index))
+    ranked = json.loads(wordfreq.ok(*PARTS, "--json"))
+    assert ranked["Metadata"]["DistinctWords"] == words
 
 
 def test_a_lost_part_is_missing_whatever_its_receipt_says(counted, tmp_path) -> None:
@@ -129,6 +147,37 @@ def test_what_makes_no_sense_is_refused(wordfreq, arguments, message) -> None:
     assert (ran.code, message in ran.err) == (2, True), ran.err
 
 
+def test_the_plan_is_read_once_and_its_head_once(
+    wordfreq, folder, tmp_path, monkeypatch, capsys
+) -> None:
+    from wordfreq_batch.cli.main import main
+    from wordfreq_batch.storage.local import LocalStore
+
+    folder("in", {"a.txt": "a cat", "b.txt": "a dog"})
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json")
+    wordfreq.count_all(tmp_path / "plan.json")
+    reads: list[str] = []
+
+    def counting(kind: str) -> None:
+        real = getattr(LocalStore, kind)
+
+        def read(store: LocalStore, key: str, *more: int, **others: str) -> bytes:
+            reads.extend([kind] * (key == "plan.json"))
+            return real(store, key, *more, **others)
+
+        monkeypatch.setattr(LocalStore, kind, read)
+
+    counting("get")
+    counting("get_range")
+    monkeypatch.setattr("wordfreq_batch.stopping.raise_on_signals", lambda: None)
+    plan = str(tmp_path / "plan.json")
+    parts = ("--parts", "2")
+    for arguments in (("--part", "-i", "0", *parts), ("--part", "-i", "1", *parts), parts, ()):
+        reads.clear()
+        assert main(["merge", "-p", plan, *arguments]) == 0, capsys.readouterr().err
+        assert reads == ["get_range", "get"], arguments
+
+
 def partials(root: Path) -> dict[str, bytes]:
     found = (root / "out/.wordfreq/partials").iterdir()
     return {path.name: path.read_bytes() for path in found}
@@ -173,6 +222,7 @@ def test_partials_that_have_been_superseded_are_removed_when_old(
 def test_a_plan_of_some_of_the_files_removes_no_partials(wordfreq, folder, tmp_path) -> None:
     from wordfreq_batch.plans.plan_store import load_plan, write_plan
     from wordfreq_batch.plans.planning import build_plan
+    from wordfreq_batch.text.words import COUNTER_VERSION
 
     folder("in", {"a.txt": "a cat", "b.txt": "a dog"})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1MB")
@@ -184,6 +234,7 @@ def test_a_plan_of_some_of_the_files_removes_no_partials(wordfreq, folder, tmp_p
         source=str(tmp_path / "in"),
         destination=str(tmp_path / "out"),
         plan=str(tmp_path / "some.json"),
+        counter_version=COUNTER_VERSION,
         pack=1 << 20,
     )
     write_plan(some.only_counted())

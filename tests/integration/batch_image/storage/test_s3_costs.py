@@ -18,6 +18,7 @@ from wordfreq_batch.plans.plan_store import write_plan
 from wordfreq_batch.plans.planning import build_plan
 from wordfreq_batch.storage import s3_clients
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.text.words import COUNTER_VERSION
 
 FILES = 40
 
@@ -104,6 +105,7 @@ def test_a_task_makes_one_client_of_each_kind_and_asks_for_nothing_twice(
         source=f"s3://{bucket}/in",
         destination=f"s3://{bucket}/out",
         plan=f"s3://{bucket}/plans/p.json",
+        counter_version=COUNTER_VERSION,
         pack=1 << 30,
     )
     write_plan(plan)

@@ -71,7 +71,8 @@ def test_a_plan_holds_the_fingerprint_of_its_source(tmp_path: Path) -> None:
     for key in ("a", "sub/b", ".wordfreq/refused"):
         source.put(key, key.encode())
     uri = str(tmp_path / "plans" / "p.json")
-    plan = build_plan(source=source.uri, destination=str(tmp_path / "out"), plan=uri, pack=1 << 20)
+    places = {"source": source.uri, "destination": str(tmp_path / "out"), "plan": uri}
+    plan = build_plan(**places, counter_version="1", pack=1 << 20)
     assert plan.refused
     assert plan.head.listing == str(Fingerprint().plus(source.list()))
     write_plan(plan)
