@@ -14,15 +14,13 @@ from typing import Any
 import boto3
 
 from dagster_aws_batch.findings import Finding, Level, answer_to, examine_instance, examine_request
+from wordfreq_batch.plans.plan import Location
 from wordfreq_dagster.settings import PREFIX, Settings, variable_name
 
-Client = Callable[[str], Any]
+Client = Callable[..., Any]
 
 
-def examine(
-    settings: Settings,
-    client: Client = boto3.client,  # type: ignore[assignment]
-) -> Iterator[Finding]:
+def examine(settings: Settings, client: Client = boto3.client) -> Iterator[Finding]:
     """Look at everything the settings name except AWS Batch, which has a doctor of its own.
 
     Args:
@@ -44,24 +42,25 @@ def examine(
 
 def _place(find: Client, name: str, place: str) -> Iterator[Finding]:
     about = f"{place} ({variable_name(name)})"
-    if place.startswith("s3://"):
-        bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    found = Location.parse(place)
+    if not found.is_local:
         yield from examine_request(
             about,
-            lambda: find("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1),
+            lambda: find("s3").list_objects_v2(Bucket=found.bucket, Prefix=found.key, MaxKeys=1),
             "can be listed",
         )
-    elif name in ("source", "csv_source") and not Path(place).is_dir():
+    elif name in ("source", "csv_source") and not Path(f"/{found.key}").is_dir():
         yield Finding(Level.WARNING, about, "is no folder yet", "Make it and put files there")
     else:
         yield Finding(Level.OK, about, "is a folder of this machine")
 
 
 def _table(find: Client, settings: Settings) -> Iterator[Finding]:
-    about = f"table {settings.csv_table} ({PREFIX}CSV_TABLE)"
-    name = settings.csv_table
+    name, endpoint = settings.csv_table, settings.csv_endpoint if settings.embedded else ""
+    about = f"table {name}{endpoint and ' at ' + endpoint} ({PREFIX}CSV_TABLE)"
+    there = {"endpoint_url": endpoint} if endpoint else {}  # where the jobs look for it
     answer, findings = answer_to(
-        about, lambda: find("dynamodb").describe_table(TableName=name)["Table"]
+        about, lambda: find("dynamodb", **there).describe_table(TableName=name)["Table"]
     )
     yield from findings or [Finding(Level.OK, about, "is there")]
     if answer is None:

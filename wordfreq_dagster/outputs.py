@@ -45,7 +45,7 @@ def read_outputs(path: Path, settings: Iterable[str]) -> dict[str, str]:
             setting = names.get(name)
             if setting is None:
                 continue
-            if found.setdefault(setting, str(value)) != value:
+            if found.setdefault(setting, str(value)) != str(value):
                 raise OutputsError(f"{path} holds two deployments that differ in {name}; keep one")
     if not found:
         raise OutputsError(f"{path} holds no setting of this project; `make deploy` writes it")

@@ -1,9 +1,9 @@
 """Typed settings, read from environment variables that begin with `WORDFREQ_`.
 
 The only module that reads the environment for this project (AWS credentials and regions are left to
-boto3's own rules). It imports no Dagster: the infrastructure reads it, too. `definitions` calls
-`load_settings` once per process; tests build `Settings` directly. Every default works on a laptop:
-folders for buckets, the embedded AWS Batch for compute.
+boto3's own rules). The infrastructure reads it without Dagster and the container's package, which
+are imported only to judge some values. Whoever needs settings calls `load_settings`; tests build
+`Settings` directly. Every default works on a laptop: folders for buckets, the embedded AWS Batch.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -51,27 +54,39 @@ def absolute_uri(value: object) -> object:
 
     A code server, a run worker and a container may each have another current directory.
     """
-    if isinstance(value, Path):
-        value = str(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str | Path):
         return value
-    text = value.strip()
+    text = str(value).strip()
     if not text:
         raise ValueError("an s3://bucket/prefix or a folder is needed")
     if "://" not in text:
         return str(Path(text).expanduser().absolute())
-    if not text.startswith(("s3://", "file:///")):
+    if not re.match(r"s3://[^/]|file:///", text):
         raise ValueError("only s3://bucket/prefix, file:///folder and plain folders are supported")
     return text
 
 
+def taken_by(path: str, such_as: str, *, listed: bool = False) -> AfterValidator:
+    """Refuse now a text (`listed`: its parts) that this `module:function` would refuse in a run."""
+
+    def check(text: str) -> str:
+        try:
+            _ = text and resolve_name(path)(text.split(",") if listed else text)
+        except Exception as error:  # noqa: BLE001 - each has errors of its own
+            raise ValueError(f"{error}; write e.g. {such_as}") from None
+        return text
+
+    return AfterValidator(check)
+
+
 Uri = Annotated[str, BeforeValidator(absolute_uri)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Encoding = Annotated[str, taken_by("wordfreq_batch.text.detect:known_encoding", "cp1252")]
 #: A place whose default is a folder of HOME, which is known only when all are read.
 Place = Annotated[Uri, Field(validate_default=False)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-Price = Annotated[float, Field(ge=0)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Switch = Literal["running", "stopped"]
 #: What can be switched; `csv_events` goes by EVENTS.
 Automated = Literal["new_files", "nightly", "events", "csv_new_uploads", "csv_events", "automation"]
@@ -79,13 +94,13 @@ Automated = Literal["new_files", "nightly", "events", "csv_new_uploads", "csv_ev
 
 #: The places that are folders of HOME where they aren't set.
 _FOLDERS = {
-    "source": "source",
-    "destination": "output",
-    "plans": "plans",
-    "ranking": "ranking",
-    "csv_source": "uploads",
-    "csv_rejects": "rejects",
-}
+    "source": "source", "destination": "output", "plans": "plans", "ranking": "ranking",
+    "csv_source": "uploads", "csv_rejects": "rejects",
+}  # fmt: skip
+#: What others read: the container and its build, infra/, tests; and what Kubernetes sets by itself.
+_OTHERS = re.compile(
+    f"{PREFIX}(THREADS|ENGINE|MACHINE|KERNEL|SCREENSHOTS|(INFRA|TEST)_.*|(.*_)?(SERVICE|PORT)(_.*)?)"
+)
 
 
 def variable_name(setting: str) -> str:
@@ -103,17 +118,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        cls, settings_cls: type[BaseSettings], *_: Any, **sources: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """A variable of the environment wins over the outputs of the deployment."""
         path = os.environ.get(f"{PREFIX}OUTPUTS")
         found = read_outputs(Path(path), cls.model_fields) if path else {}
-        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(found))
+        outputs = InitSettingsSource(settings_cls, dict(found))
+        return sources["init_settings"], sources["env_settings"], outputs
 
     outputs: str = ""
     """the outputs of `make deploy`: all settings of that deployment"""
@@ -129,7 +140,7 @@ class Settings(BaseSettings):
     """where ranking.json and totals.parquet go; unset: HOME/ranking"""
     pack: Size = 64 << 20
     """bytes of input that share one container (one child of the array job)"""
-    encoding: str = ""
+    encoding: Encoding = ""
     """of files that aren't UTF-8: cp1252, …, or auto"""
     fold: bool = False
     """true: spellings that look alike are one word"""
@@ -141,7 +152,9 @@ class Settings(BaseSettings):
     """rarest word ranked, in occurrences"""
     top: Positive = 100
     """how many words are ranked"""
-    stop_words: str = Field(default="", pattern=r"^([a-z]{2}(,[a-z]{2})*)?$")
+    stop_words: Annotated[
+        str, taken_by("wordfreq_batch.merge.ranking:stop_words", "en,de", listed=True)
+    ] = ""
     """languages whose stop words are left out: en,de"""
     folder_depth: Natural = 0
     """also rank each folder of the source, so many levels deep; 0: none"""
@@ -184,7 +197,7 @@ class Settings(BaseSettings):
     """what becomes of other columns"""
     csv_delimiter: str = "comma"
     """between fields: comma, semicolon, tab, pipe, blank, or auto"""
-    csv_encoding: str = "utf-8"
+    csv_encoding: Encoding = "utf-8"
     """of CSVs without a byte order mark, such as cp1252"""
     csv_header: str = ""
     """names of all columns where CSVs have no header; unset: they have"""
@@ -192,7 +205,9 @@ class Settings(BaseSettings):
     """a TOML file with these and more settings of CSVs, also for single prefixes"""
     csv_max_rejects: str = Field(default="1%", pattern=r"^\d+(\.\d+)?%?$")
     """more rejected rows than that (a number, or N%) fail the check of their share"""
-    csv_refuse_above: str = Field(default="", pattern=r"^(\d+|\d{1,2}(\.\d+)?%)?$")
+    csv_refuse_above: Annotated[
+        str, taken_by("wordfreq_batch.csv.reading.rejects:parse_limit", "100 or 0.5%")
+    ] = ""
     """above so many rejected rows nothing of a CSV is loaded; unset: any number"""
     csv_write: Literal["newer", "absent", "always"] = "newer"
     """newer: items of newer uploads stay; always: quicker, where no CSVs share keys"""
@@ -224,9 +239,11 @@ class Settings(BaseSettings):
     """the same for the nightly schedule only; unset: AUTOMATION"""
     events: Switch | None = None
     """the same for the sensors of SQS queues only; unset: AUTOMATION"""
-    nightly_cron: str = "17 3 * * *"
+    nightly_cron: Annotated[str, taken_by("dagster:AutomationCondition.on_cron", "17 3 * * *")] = (
+        "17 3 * * *"
+    )
     """when the nightly run starts"""
-    nightly_timezone: str = "UTC"
+    nightly_timezone: Annotated[str, taken_by("zoneinfo:ZoneInfo", "Europe/Berlin")] = "UTC"
     """time zone of NIGHTLY_CRON"""
     event_days: Natural = 90
     """days that run events are kept; 0: all"""
@@ -250,7 +267,7 @@ class Settings(BaseSettings):
     """how the embedded AWS Batch runs a job: `container` needs podman or docker"""
     image: str = Field(default="wordfreq:local", min_length=1)
     """the image that `make image` builds"""
-    local_container_arguments: str = ""
+    local_container_arguments: Annotated[str, taken_by("shlex:split", "--memory 2g")] = ""
     """more words for `podman create` or `docker create`, as in a shell"""
 
     @property
@@ -274,40 +291,40 @@ class Settings(BaseSettings):
         return [name for name in _FOLDERS if self.csv_table or not name.startswith("csv_")]
 
     @model_validator(mode="after")
-    def _fill_from_home(self) -> Settings:
+    def _fill_and_compare(self) -> Settings:
         for name, folder in _FOLDERS.items():
             if not getattr(self, name):
                 setattr(self, name, f"{self.home.rstrip('/')}/{folder}")
-        return self
-
-    @model_validator(mode="after")
-    def _aws_needs_definitions(self) -> Settings:
-        if not self.batch_queue:
-            return self
-        definitions = [f"{stage}_definition" for stage in self.stages]
-        if missing := [name for name in definitions if not getattr(self, name)]:
-            raise ValueError(
-                f"{PREFIX}BATCH_QUEUE names a queue, so these must name job definitions: "
-                + ", ".join(map(variable_name, missing))
-            )
-        places = self.used_places
-        if local := [name for name in places if not getattr(self, name).startswith("s3://")]:
-            raise ValueError(
-                "containers on AWS Batch can't see folders of this machine; "
-                "give s3:// for: " + ", ".join(map(variable_name, local))
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _events_come_from_s3(self) -> Settings:
+        places = {
+            name: getattr(self, name).removeprefix("file://").rstrip("/") + "/"
+            for name in self.used_places
+        }
+        wrong = []
+        if self.batch_queue:
+            definitions = [f"{stage}_definition" for stage in self.stages]
+            if missing := [name for name in definitions if not getattr(self, name)]:
+                wrong.append(
+                    f"{PREFIX}BATCH_QUEUE names a queue, so these must name job definitions: "
+                    + ", ".join(map(variable_name, missing))
+                )
+            if local := [name for name, place in places.items() if not place.startswith("s3://")]:
+                wrong.append(
+                    "containers on AWS Batch can't see folders of this machine; "
+                    "give s3:// for: " + ", ".join(map(variable_name, local))
+                )
         for kind in ("", "csv_"):
             queue, place = f"{kind}events_queue_url", getattr(self, f"{kind}source")
             if getattr(self, queue) and not place.startswith("s3://"):
-                raise ValueError(
+                wrong.append(
                     f"{variable_name(queue)} names a queue of S3 events, but "
                     f"{variable_name(kind + 'source')} is the folder {place}; unset the one or "
                     "give s3:// for the other"
                 )
+        for name, outer in product(("destination", "ranking"), ("source", "destination")):
+            if name != outer and places[name].startswith(places[outer]):
+                wrong.append(f"{variable_name(name)} must lie outside {variable_name(outer)}")
+        if wrong:
+            raise ValueError("\n  ".join(wrong))
         return self
 
     def status(self, name: Automated) -> str:
@@ -350,15 +367,22 @@ def load_settings() -> Settings:
     """
     if (settings := _given.get()) is not None:
         return settings
+    names = [variable_name(name) for name in Settings.model_fields]
+    problems = [
+        f"{name} is no setting; do you mean {get_close_matches(name, names, 1, 0)[0]}?"
+        for name in sorted(map(str.upper, os.environ))
+        if name.startswith(PREFIX) and name not in names and not _OTHERS.fullmatch(name)
+    ]
     try:
-        return Settings()
+        settings = Settings()
     except OutputsError as error:
-        raise SettingsError(f"{PREFIX}OUTPUTS: {error}") from None
+        problems.append(f"{PREFIX}OUTPUTS: {error}")
     except ValidationError as error:
-        problems = []
         for problem in error.errors():
-            variable = PREFIX + "_".join(map(str, problem["loc"])).upper() if problem["loc"] else ""
             reason = problem["msg"].removeprefix("Value error, ")
-            given = "" if not variable else f" (it is {problem['input']!r})"
-            problems.append(f"{variable}: {reason}{given}" if variable else reason)
-        raise SettingsError("the environment can't be used:\n  " + "\n  ".join(problems)) from None
+            name = "_".join(map(str, problem["loc"]))
+            given = f"{variable_name(name)}: {reason} (it is {problem['input']!r})"
+            problems.append(given if name else reason)
+    if settings is None or problems:
+        raise SettingsError("the environment can't be used:\n  " + "\n  ".join(problems))
+    return settings

@@ -19,7 +19,11 @@ MAY_IMPORT = {
     "wordfreq_dagster.outputs": set(),
     "wordfreq_dagster.settings": {"wordfreq_dagster.outputs"},
     "wordfreq_dagster.code_links": set(),
-    "wordfreq_dagster.doctor": {"dagster_aws_batch", "wordfreq_dagster.settings"},
+    "wordfreq_dagster.doctor": {
+        "dagster_aws_batch",
+        "wordfreq_batch",
+        "wordfreq_dagster.settings",
+    },
     "wordfreq_dagster.__main__": {
         "dagster_aws_batch",
         "wordfreq_dagster.doctor",

@@ -74,6 +74,12 @@ def test_a_file_that_is_no_use_is_one_clear_error(outputs, content, says):
     assert str(outputs) in str(error.value)
 
 
+def test_a_number_in_two_stacks_is_one_setting(outputs):
+    twice = {"WordfreqPricePerVcpuHour": 0.02}
+    outputs.write_text(json.dumps(DEPLOYED | {"one": twice, "two": twice}))
+    assert load_settings().price_per_vcpu_hour == 0.02
+
+
 def test_the_command_prints_lines_for_a_shell(outputs, capsys):
     assert main(["outputs", str(outputs)]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,1 +1,1 @@
-"""What a deployment chooses: AWS Batch, alerts, the reaper, links to code."""
+"""What a deployment chooses: AWS Batch, alerts, the reaper, pages of the embedded one."""

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from aws_batch_emulator import EmulatorError, ensure_running
 from dagster_aws_batch import BatchJobs, Connection, client_config
-from wordfreq_dagster.files.stages import LOCAL_IMAGE, LOCAL_IMAGES
+from wordfreq_dagster.files.stages import LOCAL_IMAGES
 from wordfreq_dagster.settings import Settings
 
 
@@ -96,11 +96,6 @@ def pages_sensor(batch: EmbeddedBatchJobs) -> dg.SensorDefinition:
     return embedded_batch_pages
 
 
-def local_image(settings: Settings) -> str:
-    """The image of the stages in the embedded AWS Batch."""
-    return settings.image if settings.local_runner == "container" else LOCAL_IMAGE
-
-
 def container_arguments(settings: Settings) -> list[str]:
     """How containers run here: as on AWS, plus what they need to see this machine's folders."""
     words = ["--read-only", "--tmpfs", "/tmp:mode=1777", "--cap-drop", "ALL"]  # noqa: S108
@@ -113,28 +108,23 @@ def container_arguments(settings: Settings) -> list[str]:
 
 def batch_jobs(settings: Settings) -> BatchJobs:
     """The resource `batch` for these settings."""
-    tags = dict(one.split("=", 1) for one in settings.batch_tags.split(",") if one)
+    of_both: dict[str, Any] = {
+        "tags": dict(one.split("=", 1) for one in settings.batch_tags.split(",") if one),
+        "name_prefix": "wordfreq",
+        "scratch": settings.scratch,
+        "price_vcpu_hour": settings.price_per_vcpu_hour,
+        "price_gib_hour": settings.price_per_gb_hour,
+    }
     if not settings.embedded:
-        return BatchJobs(
-            queue=settings.batch_queue,
-            tags=tags,
-            name_prefix="wordfreq",
-            scratch=settings.scratch,
-            price_vcpu_hour=settings.price_per_vcpu_hour,
-            price_gib_hour=settings.price_per_gb_hour,
-        )
+        return BatchJobs(queue=settings.batch_queue, **of_both)
     return EmbeddedBatchJobs(
         queue="local",
-        tags=tags,
         folder=str(settings.local_folder),
         vcpus=settings.local_vcpus,
         runner=settings.local_runner,
         container_arguments=container_arguments(settings),
-        name_prefix="wordfreq",
-        scratch=settings.scratch,
         # On this machine a look costs nothing, and short jobs should be seen to end at once.
         poll_seconds=0.2,
         poll_max_seconds=2.0,
-        price_vcpu_hour=settings.price_per_vcpu_hour,
-        price_gib_hour=settings.price_per_gb_hour,
+        **of_both,
     )

@@ -5,14 +5,9 @@ import dagster as dg
 from dagster_aws_batch import batch_reaper_sensors, dead_runs_sensor
 from dagster_aws_batch.automation.alerts import Channels, failure_sensor
 from dagster_aws_batch.events.retention import retention
-from wordfreq_dagster.defs.platform.batch import (
-    EmbeddedBatchJobs,
-    batch_jobs,
-    local_image,
-    pages_sensor,
-)
+from wordfreq_dagster.defs.platform.batch import EmbeddedBatchJobs, batch_jobs, pages_sensor
 from wordfreq_dagster.files.places import describe_uri
-from wordfreq_dagster.files.stages import Stages
+from wordfreq_dagster.files.stages import LOCAL_IMAGE, Stages
 from wordfreq_dagster.settings import load_settings
 
 
@@ -46,7 +41,7 @@ def deployment() -> dg.Definitions:
                 timeout_seconds=settings.timeout_seconds,
                 share_identifier=settings.share_identifier,
                 scheduling_priority=settings.scheduling_priority,
-                image=local_image(settings),
+                image=settings.image if settings.local_runner == "container" else LOCAL_IMAGE,
             ),
         },
         # The steps only wait for AWS Batch, one after the other: a process for each would add
