@@ -45,11 +45,15 @@ def build_parser() -> argparse.ArgumentParser:
     listing = commands.add_parser(
         "list", parents=[named], help="show the jobs of a run, or all live ones"
     )
-    listing.add_argument("--run-id", help="Dagster run (of a chain of retries: the first)")
+    listing.add_argument(
+        "--run-id", type=_run_id, help="Dagster run (of a chain of retries: the first)"
+    )
     listing.set_defaults(run=run_list)
 
     kill = commands.add_parser("kill", parents=[named], help="end all jobs of a run")
-    kill.add_argument("--run-id", required=True, help="Dagster run (of a chain: the first)")
+    kill.add_argument(
+        "--run-id", type=_run_id, required=True, help="Dagster run (of a chain: the first)"
+    )
     kill.set_defaults(run=run_kill)
 
     cut = commands.add_parser(
@@ -115,9 +119,15 @@ def run_list(options: argparse.Namespace) -> int:
 
 
 def run_kill(options: argparse.Namespace) -> int:
-    """End the live jobs of a run; 1 if one could not be ended."""
+    """End the live jobs of a run; 1 if it has no jobs, or one could not be ended."""
     api = _connection(options).api
-    live = [job for job in _jobs(options) if job.live]
+    jobs = _jobs(options)
+    if not jobs:
+        raise BatchError(
+            f"no job of run {options.run_id} is known in {', '.join(options.queue)}; give the "
+            "run's whole id, --name-prefix if it isn't dagster, and each queue it may have used"
+        )
+    live = [job for job in jobs if job.live]
     errors = end_jobs(api, live, f"ended by hand for Dagster run {options.run_id}")
     for job in live:
         _say(f"{errors.get(job.job_id, 'ended')}  {job.job_id}  {job.name}")
@@ -136,9 +146,16 @@ def run_prune(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_id(text: str) -> str:
+    # An empty one comes of a variable that isn't set.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; give the id of a Dagster run")
+    return text
+
+
 def _jobs(options: argparse.Namespace) -> list[JobInfo]:
     api = _connection(options).api
-    if options.run_id:
+    if options.run_id is not None:
         return jobs_of_run(
             api, options.queue, prefix=options.name_prefix, origin_run_id=options.run_id
         )

@@ -3,6 +3,9 @@
 Each names the object it is about and the next step for its reader.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 # How a user starts the preflight; named in several errors.
 DOCTOR = "python -m dagster_aws_batch doctor"
 
@@ -15,6 +18,7 @@ __all__ = [
     "PayloadTooLargeError",
     "ScratchError",
     "SubmitRejectedError",
+    "about",
 ]
 
 
@@ -39,7 +43,7 @@ class BatchError(Exception):
 
 
 class InvalidJobError(BatchError):
-    """A job, definition or option that AWS Batch would refuse; found before any call."""
+    """A job, definition or option that AWS Batch would refuse; found before it is submitted."""
 
 
 class PayloadTooLargeError(InvalidJobError):
@@ -60,3 +64,13 @@ class SubmitRejectedError(CallRefusedError):
 
 class BatchUnavailableError(BatchError):
     """AWS Batch throttled or failed one call for longer than the client is willing to wait."""
+
+
+@contextmanager
+def about(job: str, queue: str = "") -> Generator[None]:
+    """Put job and queue on an error raised inside that doesn't name its own."""
+    try:
+        yield
+    except BatchError as error:
+        error.job, error.queue = error.job or job, error.queue or queue
+        raise

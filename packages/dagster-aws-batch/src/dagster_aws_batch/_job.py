@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
-from dagster_aws_batch._errors import DOCTOR, InvalidJobError
+from dagster_aws_batch._errors import DOCTOR, InvalidJobError, about
 
 __all__ = [
     "Attempt",
@@ -118,12 +118,13 @@ class TaskState(str, Enum):
 class Retries:
     """How often a task may run again, by the cause of its failure. Each cause has its own count.
 
-    `host_loss` covers lost hosts, agent errors and failing image pulls; the first of them are
-    repeated by AWS Batch itself within the job. Unless it is 0, a container that was killed (exit
-    code 137) without a word about memory runs once more too. `user_code` is 0: an error of the
-    program is not repeated unless asked for. After running out of memory only the tasks concerned
-    run again, with `memory_factor` times the memory up to `memory_ceiling_mib` (default: four times
-    the first). With `fallback_queue`, tasks that lost their host run again there.
+    `host_loss` covers lost hosts, agent errors and failing image pulls; AWS Batch itself repeats
+    lost hosts and most errors of the agent, within the job, and this client the rest. Unless it is
+    0, a container that was killed (exit code 137) without a word about memory, and a task that AWS
+    Batch no longer knows, run once more too. `user_code` is 0: an error of the program is not
+    repeated unless asked for. After running out of memory only the tasks concerned run again, with
+    `memory_factor` times the memory up to `memory_ceiling_mib` (default: four times the first).
+    With `fallback_queue`, tasks that lost their host so often run again there, as often once more.
     """
 
     user_code: int = 0
@@ -142,6 +143,10 @@ class Retries:
         for name in ("user_code", "host_loss", "out_of_memory"):
             if not 0 <= getattr(self, name) <= 9:
                 raise InvalidJobError(f"retries.{name} is {getattr(self, name)}; use 0 to 9")
+        if self.memory_ceiling_mib is not None and self.memory_ceiling_mib < 4:
+            raise InvalidJobError(
+                f"retries.memory_ceiling_mib is {self.memory_ceiling_mib}; use 4 or more (MiB)"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +219,10 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        owner = f"job {self.name}"
+        with about(self.name):
+            self._check(f"job {self.name}")
+
+    def _check(self, owner: str) -> None:
         _check_types(owner, self)
         if not self.name:
             raise InvalidJobError("a job needs a name")
@@ -225,21 +233,37 @@ class Job:
         timeout = self.timeout_seconds
         if isinstance(timeout, int) and timeout < MIN_TIMEOUT_SECONDS:
             raise InvalidJobError(
-                f"job {self.name}: timeout_seconds is {self.timeout_seconds}; AWS Batch wants 60 "
-                "or more"
+                f"{owner}: timeout_seconds is {timeout}; AWS Batch wants 60 or more"
             )
         if self.scheduling_priority is not None and not 0 <= self.scheduling_priority <= 9999:
             raise InvalidJobError(
-                f"job {self.name}: scheduling_priority is {self.scheduling_priority}; use 0 to 9999"
+                f"{owner}: scheduling_priority is {self.scheduling_priority}; use 0 to 9999"
             )
-        _check_texts(owner, "tag", self.tags)
+        check_tags(owner, self.tags)
         _check_texts(owner, "variable", self.environment)
         for key in self.environment:
             if key.startswith("AWS_BATCH") or key in RESERVED_VARIABLES:
                 raise InvalidJobError(
-                    f"job {self.name}: the variable {key} is set by AWS Batch or this client; "
-                    "rename yours"
+                    f"{owner}: the variable {key} is set by AWS Batch or this client; rename yours"
                 )
+        first, ceiling = self.first_memory_mib, (self.retries or Retries()).memory_ceiling_mib
+        if first is not None and ceiling is not None and ceiling < first:
+            raise InvalidJobError(
+                f"{owner}: retries.memory_ceiling_mib is {ceiling}, but the tasks begin with "
+                f"{first} MiB; use as much or more"
+            )
+        for number, text in enumerate(self.inputs or ()):
+            if not isinstance(text, str):
+                raise InvalidJobError(
+                    f"{owner}: input {number} is of type {type(text).__name__}; use a string"
+                )
+
+    @property
+    def first_memory_mib(self) -> int | None:
+        """What the tasks begin with, MiB, as far as the job says."""
+        if self.memory_mib is None and isinstance(self.definition, BatchJobDefinition):
+            return self.definition.memory_mib
+        return self.memory_mib
 
 
 _FIELDS: Mapping[type | tuple[type, ...], Sequence[str]] = {
@@ -248,9 +272,11 @@ _FIELDS: Mapping[type | tuple[type, ...], Sequence[str]] = {
         *("job_role_arn", "execution_role_arn", "fallback_queue"),
     ),
     int: (
-        *("memory_mib", "gpus", "scheduling_priority", "memory_ceiling_mib", "timeout_seconds"),
+        *("memory_mib", "gpus", "scheduling_priority", "memory_ceiling_mib"),
         *("user_code", "host_loss", "out_of_memory"),
     ),
+    (int, type(None)): ("timeout_seconds",),
+    bool: ("assign_public_ip",),
     (int, float): ("vcpus", "memory_factor"),
     Mapping: ("environment", "tags", "options", "container_properties"),
     Sequence: ("command", "inputs"),
@@ -260,17 +286,18 @@ _FIELDS: Mapping[type | tuple[type, ...], Sequence[str]] = {
 _TYPES = {name: kind for kind, names in _FIELDS.items() for name in names}
 
 _WORDS = {"str": "a string", "int": "a whole number", "float": "a number", "Mapping": "a dict"}
-_WORDS["Sequence"] = "a list of strings"
+_WORDS |= {"Sequence": "a list of strings", "NoneType": "None", "bool": "True or False"}
 
 
 def _check_types(owner: str, value: Any) -> None:
     # A value of another type is named with its field, not with its content.
     for one in fields(value):
         given, kind = getattr(value, one.name), _TYPES.get(one.name, object)
-        # A text is a sequence of letters, which nobody means.
-        text = kind is Sequence and isinstance(given, str)
-        if given != one.default and (text or not isinstance(given, kind)):
-            kinds = kind if isinstance(kind, tuple) else (kind,)
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        # A text is a sequence of letters, and a truth value a number, which nobody means.
+        foreign = (str,) if kind is Sequence else () if {bool, object} & {*kinds} else (bool,)
+        default = type(given) is type(one.default) and given == one.default
+        if not default and (isinstance(given, foreign) or not isinstance(given, kind)):
             words = " or ".join(_WORDS.get(each.__name__, each.__name__) for each in kinds)
             raise InvalidJobError(
                 f"{owner}: {one.name} is of type {type(given).__name__}; use {words}"
@@ -280,7 +307,7 @@ def _check_types(owner: str, value: Any) -> None:
 def _check_sizes(owner: str, value: Any) -> None:
     for name, least in (("vcpus", 0), ("memory_mib", 3), ("gpus", -1)):
         number = getattr(value, name)
-        if number is not None and not number > least:
+        if number is not None and not least < number < float("inf"):
             raise InvalidJobError(f"{owner}: {name} is {number}; use more than {least}")
 
 
@@ -296,9 +323,25 @@ def _check_command(owner: str, command: Sequence[str]) -> None:
             )
 
 
+def check_tags(owner: str, tags: Mapping[str, str]) -> None:
+    """Tags of a user's: strings, and none of those by which jobs are found again.
+
+    Raises:
+        InvalidJobError: One is of another type, or begins with `dagster/`.
+    """
+    _check_texts(owner, "tag", tags)
+    for key in tags:
+        if key.startswith("dagster/"):
+            raise InvalidJobError(f"{owner}: the tag {key} is set by this client; rename yours")
+
+
 def _check_texts(owner: str, kind: str, texts: Mapping[str, str]) -> None:
-    """Values must be strings; one of another type is named without its content."""
+    """Names and values must be strings; a value of another type is named without its content."""
     for key, value in texts.items():
+        if not isinstance(key, str):
+            raise InvalidJobError(
+                f"{owner}: the name of {kind} {key!r} is of type {type(key).__name__}; use a string"
+            )
         if not isinstance(value, str) or type(value).__name__ == "EnvVar":
             raise InvalidJobError(
                 f"{owner}: the value of {kind} {key} is of type {type(value).__name__}; use a "

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import dagster as dg
 
 from dagster_aws_batch._aws.console import Console
+from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import FailureClass, JobInfo, Price, TaskResult
 from dagster_aws_batch._run.retry import KILLED
 from dagster_aws_batch._run.run import ExecutionResult
@@ -104,7 +105,7 @@ class Outcome(Generic[R]):
             found["batch/wasted_vcpu_hours"] = round(usage.wasted_vcpu_seconds / 3600, 4)
         if usage.gpu_seconds:
             found["batch/gpu_hours"] = round(usage.gpu_seconds / 3600, 4)
-        if self.price != Price():
+        if self.price != Price(currency=self.price.currency):
             unit = self.price.currency.lower()
             found[f"batch/cost_estimate_{unit}"] = round(usage.cost(self.price), 4)
             found[f"batch/cost_wasted_{unit}"] = round(usage.wasted_cost(self.price), 4)
@@ -117,7 +118,16 @@ class Outcome(Generic[R]):
 
         It carries what a person needs: how many failed of what, the raw reasons, exit codes,
         attempts, log tails, links and what to do.
+
+        Args:
+            minimum_success: The share, 0 to 1.
+
+        Raises:
+            dagster.Failure: Fewer tasks succeeded.
+            InvalidJobError: `minimum_success` is not from 0 to 1.
         """
+        if not 0 <= minimum_success <= 1:
+            raise InvalidJobError(f"minimum_success is {minimum_success}; use 0 to 1 (1 is all)")
         if not self.failed or len(self.succeeded) >= minimum_success * len(self.tasks):
             return
         causes = {task.failure for task in self.failed}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast, overload
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from dagster_aws_batch._alive import signs_of_life
 from dagster_aws_batch._aws.calls import checked_rates
@@ -14,7 +14,7 @@ from dagster_aws_batch._aws.connect import Connection, Endpoint, connect, given
 from dagster_aws_batch._aws.names import ExecutionId, content_key
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
-from dagster_aws_batch._job import Job, Price, ReceiptReader
+from dagster_aws_batch._job import Job, Price, ReceiptReader, check_tags
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._run.interrupts import ensure_interrupts
 from dagster_aws_batch._run.run import Request, execute_all
@@ -34,6 +34,12 @@ _NUMBERS = (
     "price_vcpu_hour",
     "price_gib_hour",
     "price_gpu_hour",
+)
+
+# Fields that only say how a client is made.
+_OF_OWN_CLIENTS = (
+    *("region_name", "profile_name", "aws_access_key_id", "aws_secret_access_key"),
+    *("aws_session_token", "role_arn", "verify", "endpoint_url", "logs_endpoint_url"),
 )
 
 
@@ -184,17 +190,22 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _connection: Connection | None = PrivateAttr(default=None)
 
+    # Dagster's resources drop a field that they don't know.
+    model_config = ConfigDict(extra="forbid")
+
     def model_post_init(self, context: Any, /) -> None:
         """Check what is known already; a value from the environment is checked when it is read."""
         super().model_post_init(context)
-        numbers = {
-            name: value for name in _NUMBERS if type(value := getattr(self, name)) in (int, float)
-        }
-        for name, value in numbers.items():
-            if value < 0 or (value == 0 and not name.startswith("price")):
-                raise InvalidJobError(f"BatchJobs.{name} is {value}; use a number above 0")
+        for name in _NUMBERS:
+            value, free = getattr(self, name), name.startswith("price")
+            if type(value) in (int, float) and not (0 if free else 1e-9) <= value < float("inf"):
+                least = "0 or more" if free else "a number above 0"
+                raise InvalidJobError(f"BatchJobs.{name} is {value}; use {least}")
         if not self.queue:
             raise InvalidJobError("BatchJobs.queue is empty; give the name or ARN of a job queue")
+        if not self.name_prefix:
+            raise InvalidJobError("BatchJobs.name_prefix is empty; give the first word of names")
+        check_tags("BatchJobs", dict.fromkeys(self.tags, ""))
         for name in ("endpoint_url", "logs_endpoint_url", "s3_endpoint_url", "console_url"):
             url = getattr(self, name)
             if type(url) is str and "://" not in url:
@@ -259,8 +270,10 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             One result per task; look at it, or call its `raise_for_failure()`.
 
         Raises:
-            InvalidJobError: The job or an option is not possible; nothing was called.
-            SubmitRejectedError: AWS Batch refused it; nothing was submitted.
+            InvalidJobError: The job or an option is not possible; nothing was submitted.
+            SubmitRejectedError: AWS Batch refused the job or its definition.
+            CallRefusedError: It refused another call, such as a look for jobs of an earlier
+                attempt.
             BatchUnavailableError: AWS Batch could not be reached to submit.
             ScratchError: The scratch place is needed and missing, or can't be used.
         """
@@ -329,7 +342,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
             job=job,
             queue=self.queue,
             tasks=tasks,
-            tags={**self.tags, **caller.tags},
+            tags={**self.tags, **job.tags, **caller.tags},
             scratch=self.open_scratch(),
             options=self.options(),
             resumed=caller.resumed,
@@ -351,6 +364,12 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     def connection(self) -> Connection:
         """The process's connection to AWS Batch, shared by all resources with the same address."""
         if self._connection is None and self.client is not None:
+            idle = [name for name in _OF_OWN_CLIENTS if getattr(self, name) is not None]
+            if idle:
+                raise InvalidJobError(
+                    f"BatchJobs has a client and {', '.join(idle)}, which are for a client made "
+                    "from them; leave one of the two out"
+                )
             self._connection = given(
                 self.client,
                 logs=self.logs_client,
@@ -360,6 +379,8 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 rates=self.rates,
             )
         if self._connection is None:
+            if self.logs_client is not None or self.clock is not None:
+                raise InvalidJobError("BatchJobs has a logs_client or clock; give its client, too")
             self._connection = connect(
                 Endpoint(
                     region=self.region_name,
@@ -391,7 +412,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Options(
             poll_seconds=self.poll_seconds,
             poll_max_seconds=max(self.poll_seconds, self.poll_max_seconds),
-            blocked_after=self.blocked_after_seconds,
+            blocked_after_seconds=self.blocked_after_seconds,
             blocked_action=self.blocked_action,
             forward_termination=self.forward_termination,
         )

@@ -98,7 +98,7 @@ class Bench:
                 job=job,
                 queue="local",
                 tasks=tasks,
-                tags={"dagster/run-id": run_id, "dagster/origin-run-id": run_id},
+                tags={**job.tags, "dagster/run-id": run_id, "dagster/origin-run-id": run_id},
                 receipts=self.read_receipts if with_receipts else None,
                 options=options or Options(),
                 scratch=scratch,
@@ -107,6 +107,12 @@ class Bench:
                 while_waiting=while_waiting,
                 follow=follow,
             ),
+        )
+
+    def add_queue(self, name: str) -> None:
+        environment = {"order": 1, "computeEnvironment": "local"}
+        self.client().create_job_queue(
+            jobQueueName=name, priority=1, computeEnvironmentOrder=[environment]
         )
 
     def read_receipts(self, tasks: Collection[int]) -> Mapping[int, Any]:

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._job import BatchJobDefinition, Job
+from dagster_aws_batch._job import BatchJobDefinition, Job, Retries
 from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._run.unresolved import note_unresolved
 
@@ -210,11 +210,14 @@ def test_a_cancel_without_credentials_pauses_and_says_how_to_end_the_jobs(bench,
         connection.api.once = fails
         raise Interrupt
 
+    bench.add_queue("spare")
+    retries = Retries(fallback_queue="spare")
+    job = Job(name="count", definition=BatchJobDefinition(image="tool:1"), retries=retries)
     with pytest.raises(Interrupt):
-        bench.run(100, connection=connection, while_waiting=interrupt)
+        bench.run(100, job, connection=connection, while_waiting=interrupt)
     connection.api.once = once
     assert len(caplog.records) < 15
-    assert "--queue local --run-id run-1 --region us-east-1" in caplog.text
+    assert "--queue local --queue spare --run-id run-1 --region us-east-1" in caplog.text
     assert "--profile mine" in caplog.text
     assert bench.live()
 

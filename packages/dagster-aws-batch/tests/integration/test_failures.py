@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import dagster as dg
 import pytest
 
@@ -236,6 +238,27 @@ def test_lost_hosts_do_not_use_up_the_retries_of_the_user(bench, record_figure):
     record_figure("11 user retries used up by 3 lost hosts", 0)
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("fallback", [None, "on-demand"])
+def test_a_host_that_is_lost_for_ever_is_tried_as_often_as_said(bench, lost, tasks, fallback):
+    """AWS Batch repeats within its job, and the client must not begin that count again."""
+    starts = Counter()
+
+    def run(child, task):
+        starts[task, child.queue] += 1
+        reason = "Host EC2 (instance i-1) terminated."
+        return SimulatedRun(seconds=5, exit_code=None, status_reason=reason)
+
+    bench.behaviour = run
+    if fallback:
+        bench.add_queue(fallback)
+    result = bench.run(tasks, job(retries=Retries(host_loss=lost, fallback_queue=fallback)))
+    assert not any(task.ok for task in result.tasks)
+    queues = ["local", *([fallback] if fallback else [])]
+    assert starts == {(task, queue): lost + 1 for task in range(tasks) for queue in queues}
+
+
 def test_the_default_strategy_ends_with_exit(bench):
     strategy = retry_strategy(Retries())
     assert strategy["attempts"] == 4
@@ -267,11 +290,7 @@ def test_out_of_memory_gets_more_only_for_those_and_up_to_the_ceiling(bench, rec
 
 
 def test_spot_losses_can_fall_back_to_another_queue(bench):
-    bench.client().create_job_queue(
-        jobQueueName="on-demand",
-        priority=1,
-        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "local"}],
-    )
+    bench.add_queue("on-demand")
 
     def run(child, task):
         if child.queue != "on-demand" and task == 1:

@@ -32,6 +32,19 @@ def hidden(bench, connection, moments):
     connection.api.describe = blind
 
 
+@pytest.mark.parametrize("tasks", [1, 4])
+def test_a_reader_that_names_tasks_without_a_receipt_does_not_make_them_done(bench, tasks):
+    read = bench.read_receipts
+    bench.read_receipts = lambda asked: {task: read(asked).get(task) for task in asked}
+    result = bench.run(tasks, job(), with_receipts=True)
+    assert bench.work == dict.fromkeys(range(tasks), 1)
+    assert all(task.ok for task in result.tasks)
+    bench.receipts.clear()
+    bench.behaviour = lambda child, task: SimulatedRun(seconds=5, exit_code=1)
+    result = bench.run(tasks, job(), run_id="run-2", with_receipts=True)
+    assert not any(task.ok for task in result.tasks)
+
+
 def test_a_job_that_is_not_described_yet_is_waited_for(bench):
     connection = bench.connection()
     hidden(bench, connection, (0, 60))

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch import (
+    BatchError,
     BatchJobDefinition,
     BatchUnavailableError,
     Job,
@@ -242,6 +243,19 @@ def test_what_comes_late_before_the_first_submission_fails_nothing(bench, second
     result = run(bench, connection, tasks=2)
     assert all(task.ok for task in result.tasks)
     assert bench.aws.calls["SubmitJob"] == 1
+
+
+def test_a_look_at_ended_jobs_that_is_refused_for_ever_ends_the_wait(bench):
+    """The jobs can't change any more: an hour is enough, and a retry finds what they left."""
+    refused = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListJobs")
+    connection = bench.connection()
+    broken(bench, connection, refused, start=HOUR, end=1e9, operations=["ListJobs"])
+    begin = bench.clock.now()
+    with pytest.raises(BatchError, match="AccessDenied"):
+        run(bench, connection, tasks=3)
+    assert 2 * HOUR < bench.clock.now() - begin < 4.5 * HOUR
+    assert all(task.ok for task in bench.run(3, resumed=True).tasks)
+    assert bench.work == dict.fromkeys(range(3), 1)
 
 
 def test_credentials_lost_while_jobs_run_do_not_end_a_later_round(bench):

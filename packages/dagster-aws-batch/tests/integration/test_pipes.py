@@ -329,10 +329,8 @@ def test_a_message_longer_than_a_log_event_is_put_together(capsys):
     text = json.dumps(message)
 
     class Logs:
-        trouble = ""
-
         def read_on(self, ref, token):
-            return ["before", text[:30], text[30:40], text[40:], text, "{", "after"], token
+            return ["before", text[:30], text[30:40], text[40:], text, "{", "after"], token, ""
 
     with reader.read_messages(handler):
         reader.on_launched({"extras": {"log_group": "g", "log_stream": "s"}})

@@ -219,15 +219,44 @@ def test_the_reaper_leaves_jobs_to_a_retry(aws, instance):
 
 
 def test_the_reapers_are_sensors_of_a_code_location(aws):
-    definitions = dg.Definitions(sensors=batch_reaper_sensors(), resources={"batch": resource(aws)})
+    second = batch_reaper_sensors(batch=resource(aws), name="second")
+    definitions = dg.Definitions(
+        sensors=[*batch_reaper_sensors(), *second], resources={"batch": resource(aws)}
+    )
     dg.Definitions.validate_loadable(definitions)
-    assert {sensor.name for sensor in definitions.sensors} == {
-        "batch_reaper_failure",
-        "batch_reaper_canceled",
-    }
+    names = [sensor.name for sensor in definitions.sensors]
+    assert names == [
+        *("batch_reaper_failure", "batch_reaper_canceled"),
+        *("second_failure", "second_canceled"),
+    ]
 
 
-def start_jobs(aws, run_id):
+@pytest.mark.parametrize("own", [False, True], ids=["by its key", "its own"])
+def test_a_reaper_sensor_ends_the_jobs_of_the_run(aws, own):
+    @dg.job(resource_defs={"batch": resource(aws)})
+    def fails():
+        broken()
+
+    @dg.op
+    def broken():
+        raise dg.Failure("no")
+
+    batch = resource(aws)
+    [sensor, _] = batch_reaper_sensors(batch=batch if own else None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = fails.execute_in_process(instance=instance, raise_on_error=False)
+        start_jobs(aws, done.run_id)
+        context = dg.build_run_status_sensor_context(
+            sensor_name=sensor.name,
+            dagster_event=done.get_run_failure_event(),
+            dagster_instance=instance,
+            dagster_run=done.dagster_run,
+            resources=None if own else {"batch": batch},
+        )
+        assert sensor(context).skip_message.startswith("ended 1 AWS Batch job(s)")
+
+
+def start_jobs(aws, run_id, prefix="dagster"):
     from dagster_aws_batch._aws.names import ExecutionId
     from dagster_aws_batch._run.run import Request, execute
     from dagster_aws_batch._run.state import Options
@@ -242,9 +271,7 @@ def start_jobs(aws, run_id):
         execute(
             connection,
             Request(
-                id=ExecutionId(
-                    prefix="dagster", run_id=run_id, step="s", job_name="j", content="c"
-                ),
+                id=ExecutionId(prefix=prefix, run_id=run_id, step="s", job_name="j", content="c"),
                 job=Job(name="j", definition=BatchJobDefinition(image="tool:1")),
                 queue="local",
                 tasks=3,
@@ -275,6 +302,31 @@ def test_the_command_line_lists_and_kills_one_run_only(aws, capsys):
     assert "FAILED" in capsys.readouterr().out
     assert main(["prune", *where]) == 0
     assert "in use" in capsys.readouterr().out
+
+
+def test_kill_ends_nothing_unless_it_knows_the_run(aws, capsys):
+    start_jobs(aws, "run-a")
+    where = ["--queue", "local", "--endpoint-url", aws.url, "--region", "us-east-1"]
+    for command in ("kill", "list"):
+        # As of a variable of the shell that isn't set.
+        with pytest.raises(SystemExit) as stopped:
+            main([command, *where, "--run-id", ""])
+        assert stopped.value.code == 2
+        assert "--run-id: it is empty" in capsys.readouterr().err
+    assert main(["kill", *where, "--run-id", "run-"]) == 1
+    assert "no job of run run- is known in local; give the run's whole id" in (
+        capsys.readouterr().err
+    )
+    assert main(["list", *where]) == 0
+    assert "3 RUNNING" in capsys.readouterr().out
+
+
+def test_jobs_are_listed_by_a_prefix_as_their_names_have_it(aws, capsys):
+    prefix = "my.team/of 24 characters and more"
+    start_jobs(aws, "run-a", prefix=prefix)
+    where = ["--queue", "local", "--endpoint-url", aws.url, "--region", "us-east-1"]
+    assert main(["list", *where, "--name-prefix", prefix]) == 0
+    assert "run run-a" in capsys.readouterr().out
 
 
 def test_prune_is_bounded_by_the_names_it_is_given(aws, capsys):

@@ -181,8 +181,22 @@ def test_prune_leaves_what_is_in_use_and_what_others_made(bench):
 # -- tags, figures ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("inputs", "error", "words"),
+    [
+        (["a", "b"], InvalidJobError, "2 inputs for 3 tasks; give one per task"),
+        (["a", "b", "c"], ScratchError, "go through the scratch place"),
+    ],
+)
+def test_inputs_that_cannot_be_handed_over_are_refused_before_any_call(bench, inputs, error, words):
+    with pytest.raises(error, match=words) as caught:
+        bench.run(3, job(inputs=inputs))
+    assert caught.value.job == "count"
+    assert not bench.aws.calls
+
+
 def test_more_than_fifty_tags_are_refused_before_the_call(bench):
-    with pytest.raises(InvalidJobError, match="AWS Batch allows 50 in all"):
+    with pytest.raises(InvalidJobError, match="job count has 51 tags; AWS Batch allows 50 in all"):
         bench.run(1, job(tags={f"tag{number}": "x" for number in range(49)}))
     assert not bench.aws.calls
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import boto3
 import pytest
+from pydantic import ValidationError
 
 from dagster_aws_batch import (
     BatchJobDefinition,
     BatchJobs,
+    Connection,
     InvalidJobError,
     Job,
+    PipesBatchClient,
     Retries,
     ScratchError,
+    client_config,
 )
 from dagster_aws_batch._aws.job_definitions import registration
 from dagster_aws_batch._aws.requests import shape_of, submit_request
@@ -41,7 +46,14 @@ def request(job, **fields):
         ({"poll_seconds": 0.0}, "poll_seconds is 0"),
         ({"poll_max_seconds": -1.0}, "poll_max_seconds"),
         ({"blocked_after_seconds": 0.0}, "blocked_after_seconds"),
-        ({"price_gib_hour": -0.1}, "price_gib_hour"),
+        ({"price_gib_hour": -0.1}, "price_gib_hour is -0.1; use 0 or more"),
+        ({"price_gpu_hour": float("nan")}, "price_gpu_hour is nan"),
+        ({"poll_max_seconds": float("nan")}, "poll_max_seconds is nan"),
+        ({"poll_seconds": float("inf")}, "poll_seconds is inf"),
+        ({"rates": {"ListJobs": float("nan")}}, "above 0"),
+        ({"rates": {"Definitions": 1.0}}, "rates has 'Definitions'"),
+        ({"name_prefix": ""}, "name_prefix is empty"),
+        ({"tags": {"dagster/run-id": "x"}}, "tag dagster/run-id is set by this client"),
         ({"rates": {"SubmitJobs": 1.0}}, "SubmitJobs.*known are .*SubmitJob"),
         ({"rates": {"SubmitJob": 0.0}}, "above 0"),
         ({"rates": {"ListJobs": -1.0}}, "above 0"),
@@ -52,6 +64,56 @@ def request(job, **fields):
 def test_a_resource_that_cannot_work_is_refused(fields, words):
     with pytest.raises(InvalidJobError, match=words):
         BatchJobs(**{"queue": "q", **fields})
+
+
+@pytest.mark.parametrize("unknown", ["region", "profile", "pol_seconds"])
+def test_a_field_that_a_resource_does_not_have_is_refused(unknown):
+    with pytest.raises(ValidationError, match=unknown):
+        BatchJobs(queue="q", **{unknown: "x"})
+    with pytest.raises(ValidationError, match=unknown):
+        PipesBatchClient(batch=BatchJobs(queue="q"), **{unknown: "x"})
+    with pytest.raises(ValidationError, match="poll_messages_seconds"):
+        PipesBatchClient(batch=BatchJobs(queue="q"), poll_messages_seconds=0)
+
+
+def own_client(**further):
+    config = client_config() if not further else None
+    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    return boto3.client("batch", region_name="eu-west-1", config=config, **keys)
+
+
+def test_fields_that_a_client_of_one_s_own_makes_useless_are_refused():
+    fields = {"region_name": "eu-west-1", "role_arn": "arn:aws:iam::1:role/r"}
+    with pytest.raises(InvalidJobError, match="has a client and region_name, role_arn"):
+        BatchJobs(queue="q", client=own_client(), **fields).connection()
+    with pytest.raises(InvalidJobError, match="give its client, too"):
+        BatchJobs(queue="q", logs_client=own_client(), region_name="eu-west-1").connection()
+
+
+def test_a_client_that_repeats_requests_by_itself_is_refused_wherever_it_is_given():
+    for make in (Connection.over, lambda one: BatchJobs(queue="q", client=one).connection()):
+        with pytest.raises(InvalidJobError, match="a job could be submitted twice"):
+            make(own_client(repeats=True))
+
+
+def test_two_resources_share_a_client_but_not_their_own_fields():
+    client = own_client()
+    first, second = (
+        BatchJobs(queue="q", client=client, console_url=url).connection()
+        for url in ("http://one", "http://two")
+    )
+    assert (first.console.base, second.console.base) == ("http://one", "http://two")
+    again = BatchJobs(queue="q", client=client, console_url="http://one").connection()
+    assert again is first
+
+
+def test_keys_that_are_given_reach_an_endpoint_on_this_machine():
+    given = {"aws_access_key_id": "mine", "aws_secret_access_key": "s"}
+    url, region = "http://127.0.0.1:9", "eu-west-1"
+    for fields, expected in ((given, "mine"), ({}, "local")):
+        batch = BatchJobs(queue="q", endpoint_url=url, region_name=region, **fields)
+        signer = batch.connection().api.client._request_signer
+        assert signer._credentials.access_key == expected
 
 
 @pytest.mark.parametrize(
@@ -136,6 +198,8 @@ def test_a_named_definition_keeps_its_own_timeout_and_retries():
     assert ours["retryStrategy"]["attempts"] == 4
     said = request(Job(name="j", definition=NAMED, timeout_seconds=60))
     assert said["timeout"] == {"attemptDurationSeconds": 60}
+    never = request(Job(name="j", definition=BatchJobDefinition(image="t"), timeout_seconds=None))
+    assert "timeout" not in never
 
 
 @pytest.mark.parametrize("value", [1, b"x", {"password": "hunter2"}])
@@ -157,6 +221,10 @@ def test_a_value_of_the_wrong_type_is_named_without_its_content(value):
         ("environment", [("A", "b")]),
         ("vcpus", "2"),
         ("vcpus", 0),
+        ("vcpus", float("nan")),
+        ("vcpus", float("inf")),
+        ("vcpus", True),
+        ("gpus", True),
         ("memory_mib", "2GB"),
         ("memory_mib", 0.5),
         ("memory_mib", 0),
@@ -170,8 +238,9 @@ def test_a_value_of_the_wrong_type_is_named_without_its_content(value):
     ],
 )
 def test_a_field_that_cannot_be_is_named_with_its_job(field, value):
-    with pytest.raises(InvalidJobError, match=rf"job .*: {field} is "):
+    with pytest.raises(InvalidJobError, match=rf"job .*: {field} is ") as caught:
         Job(**{"name": "j", "definition": NAMED, field: value})
+    assert caught.value.job == ("j" if field != "name" else None)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +251,10 @@ def test_a_field_that_cannot_be_is_named_with_its_job(field, value):
         ({"platform": "fargate"}, "use EC2, FARGATE, EKS"),
         ({"memory_mib": "2GB"}, "memory_mib is of type str"),
         ({"vcpus": -1}, "vcpus is -1"),
+        ({"memory_mib": 2048.0}, "memory_mib is of type float"),
+        ({"gpus": True}, "gpus is of type bool"),
+        ({"assign_public_ip": "no"}, "assign_public_ip is of type str; use True or False"),
+        ({"environment": {1: "a"}}, "the name of variable 1 is of type int"),
         ({"environment": {"A": 1}}, "variable A is of type int"),
         ({"command": ["a", ""]}, "an empty word"),
     ],
@@ -196,6 +269,16 @@ def test_retries_and_tags_are_checked_as_well():
         Retries(host_loss="3")
     with pytest.raises(InvalidJobError, match="tag cost is of type int"):
         Job(name="j", definition=NAMED, tags={"cost": 3})
+    for tag in ("dagster/origin-run-id", "dagster/keep-running"):
+        with pytest.raises(InvalidJobError, match=f"tag {tag} is set by this client"):
+            Job(name="j", definition=NAMED, tags={tag: "true"})
+    with pytest.raises(InvalidJobError, match="memory_ceiling_mib is 0; use 4 or more"):
+        Retries(memory_ceiling_mib=0)
+    with pytest.raises(InvalidJobError, match="is 512, but the tasks begin with 2048 MiB"):
+        ours = BatchJobDefinition(image="a:1")
+        Job(name="j", definition=ours, retries=Retries(memory_ceiling_mib=512))
+    with pytest.raises(InvalidJobError, match="input 1 is of type int"):
+        Job(name="j", definition=NAMED, inputs=["a", 1])
 
 
 def test_an_env_var_of_dagster_is_not_taken_for_its_name():

@@ -27,6 +27,7 @@ __all__ = [
     "is_live",
     "lacks_image",
     "memory_of",
+    "stream_of",
     "streams_of",
     "to_result",
 ]
@@ -279,6 +280,12 @@ def streams_of(job: Mapping[str, Any]) -> tuple[LogRef, ...]:
     )
 
 
+def stream_of(refs: Sequence[LogRef], container: str | None) -> LogRef | None:
+    """The stream of a container by its name, else the first; None without any."""
+    named = (ref for ref in refs if ref.container == container)
+    return next(named, refs[0] if refs else None)
+
+
 def _attempt(attempt: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> Attempt:
     groups = {one.get("name", ""): log_group(one) for one in containers}
     fallback = log_group(containers[0]) if containers else DEFAULT_LOG_GROUP
@@ -356,9 +363,7 @@ def _resources(container: Mapping[str, Any]) -> tuple[float, float, float]:
     )
 
 
-def to_result(
-    task: int, row: EndedJob, *, console: Console, runs: int = 1, note: str = ""
-) -> TaskResult:
+def to_result(task: int, row: EndedJob, *, console: Console, runs: int = 1) -> TaskResult:
     """The caller's view of a row. A success that no exit code proves is a failure."""
     evidence = row.evidence
     good = row.succeeded and row.exit_known and row.failure is None
@@ -390,5 +395,4 @@ def to_result(
         queue_seconds=row.queue_seconds,
         run_seconds=row.run_seconds,
         runs=runs,
-        note=note,
     )

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchApi", "checked_rates"]
 
+_log = logging.getLogger(__name__)
+
 DESCRIBE_LIMIT = 100
 TERMINATE_LIMIT = 50
 PAGE = 1000
@@ -67,7 +69,7 @@ _BUDGETS: Mapping[str, str] = {
 
 def checked_rates(rates: Mapping[str, float]) -> dict[str, float]:
     """The rates a user may set, by AWS operation. Raises InvalidJobError for any other."""
-    known = {"GetLogEvents", *DEFAULT_RATES} - {"ListJobs/sweep"}
+    known = {"GetLogEvents", *DEFAULT_RATES} - {"ListJobs/sweep", "Definitions"}
     for name, rate in rates.items():
         if name not in known:
             raise InvalidJobError(f"rates has {name!r}; known are {', '.join(sorted(known))}")
@@ -90,13 +92,11 @@ class BatchApi:
         clock: Clock,
         rng: random.Random | None = None,
         rates: Mapping[str, float] | None = None,
-        logger: logging.Logger | None = None,
         renew: Callable[[], BatchClient] | None = None,
     ) -> None:
         self._clients: list[BatchClient] = [client]
         self.clock = clock
         self.rng = rng or random.Random()  # noqa: S311  (jitter, no secret)
-        self.log = logger or logging.getLogger(__name__)
         self.calls: Counter[str] = Counter()
         self.patience = SUBMITTING
         self._count_lock = threading.Lock()
@@ -105,7 +105,8 @@ class BatchApi:
             name: RateBudget(clock, rate=chosen.get(name, rate), burst=burst)
             for name, (rate, burst) in DEFAULT_RATES.items()
         }
-        self._bulk_terminate = hasattr(client, "terminate_jobs")
+        # Operations that this boto3 or the endpoint doesn't know; of all views of it.
+        self._unknown = set() if hasattr(client, "terminate_jobs") else {"TerminateJobs"}
         self._renew_client = renew
         self._renewed_at = [float("-inf")]
 
@@ -151,7 +152,7 @@ class BatchApi:
             self._clients[-1] = self._renew_client()
         except Exception as error:  # noqa: BLE001  (whoever makes clients has errors of his own)
             # The old client stays; the call that failed tells why.
-            self.log.info("no new client for AWS Batch: %s", error)
+            _log.info("no new client for AWS Batch: %s", error)
 
     def backoff(self) -> Backoff:
         """The waits for one call, as its patience says."""
@@ -252,15 +253,15 @@ class BatchApi:
         reason = reason[:1024]
         errors: dict[str, str] = {}
         ids = list(job_ids)
-        while ids and self._bulk_terminate:
+        while ids and "TerminateJobs" not in self._unknown:
             chunk = ids[:TERMINATE_LIMIT]
             try:
                 answer = self.with_retries("TerminateJobs", jobs=chunk, reason=reason)
             except CallRefusedError as error:
                 # Older endpoints don't know the operation; anything else would also fail singly and
                 # say so.
-                self.log.info("no bulk TerminateJobs here (%s): ending jobs one by one", error)
-                self._bulk_terminate = False
+                _log.info("no bulk TerminateJobs here (%s): ending jobs one by one", error)
+                self._unknown.add("TerminateJobs")
                 break
             for wrong in answer.get("errors", []):
                 errors[wrong["job"]] = f"{wrong.get('code')}: {wrong.get('message')}"

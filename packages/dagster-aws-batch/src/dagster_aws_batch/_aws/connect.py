@@ -60,7 +60,6 @@ class Connection:
     definitions: Definitions
     logs: LogReader
     console: Console
-    rng: random.Random
     s3: S3Client | None = None
     profile: str | None = None
 
@@ -101,8 +100,15 @@ class Connection:
             profile: Name of the AWS profile behind the clients, for the commands in messages.
 
         Raises:
-            InvalidJobError: A rate has an unknown name or is not above 0.
+            InvalidJobError: A rate has an unknown name or is not above 0; or the client repeats
+                requests by itself: a SubmitJob that is repeated blindly starts the work twice.
         """
+        if (getattr(batch.meta.config, "retries", None) or {}).get("total_max_attempts") != 1:
+            raise InvalidJobError(
+                "the client of AWS Batch repeats requests by itself, so a job could be submitted "
+                "twice; make it with "
+                'boto3.client("batch", config=dagster_aws_batch.client_config())'
+            )
         clock = clock or SystemClock()
         rng = random.Random(seed)  # noqa: S311  (jitter, no secret)
         chosen = checked_rates(rates or {})
@@ -118,7 +124,6 @@ class Connection:
                 base=console_url.rstrip("/") if console_url else None,
                 aws=is_aws(batch.meta.endpoint_url),
             ),
-            rng=rng,
             s3=s3,
             profile=profile,
         )
@@ -158,7 +163,6 @@ _ENVIRONMENT = (
 )
 
 _connections: dict[tuple[object, ...], Connection] = {}
-_given: dict[BatchClient, Connection] = {}
 _lock = threading.Lock()
 
 
@@ -192,22 +196,16 @@ def given(
     """The process's connection over a client of the caller's.
 
     Raises:
-        InvalidJobError: The client repeats requests by itself: a SubmitJob that is repeated blindly
-            starts the work twice.
+        InvalidJobError: As `Connection.over`.
     """
-    tries = (getattr(batch.meta.config, "retries", None) or {}).get("total_max_attempts")
-    if tries != 1:
-        raise InvalidJobError(
-            "the client of AWS Batch repeats requests by itself, so a job could be submitted "
-            'twice; make it with boto3.client("batch", config=dagster_aws_batch.client_config())'
-        )
+    key = (batch, logs, clock, s3_url, console_url, *sorted(rates.items()))
     with _lock:
-        if batch not in _given:
+        if key not in _connections:
             s3 = boto3.Session(region_name=batch.meta.region_name).client("s3", endpoint_url=s3_url)
-            _given[batch] = Connection.over(
+            _connections[key] = Connection.over(
                 batch, logs=logs, s3=s3, clock=clock, rates=rates, console_url=console_url
             )
-        return _given[batch]
+        return _connections[key]
 
 
 def _connect(endpoint: Endpoint) -> Connection:
@@ -237,7 +235,9 @@ def _clients(endpoint: Endpoint) -> tuple[BatchClient, CloudWatchLogsClient, S3C
     # metadata service that is not there.
     local = url is not None and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     keys: dict[str, Any] = (
-        {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if local else {}
+        {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        if local and endpoint.access_key_id is None
+        else {}
     )
     common: dict[str, Any] = {"config": client_config(), "verify": endpoint.verify, **keys}
     batch = session.client("batch", endpoint_url=endpoint.batch_url, **common)

@@ -131,12 +131,20 @@ class Definitions:
             return definition
         request = registration(definition)
         name = request["jobDefinitionName"]
+        if name in self._arns:
+            return self._arns[name]
         # Under the lock, so that fifty executions that start together look once.
         with self._lock:
             if name not in self._arns:
-                self._arns[name] = self._find(api or self._api, name) or self._register(
-                    api or self._api, request, definition.image
-                )
+                try:
+                    self._arns[name] = _find_or_register(api or self._api, request)
+                except CallRefusedError as error:
+                    raise SubmitRejectedError(
+                        f"AWS Batch refused the job definition {name} (image {definition.image}): "
+                        f"{error}",
+                        operation=error.operation,
+                        code=error.code,
+                    ) from error
             return self._arns[name]
 
     def described(
@@ -148,6 +156,8 @@ class Definitions:
         """
         if not isinstance(definition, str):
             return registration(definition)
+        if definition in self._described:
+            return self._described[definition]
         with self._lock:
             if definition not in self._described:
                 found = self._look_up(api or self._api, definition)
@@ -172,29 +182,21 @@ class Definitions:
 
     def forget(self, arn: str) -> None:
         """Look again next time: somebody has deregistered this one."""
-        with self._lock:
-            self._arns = {name: known for name, known in self._arns.items() if known != arn}
+        for name in [name for name, known in self._arns.items() if known == arn]:
+            self._arns.pop(name, None)
 
-    def _find(self, api: BatchApi, name: str) -> str | None:
-        found = api.with_retries(
-            "DescribeJobDefinitions", jobDefinitionName=name, status="ACTIVE", maxResults=100
-        )["jobDefinitions"]
-        if not found:
-            return None
-        return cast(str, max(found, key=lambda one: one["revision"])["jobDefinitionArn"])
 
-    def _register(self, api: BatchApi, request: Mapping[str, Any], image: str) -> str:
-        # A repeat after an unclear answer makes at most a second, equal revision: no harm.
-        try:
-            answer = api.with_retries("RegisterJobDefinition", **request)
-        except CallRefusedError as error:
-            raise SubmitRejectedError(
-                f"AWS Batch refused the job definition {request['jobDefinitionName']} (image "
-                f"{image}): {error}",
-                operation="RegisterJobDefinition",
-                code=error.code,
-            ) from error
-        return cast(str, answer["jobDefinitionArn"])
+def _find_or_register(api: BatchApi, request: Mapping[str, Any]) -> str:
+    found = api.with_retries(
+        "DescribeJobDefinitions",
+        jobDefinitionName=request["jobDefinitionName"],
+        status="ACTIVE",
+        maxResults=100,
+    )["jobDefinitions"]
+    # A repeat after an unclear answer makes at most a second, equal revision: no harm.
+    last = max(found, key=lambda one: one["revision"], default=None)
+    last = last or api.with_retries("RegisterJobDefinition", **request)
+    return cast(str, last["jobDefinitionArn"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ TRIES = 4
 
 
 class LogReader:
-    """Reads log tails. Thread-safe; one per process and Region, so that its budget holds."""
+    """Reads log tails; one per connection, so that its budget holds."""
 
     def __init__(
         self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0
@@ -36,10 +36,8 @@ class LogReader:
         self.clock = clock
         self._budget = RateBudget(clock, rate=rate)
         self.calls: Counter[str] = Counter()
-        # Why the last reading of `read_on` failed; "" if it did not.
-        self.trouble = ""
 
-    def tail(self, attempts: Sequence[Attempt], lines: int = LINES) -> tuple[tuple[str, ...], str]:
+    def tail(self, attempts: Sequence[Attempt]) -> tuple[tuple[str, ...], str]:
         """The last lines of all containers of all attempts, and a note about what was not read.
 
         With several streams each gets a heading line.
@@ -60,7 +58,7 @@ class LogReader:
         found: list[str] = []
         notes: list[str] = []
         for number, ref in streams:
-            text, note = self._read(ref.group, ref.stream, lines)
+            text, note = self._read(ref.group, ref.stream)
             if len(streams) > 1 and text:
                 name = f", container {ref.container}" if ref.container else ""
                 found.append(f"--- attempt {number}{name}: {ref.stream}")
@@ -69,10 +67,10 @@ class LogReader:
                 notes.append(note)
         return tuple(found), "; ".join(notes)
 
-    def read_on(self, ref: LogRef, token: str | None) -> tuple[list[str], str | None]:
+    def read_on(self, ref: LogRef, token: str | None) -> tuple[list[str], str | None, str]:
         """The lines of a stream since `token` (None: from its beginning), and the next token.
 
-        A stream that can't be read (it may not be there yet) has no new lines.
+        A stream that can't be read (it may not be there yet) has no new lines; last comes why.
         """
         lines: list[str] = []
         while self.client is not None:
@@ -82,15 +80,13 @@ class LogReader:
             except (ClientError, BotoCoreError) as error:
                 if classify_call(error) is CallError.THROTTLED:
                     self._budget.throttled()
-                self.trouble = str(error)
-                break
-            self.trouble = ""
+                return lines, token, str(error)
             self._budget.succeeded()
             lines += [event.get("message", "").rstrip("\n") for event in answer["events"]]
             before, token = token, answer.get("nextForwardToken", token)
             if token == before or not answer["events"]:
                 break
-        return lines, token
+        return lines, token, ""
 
     def _events(self, group: str, stream: str, **request: Any) -> Any:
         self._budget.take()
@@ -98,11 +94,11 @@ class LogReader:
         names = {"logGroupName": group, "logStreamName": stream}
         return ask(self.client, "GetLogEvents", **names, **request)
 
-    def _read(self, group: str, stream: str, lines: int) -> tuple[list[str], str]:
+    def _read(self, group: str, stream: str) -> tuple[list[str], str]:
         assert self.client is not None
         for attempt in range(TRIES):
             try:
-                answer = self._events(group, stream, startFromHead=False, limit=lines)
+                answer = self._events(group, stream, startFromHead=False, limit=LINES)
             except (ClientError, BotoCoreError) as error:
                 trouble = classify_call(error)
                 if trouble is CallError.THROTTLED:

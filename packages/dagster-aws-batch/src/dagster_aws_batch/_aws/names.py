@@ -172,7 +172,7 @@ def encode_tag(text: str, limit: int) -> str:
     return f"{head}=..{digest(text)}"
 
 
-def clean_tags(*groups: Mapping[str, str]) -> dict[str, str]:
+def clean_tags(*groups: Mapping[str, str], owner: str = "the job") -> dict[str, str]:
     """Join tags (later groups win), made acceptable to AWS. Empty values are dropped.
 
     Raises InvalidJobError for more than 50: AWS Batch accepts such a job and then fails it.
@@ -188,8 +188,8 @@ def clean_tags(*groups: Mapping[str, str]) -> dict[str, str]:
             tags[name] = encode_tag(value, 256)
     if len(tags) > MAX_TAGS:
         raise InvalidJobError(
-            f"{len(tags)} tags; AWS Batch allows {MAX_TAGS} in all, propagated ones included. "
-            "Remove some from the job or the resource"
+            f"{owner} has {len(tags)} tags; AWS Batch allows {MAX_TAGS} in all, propagated ones "
+            "included. Remove some from the job or the resource"
         )
     return tags
 

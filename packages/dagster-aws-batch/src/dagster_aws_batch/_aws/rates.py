@@ -1,6 +1,6 @@
 """How fast each AWS API may be called by this process, and how long a failed call is repeated.
 
-One `RateBudget` per API, shared by everything in the process. AWS allows 50 SubmitJob calls a
+One `RateBudget` per API and connection. AWS allows 50 SubmitJob calls a
 second for an account and Region; half of that is the default here, because others live in the
 account too.
 """
@@ -26,6 +26,7 @@ __all__ = [
     "watching",
 ]
 
+SLOWEST_RATE = 0.2
 REPORT_AFTER = 30.0
 REPORT_EVERY = 900.0
 
@@ -36,13 +37,13 @@ class RateBudget:
     `rate`: calls a second at most; `burst`: calls that may go at once after a pause.
     """
 
-    def __init__(self, clock: Clock, *, rate: float, burst: int = 1, floor: float = 0.2) -> None:
+    def __init__(self, clock: Clock, *, rate: float, burst: int = 1) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self.limit = rate
         self.rate = rate
         self._burst = burst
-        self._floor = min(floor, rate)
+        self._floor = min(SLOWEST_RATE, rate)
         self._next = float("-inf")
         self._good = 0
 
@@ -109,9 +110,11 @@ def persisting(report: Callable[[str], None]) -> Patience:
     return Patience(seconds=3600.0, longest_pause=60.0, report=report)
 
 
-def watching(report: Callable[[str], None]) -> Patience:
-    """For a look at jobs that run: a failed look says nothing about them, so it goes on."""
-    return Patience(seconds=float("inf"), longest_pause=60.0, refusals=True, report=report)
+def watching(report: Callable[[str], None], deadline: float) -> Patience:
+    """For a look at jobs: a failed look says nothing about them, so it goes on until `deadline`."""
+    return Patience(
+        seconds=float("inf"), longest_pause=60.0, deadline=deadline, refusals=True, report=report
+    )
 
 
 def cancelling(deadline: float) -> Patience:

@@ -23,6 +23,7 @@ from dagster_aws_batch._scratch import Scratch
 __all__ = [
     "INPUT_OFFSET_WIDTH",
     "Shape",
+    "attempts_of",
     "encode_inputs",
     "merged",
     "pod_resources",
@@ -44,13 +45,26 @@ def retry_strategy(retries: Retries) -> dict[str, Any]:
     return {
         "attempts": min(10, 1 + retries.host_loss),
         "evaluateOnExit": [
-            {"onStatusReason": "Host EC2*", "action": "RETRY"},
-            {"onStatusReason": "Your Spot Task was interrupted*", "action": "RETRY"},
-            {"onReason": "DockerTimeoutError*", "action": "RETRY"},
-            {"onReason": "CannotInspectContainerError*", "action": "RETRY"},
+            *({field: f"{text}*", "action": "RETRY"} for text, field in _REPEATED.items()),
             {"onReason": "*", "action": "EXIT"},
         ],
     }
+
+
+# How the reasons begin that AWS Batch itself answers with another attempt, and where they stand.
+_REPEATED = {
+    "Host EC2": "onStatusReason",
+    "Your Spot Task was interrupted": "onStatusReason",
+    "DockerTimeoutError": "onReason",
+    "CannotInspectContainerError": "onReason",
+}
+
+
+def attempts_of(detail: Mapping[str, Any], *, status_reason: str, reason: str) -> int:
+    """How often AWS Batch itself has tried a task that failed for these reasons, in one job."""
+    said = {"onStatusReason": status_reason, "onReason": reason}
+    attempts: int = (detail.get("retryStrategy") or {}).get("attempts") or 1
+    return attempts if any(said[field].startswith(text) for text, field in _REPEATED.items()) else 1
 
 
 def merged(
@@ -67,15 +81,13 @@ def merged(
     for key, value in given.items():
         known = result.get(key)
         if key in reserved or (key in result and type(known) is not type(value)):
-            raise InvalidJobError(f"{what}: {key} is set by this client; use the field it has")
+            raise InvalidJobError(f"{what}: {key} is set by this client; leave it out")
         if isinstance(value, Mapping) and isinstance(known, Mapping):
             result[key] = merged(f"{what}.{key}", known, value)
         elif isinstance(value, list) and isinstance(known, list):
             result[key] = _joined(f"{what}.{key}", known, value)
         elif key in result and known != value:
-            raise InvalidJobError(
-                f"{what}: {key} is set by this client to {known!r}; use the field it has"
-            )
+            raise InvalidJobError(f"{what}: {key} is set by this client to {known!r}; leave it out")
         else:
             result[key] = value
     return result

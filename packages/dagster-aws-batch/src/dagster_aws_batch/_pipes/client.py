@@ -19,7 +19,7 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dagster_aws_batch._aws.names import content_key, digest
 from dagster_aws_batch._errors import ScratchError
@@ -33,9 +33,8 @@ from dagster_aws_batch._scratch import Scratch
 __all__ = ["PipesBatchClient", "PipesBatchInvocation"]
 
 # One session is one conversation: a second container would speak into the middle of it. Dagster's
-# own
-# RetryPolicy starts a new session.
-ONCE = Retries(user_code=0, host_loss=0, out_of_memory=0)
+# own RetryPolicy starts a new session.
+NO_RETRIES = Retries(user_code=0, host_loss=0, out_of_memory=0)
 
 
 class PipesBatchInvocation(dg.PipesClientCompletedInvocation):
@@ -70,7 +69,8 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
         context_injector: Another one, such as `PipesEnvContextInjector` or dagster-aws'
             `PipesS3ContextInjector`.
         message_reader: Another one, such as `PipesBatchLogMessageReader` or those of dagster-aws.
-        poll_messages_seconds: Between two looks at a scratch place.
+        poll_messages_seconds: Between two looks at a scratch place in S3; a folder is looked at
+            every second at least.
         include_stdio_in_messages: Whether the container sends its output as messages, too.
 
     Examples:
@@ -95,8 +95,11 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
     message_reader: dg.ResourceDependency[dg.PipesMessageReader | None] = Field(
         default=cast("Any", None)
     )
-    poll_messages_seconds: float = 5.0
+    poll_messages_seconds: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     include_stdio_in_messages: bool = False
+
+    # Dagster's resources drop a field that they don't know.
+    model_config = ConfigDict(extra="forbid")
 
     def run(  # type: ignore[override]  # ty: ignore[incompatible-method-override]
         self,
@@ -153,7 +156,7 @@ class PipesBatchClient(dg.ConfigurableResource, dg.PipesClient):  # type: ignore
         environment = {**job.environment, **session.get_bootstrap_env_vars()}
         request = self.batch._request(
             caller,
-            replace(job, environment=environment, retries=ONCE),
+            replace(job, environment=environment, retries=NO_RETRIES),
             tasks=1,
             # The context holds the run's id, by which a retry would not find the job again; so it
             # is what the job does and where its messages go that count.

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster_pipes import PIPES_PROTOCOL_VERSION_FIELD, PipesDefaultMessageWriter
 
-from dagster_aws_batch._aws.answers import streams_of
+from dagster_aws_batch._aws.answers import stream_of, streams_of
 from dagster_aws_batch._aws.logs import LogReader
 from dagster_aws_batch._job import LogRef, TaskResult
 
@@ -62,8 +62,8 @@ class PipesBatchLogMessageReader(dg.PipesMessageReader):
         """Handle the lines that have come since the last time."""
         if self._ref is None:
             return
-        lines, self._token = logs.read_on(self._ref, self._token)
-        self._trouble = f" Last answer: {logs.trouble}" if logs.trouble else ""
+        lines, self._token, trouble = logs.read_on(self._ref, self._token)
+        self._trouble = f" Last answer: {trouble}" if trouble else ""
         for line in lines:
             self._handle(line)
 
@@ -132,8 +132,7 @@ class Launched:
             self._reader.drain(self._logs)
 
     def _found(self, refs: Sequence[LogRef]) -> None:
-        ref = next((ref for ref in refs if ref.container == self._container), None)
-        ref = ref or (refs[0] if refs else None)
+        ref = stream_of(refs, self._container)
         if ref is None or (self._known and ref.stream == self._known.stream):
             return
         self._known = ref

@@ -79,9 +79,10 @@ def _cancel(execution: Execution, why: str, deadline: float, asked: set[str]) ->
 
 def _kill_command(execution: Execution) -> str:
     identity = execution.id
+    queues = " ".join(f"--queue {queue}" for queue in execution.queues)
     return (
-        f"Run: python -m dagster_aws_batch kill --name-prefix {identity.prefix} --queue "
-        f"{execution.queue} --run-id {identity.run_id}{execution.connection.address_options}"
+        f"Run: python -m dagster_aws_batch kill --name-prefix {identity.prefix} {queues} "
+        f"--run-id {identity.run_id}{execution.connection.address_options}"
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dagster_aws_batch._aws.calls import BatchApi
-from dagster_aws_batch._aws.names import round_of, run_prefix
+from dagster_aws_batch._aws.names import round_of, run_prefix, slug
 from dagster_aws_batch._job import JobInfo
 
 __all__ = ["KEEP_TAG", "end_jobs", "jobs_of_run", "live_jobs"]
@@ -25,13 +25,13 @@ def jobs_of_run(
 ) -> list[JobInfo]:
     """The jobs whose name and tag say that they belong to this run (or chain of retries)."""
     found = _by_name(api, queues, f"{run_prefix(prefix, origin_run_id)}*")
-    # The name holds a hash only; before anything is ended its tag must say the same.
+    # The name holds a hash only; a tag, if there is one, must say the same.
     return [job for job in found if job.run_id in (origin_run_id, "")]
 
 
 def live_jobs(api: BatchApi, queues: Iterable[str], *, prefix: str) -> list[JobInfo]:
     """All live jobs of this client, whatever their run."""
-    return [job for job in _by_name(api, queues, f"{prefix}-*") if job.live]
+    return [job for job in _by_name(api, queues, f"{slug(prefix, 24)}-*") if job.live]
 
 
 def end_jobs(api: BatchApi, jobs: Iterable[JobInfo], reason: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dagster_aws_batch._aws.answers import streams_of
+from dagster_aws_batch._aws.answers import stream_of, streams_of
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 
 __all__ = ["follow_logs"]
@@ -18,12 +18,11 @@ LINE_CHARACTERS = 1_000
 def follow_logs(execution: Execution, submitted: SubmittedJob) -> None:
     """Write the lines that have come since the last poll into the run's log."""
     for task, detail in _described(execution, submitted):
-        refs = streams_of(detail)
-        wanted = [ref for ref in refs if ref.container == execution.job.container] or refs
-        if not wanted:
+        ref = stream_of(streams_of(detail), execution.job.container)
+        if ref is None:
             continue
-        ref, stream = wanted[0], wanted[0].stream
-        lines, token = execution.connection.logs.read_on(ref, execution.log_tokens.get(stream))
+        stream = ref.stream
+        lines, token, _ = execution.connection.logs.read_on(ref, execution.log_tokens.get(stream))
         execution.log_tokens[stream] = token
         if not lines:
             continue

@@ -14,7 +14,7 @@ from dagster_aws_batch._aws.names import parse_ranges, round_of
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.state import Execution, SubmittedJob
-from dagster_aws_batch._run.submit import end_duplicates
+from dagster_aws_batch._run.submit import LOOKUP_WAITS, end_duplicates
 from dagster_aws_batch._run.watch import counts_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _notes(execution: Execution) -> dict[str, dict[str, Any]]:
 def _listed(execution: Execution, noted: set[str]) -> list[JobSummaryTypeDef]:
     """All jobs of the execution; waits a little for those that are noted but not listed yet."""
     rows: list[JobSummaryTypeDef] = []
-    for wait in (0.0, *execution.options.lookup_waits[:2]):
+    for wait in (0.0, *LOOKUP_WAITS[:2]):
         execution.connection.clock.sleep(wait)
         rows = [
             row

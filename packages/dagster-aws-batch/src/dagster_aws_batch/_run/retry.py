@@ -55,17 +55,24 @@ class RetryBudget:
         memory_mib: int | None,
         queue: str | None,
         exit_code: int | None = None,
+        attempts: int = 1,
     ) -> RetryPlan | None:
-        """How to repeat a task that failed so with this memory and queue; None: not at all."""
+        """How to repeat a task that failed so with this memory and queue; None: not at all.
+
+        `attempts`: how often AWS Batch itself has tried it in a job, for this kind of failure.
+        """
         if failure is FailureClass.OUT_OF_MEMORY:
             more = self._more(memory_mib or self.first_memory_mib)
             if more is None or not self._use(task, "memory", self._retries.out_of_memory):
                 return None
             return RetryPlan(more, queue)
         if failure in HOST:
-            if not self._use(task, "host", self._retries.host_loss):
-                return None
+            allowed = (self._retries.host_loss + 1) // attempts - 1
             elsewhere = self._retries.fallback_queue if failure in SPOT else None
+            if elsewhere and self._retries.host_loss:
+                allowed = max(1, allowed)
+            if not self._use(task, "host", allowed):
+                return None
             return RetryPlan(memory_mib, elsewhere or queue)
         if failure is FailureClass.LOST:
             # Once only: a container that never leaves its receipt must not run for ever.

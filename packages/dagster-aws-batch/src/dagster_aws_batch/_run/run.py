@@ -21,7 +21,9 @@ from dagster_aws_batch._errors import (
     BatchUnavailableError,
     CallRefusedError,
     InvalidJobError,
+    ScratchError,
     SubmitRejectedError,
+    about,
 )
 from dagster_aws_batch._job import FailureClass, Job, JobInfo, TaskResult, TaskState
 from dagster_aws_batch._run.cancel import cancel, end_beside
@@ -38,6 +40,9 @@ from dagster_aws_batch._scratch import Scratch
 
 __all__ = ["ExecutionResult", "Request", "execute", "execute_all"]
 
+CANCEL_SECONDS = 30.0
+# Before the second round of tasks that failed for their host; it doubles with each further round.
+RETRY_PAUSE_SECONDS = 10.0
 LONGEST_RETRY_PAUSE = 300.0
 
 
@@ -94,13 +99,16 @@ def execute_all(connection: Connection, requests: Sequence[Request]) -> list[Exe
     goes on (unless `options.forward_termination` is off, or AWS Batch can't be reached: then they
     are left to a retry). A failed task is no exception: see the results.
     """
-    executions = [_execution(connection, request) for request in requests]
+    executions = []
+    for request in requests:
+        with about(request.job.name):
+            executions.append(_execution(connection, request))
     clock = connection.clock
     started, before = clock.now(), _calls(connection)
     try:
         drive([(execution, _run(execution)) for execution in executions if execution.total])
     except BaseException as error:
-        deadline = clock.now() + max(one.options.cancel_seconds for one in executions)
+        deadline = clock.now() + CANCEL_SECONDS
         for execution in executions:
             if execution.total:
                 _end(execution, error, deadline)
@@ -124,8 +132,15 @@ def execute_all(connection: Connection, requests: Sequence[Request]) -> list[Exe
 def _execution(connection: Connection, request: Request) -> Execution:
     job, tasks = request.job, request.tasks
     if not isinstance(tasks, int) or tasks < 0:
+        raise InvalidJobError(f"job {job.name}: tasks is {tasks!r}; use a whole number, 0 or more")
+    if job.inputs is not None and len(job.inputs) != tasks:
         raise InvalidJobError(
-            f"job {job.name}: tasks is {tasks!r}; use a whole number, 0 or more", job=job.name
+            f"job {job.name}: {len(job.inputs):,} inputs for {tasks:,} tasks; give one per task"
+        )
+    if job.inputs is not None and request.scratch is None:
+        raise ScratchError(
+            f"job {job.name} has inputs, which go through the scratch place. Set scratch (an S3 "
+            "prefix, or a folder that the containers can read)"
         )
     kept = {} if request.options.forward_termination else {KEEP_TAG: "true"}
     return Execution(
@@ -134,7 +149,7 @@ def _execution(connection: Connection, request: Request) -> Execution:
         job=job,
         queue=job.queue or request.queue,
         total=tasks,
-        tags=clean_tags(request.tags, job.tags, kept),
+        tags=clean_tags(request.tags, kept, owner=f"job {job.name}"),
         options=request.options,
         log=request.log,
         scratch=request.scratch,
@@ -204,7 +219,7 @@ def _begin(execution: Execution) -> tuple[list[int], dict[int, RetryPlan]]:
 
 
 def _budget(execution: Execution) -> RetryBudget:
-    return RetryBudget(execution.retries, execution.first_memory_mib)
+    return RetryBudget(execution.retries, execution.job.first_memory_mib)
 
 
 def _pause(execution: Execution, pending: list[int], rounds: int) -> float:
@@ -212,7 +227,7 @@ def _pause(execution: Execution, pending: list[int], rounds: int) -> float:
     causes = Counter(
         failure for task in pending if (failure := execution.results[task].failure) is not None
     )
-    seconds: float = min(LONGEST_RETRY_PAUSE, execution.options.retry_pause * 2 ** (rounds - 1))
+    seconds: float = min(LONGEST_RETRY_PAUSE, RETRY_PAUSE_SECONDS * 2 ** (rounds - 1))
     if set(causes) <= {FailureClass.OUT_OF_MEMORY}:
         seconds = 0.0
     text = ", ".join(f"{number:,} × {cause.value}" for cause, number in causes.most_common())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from dagster_aws_batch._aws.answers import (
     EndedJob,
@@ -22,6 +22,7 @@ from dagster_aws_batch._aws.answers import (
     to_result,
 )
 from dagster_aws_batch._aws.fargate import fargate_memory
+from dagster_aws_batch._aws.requests import attempts_of
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import FailureClass, TaskResult, TaskState
 from dagster_aws_batch._run.retry import HOST, RetryBudget, RetryPlan
@@ -69,6 +70,11 @@ def settle(
             memory_mib=submitted.memory_mib,
             queue=submitted.queue,
             exit_code=result.exit_code,
+            attempts=attempts_of(
+                cast("Mapping[str, Any]", submitted.detail or {}),
+                status_reason=row.evidence.status_reason,
+                reason=row.evidence.container_reason,
+            ),
         )
         if plan is not None:
             plans[task] = plan
@@ -79,7 +85,12 @@ def read_receipts(execution: Execution, tasks: Collection[int]) -> Mapping[int, 
     """Ask the caller's reader which of the tasks left a receipt; nothing without a reader."""
     if execution.receipts_of is None or not tasks:
         return {}
-    found = dict(execution.receipts_of(tasks))
+    # A reader may name every task that it was asked for, with None where there is no receipt.
+    found = {
+        task: receipt
+        for task, receipt in execution.receipts_of(tasks).items()
+        if receipt is not None
+    }
     execution.receipts.update(found)
     return found
 
@@ -102,7 +113,7 @@ def settle_receipts(execution: Execution, tasks: Sequence[int]) -> list[int]:
 
 
 def _reports_failure(receipt: Any) -> bool:
-    return receipt is not None and getattr(receipt, "exit_code", 0) != 0
+    return getattr(receipt, "exit_code", 0) != 0
 
 
 def _result_of(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from dagster_aws_batch._aws.answers import WAITING
 from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.connect import Connection
 from dagster_aws_batch._aws.names import ExecutionId
 from dagster_aws_batch._aws.rates import RESUMING, persisting, watching
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import BatchJobDefinition, Job, JobInfo, Retries, TaskResult
+from dagster_aws_batch._job import Job, JobInfo, Retries, TaskResult
 from dagster_aws_batch._run.usage import Usage
 from dagster_aws_batch._scratch import Scratch
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution", "Logger", "Options", "SubmittedJob"]
 
+#: Between a job's own time limit and the moment by which it has certainly ended.
+END_MARGIN_SECONDS = 3600.0
+
 Logger = logging.Logger | logging.LoggerAdapter  # type: ignore[type-arg]
 
 
@@ -28,29 +32,20 @@ Logger = logging.Logger | logging.LoggerAdapter  # type: ignore[type-arg]
 class Options:
     """How the engine waits and when it acts. Seconds.
 
-    `poll_seconds` grows to `poll_max_seconds` (twice that after an hour). A job that AWS does not
-    know is waited for `missing_grace`, then three more polls decide. A job that cannot start for
-    `blocked_after` is reported with AWS's reason, and ended if `blocked_action` is "terminate".
-    `retry_pause` is the wait before the second round of tasks that failed for their host; it
-    doubles with each further round.
+    `poll_seconds` grows to `poll_max_seconds` (twice that after an hour). A job that cannot start
+    for `blocked_after_seconds` is reported with AWS's reason, and ended if `blocked_action` is
+    "terminate".
     """
 
     poll_seconds: float = 5.0
     poll_max_seconds: float = 30.0
-    missing_grace: float = 60.0
-    missing_polls: int = 3
-    blocked_after: float = 900.0
+    blocked_after_seconds: float = 900.0
     blocked_action: Literal["warn", "terminate"] = "warn"
-    failures_every: float = 55.0
-    progress_every: float = 30.0
-    cancel_seconds: float = 30.0
-    retry_pause: float = 10.0
-    lookup_waits: tuple[float, ...] = (2.0, 4.0, 8.0)
     forward_termination: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("poll_seconds", "poll_max_seconds", "blocked_after", "cancel_seconds"):
-            if not getattr(self, name) > 0:
+        for name in ("poll_seconds", "poll_max_seconds", "blocked_after_seconds"):
+            if not 0 < getattr(self, name) < float("inf"):
                 raise InvalidJobError(f"{name} is {getattr(self, name)}; use seconds above 0")
 
 
@@ -86,6 +81,16 @@ class SubmittedJob:
     def is_array(self) -> bool:
         """Whether its tasks are children."""
         return len(self.tasks) > 1
+
+    @property
+    def latest_end(self) -> float:
+        """When its own time limit ends it at the latest; endless while tasks wait to start."""
+        detail: Mapping[str, Any] = cast("Mapping[str, Any]", self.detail or {})
+        limit = (detail.get("timeout") or {}).get("attemptDurationSeconds")
+        if not limit or any(self.counts.get(state) for state in (*WAITING, "STARTING")):
+            return float("inf")
+        attempts = (detail.get("retryStrategy") or {}).get("attempts") or 1
+        return self.moved_at + float(limit * attempts)
 
     def info(self) -> JobInfo:
         """The job as users see it."""
@@ -149,8 +154,10 @@ class Execution:
 
     @property
     def watch_api(self) -> BatchApi:
-        """For looks at jobs that run: a failed look is repeated until it is answered."""
-        return self.connection.api.with_patience(watching(self._report))
+        """For looks at jobs: a failed one is repeated as long as they may live, and an hour."""
+        now = self.connection.clock.now()
+        deadline = max((one.latest_end for one in self.active), default=now) + END_MARGIN_SECONDS
+        return self.connection.api.with_patience(watching(self._report, deadline))
 
     def _report(self, text: str) -> None:
         self.log.warning(f"{self.job.name}: {text}")
@@ -176,12 +183,3 @@ class Execution:
         """Name and queue of submissions of which a (second) job may turn up in the listing."""
         found = [(one.name, one.queue) for one in self.active if one.unsure]
         return [*found, self.submitting] if self.submitting else found
-
-    @property
-    def first_memory_mib(self) -> int | None:
-        """What the tasks start with, as far as the job says."""
-        if self.job.memory_mib is not None:
-            return self.job.memory_mib
-        if isinstance(self.job.definition, BatchJobDefinition):
-            return self.job.definition.memory_mib
-        return None

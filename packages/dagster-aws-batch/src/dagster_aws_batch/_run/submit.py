@@ -33,8 +33,8 @@ from dagster_aws_batch._errors import (
     BatchUnavailableError,
     CallRefusedError,
     InvalidJobError,
-    ScratchError,
     SubmitRejectedError,
+    about,
 )
 from dagster_aws_batch._job import MAX_ARRAY, BatchJobDefinition
 from dagster_aws_batch._run.cancel import end_beside
@@ -44,9 +44,18 @@ from dagster_aws_batch._run.state import Execution, SubmittedJob
 if TYPE_CHECKING:
     from types_boto3_batch.type_defs import JobSummaryTypeDef
 
-__all__ = ["HOLD_SECONDS", "HOLD_UNRECEIPTED_SECONDS", "end_duplicates", "recheck", "submit_round"]
+__all__ = [
+    "HOLD_SECONDS",
+    "HOLD_UNRECEIPTED_SECONDS",
+    "LOOKUP_WAITS",
+    "end_duplicates",
+    "recheck",
+    "submit_round",
+]
 
 _DEFINITION_TROUBLE = re.compile(r"definition", re.IGNORECASE)
+# When to look for a job in the listing after an unclear answer, seconds after each other.
+LOOKUP_WAITS = (2.0, 4.0, 8.0)
 # When to look again for a second job after an unclear answer, in seconds after the submission.
 RECHECKS = (15.0, 45.0, 90.0, 180.0, 320.0)
 # Until then the end of such a job decides nothing: its containers may have left the work to the
@@ -80,7 +89,8 @@ def submit_round(execution: Execution, pending: Sequence[int], how: dict[int, Re
             )
             part += 1
             try:
-                _submit(execution, submitted)
+                with about(execution.job.name, queue):
+                    _submit(execution, submitted)
             except (CallRefusedError, InvalidJobError) as error:
                 # In a later round (more memory than there is, say) the results so far stand.
                 if not all(task in execution.results for task in chunk):
@@ -93,10 +103,7 @@ def submit_round(execution: Execution, pending: Sequence[int], how: dict[int, Re
 
 def _submit(execution: Execution, submitted: SubmittedJob) -> None:
     if execution.closed:
-        raise BatchError(
-            f"job {execution.job.name} is being cancelled: nothing more is submitted",
-            job=execution.job.name,
-        )
+        raise BatchError(f"job {execution.job.name} is being cancelled: nothing more is submitted")
     _check_size(execution, submitted)
     definitions = execution.connection.definitions
     shape = shape_of(
@@ -149,25 +156,12 @@ def _check_size(execution: Execution, submitted: SubmittedJob) -> None:
     vcpus = definition.vcpus if job.vcpus is None else job.vcpus
     problem = fargate_problem(vcpus, submitted.memory_mib or definition.memory_mib)
     if problem:
-        raise InvalidJobError(f"job {job.name}: {problem}", job=job.name, queue=submitted.queue)
+        raise InvalidJobError(f"job {job.name}: {problem}")
 
 
 def _inputs(execution: Execution) -> str | None:
     inputs = execution.job.inputs
-    if inputs is None:
-        return None
-    if len(inputs) != execution.total:
-        raise InvalidJobError(
-            f"job {execution.job.name}: {len(inputs):,} inputs for {execution.total:,} tasks; "
-            "give one per task",
-            job=execution.job.name,
-        )
-    if execution.scratch is None:
-        raise ScratchError(
-            f"job {execution.job.name} has inputs, which go through the scratch place. Set scratch "
-            "(an S3 prefix, or a folder that the containers can read)"
-        )
-    if execution.inputs_uri is None:
+    if inputs is not None and execution.scratch is not None and execution.inputs_uri is None:
         execution.inputs_uri = execution.scratch.put(
             f"{execution.id.stem}inputs", encode_inputs(inputs)
         )
@@ -248,7 +242,7 @@ def _of(execution: Execution, request: dict[str, Any], error: Exception) -> dict
 
 def _look_up(execution: Execution, queue: str, name: str) -> str | None:
     """Find a job by name, giving the listing some time: how long it lags is not documented."""
-    for wait in execution.options.lookup_waits:
+    for wait in LOOKUP_WAITS:
         execution.connection.clock.sleep(wait)
         found = _keep_oldest(execution, execution.api, queue, name)
         if found is not None:

@@ -7,6 +7,7 @@ next execution and by the reaper, which end the job when it appears.
 from __future__ import annotations
 
 import json
+import logging
 import time
 
 from dagster_aws_batch._aws.answers import is_live
@@ -15,6 +16,8 @@ from dagster_aws_batch._errors import CallRefusedError
 from dagster_aws_batch._scratch import Scratch
 
 __all__ = ["end_unresolved", "note_unresolved"]
+
+_log = logging.getLogger(__name__)
 
 FOLDER = "unresolved/"
 # Much longer than any listing was seen to lag behind.
@@ -45,7 +48,7 @@ def end_unresolved(api: BatchApi, scratch: Scratch, *, stem: str = "") -> list[s
             live = [row["jobId"] for row in api.by_name(note["queue"], name) if is_live(row)]
         except CallRefusedError as error:
             # The queue may be gone; it must not hinder who only tidies up after another.
-            api.log.warning("job %s of a cancelled run was not looked for: %s", name, error)
+            _log.warning("job %s of a cancelled run was not looked for: %s", name, error)
             live = []
         if live:
             errors = api.terminate(live, "its run was cancelled before it was listed")

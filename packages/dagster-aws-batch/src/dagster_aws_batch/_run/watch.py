@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
 from dagster_aws_batch._aws.answers import ENDED, WAITING, child_index, from_summary
-from dagster_aws_batch._aws.calls import PAGE, BatchApi
+from dagster_aws_batch._aws.calls import PAGE
 from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.follow import follow_logs
+from dagster_aws_batch._run.settle import read_receipts
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 from dagster_aws_batch._run.submit import HOLD_SECONDS, HOLD_UNRECEIPTED_SECONDS, recheck
 
 __all__ = ["Poll", "Steps", "counts_of", "describe_progress", "drive", "poll_interval", "wait"]
 
 NAMED_FAILURES = 10
+PROGRESS_EVERY_SECONDS = 30.0
+FAILURES_EVERY_SECONDS = 55.0
+# A job that AWS does not know is waited for so long, and then for so many more polls.
+MISSING_GRACE_SECONDS = 60.0
+MISSING_POLLS = 3
 HARD_MISSING_LIMIT = 20
-# What AWS adds to a job's own time limit at most, before it is certain to have ended.
-END_MARGIN_SECONDS = 3600.0
 
 
 def poll_interval(elapsed: float, *, shortest: float, longest: float) -> float:
@@ -62,8 +66,8 @@ def drive(executions: Sequence[tuple[Execution, Steps]]) -> None:
         due = [one for one in waiting if one[2].at <= now]
         waiting = [one for one in waiting if one[2].at > now]
         ids = [job_id for _, _, poll in due for job_id in poll.job_ids]
-        polling = [execution for execution, _, poll in due if poll.job_ids]
-        seen = _polling(polling).describe(ids) if polling else {}
+        polling = [execution.watch_api for execution, _, poll in due if poll.job_ids]
+        seen = max(polling, key=lambda api: api.patience.deadline).describe(ids) if polling else {}
         for execution, steps, _ in due:
             _advance(waiting, execution, steps, seen)
 
@@ -106,28 +110,11 @@ def wait(execution: Execution) -> Steps:
         counts = progress(execution)
         finished = not execution.active
         now = clock.now()
-        if counts != reported and (finished or now - reported_at >= options.progress_every):
+        if counts != reported and (finished or now - reported_at >= PROGRESS_EVERY_SECONDS):
             reported, reported_at = counts, now
             execution.log.info(describe_progress(execution, counts, before, now - started))
         if not finished and execution.while_waiting is not None:
             execution.while_waiting(interval)
-
-
-def _polling(executions: Sequence[Execution]) -> BatchApi:
-    """Calls that are repeated until they are answered, or until no job can live any more."""
-    api = executions[0].watch_api
-    ends = [_latest_end(submitted) for one in executions for submitted in one.active]
-    return api.with_patience(replace(api.patience, deadline=max(ends, default=float("inf"))))
-
-
-def _latest_end(submitted: SubmittedJob) -> float:
-    """When a job has certainly ended, by its own time limit; endless while tasks wait to start."""
-    detail: Mapping[str, Any] = cast("Mapping[str, Any]", submitted.detail or {})
-    limit = (detail.get("timeout") or {}).get("attemptDurationSeconds")
-    if not limit or any(submitted.counts.get(state) for state in (*WAITING, "STARTING")):
-        return float("inf")
-    attempts = (detail.get("retryStrategy") or {}).get("attempts") or 1
-    return submitted.moved_at + float(limit * attempts) + END_MARGIN_SECONDS
 
 
 def progress(execution: Execution) -> Counter[str]:
@@ -189,7 +176,7 @@ def _hold(execution: Execution, submitted: SubmittedJob) -> float:
     """How long after its submission the end of an unsure job decides nothing."""
     if execution.receipts_of is None:
         return HOLD_SECONDS
-    found = execution.receipts_of(submitted.tasks)
+    found = read_receipts(execution, submitted.tasks)
     return HOLD_SECONDS if len(found) == len(submitted.tasks) else HOLD_UNRECEIPTED_SECONDS
 
 
@@ -208,10 +195,10 @@ def _moved(counts: Mapping[str, int]) -> tuple[int, ...]:
 
 def _missing(execution: Execution, submitted: SubmittedJob, now: float) -> None:
     """AWS does not know the id: just submitted, or purged, or lost; never taken for a success."""
-    if now - submitted.submitted_at < execution.options.missing_grace:
+    if now - submitted.submitted_at < MISSING_GRACE_SECONDS:
         return
     submitted.missing += 1
-    if submitted.missing < execution.options.missing_polls:
+    if submitted.missing < MISSING_POLLS:
         return
     if submitted.missing < HARD_MISSING_LIMIT:
         rows = execution.watch_api.by_name(submitted.queue, submitted.name)
@@ -230,7 +217,7 @@ def _name_failures(execution: Execution, submitted: SubmittedJob, now: float) ->
     failed = submitted.counts.get("FAILED", 0)
     if not submitted.is_array or failed <= submitted.failed_listed:
         return
-    if now - submitted.failed_listed_at < execution.options.failures_every:
+    if now - submitted.failed_listed_at < FAILURES_EVERY_SECONDS:
         return
     submitted.failed_listed, submitted.failed_listed_at = failed, now
     fresh = []
@@ -254,7 +241,7 @@ def _name_failures(execution: Execution, submitted: SubmittedJob, now: float) ->
 
 def _blocked(execution: Execution, submitted: SubmittedJob, now: float) -> None:
     """Say why nothing of a job runs, once it has waited longer than a normal scale-up takes."""
-    counts, limit = submitted.counts, execution.options.blocked_after
+    counts, limit = submitted.counts, execution.options.blocked_after_seconds
     states = [state for state in _USUAL_REASONS if counts.get(state)]
     if counts.get("RUNNING") or not states:
         return
