@@ -1,4 +1,4 @@
-# Everything sets itself up: Python 3.10 or newer with pip and venv is all that is needed.
+# Everything sets itself up: Python 3.10 to 3.14 with pip and venv is all that is needed.
 #   make demo     run the main job on real text from this machine, then show the ranking
 #   make help     the other targets
 
@@ -23,7 +23,8 @@ export DAGSTER_HOME ?= $(LOCAL)/dagster
 export WORDFREQ_HOME ?= $(LOCAL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup emulators demo demo-csv ui test test-long model matrix kinds lint types format reference pins clean
+.PHONY: help setup emulators demo demo-csv ui test test-long model matrix console-blocks kinds lint types format reference \
+  screenshots pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -87,7 +88,7 @@ console-blocks: $(VENV)/.installed ## type every shell block of the docs in a fr
 kinds: $(VENV)/.installed ## print what `wordfreq count` makes of each kind of input, a line of 1 GB among them
 	@$(BIN)/python -m tests.integration.batch_image.text.kinds
 
-lint: $(VENV)/.installed ## check style, types and definitions
+lint: $(VENV)/.installed ## check style, types and workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory types

@@ -47,7 +47,7 @@ define build
 	  $(SAME) $(LABELS) $(BUILD_ARGS) $(2)
 endef
 
-.PHONY: image image-dagster push sbom infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-pairs-page infra-checkov bootstrap deploy destroy migrate
+.PHONY: image image-dagster push sbom infra-setup infra-test infra-types infra-synth infra-costs infra-pins infra-policies infra-pairs infra-pairs-page infra-checkov bootstrap diff deploy destroy migrate
 
 image: ## build the image of the jobs; BASE_IMAGE=…, or HOST_BASE=1 without any registry; PLATFORM=linux/amd64,linux/arm64 for both
 	$(call build,$(IMAGE),batch_image)
@@ -117,6 +117,9 @@ infra-synth: infra-setup ## write the CloudFormation templates to infra/cdk.out;
 bootstrap: infra-setup ## once an account and region: what cdk itself needs there
 	@$(READY)
 	@$(CDK) bootstrap
+
+diff: infra-setup ## show what `make deploy` with the same OPTIONS would change
+	@$(CDK) diff --all $(CONTEXT)
 
 deploy: infra-setup ## deploy to AWS; OPTIONS; CDK_ARGS=--require-approval=never without a terminal; writes infra/outputs.json
 	@$(READY) $(if $(BUILDS),--engine '$(ENGINE)') --options '$(OPTIONS)'

@@ -82,8 +82,6 @@ def taken_by(path: str, such_as: str, *, listed: bool = False) -> AfterValidator
 Uri = Annotated[str, BeforeValidator(absolute_uri)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Encoding = Annotated[str, taken_by("wordfreq_batch.text.detect:known_encoding", "cp1252")]
-#: A place whose default is a folder of HOME, which is known only when all are read.
-Place = Annotated[Uri, Field(validate_default=False)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -114,7 +112,9 @@ class Settings(BaseSettings):
     URIs are `s3://bucket/prefix`, `file:///folder` or a plain folder. Sizes are bytes or `64MiB`.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", validate_default=False
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -128,15 +128,15 @@ class Settings(BaseSettings):
 
     outputs: str = ""
     """the outputs of `make deploy`: all settings of that deployment"""
-    home: Uri = ".local"
+    home: Annotated[Uri, Field(validate_default=True)] = ".local"
     """folder for what is not set of the following, and for the embedded AWS Batch"""
-    source: Place = ""
+    source: Uri = ""
     """the files to count; unset: HOME/source"""
-    destination: Place = ""
+    destination: Uri = ""
     """where the counts go, one object per file, with its name; unset: HOME/output"""
-    plans: Place = ""
+    plans: Uri = ""
     """plans and receipts; unset: HOME/plans"""
-    ranking: Place = ""
+    ranking: Uri = ""
     """where ranking.json and totals.parquet go; unset: HOME/ranking"""
     pack: Size = 64 << 20
     """bytes of input that share one container (one child of the array job)"""
@@ -180,9 +180,9 @@ class Settings(BaseSettings):
     """scheduling priority override, 0 to 9999"""
     timeout_seconds: int = Field(default=4 * 3600, ge=60)
     """longest time of one attempt; AWS Batch allows >= 60"""
-    csv_source: Place = ""
+    csv_source: Uri = ""
     """where CSVs are uploaded; unset: HOME/uploads"""
-    csv_rejects: Place = ""
+    csv_rejects: Uri = ""
     """where the rows go that can't be loaded, one object per CSV, named like it; unset:
     HOME/rejects"""
     csv_table: str = ""
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
     """of CSVs without a byte order mark, such as cp1252"""
     csv_header: str = ""
     """names of all columns where CSVs have no header; unset: they have"""
-    csv_settings: Place = ""
+    csv_settings: Uri = ""
     """a TOML file with these and more settings of CSVs, also for single prefixes"""
     csv_max_rejects: str = Field(default="1%", pattern=r"^\d+(\.\d+)?%?$")
     """more rejected rows than that (a number, or N%) fail the check of their share"""

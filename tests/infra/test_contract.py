@@ -125,7 +125,7 @@ def test_the_definitions_repeat_for_the_reasons_the_client_repeats_for(full):
     )
     text = source.read_text()
     for _, pattern in RETRIES:
-        assert f'"{pattern}"' in text
+        assert f'"{pattern.rstrip("*")}' in text
 
 
 def test_the_table_has_the_keys_that_csv_rows_are_written_by(full, other):

@@ -86,6 +86,18 @@ def test_deploy_hands_every_option_on_and_asks_for_an_engine_only_to_build():
     assert "--engine" not in make("--dry-run", "deploy", f"OPTIONS={given}").stdout
 
 
+def test_diff_compares_with_every_option_by_the_environment_of_the_cdk():
+    """Without them it would show each chosen option as taken back."""
+    said = make("--dry-run", "diff", "OPTIONS=network=nat email=me@example.org").stdout
+    command = said.splitlines()[-1]
+    assert "WORDFREQ_INFRA_PYTHON=" in command
+    assert command.endswith("cdk diff --all -c 'network=nat' -c 'email=me@example.org'")
+
+
+def test_no_page_calls_the_cdk_past_make():
+    assert [page.name for page in ROOT.glob("docs/*.md") if ".bin/cdk" in page.read_text()] == []
+
+
 @pytest.mark.parametrize(
     ("variables", "says"),
     [

@@ -16,16 +16,16 @@ from types import FunctionType
 
 import pytest
 
+from wordfreq_batch import errors
 from wordfreq_batch.cli.main import build_parser
-from wordfreq_dagster.settings import PREFIX, Settings
+from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.settings import Settings, variable_name
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [
-    ROOT / name
-    for name in subprocess.run(
-        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()
-]
+FILES = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+PAGES = [ROOT / name for name in FILES if name.endswith(".md")]
 SOURCES = sorted(
     path
     for top in (
@@ -84,6 +84,51 @@ def test_links_lead_somewhere(page):
             assert anchor in slugs, f"{page.relative_to(ROOT)}: {target}#{anchor}"
 
 
+#: What a page tells how to make, and what commands leave.
+_MADE = (
+    "wordfreq_dagster/defs/folder_sizes.py", "infra/outputs.json", "infra/cdk.out",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_files_and_folders_that_are_named_are_there(page):
+    if page.name == "CHANGELOG.md":
+        return  # of its time
+    tops = {name.partition("/")[0] for name in FILES if "/" in name}
+    named = re.findall(r"`([\w.-]+)(/[\w./*-]*)`", page.read_text(encoding="utf-8"))
+    for top, rest in named:
+        path = (top + rest).rstrip("/")
+        if top in tops and not path.startswith(_MADE):
+            assert list(ROOT.glob(path)), f"{page.relative_to(ROOT)}: {path}"
+
+
+def test_the_targets_of_make_that_are_named_are_there():
+    rules = [ROOT / name for name in FILES if name.endswith((".mk", "Makefile"))]
+    known = {
+        name for path in rules for name in re.findall(r"^([a-z][a-z-]*):", path.read_text(), re.M)
+    }
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":
+            text = page.read_text(encoding="utf-8")
+            code = re.findall(r"`make ([^`]+)`", text) + re.findall(
+                r"^(?:\$ )?make (.+)$", text, re.M
+            )
+            words = [word for line in code for word in re.split("[#&;|]", line)[0].split()]
+            named = {word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)}
+            assert named <= known, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_an_environment_is_made_before_it_is_activated(page):
+    made, text, end = (
+        re.compile(r"^(?:\$ )?make (?:setup|demo)\b", re.M),
+        page.read_text("utf-8"),
+        0,
+    )
+    while (end := text.find(". .venv/bin/activate", end + 1)) != -1:
+        assert made.search(text[:end]), page
+
+
 WORKFLOWS = [
     code
     for page in PAGES
@@ -105,10 +150,6 @@ def test_a_workflow_to_copy_is_one_and_its_commands_are_ours(code, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _documented():
-    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-
-
 def test_what_the_readme_says_of_speed_was_measured():
     claims = re.findall(r"([\d,]+) files of 10 KB take (\d+) s", (ROOT / "README.md").read_text())
     rows = re.findall(
@@ -119,14 +160,36 @@ def test_what_the_readme_says_of_speed_was_measured():
     assert set(claims) <= {(files, str(round(float(seconds)))) for files, seconds in rows}
 
 
-def test_every_setting_is_documented():
-    text = _documented()
-    missing = [
-        name
-        for name in Settings.model_fields
-        if f"{PREFIX}{name.upper()}" not in text and f"…_{name.upper()}" not in text
-    ]
-    assert not missing
+def test_every_setting_has_a_row_on_the_page_of_the_settings_or_of_the_csvs():
+    rows = set()
+    for name in ("settings.md", "csv-to-dynamodb.md"):
+        cells = re.findall(
+            r"^\| (`WORDFREQ_[^|]*)\|", (ROOT / "docs" / name).read_text("utf-8"), re.M
+        )
+        rows |= {variable for cell in cells for variable in re.findall(r"\w+", cell)}
+    assert rows == {variable_name(name) for name in Settings.model_fields}
+
+
+def test_every_sensor_and_schedule_has_a_row_on_the_page_of_automation(tmp_path):
+    places = {"source": "s3://b/texts", "csv_source": "s3://b/csvs", "csv_table": "products"}
+    queues = {f"{kind}events_queue_url": "https://sqs.test/1/q" for kind in ("", "csv_")}
+    found = build_definitions(
+        Settings(home=str(tmp_path), failure_slack_webhook="https://slack.test", **places, **queues)
+    )
+    page = (ROOT / "docs" / "automation.md").read_text("utf-8")
+    cells = re.findall(r"^\| (?:sensor|schedule)s? ([^|]*)\|", page, re.M)
+    shown = [name for cell in cells for name in re.findall(r"\w+", cell)]
+    assert sorted(shown) == sorted(each.name for each in [*found.sensors, *found.schedules])
+
+
+@pytest.mark.parametrize("name", ["extend.md", "csv-to-dynamodb.md"])
+def test_the_exit_codes_of_the_container_are_named(name):
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.WordfreqError)}
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    (listed,) = re.findall(r"exits with (0[^.]*)\.|^\| exit code \|.*?\n((?:\|.*\n)+)", page, re.M)
+    named = {int(code) for code in re.findall(r"\b\d\b(?=,| \(| \|)", "".join(listed))}
+    assert named == {0, errors.NO_MEMORY, *codes}
 
 
 def _options(parser):
