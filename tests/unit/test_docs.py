@@ -7,6 +7,7 @@ import ast
 import importlib
 import re
 import runpy
+import string
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ import pytest
 from wordfreq_batch import errors
 from wordfreq_batch.cli.main import build_parser
 from wordfreq_dagster.definitions import build_definitions
-from wordfreq_dagster.settings import Settings, variable_name
+from wordfreq_dagster.settings import Settings, load_settings, variable_name
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = subprocess.run(
@@ -168,6 +169,19 @@ def test_every_setting_has_a_row_on_the_page_of_the_settings_or_of_the_csvs():
         )
         rows |= {variable for cell in cells for variable in re.findall(r"\w+", cell)}
     assert rows == {variable_name(name) for name in Settings.model_fields}
+
+
+def test_the_outputs_of_infrastructure_of_ones_own_are_complete(tmp_path, monkeypatch):
+    """The shell's variables of that page are all that the file wants: `envsubst` blanks others."""
+    page = (ROOT / "docs" / "own-infrastructure.md").read_text("utf-8")
+    typed = re.search(r"```bash\n(.*?envsubst.*?)\n(?! )", page, re.S)[1]
+    wanted = string.Template((ROOT / "infra" / "policies" / "outputs.json").read_text("utf-8"))
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(wanted.substitute(dict(re.findall(r"(\w+)=(\S+)", typed))))
+    monkeypatch.setenv("WORDFREQ_OUTPUTS", str(outputs))
+    settings = load_settings()
+    assert settings.csv_events_queue_url.startswith("https://")
+    assert len({settings.csv_source, settings.source, settings.csv_rejects}) == 3
 
 
 def test_every_sensor_and_schedule_has_a_row_on_the_page_of_automation(tmp_path):
