@@ -32,10 +32,7 @@ from dagster_aws_batch._aws.names import (
     ExecutionId,
     content_key,
 )
-from dagster_aws_batch._job import (
-    BatchJobDefinition,
-    Job,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job
 from dagster_aws_batch._run.run import (
     ExecutionResult,
     Request,

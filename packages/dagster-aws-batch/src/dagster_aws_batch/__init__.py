@@ -21,24 +21,13 @@ from dagster_aws_batch._errors import (
     SubmitRejectedError,
 )
 from dagster_aws_batch._identity import origin_run_id
-from dagster_aws_batch._job import (
-    Attempt,
-    BatchJobDefinition,
-    FailureClass,
-    Job,
-    JobInfo,
-    LogRef,
-    Price,
-    ReceiptReader,
-    Retries,
-    TaskResult,
-    TaskState,
-)
+from dagster_aws_batch._job import BatchJobDefinition, Job, Price, ReceiptReader, Retries
 from dagster_aws_batch._outcome import Outcome
 from dagster_aws_batch._pipes.client import PipesBatchClient, PipesBatchInvocation
 from dagster_aws_batch._pipes.messages import PipesBatchLogMessageReader
 from dagster_aws_batch._reaper import batch_reaper_sensor, batch_reaper_sensors, reap
 from dagster_aws_batch._resource import BatchJobs, JobRun
+from dagster_aws_batch._results import Attempt, FailureClass, JobInfo, LogRef, TaskResult, TaskState
 from dagster_aws_batch._run.usage import Usage
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ import boto3
 from dagster_aws_batch._aws.connect import Connection, Endpoint, connect
 from dagster_aws_batch._aws.job_definitions import prune
 from dagster_aws_batch._errors import BatchError
-from dagster_aws_batch._job import JobInfo
+from dagster_aws_batch._results import JobInfo
 from dagster_aws_batch._run.find import end_jobs, jobs_of_run, live_jobs
 from dagster_aws_batch._scratch import open_scratch
 from dagster_aws_batch.doctor import Clients, Wanted, examine

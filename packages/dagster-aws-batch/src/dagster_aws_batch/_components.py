@@ -3,12 +3,16 @@
 `dg scaffold defs dagster_aws_batch.BatchJobComponent NAME` makes one.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
+from dagster_aws_batch._alive import dead_runs_sensor
+from dagster_aws_batch._aws.job_definitions import registration
 from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._job import BatchJobDefinition, Job
 from dagster_aws_batch._outcome import Outcome
@@ -17,12 +21,14 @@ from dagster_aws_batch._resource import BatchJobs
 
 __all__ = ["BatchJobComponent", "BatchJobsComponent"]
 
-# Longer lists of partition keys go through the scratch place, as the job's inputs.
+# The variable with the partition keys. Longer lists (as JSON, which AWS Batch counts) go through
+# the scratch place, as the job's inputs.
+LISTED = "BATCH_PARTITIONS"
 LISTED_CHARACTERS = 4_000
 
 
 class BatchJobsComponent(dg.Component, dg.Resolvable, dg.Model):
-    """The resource `BatchJobs`, and the sensors that end jobs of runs that were killed.
+    """The resource `BatchJobs`, and the sensors that fail killed runs and end their jobs.
 
     Examples:
         ```yaml
@@ -49,14 +55,17 @@ class BatchJobsComponent(dg.Component, dg.Resolvable, dg.Model):
         default="warn", description="What becomes of a job that cannot start."
     )
     resource_key: str = Field(default="batch", description="The key of the resource.")
-    reaper: bool = Field(default=True, description="Whether to add the reaper sensors.")
+    reaper: bool = Field(default=True, description="Whether to add the sensors.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """The resource under its key, and the sensors."""
         fields = self.model_dump(exclude={"resource_key", "reaper"})
         batch = BatchJobs(**fields)
-        sensors = batch_reaper_sensors(batch=batch) if self.reaper else []
-        return dg.Definitions(resources={self.resource_key: batch}, sensors=sensors)
+        key = re.sub(r"\W", "_", self.resource_key)
+        name = "batch_reaper" if key == "batch" else f"batch_reaper_{key}"
+        sensors = [dead_runs_sensor(), *batch_reaper_sensors(batch=batch, name=name)]
+        resources = {self.resource_key: batch}
+        return dg.Definitions(resources=resources, sensors=sensors if self.reaper else [])
 
 
 class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
@@ -86,18 +95,23 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
     environment: Mapping[str, str] = Field(default_factory=dict, description="Its variables.")
     vcpus: float | None = Field(default=None, description="vCPUs of a task.")
     memory_mib: int | None = Field(default=None, description="Memory of a task, MiB.")
-    platform: Literal["EC2", "FARGATE", "EKS"] = Field(default="EC2", description="Where it runs.")
+    platform: Literal["EC2", "FARGATE", "EKS"] | None = Field(None, description="Default: EC2.")
     job_role_arn: str | None = Field(default=None, description="The container's role.")
     execution_role_arn: str | None = Field(default=None, description="Fargate's execution role.")
     timeout_seconds: int | None = Field(default=None, description="Of one attempt.")
-    tasks: int = Field(default=1, description="How many tasks, where there are no partitions.")
+    tasks: int | None = Field(None, description="How many, without partitions; default: 1.")
     partitions: Sequence[str] | None = Field(default=None, description="Partition keys.")
     resource_key: str = Field(default="batch", description="The key of the resource BatchJobs.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """The asset."""
         spec = self.asset
-        self._job(None, scratch=True)  # what is wrong with it is an error when it is loaded
+        # What is wrong is an error when it is loaded.
+        if problems := list(self._problems()):
+            raise InvalidJobError(f"{spec.key.to_python_identifier()}: {'; '.join(problems)}")
+        definition = self._job(None, scratch=True).definition
+        if isinstance(definition, BatchJobDefinition):
+            registration(definition)
         if self.partitions:
             keys = dg.StaticPartitionsDefinition(list(self.partitions))
             spec = spec.replace_attributes(partitions_def=keys)
@@ -119,7 +133,7 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
         batch: BatchJobs = getattr(context.resources, self.resource_key)
         keys = context.partition_keys if self.partitions else None
         job = self._job(keys, scratch=batch.scratch is not None)
-        tasks = len(keys) if keys else self.tasks
+        tasks = len(keys) if keys else self.tasks or 1
         outcome: Outcome[Any] = batch.run(context=context, job=job, tasks=tasks)
         if keys and outcome.failed:
             # What is done stays done, though the step fails.
@@ -132,16 +146,28 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
         outcome.raise_for_failure()
         return dg.MaterializeResult(asset_key=key, metadata=outcome.metadata())
 
+    def _problems(self) -> Iterator[str]:
+        """What no run could make good: fields that are missing, wrong, or would be ignored."""
+        if (self.image is None) == (self.definition is None):
+            yield "give it an image or a definition, one of them"
+        for field in ("platform", "job_role_arn", "execution_role_arn"):
+            if self.image is None and getattr(self, field) is not None:
+                yield f"{field} is for an image; a definition has its own"
+        if self.tasks is not None and (self.tasks < 1 or self.partitions is not None):
+            yield f"tasks is {self.tasks}; use 1 or more, and none where there are partitions"
+        if self.partitions is not None and not self.partitions:
+            yield "partitions is empty; name some, or leave it out"
+        if self.partitions and LISTED in self.environment:
+            yield f"environment has {LISTED}, which this component sets; rename yours"
+
     def _job(self, keys: Sequence[str] | None, *, scratch: bool) -> Job:
         name = self.asset.key.to_python_identifier()
-        if (self.image is None) == (self.definition is None):
-            raise InvalidJobError(f"{name}: give it an image or a definition, one of them")
         environment = dict(self.environment)
         inputs = None
         if keys:
             listed = "\n".join(keys)
-            if len(listed) <= LISTED_CHARACTERS:
-                environment["BATCH_PARTITIONS"] = listed
+            if len(json.dumps(listed)) <= LISTED_CHARACTERS:
+                environment[LISTED] = listed
             elif scratch:
                 inputs = list(keys)
             else:
@@ -156,7 +182,7 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
             definition = BatchJobDefinition(
                 image=self.image,
                 name=name,
-                platform=self.platform,
+                platform=self.platform or "EC2",
                 job_role_arn=self.job_role_arn,
                 execution_role_arn=self.execution_role_arn,
             )
@@ -167,6 +193,6 @@ class BatchJobComponent(dg.Component, dg.Resolvable, dg.Model):
             environment=environment,
             vcpus=self.vcpus,
             memory_mib=self.memory_mib,
-            timeout_seconds=self.timeout_seconds or "default",
+            timeout_seconds="default" if self.timeout_seconds is None else self.timeout_seconds,
             inputs=inputs,
         )

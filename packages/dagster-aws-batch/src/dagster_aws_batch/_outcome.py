@@ -11,7 +11,8 @@ import dagster as dg
 
 from dagster_aws_batch._aws.console import Console
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import FailureClass, JobInfo, Price, TaskResult
+from dagster_aws_batch._job import Price
+from dagster_aws_batch._results import FailureClass, JobInfo, TaskResult
 from dagster_aws_batch._run.retry import KILLED
 from dagster_aws_batch._run.run import ExecutionResult
 from dagster_aws_batch._run.usage import Usage

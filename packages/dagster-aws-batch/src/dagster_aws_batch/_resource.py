@@ -16,16 +16,15 @@ from dagster_aws_batch._errors import InvalidJobError
 from dagster_aws_batch._identity import Caller, caller_of, ordinal_of
 from dagster_aws_batch._job import Job, Price, ReceiptReader, check_tags
 from dagster_aws_batch._outcome import Outcome
+from dagster_aws_batch._run.follow import followed_tasks
 from dagster_aws_batch._run.interrupts import ensure_interrupts
 from dagster_aws_batch._run.run import Request, execute_all
-from dagster_aws_batch._run.state import Logger, Options
+from dagster_aws_batch._run.state import Options
 from dagster_aws_batch._scratch import Scratch, open_scratch
 
 __all__ = ["BatchJobs", "JobRun"]
 
 R = TypeVar("R")
-# Reading logs has a small quota for the whole account.
-MOST_FOLLOWED = 10
 
 _NUMBERS = (
     "poll_seconds",
@@ -41,37 +40,6 @@ _OF_OWN_CLIENTS = (
     *("region_name", "profile_name", "aws_access_key_id", "aws_secret_access_key"),
     *("aws_session_token", "role_arn", "verify", "endpoint_url", "logs_endpoint_url"),
 )
-
-
-def _followed(
-    job: Job, tasks: int, wanted: bool | Collection[int], log: Logger
-) -> frozenset[int] | None:
-    """The tasks whose logs are followed; None: that of a job of one task."""
-    if not wanted:
-        return frozenset()
-    if wanted is True:
-        if tasks > 1:
-            log.warning(
-                f"{job.name}: no log is followed: follow_logs=True is for a job of one task, and "
-                f"this one has {tasks:,}. Name up to {MOST_FOLLOWED}, as in follow_logs=[0, 1]"
-            )
-        return None
-    chosen = frozenset(wanted)
-    if len(chosen) > MOST_FOLLOWED:
-        raise InvalidJobError(
-            f"job {job.name}: follow_logs has {len(chosen)} tasks; at most {MOST_FOLLOWED}: each "
-            "is a call per poll",
-            job=job.name,
-        )
-    # 0 tasks: whoever names the first one of however many there are has nothing to follow.
-    absent = [task for task in chosen if type(task) is not int or not 0 <= task < max(tasks, 1)]
-    if absent:
-        raise InvalidJobError(
-            f"job {job.name}: follow_logs names {', '.join(map(repr, absent))}, but its tasks are "
-            f"numbered 0 to {max(tasks, 1) - 1}",
-            job=job.name,
-        )
-    return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +279,7 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
                 log=context.log,
                 receipts=run.receipts,
                 while_waiting=while_waiting,
-                follow=_followed(run.job, run.tasks, run.follow_logs, context.log),
+                follow=followed_tasks(run.job, run.tasks, run.follow_logs, context.log),
             )
             for run in runs
         ]

@@ -1,14 +1,16 @@
 """The preflight: whether a job would run, and what to repair; for the command `doctor`.
 
-Looks at queue, compute environments, definition, role, log group, share identifier and sizes. It
-changes nothing, but for one object in the scratch place that it writes, reads and deletes. What it
-may not look at (a permission, a service that is not there) is reported as not checked.
+Looks at queue, compute environments, definition, roles, log groups, share identifier, sizes, and
+whether jobs may be listed and described. It changes nothing, but for one object in the scratch
+place that it writes, lists, reads and deletes. What it may not look at (a permission, a service
+that is not there) is reported as not checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -58,6 +60,7 @@ def examine(clients: Clients, wanted: Wanted, scratch: Scratch | None = None) ->
         findings += _share(clients, queue, wanted.share_identifier)
         environments, more = _environments(clients, queue)
         findings += more
+        findings += _jobs(clients, wanted.queue)
     definition, more = _definition(clients, wanted.definition)
     findings += more
     if definition is not None:
@@ -80,15 +83,31 @@ def _queue(clients: Clients, wanted: Wanted) -> tuple[Any, list[Finding]]:
         advice = "Check the name, the Region and the account, or create the queue"
         return None, [Finding(Level.ERROR, about, "does not exist", advice)]
     queue = answer["jobQueues"][0]
-    if queue.get("state") != "ENABLED":
-        findings.append(
-            Finding(Level.ERROR, about, "is disabled", "Enable it (UpdateJobQueue state=ENABLED)")
-        )
-    if queue.get("status") != "VALID":
-        why = queue.get("statusReason") or "no reason given"
-        advice = "Wait if it is being updated; else repair what the reason names"
-        findings.append(Finding(Level.ERROR, about, f"is {queue.get('status')}: {why}", advice))
-    return queue, findings or [Finding(Level.OK, about, "is enabled and valid")]
+    return queue, _usable(about, queue, "Wait if it is being updated; else repair what is named")
+
+
+def _usable(about: str, one: Any, repair: str) -> list[Finding]:
+    findings = []
+    if one.get("state") != "ENABLED":
+        findings.append(Finding(Level.ERROR, about, "is disabled", "Enable it"))
+    if one.get("status") != "VALID":
+        why = one.get("statusReason") or "no reason given"
+        findings.append(Finding(Level.ERROR, about, f"is {one.get('status')}: {why}", repair))
+    return findings or [Finding(Level.OK, about, "is enabled and valid")]
+
+
+def _jobs(clients: Clients, queue: str) -> list[Finding]:
+    """The calls of every run that change nothing: without them no job can be watched."""
+    about = f"jobs of queue {queue}"
+    requests = (
+        lambda: clients.batch.list_jobs(jobQueue=queue, jobStatus="RUNNING", maxResults=1),
+        lambda: clients.batch.describe_jobs(jobs=["00000000-0000-0000-0000-000000000000"]),
+    )
+    failed = [one for request in requests for one in answer_to(about, request)[1]]
+    refused = [one for one in failed if "(AccessDenied" in one.text]
+    advice = "Allow it: docs/permissions.md has a policy"
+    findings = [Finding(Level.ERROR, about, one.text, advice) for one in refused] or failed
+    return findings or [Finding(Level.OK, about, "can be listed and described")]
 
 
 def _share(clients: Clients, queue: Any, identifier: str | None) -> list[Finding]:
@@ -107,21 +126,12 @@ def _share(clients: Clients, queue: Any, identifier: str | None) -> list[Finding
     )
     if answer is None or not answer["schedulingPolicies"]:
         return findings
-    shares = (answer["schedulingPolicies"][0].get("fairsharePolicy") or {}).get(
-        "shareDistribution"
-    ) or []
-    known = [share["shareIdentifier"] for share in shares]
-    fits = any(
-        identifier == one or (one.endswith("*") and str(identifier).startswith(one[:-1]))
-        for one in known
-    )
-    if known and not fits:
+    policy = answer["schedulingPolicies"][0].get("fairsharePolicy") or {}
+    known = [share["shareIdentifier"] for share in policy.get("shareDistribution") or []]
+    if known and not any(fnmatchcase(str(identifier), one) for one in known):  # `team*`
         text = f"{identifier!r} has no weight in the policy (it has {', '.join(known)})"
-        return [
-            Finding(
-                Level.WARNING, about, text, "It gets the default weight 1.0; add it if not meant"
-            )
-        ]
+        advice = "It gets the default weight 1.0; add it if not meant"
+        return [Finding(Level.WARNING, about, text, advice)]
     return [Finding(Level.OK, about, f"{identifier!r} suits the queue's policy")]
 
 
@@ -136,16 +146,9 @@ def _environments(clients: Clients, queue: Any) -> tuple[list[Any], list[Finding
     )
     if answer is None:
         return [], findings
+    advice = "Repair what the reason names: usually a role, subnet or launch template"
     for one in answer["computeEnvironments"]:
-        about = f"compute environment {one['computeEnvironmentName']}"
-        if one.get("state") != "ENABLED":
-            findings.append(Finding(Level.ERROR, about, "is disabled", "Enable it"))
-        elif one.get("status") != "VALID":
-            why = one.get("statusReason") or "no reason given"
-            advice = "Repair what the reason names: usually a role, subnet or launch template"
-            findings.append(Finding(Level.ERROR, about, f"is {one.get('status')}: {why}", advice))
-        else:
-            findings.append(Finding(Level.OK, about, "is enabled and valid"))
+        findings += _usable(f"compute environment {one['computeEnvironmentName']}", one, advice)
     return answer["computeEnvironments"], findings
 
 
@@ -165,10 +168,11 @@ def _definition(
             Finding(Level.OK, f"definition {request['jobDefinitionName']}", "fits into a request")
         ]
     about = f"definition {definition}"
+    name, _, revision = definition.rpartition("job-definition/")[2].partition(":")
     request = (
         {"jobDefinitions": [definition]}
-        if ":" in definition
-        else {"jobDefinitionName": definition, "status": "ACTIVE"}
+        if revision
+        else {"jobDefinitionName": name, "status": "ACTIVE"}
     )
     answer, findings = answer_to(about, lambda: clients.batch.describe_job_definitions(**request))
     if answer is None:
@@ -202,15 +206,23 @@ def _kind(environment: Any) -> str:
     return "FARGATE" if "FARGATE" in resources.get("type", "") else "EC2"
 
 
-def _roles(clients: Clients, definition: Any) -> list[Finding]:
+def _task(definition: Any) -> tuple[Any, Sequence[Any]]:
+    """The part of a definition that has its roles, and its containers; empty on EKS."""
+    if tasks := (definition.get("ecsProperties") or {}).get("taskProperties"):
+        return tasks[0], tasks[0].get("containers") or []
     container = definition.get("containerProperties") or {}
+    return container, [container]
+
+
+def _roles(clients: Clients, definition: Any) -> list[Finding]:
+    task, _ = _task(definition)
     fargate = "FARGATE" in (definition.get("platformCapabilities") or [])
     findings = []
-    if fargate and not container.get("executionRoleArn"):
+    if fargate and not task.get("executionRoleArn"):
         advice = "Give the definition an execution_role_arn that may pull images and write logs"
         findings.append(Finding(Level.ERROR, "execution role", "Fargate needs one", advice))
     for field in ("executionRoleArn", "jobRoleArn"):
-        if clients.iam is not None and (arn := container.get(field)):
+        if clients.iam is not None and (arn := task.get(field)):
             findings.append(_role(clients, f"{field} {arn}", arn.rsplit("/", 1)[-1]))
     return findings
 
@@ -228,11 +240,15 @@ def _role(clients: Clients, about: str, name: str) -> Finding:
 def _logs(clients: Clients, definition: Any) -> list[Finding]:
     if clients.logs is None or definition.get("eksProperties"):
         return []
-    container = definition.get("containerProperties") or {}
+    found = (_log(clients, container) for container in _task(definition)[1])
+    return list(dict.fromkeys(found))  # containers mostly share their group
+
+
+def _log(clients: Clients, container: Any) -> Finding:
     logging = container.get("logConfiguration") or {}
     if logging.get("logDriver", "awslogs") != "awslogs":
         text = f"the log driver is {logging['logDriver']}: failures will have no log tail"
-        return [Finding(Level.WARNING, "log group", text, "Use awslogs to see it in Dagster")]
+        return Finding(Level.WARNING, "log group", text, "Use awslogs to see it in Dagster")
     options = logging.get("options") or {}
     group = options.get("awslogs-group") or DEFAULT_LOG_GROUP
     about = f"log group {group}"
@@ -240,15 +256,13 @@ def _logs(clients: Clients, definition: Any) -> list[Finding]:
         about, lambda: clients.logs.describe_log_groups(logGroupNamePrefix=group)
     )
     if answer is None:
-        return findings
+        return findings[0]
     if any(one["logGroupName"] == group for one in answer["logGroups"]):
-        return [Finding(Level.OK, about, "exists")]
-    if group == DEFAULT_LOG_GROUP:
-        return [Finding(Level.OK, about, "will be made by the first job")]
-    if options.get("awslogs-create-group") == "true":
-        return [Finding(Level.OK, about, "will be made by the first job, as configured")]
+        return Finding(Level.OK, about, "exists")
+    if group == DEFAULT_LOG_GROUP or options.get("awslogs-create-group") == "true":
+        return Finding(Level.OK, about, "will be made by the first job")
     advice = "Create it, or set awslogs-create-group: without it no container starts"
-    return [Finding(Level.ERROR, about, "does not exist", advice)]
+    return Finding(Level.ERROR, about, "does not exist", advice)
 
 
 def _strategy(definition: Any) -> list[Finding]:
@@ -260,19 +274,18 @@ def _strategy(definition: Any) -> list[Finding]:
         for rule in rules
     ):
         text = "its rules have no final EXIT on `*`: AWS Batch repeats whatever no rule matches"
-        return [
-            Finding(Level.WARNING, "retry strategy", text, "BatchJobs overrides it; others do not")
-        ]
+        advice = "Add that rule, or give `Job.retries`: unset, a named definition's strategy holds"
+        return [Finding(Level.WARNING, "retry strategy", text, advice)]
     return []
 
 
 def _size(
     clients: Clients, wanted: Wanted, definition: Any, environments: Sequence[Any]
 ) -> list[Finding]:
-    vcpus, memory = _asked(wanted, definition)
+    vcpus, memory, gpus = _asked(wanted, definition)
     if vcpus is None or memory is None or not environments:
         return []
-    about = f"size {vcpus:g} vCPU, {memory:,} MiB"
+    about = f"size {vcpus:g} vCPU, {memory:,.0f} MiB" + (f", {gpus:g} GPU" if gpus else "")
     problems: list[str] = []
     for one in environments:
         resources = one.get("computeResources") or {}
@@ -281,52 +294,55 @@ def _size(
         if limit is not None and vcpus > limit:
             problems.append(f"{name} allows {limit} vCPUs in all")
         elif "FARGATE" in resources.get("type", ""):
-            problem = fargate_problem(vcpus, memory)
+            problem = "Fargate has no GPUs" if gpus else fargate_problem(vcpus, int(memory))
             if problem is None:
                 return [Finding(Level.OK, about, f"fits Fargate in {name}")]
             problems.append(f"{name}: {problem}")
         else:
-            largest = _largest(clients, resources.get("instanceTypes") or [])
-            if largest is None or (vcpus <= largest[0] and memory <= largest[1]):
-                known = "" if largest else " (by maxvCpus; the instance types were not compared)"
+            sizes = _sizes(clients, resources.get("instanceTypes") or [])
+            if not sizes or any(vcpus <= c and memory <= m and gpus <= g for c, m, g in sizes):
+                known = "" if sizes else " (by maxvCpus; the instance types were not compared)"
                 return [Finding(Level.OK, about, f"fits {name}{known}")]
+            cpu, mib, gpu = max(sizes)
             problems.append(
-                f"the largest instance type of {name} has {largest[0]} vCPUs and {largest[1]:,} MiB"
+                f"no instance type of {name} is large enough; the largest has {cpu} vCPUs and "
+                f"{mib:,} MiB" + (f", {gpu} GPUs" if gpus else "")
             )
     advice = "Ask for less, or add a larger instance type to a compute environment"
     return [Finding(Level.ERROR, about, "; ".join(problems), advice)]
 
 
-def _asked(wanted: Wanted, definition: Any) -> tuple[float | None, int | None]:
-    listed = {
-        one["type"]: float(one["value"])
-        for one in ((definition or {}).get("containerProperties") or {}).get(
-            "resourceRequirements", []
-        )
-    }
-    vcpus = wanted.vcpus if wanted.vcpus is not None else listed.get("VCPU")
-    memory = wanted.memory_mib if wanted.memory_mib is not None else listed.get("MEMORY")
-    return vcpus, None if memory is None else int(memory)
+def _asked(wanted: Wanted, definition: Any) -> tuple[float | None, float | None, float]:
+    """vCPUs and MiB, None where nothing says them, and GPUs: of all containers of a task."""
+    asked: dict[str, float] = {}
+    for container in _task(definition or {})[1]:
+        for one in container.get("resourceRequirements") or []:
+            asked[one["type"]] = asked.get(one["type"], 0) + float(one["value"])
+    given = {"VCPU": wanted.vcpus, "MEMORY": wanted.memory_mib, "GPU": wanted.gpus}
+    asked |= {kind: value for kind, value in given.items() if value is not None}
+    return asked.get("VCPU"), asked.get("MEMORY"), asked.get("GPU", 0)
 
 
-def _largest(clients: Clients, types: Sequence[str]) -> tuple[int, int] | None:
-    """The largest of these instance types, as (vCPUs, MiB).
+def _sizes(clients: Clients, types: Sequence[str]) -> list[tuple[int, int, int]]:
+    """vCPUs, MiB and GPUs of each of these instance types.
 
-    None unless all are single types that EC2 describes.
+    Empty unless all are single types that EC2 describes.
     """
     exact = [one for one in types if "." in one]
     if clients.ec2 is None or not exact or len(exact) < len(types):
-        return None
+        return []
     try:
         answer = clients.ec2.describe_instance_types(InstanceTypes=exact)
     except (ClientError, BotoCoreError):
-        return None
-    sizes = [
-        (one["VCpuInfo"]["DefaultVCpus"], one["MemoryInfo"]["SizeInMiB"])
+        return []
+    return [
+        (
+            one["VCpuInfo"]["DefaultVCpus"],
+            int(one["MemoryInfo"]["SizeInMiB"] * 0.94),  # the rest is the agent's and the system's
+            sum(gpu["Count"] for gpu in (one.get("GpuInfo") or {}).get("Gpus", [])),
+        )
         for one in answer["InstanceTypes"]
     ]
-    # Some memory of an instance is the agent's and the system's.
-    return max(((cpu, int(mib * 0.94)) for cpu, mib in sizes), default=None)
 
 
 def _scratch(scratch: Scratch | None) -> list[Finding]:
@@ -338,10 +354,11 @@ def _scratch(scratch: Scratch | None) -> list[Finding]:
         return [Finding(Level.WARNING, "scratch", text, "Set scratch to an S3 prefix or a folder")]
     try:
         scratch.put("doctor", b"x")
-        if scratch.get("doctor") != b"x":
-            return [Finding(Level.ERROR, f"scratch {scratch.uri}", "gives back other bytes")]
+        if scratch.get("doctor") != b"x" or "doctor" not in scratch.names("doctor"):
+            text = "doesn't list, or gives back, what was written"
+            return [Finding(Level.ERROR, f"scratch {scratch.uri}", text)]
         scratch.delete("doctor")
     except BatchError as error:
         advice = "Let this user (and the job role) read, write and list there"
         return [Finding(Level.ERROR, f"scratch {scratch.uri}", str(error), advice)]
-    return [Finding(Level.OK, f"scratch {scratch.uri}", "can be written, read and deleted")]
+    return [Finding(Level.OK, f"scratch {scratch.uri}", "can be written, listed, read, deleted")]

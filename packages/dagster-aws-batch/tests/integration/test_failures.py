@@ -9,8 +9,9 @@ import pytest
 
 from aws_batch_emulator import SimulatedRun
 from dagster_aws_batch._aws.requests import retry_strategy
-from dagster_aws_batch._job import BatchJobDefinition, FailureClass, Job, Price, Retries
+from dagster_aws_batch._job import BatchJobDefinition, Job, Price, Retries
 from dagster_aws_batch._outcome import Outcome
+from dagster_aws_batch._results import FailureClass
 from dagster_aws_batch._run.state import Options
 
 NEVER = Retries(host_loss=0, out_of_memory=0)

@@ -8,7 +8,8 @@ import logging
 import pytest
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._job import BatchJobDefinition, FailureClass, Job, Retries
+from dagster_aws_batch._job import BatchJobDefinition, Job, Retries
+from dagster_aws_batch._results import FailureClass
 
 JOB = Job(
     name="count",

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from aws_batch_emulator import SimulatedRun
-from dagster_aws_batch._job import BatchJobDefinition, FailureClass, Job, Retries
+from dagster_aws_batch._job import BatchJobDefinition, Job, Retries
+from dagster_aws_batch._results import FailureClass
 from dagster_aws_batch._run.state import Options
 
 NO_RETRIES = Retries(host_loss=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dagster_aws_batch._aws.answers import Evidence, classify
-from dagster_aws_batch._job import FailureClass as F
+from dagster_aws_batch._results import FailureClass as F
 
 EXITED = "Essential container in task exited"
 NOT_STARTED = "Task failed to start"

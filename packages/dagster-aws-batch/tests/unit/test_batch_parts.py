@@ -12,7 +12,8 @@ from dagster_aws_batch._aws.console import Console
 from dagster_aws_batch._aws.fargate import fargate_memory, fargate_problem
 from dagster_aws_batch._aws.rates import SUBMITTING, Backoff, RateBudget
 from dagster_aws_batch._errors import InvalidJobError, ScratchError
-from dagster_aws_batch._job import FailureClass, Job, Retries, TaskState
+from dagster_aws_batch._job import Job, Retries
+from dagster_aws_batch._results import FailureClass, TaskState
 from dagster_aws_batch._run.retry import RetryBudget, RetryPlan
 from dagster_aws_batch._run.watch import poll_interval
 from dagster_aws_batch._scratch import open_scratch

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_aws_batch._aws.console import Console
-from dagster_aws_batch._job import Attempt, FailureClass, LogRef, TaskResult, TaskState
+from dagster_aws_batch._results import Attempt, FailureClass, LogRef, TaskResult, TaskState
 
 __all__ = [
     "DEFAULT_LOG_GROUP",

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws_batch._aws.clock import Clock
 from dagster_aws_batch._aws.failures import CallError, ask, classify_call
 from dagster_aws_batch._aws.rates import RateBudget
-from dagster_aws_batch._job import Attempt, LogRef
+from dagster_aws_batch._results import Attempt, LogRef
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient

@@ -14,7 +14,7 @@ from dagster_pipes import PIPES_PROTOCOL_VERSION_FIELD, PipesDefaultMessageWrite
 
 from dagster_aws_batch._aws.answers import stream_of, streams_of
 from dagster_aws_batch._aws.logs import LogReader
-from dagster_aws_batch._job import LogRef, TaskResult
+from dagster_aws_batch._results import LogRef, TaskResult
 
 __all__ = ["Launched", "PipesBatchLogMessageReader", "parsed"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster_aws_batch._aws.calls import BatchApi
 from dagster_aws_batch._aws.names import round_of, run_prefix, slug
-from dagster_aws_batch._job import JobInfo
+from dagster_aws_batch._results import JobInfo
 
 __all__ = ["KEEP_TAG", "end_jobs", "jobs_of_run", "live_jobs"]
 

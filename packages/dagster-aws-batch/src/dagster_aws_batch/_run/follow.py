@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from dagster_aws_batch._aws.answers import stream_of, streams_of
-from dagster_aws_batch._run.state import Execution, SubmittedJob
+from dagster_aws_batch._errors import InvalidJobError
+from dagster_aws_batch._job import Job
+from dagster_aws_batch._run.state import Execution, Logger, SubmittedJob
 
-__all__ = ["follow_logs"]
+__all__ = ["follow_logs", "followed_tasks"]
 
 # One event of Dagster per poll and task; what is beyond these is in the log itself.
 LINES = 200
 LINE_CHARACTERS = 1_000
+# Reading logs has a small quota for the whole account.
+MOST_FOLLOWED = 10
+
+
+def followed_tasks(
+    job: Job, tasks: int, wanted: bool | Collection[int], log: Logger
+) -> frozenset[int] | None:
+    """The tasks whose logs are followed; None: that of a job of one task.
+
+    Raises:
+        InvalidJobError: Too many are named, or some that there are not.
+    """
+    if not wanted:
+        return frozenset()
+    if wanted is True:
+        if tasks > 1:
+            log.warning(
+                f"{job.name}: no log is followed: follow_logs=True is for a job of one task, and "
+                f"this one has {tasks:,}. Name up to {MOST_FOLLOWED}, as in follow_logs=[0, 1]"
+            )
+        return None
+    chosen = frozenset(wanted)
+    if len(chosen) > MOST_FOLLOWED:
+        raise InvalidJobError(
+            f"job {job.name}: follow_logs has {len(chosen)} tasks; at most {MOST_FOLLOWED}: each "
+            "is a call per poll",
+            job=job.name,
+        )
+    # 0 tasks: whoever names the first one of however many there are has nothing to follow.
+    absent = [task for task in chosen if type(task) is not int or not 0 <= task < max(tasks, 1)]
+    if absent:
+        raise InvalidJobError(
+            f"job {job.name}: follow_logs names {', '.join(map(repr, absent))}, but its tasks are "
+            f"numbered 0 to {max(tasks, 1) - 1}",
+            job=job.name,
+        )
+    return chosen
 
 
 def follow_logs(execution: Execution, submitted: SubmittedJob) -> None:

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dagster_aws_batch._job import FailureClass, Retries
+from dagster_aws_batch._job import Retries
+from dagster_aws_batch._results import FailureClass
 
 __all__ = ["RetryBudget", "RetryPlan"]
 

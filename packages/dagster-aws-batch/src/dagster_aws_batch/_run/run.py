@@ -25,7 +25,8 @@ from dagster_aws_batch._errors import (
     SubmitRejectedError,
     about,
 )
-from dagster_aws_batch._job import FailureClass, Job, JobInfo, TaskResult, TaskState
+from dagster_aws_batch._job import Job
+from dagster_aws_batch._results import FailureClass, JobInfo, TaskResult, TaskState
 from dagster_aws_batch._run.cancel import cancel, end_beside
 from dagster_aws_batch._run.find import KEEP_TAG
 from dagster_aws_batch._run.resume import resume

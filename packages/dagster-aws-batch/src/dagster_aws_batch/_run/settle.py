@@ -24,7 +24,7 @@ from dagster_aws_batch._aws.answers import (
 from dagster_aws_batch._aws.fargate import fargate_memory
 from dagster_aws_batch._aws.requests import attempts_of
 from dagster_aws_batch._errors import BatchError
-from dagster_aws_batch._job import FailureClass, TaskResult, TaskState
+from dagster_aws_batch._results import FailureClass, TaskResult, TaskState
 from dagster_aws_batch._run.retry import HOST, RetryBudget, RetryPlan
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 

@@ -13,7 +13,8 @@ from dagster_aws_batch._aws.connect import Connection
 from dagster_aws_batch._aws.names import ExecutionId
 from dagster_aws_batch._aws.rates import RESUMING, persisting, watching
 from dagster_aws_batch._errors import InvalidJobError
-from dagster_aws_batch._job import Job, JobInfo, Retries, TaskResult
+from dagster_aws_batch._job import Job, Retries
+from dagster_aws_batch._results import JobInfo, TaskResult
 from dagster_aws_batch._run.usage import Usage
 from dagster_aws_batch._scratch import Scratch
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dagster_aws_batch._job import Attempt, Price
+from dagster_aws_batch._job import Price
+from dagster_aws_batch._results import Attempt
 
 __all__ = ["Usage"]
 
