@@ -11,6 +11,7 @@ import dagster_aws_batch.__main__ as client
 import wordfreq_batch.cli.main as container
 import wordfreq_dagster.__main__ as project
 
+_PLAIN = str.maketrans({"|": "\\|", "<": "\\<"})  # else they end a cell, or begin a tag
 PAGE = Path(__file__).with_name("commands.md")
 INTRO = """# Commands and their options
 
@@ -45,8 +46,9 @@ def _of(parser: argparse.ArgumentParser, summary: str | None = None) -> Iterator
 def _row(option: argparse.Action) -> str:
     names = ", ".join(f"`{name}`" for name in option.option_strings) or f"`{option.dest}`"
     value = option.metavar or (option.dest.upper() if option.nargs is None else "")
-    meaning = " ".join(((option.help or "") % vars(option)).split()).replace("|", "\\|")
-    return f"| {names}{f' {value}' if value and option.option_strings else ''} | {meaning} |"
+    value = f" {value}" if value and option.option_strings else ""
+    meaning = " ".join(((option.help or "") % vars(option)).split())
+    return f"| {names}{value.translate(_PLAIN)} | {meaning.translate(_PLAIN)} |"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ def temporary_folder() -> Iterator[Path]:
         remove_folder(folder)
 
 
+def no_room(error: OSError) -> str:
+    """What to say of the system's errors in the midst of work: storage and network have others."""
+    return f"{error}; is the temporary folder (TMPDIR, now {tempfile.tempdir}) full?"
+
+
 def temporary_path() -> Path:
     """A name for a folder, known before the folder is made, so that no signal parts the two."""
     return Path(tempfile.gettempdir(), f"wordfreq-{os.urandom(8).hex()}")

@@ -6,20 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from wordfreq_batch.cli.options import (
-    Commands,
-    add_command,
-    positive,
-    report,
-    say,
-)
+from wordfreq_batch.cli.options import Commands, add_command, positive, price, report, say, show
+from wordfreq_batch.csv.rate import ON_DEMAND, PROVISIONED
+from wordfreq_batch.csv.reading.dialect import DELIMITER, DELIMITERS, ENCODING
 from wordfreq_batch.csv.reading.rejects import parse_limit
-from wordfreq_batch.csv.schema import (
-    DEFAULT_COLUMNS,
-    DEFAULT_KEY,
-    EXTRA,
-    Schema,
-)
+from wordfreq_batch.csv.schema import DEFAULT_COLUMNS, DEFAULT_KEY, EXTRA, Schema
 from wordfreq_batch.csv.settings import HELP as SETTINGS_HELP
 from wordfreq_batch.csv.settings import Settings, read_settings, set_option
 from wordfreq_batch.errors import UsageError
@@ -27,9 +18,7 @@ from wordfreq_batch.job import JobInfo
 
 if TYPE_CHECKING:
     from wordfreq_batch.csv.upload import Target
-    from wordfreq_batch.plans.formats import (
-        RowFigures,
-    )
+    from wordfreq_batch.plans.formats import Receipt, RowFigures
     from wordfreq_batch.storage.store import Store
 
 _HELP = """\
@@ -100,17 +89,16 @@ def add_ingest(commands: Commands) -> None:
     )
     parser.add_argument(
         "--write-price",
-        type=float,
-        default=0.625,
+        type=price,
         metavar="USD",
-        help="of a million write units on demand, for --dry-run (default: 0.625, us-east-1)",
+        help=f"of a million write units on demand, for --dry-run (default: {ON_DEMAND}, us-east-1)",
     )
     parser.add_argument(
         "--capacity-price",
-        type=float,
-        default=0.00065,
+        type=price,
         metavar="USD",
-        help="of a provisioned write unit and hour, for --dry-run (default: 0.00065, us-east-1)",
+        help="of a provisioned write unit and hour, for --dry-run "
+        f"(default: {PROVISIONED:.5f}, us-east-1)",
     )
     _add_load_options(parser)
 
@@ -146,21 +134,21 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--extra-columns",
         choices=EXTRA,
-        default="refuse",
+        default=EXTRA[0],
         help="other columns: the file is an error, they are kept as strings, or left out",
     )
     parser.add_argument(
         "--delimiter",
-        default=",",
+        default=DELIMITER,
         metavar="CHARACTER",
-        help="between fields: comma, semicolon, tab, pipe, blank, or auto: as the header has it "
-        "(default: comma; a first line sep=; decides)",
+        help=f"between fields: {', '.join(DELIMITERS.values())}, or auto: as the header has it "
+        f"(default: {DELIMITERS[DELIMITER]}; a first line sep=; decides)",
     )
     parser.add_argument(
         "--encoding",
-        default="utf-8",
+        default=ENCODING,
         metavar="NAME",
-        help="such as cp1252 (default: utf-8; a byte order mark decides)",
+        help="such as cp1252 (default: %(default)s; a byte order mark decides)",
     )
     parser.add_argument(
         "--header",
@@ -208,14 +196,14 @@ def add_write_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=8,
         metavar="N",
-        help="requests on their way at a time (default: 8)",
+        help="requests on their way at a time (default: %(default)s)",
     )
     parser.add_argument(
         "--patience",
         type=positive,
         default=300,
         metavar="SECONDS",
-        help="give up when the table took nothing for so long (default: 300)",
+        help="give up when the table took nothing for so long (default: %(default)s)",
     )
 
 
@@ -229,18 +217,20 @@ def _limit(text: str) -> float:
 
 
 def _ingest(options: argparse.Namespace) -> int:
+    if options.plan is None and options.index is not None:
+        raise UsageError("--index needs --plan; with --source there is one file")
+    if options.plan is not None and options.rejects is not None:
+        raise UsageError("--rejects needs --source; with --plan they go to the plan's destination")
+    if options.dry_run and options.rejects is not None:
+        raise UsageError("--rejects: with --dry-run nothing is written; they are printed on stderr")
+    if options.dry_run and options.index is not None:
+        raise UsageError("--dry-run is of all tasks of the plan; leave --index out")
+    if not options.dry_run and (options.write_price, options.capacity_price) != (None, None):
+        raise UsageError("--write-price and --capacity-price need --dry-run, which says the price")
     settings = _settings(options)
     if options.plan is None:
-        if options.index is not None:
-            raise UsageError("--index needs --plan; with --source there is one file")
         return _load_one(options, settings)
-    if options.rejects is not None:
-        raise UsageError("--rejects needs --source; with --plan they go to the plan's destination")
-    if options.dry_run:
-        if options.index is not None:
-            raise UsageError("--dry-run is of all tasks of the plan; leave --index out")
-        return _dry_run_plan(options, settings)
-    return _load_task(options, settings)
+    return (_dry_run_plan if options.dry_run else _load_task)(options, settings)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -250,10 +240,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _target(options: argparse.Namespace, settings: Settings, schema: Schema) -> Target:
-    from wordfreq_batch.csv.dynamo import (
-        check_table,
-        connect,
-    )
+    from wordfreq_batch.csv.dynamo import check_table, connect
     from wordfreq_batch.csv.rate import TokenBucket
     from wordfreq_batch.csv.upload import Target
 
@@ -292,7 +279,7 @@ def _load_one(options: argparse.Namespace, settings: Settings) -> int:
     if options.dry_run:
         target = _target(options, settings, schema)
         found = dry_run(source, target, progress=say, rejected=say_rejected)
-        print(f"settings: {found.settings}")
+        show(f"settings: {found.settings}")
         _report_dry_run(options, options.source, found.figures)
         report(options, "", found.figures.to_json)
         return 0
@@ -324,7 +311,7 @@ def _dry_run_plan(options: argparse.Namespace, settings: Settings) -> int:
         if item.error is not None:
             say(f"error: {item.error}")
         elif item.rows is None:
-            print(f"{item.name}: loaded already")
+            show(f"{item.name}: loaded already")
         else:
             for row in item.rows.rejects:
                 say(f"rejected: {item.name}: line {row.line}: {row.reason}: {row.text!r}")
@@ -372,9 +359,9 @@ def _report_dry_run(options: argparse.Namespace, name: str, rows: RowFigures) ->
         name,
         rows,
         table=options.table,
-        write_price=options.write_price,
-        capacity_price=options.capacity_price,
         rate=options.max_write_units,
+        million=options.write_price,
+        hour=options.capacity_price,
     )
 
 
@@ -385,12 +372,14 @@ def _redrive(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     target = _target(options, settings, settings.default)
-    done = []
     # By hand: no lease of a job of AWS Batch is taken.
-    for outcome in redrive(options.plan, target, settings, job=JobInfo.of({}), progress=say):
-        if outcome.receipt is not None:
-            report_task(outcome.receipt, options.table)
-            done.append(outcome.receipt)
+    outcomes = redrive(options.plan, target, settings, job=JobInfo(), progress=say)
+    done: list[Receipt] = []
+    try:
+        done += (outcome.receipt for outcome in outcomes if outcome.receipt is not None)
+    finally:  # not earlier: who doesn't read the report ends the work
+        for receipt in done:
+            report_task(receipt, options.table)
     report(
         options,
         f"{len(done):,} tasks were done again",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from wordfreq_batch.cli.options import say
+from wordfreq_batch.cli.options import first, say, show
 from wordfreq_batch.csv.dry_run import RATE, Cost
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt, RejectedRow, RowFigures
 
@@ -19,15 +17,15 @@ def report_dry_run(
     rows: RowFigures,
     *,
     table: str,
-    write_price: float,
-    capacity_price: float,
     rate: int | None,
+    million: float | None,
+    hour: float | None,
 ) -> None:
-    """What a load would do, on stdout; prices as `csv.dry_run.Cost` has them."""
+    """What a load would do, on stdout; rate and prices as `csv.dry_run.Cost` has them."""
     rate = rate or RATE
-    cost = Cost.of(rows.capacity, rate=rate, million=write_price, hour=capacity_price)
+    cost = Cost.of(rows.capacity, rate=rate, million=million, hour=hour)
     shared = f", {rows.shared:,} of their keys are in later files too" if rows.shared else ""
-    print(
+    show(
         f"{name}: {rows.read:,} rows read; {rows.written:,} items would be written to "
         f"{table}{shared}, {rows.rejected:,} rejected, {rows.superseded:,} superseded; "
         f"{rows.capacity:,.0f} write units, {cost.on_demand:,.6f} USD on demand or "
@@ -38,26 +36,18 @@ def report_dry_run(
 
 def report_task(receipt: Receipt, table: str) -> None:
     """What a task of a plan did."""
-    _first(receipt.failed, lambda failed: say(f"error: {failed.error}"))
+    where = "the receipt"
+    first(receipt.failed, lambda item: say(f"error: {item.error}"), "error", "failed", where)
     done = [item for item in receipt.items if item.error is None]
-    _first(done, lambda item: _report_item(item, table))
-    print(f"task {receipt.task}: {len(done):,} of {len(receipt.items):,} files")
+    first(done, lambda item: _report_item(item, table), "note", "are loaded", where)
+    show(f"task {receipt.task}: {len(done):,} of {len(receipt.items):,} files")
 
 
 def _report_item(item: ItemReceipt, table: str) -> None:
     if item.rows is None:
-        print(f"{item.name}: loaded already")
+        show(f"{item.name}: loaded already")
     else:
         report_load(item.name, table, item.rows, where="in the plan's destination")
-
-
-def _first(
-    items: tuple[ItemReceipt, ...] | list[ItemReceipt], tell: Callable[[ItemReceipt], None]
-) -> None:
-    for item in items[:10]:
-        tell(item)
-    if len(items) > 10:
-        say(f"and {len(items) - 10:,} more files; the receipt lists them")
 
 
 def report_load(name: str, table: str, rows: RowFigures, *, where: str) -> None:
@@ -72,7 +62,7 @@ def report_load(name: str, table: str, rows: RowFigures, *, where: str) -> None:
             f"warning: {name}: {rows.newer:,} rows were left out: a newer upload holds their keys "
             "(with --write absent: any other)"
         )
-    print(
+    show(
         f"{name}: {rows.read:,} rows read, {rows.written:,} items written to {table}, "
         f"{rows.rejected:,} rejected, {rows.superseded:,} superseded; "
         f"{rows.capacity:,.1f} write units, {rows.write_seconds:.1f} s"

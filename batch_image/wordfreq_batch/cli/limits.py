@@ -1,4 +1,4 @@
-"""What the container has: vCPUs, so many threads count, and memory for words. For `cli.main`.
+"""What the container has: vCPUs, so many threads count, and memory for words.
 
 The standard library knows the process's CPU affinity only, not the limits of a container, so these
 are read where Linux has them: quotas of the control group (Docker `--cpus` and `--memory`,

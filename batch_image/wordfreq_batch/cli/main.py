@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Final, TextIO
 
 from wordfreq_batch import __version__
-from wordfreq_batch.cli.options import EXIT_CODES, Commands, say
+from wordfreq_batch.cli.options import EXIT_CODES, Commands, ReportError, reporting, say
 from wordfreq_batch.errors import (
     NO_MEMORY,
     OUT_OF_MEMORY,
@@ -72,27 +72,29 @@ def _run(arguments: Sequence[str] | None) -> int:
         parser = build_parser(only=next(iter(arguments), ""))
         options = parser.parse_args(arguments)
         as_json = getattr(options, "json", False)
-        command: Callable[[argparse.Namespace], int] | None = options.command
-        if command is None:
-            parser.print_help()
-            return 0
+        command: Callable[[argparse.Namespace], int] = options.command
         with stop_before_errors(), redirect_stdout(sys.stderr) if as_json else nullcontext():
             code = command(options)
-        sys.stdout.flush()
+        with reporting():
+            sys.stdout.flush()
         return code
     except WordfreqError as error:
         return _failed(str(error), error.exit_code, as_json=as_json)
-    except OSError as error:  # of stdout: those of the storage are errors of this package
+    except ReportError as error:
         # Python mustn't complain at its exit, where it writes what is left once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
+        if isinstance(error.__cause__, BrokenPipeError):
             return 0  # the reader of our output (`| head`) has seen enough
-        say(f"error: stdout: {error.strerror}; the work is done, only its report is lost")
+        say(f"error: stdout: {error.__cause__}; the work is done, only its report is lost")
         return 1
     except Exception as error:
-        if not is_out_of_memory(error):
+        if is_out_of_memory(error):
+            return _failed(OUT_OF_MEMORY, NO_MEMORY, as_json=as_json)
+        if not isinstance(error, OSError):
             raise
-        return _failed(OUT_OF_MEMORY, NO_MEMORY, as_json=as_json)
+        from wordfreq_batch.temporary import no_room
+
+        return _failed(no_room(error), WordfreqError.exit_code, as_json=as_json)
 
 
 def _failed(message: str, code: int, *, as_json: bool) -> int:
@@ -121,7 +123,6 @@ def build_parser(*, only: str = "") -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="show versions and the word engine in use"
     )
-    parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in (only,) if only in _MODULES else _MODULES:
         module = import_module(f"wordfreq_batch.cli.{_MODULES[name]}")
@@ -138,10 +139,12 @@ def _add_help(commands: Commands, whole: argparse.ArgumentParser) -> None:
     def show(options: argparse.Namespace) -> int:
         if options.topic not in (None, *known):
             raise UsageError(f"there is no command {options.topic!r}; choose of {', '.join(known)}")
-        (known[options.topic] if options.topic else whole).print_help()
+        with reporting():
+            (known[options.topic] if options.topic else whole).print_help()
         return 0
 
     parser.set_defaults(command=show)
+    whole.set_defaults(command=show, topic=None)
 
 
 class _Version(argparse.Action):

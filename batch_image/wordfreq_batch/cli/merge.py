@@ -19,9 +19,10 @@ from wordfreq_batch.cli.options import (
 )
 from wordfreq_batch.errors import UsageError
 from wordfreq_batch.job import JobInfo
+from wordfreq_batch.merge.document import RankingOptions
 
 if TYPE_CHECKING:
-    from wordfreq_batch.merge.document import Ranking, RankingOptions
+    from wordfreq_batch.merge.document import Ranking
     from wordfreq_batch.merge.merge import MergeOptions
 
 _HELP = """\
@@ -125,8 +126,6 @@ def report_ranking(
 
 def ranking_options(options: argparse.Namespace) -> RankingOptions:
     """The options of `add_ranking_options`."""
-    from wordfreq_batch.merge.document import RankingOptions
-
     return RankingOptions(
         min_length=options.min_length,
         min_count=options.min_count,
@@ -144,6 +143,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--parts {options.parts}: at most {MOST_PARTS} are possible")
     if options.part and options.parts is None:
         raise UsageError("--part needs --parts: how many there are")
+    if options.part and (options.output or ranking_options(options) != RankingOptions()):
+        raise UsageError("--part ranks nothing: give --output and the ranking's options without it")
     if options.folder_depth and (options.plan is None or options.output is None):
         raise UsageError("--folder-depth needs --plan and --output: ranking.json has the folders")
     if options.allow_missing and (options.plan is None or options.parts is not None):

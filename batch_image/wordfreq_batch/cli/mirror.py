@@ -53,6 +53,7 @@ def _mirror(options: argparse.Namespace) -> int:
     )
     if done is None:
         say("another job of the same submission does this already; nothing to do here")
+        report(options, "", dict)
         return 0
     deleted = "would be deleted" if options.dry_run else "deleted"
     lines = [

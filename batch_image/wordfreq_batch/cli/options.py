@@ -1,7 +1,4 @@
-"""What the commands of the command line share: their frame, options and their types, messages.
-
-For the other modules of `cli`.
-"""
+"""What the commands of the command line share: their frame, options and their types, messages."""
 
 from __future__ import annotations
 
@@ -9,12 +6,19 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
+from wordfreq_batch.merge.document import RankingOptions
 from wordfreq_batch.text.options import MOST_INVALID, TextOptions
 
+if TYPE_CHECKING:
+    from wordfreq_batch.plans.formats import ItemReceipt
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+_FIRST: Final = 10  # files that are named
 
 LOCATIONS = """\
 Locations are s3://bucket/prefix, file:///folder or plain paths. A key is taken literally (no
@@ -28,13 +32,47 @@ SIGTERM. All steps can be repeated.
 """
 
 
+class ReportError(Exception):
+    """What the work has given can't be written to stdout; the cause says why."""
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Write to stdout within the block, so that its errors aren't taken for those of the work."""
+    try:
+        yield
+    except OSError as error:
+        raise ReportError from error
+
+
+def show(text: str, stream: TextIO | None = None) -> None:
+    """A line on stdout, or on this stream."""
+    with reporting():
+        print(text, file=stream)
+
+
 def say(message: str) -> None:
-    """A line on stderr."""
+    """A line on stderr, if anybody reads it."""
     # A name may hold what the terminal's encoding can't show, lone surrogates among it.
     text = f"wordfreq: {message}\n".encode(sys.stderr.encoding or "utf-8", "backslashreplace")
-    sys.stderr.flush()
-    sys.stderr.buffer.write(text)
-    sys.stderr.buffer.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
+        sys.stderr.buffer.write(text)
+        sys.stderr.buffer.flush()
+
+
+def first(
+    items: Sequence[ItemReceipt],
+    about: Callable[[ItemReceipt], None],
+    kind: str,
+    what: str,
+    where: str,
+) -> None:
+    """Say something `about` the first of the files; the others `what`, and are listed `where`."""
+    for item in items[:_FIRST]:
+        about(item)
+    if len(items) > _FIRST:
+        say(f"{kind}: {len(items) - _FIRST:,} more files {what}; {where} lists them")
 
 
 # For a terminal whose encoding has no lines; what else it lacks is shown as an escape.
@@ -47,14 +85,14 @@ def report(options: argparse.Namespace, text: str, document: Callable[[], dict[s
     With `--json` whatever else a command prints goes to stderr (`cli.main`).
     """
     if options.json:
-        print(json.dumps(document(), indent=2), file=sys.__stdout__)
+        show(json.dumps(document(), indent=2), sys.__stdout__)
         return
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = text.translate(_PLAIN_LINES)
     if text:
-        print(text)
+        show(text)
 
 
 def add_command(
@@ -125,19 +163,16 @@ def text_options(options: argparse.Namespace) -> TextOptions:
 
 def add_ranking_options(parser: argparse.ArgumentParser) -> None:
     """Add which words are ranked."""
-    parser.add_argument(
-        "--min-length", type=natural, default=3, metavar="N", help="shortest word (default: 3)"
-    )
-    parser.add_argument(
-        "--min-count", type=natural, default=3, metavar="N", help="rarest word (default: 3)"
-    )
-    parser.add_argument(
-        "--top", type=natural, default=100, metavar="N", help="how many words (default: 100)"
-    )
+    parser.set_defaults(**RankingOptions()._asdict())
+    for name, what in (
+        ("--min-length", "shortest word"),
+        ("--min-count", "rarest word"),
+        ("--top", "how many words"),
+    ):
+        parser.add_argument(name, type=positive, metavar="N", help=f"{what} (default: %(default)s)")
     parser.add_argument(
         "--stop-words",
         type=languages,
-        default=(),
         metavar="LANGS",
         help="leave out the stop words of these languages, e.g. en,de (default: none)",
     )
@@ -184,6 +219,13 @@ def share(text: str) -> float:
     if not 0 <= found <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share; write e.g. 0.1% or 0.001")
     return found
+
+
+def price(text: str) -> float:
+    """US dollars, 0 or more."""
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,12})?|\.[0-9]{1,12}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no price; write e.g. 0.625")
+    return float(text)
 
 
 def natural(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wordfreq_batch.cli.options import (
@@ -13,6 +13,7 @@ from wordfreq_batch.cli.options import (
     add_command,
     add_text_options,
     add_work_options,
+    first,
     positive,
     report,
     say,
@@ -82,12 +83,12 @@ def add_plan(commands: Commands) -> None:
     parser.add_argument(
         "--pending",
         action="store_true",
-        help="no tasks for files that are counted already, or known to be no text",
+        help="no tasks for files that are counted already, or known to be bad data",
     )
     parser.add_argument(
         "--retry-unusable",
         action="store_true",
-        help="with --pending: try again what is known to be no text",
+        help="with --pending: try again what is known to be bad data",
     )
     parser.add_argument(
         "--strict",
@@ -124,6 +125,8 @@ def _plan(options: argparse.Namespace) -> int:
 
     if options.task_items is not None and options.pack is None:
         raise UsageError("--task-items needs --pack; without it every file has a task of its own")
+    if options.retry_unusable and not options.pending:
+        raise UsageError("--retry-unusable needs --pending; without it every file has a task")
     plan = build_plan(
         source=options.source,
         destination=options.destination,
@@ -139,10 +142,10 @@ def _plan(options: argparse.Namespace) -> int:
         counter_version=counter_version(text_options(options)),
     )
     if options.strict and plan.refused:
-        first = plan.refused[0]
+        one = plan.refused[0]
         raise InputError(
             f"{options.source}: not everything can be counted ({_kinds(plan)}), first "
-            f"{first.name!r}: {first.reason}. Nothing was planned; without --strict the others are"
+            f"{one.name!r}: {one.reason}. Nothing was planned; without --strict the others are"
         )
     plan = write_plan(plan)
     say_left_out(plan)
@@ -234,23 +237,10 @@ def _migrate(options: argparse.Namespace) -> int:
 def say_files(items: Sequence[ItemReceipt], *, where: str) -> None:
     """Name on stderr the files that failed, hold no text or are damaged; all are listed `where`."""
     failed = [item for item in items if item.error is not None]
-    _first(failed, "error", "failed", where, lambda item: str(item.error))
+    first(failed, lambda item: say(f"error: {item.error}"), "error", "failed", where)
     aside = [item for item in items if item.aside]
-    about = "{0.name} holds no text and so no words: {0.aside}"
-    _first(aside, "note", "hold no text", where, about.format)
+    line = "note: {0.name} holds no text and so no words: {0.aside}"
+    first(aside, lambda item: say(line.format(item)), "note", "hold no text", where)
     damaged = [item for item in items if item.invalid]
-    about = "{0.name}: {0.invalid:,} of its {0.bytes:,} bytes were unreadable"
-    _first(damaged, "warning", "are damaged", where, about.format)
-
-
-def _first(
-    items: Sequence[ItemReceipt],
-    kind: str,
-    what: str,
-    where: str,
-    about: Callable[[ItemReceipt], str],
-) -> None:
-    for item in items[:10]:
-        say(f"{kind}: {about(item)}")
-    if len(items) > 10:
-        say(f"{kind}: {len(items) - 10:,} more files {what}; {where} lists them")
+    bad = "warning: {0.name}: {0.invalid:,} of its {0.bytes:,} bytes were unreadable"
+    first(damaged, lambda item: say(bad.format(item)), "warning", "are damaged", where)

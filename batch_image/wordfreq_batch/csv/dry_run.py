@@ -12,6 +12,7 @@ from math import ceil
 
 from wordfreq_batch.csv.ingest import dry_run
 from wordfreq_batch.csv.last import LastOfKey
+from wordfreq_batch.csv.rate import ON_DEMAND, PROVISIONED
 from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.csv.upload import Source, Target, is_newest_load
 from wordfreq_batch.errors import WordfreqError
@@ -25,12 +26,6 @@ from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.opening import open_store
 
 STAGE = "rehearse"
-
-ON_DEMAND = 0.625
-"""US dollars for a million write request units (Amazon DynamoDB pricing, us-east-1)."""
-
-PROVISIONED = 0.00065
-"""US dollars for a write capacity unit and hour (Amazon DynamoDB pricing, us-east-1)."""
 
 RATE = 1000
 """Write units a second of one partition, the least that an on-demand table can take."""
@@ -49,14 +44,14 @@ class Cost:
 
     @classmethod
     def of(
-        cls, units: float, *, rate: float, million: float = ON_DEMAND, hour: float = PROVISIONED
+        cls, units: float, *, rate: float, million: float | None = None, hour: float | None = None
     ) -> Cost:
         """Of `units` at `rate` units a second, by the prices of a million and of a unit-hour."""
         seconds = units / rate
         return cls(
             seconds=seconds,
-            on_demand=units * million / 1e6,
-            provisioned=ceil(seconds / 3600) * rate * hour,
+            on_demand=units * (ON_DEMAND if million is None else million) / 1e6,
+            provisioned=ceil(seconds / 3600) * rate * (PROVISIONED if hour is None else hour),
         )
 
 
@@ -82,7 +77,7 @@ def dry_run_plan(
     version = settings.version(target.table.name, absent=target.mode == "absent")
     ends: list[int] = []
     found: list[ItemReceipt] = []
-    with LastOfKey(memory=target.memory) as keys:
+    with LastOfKey() as keys:
         for item in _items(head):
             own = replace(target, schema=settings.schema(item.name))
             found.append(_dry_run_item(head, item, own, version, keys, progress))

@@ -98,7 +98,7 @@ def connect(*, connections: int) -> DynamoDBClient:
 
 
 def check_table(
-    client: DynamoDBClient, name: str, schemas: Sequence[Schema], *, patience: float = 300.0
+    client: DynamoDBClient, name: str, schemas: Sequence[Schema], *, patience: float
 ) -> Table:
     """Compare the table with all schemas (of one key), before anything is written.
 

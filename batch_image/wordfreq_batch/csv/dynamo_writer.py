@@ -39,9 +39,6 @@ BATCH = 25
 BATCH_BYTES = 4 << 20
 """A request may have 16 MB; as JSON an item can have four times its size."""
 
-IN_FLIGHT = 8
-PATIENCE = 300.0
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
 
 
@@ -143,8 +140,8 @@ class Writer(Generic[T]):
         deleted: Callable[[T], None] | None = None,
         mode: WriteMode = "newer",
         rate: TokenBucket | None = None,
-        in_flight: int = IN_FLIGHT,
-        patience: float = PATIENCE,
+        in_flight: int,
+        patience: float,
     ) -> None:
         self._client = client
         self._table = table

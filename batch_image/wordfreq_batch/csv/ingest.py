@@ -1,7 +1,7 @@
 """One CSV into one table: every row becomes an item or a reject, and the figures say which.
 
-For `cli.main` (one file by hand) and `csv.ingest_task`. The file is read twice, the second
-time insisting on the same ETag. The first reading writes nothing: it finds what makes the whole
+The file is read twice, the second time
+insisting on the same ETag. The first reading writes nothing: it finds what makes the whole
 file unusable, which rows can't be items, and which are superseded by a later row of the same key.
 The second puts what is left, so that no two puts concern the same item: their order, repetitions
 and a second run are all without effect.
@@ -19,7 +19,7 @@ from wordfreq_batch.csv.items import ItemBuilder
 from wordfreq_batch.csv.last import LastOfKey
 from wordfreq_batch.csv.reading.decoding import Found
 from wordfreq_batch.csv.reading.hints import header_hint, width_hint
-from wordfreq_batch.csv.reading.rejects import Form, Rejects, without_reason
+from wordfreq_batch.csv.reading.rejects import Form, Rejects, exceeds, without_reason
 from wordfreq_batch.csv.reading.rows import TITLES, Row, read_rows
 from wordfreq_batch.csv.schema import Layout
 from wordfreq_batch.csv.upload import Loaded, Source, Target, iso
@@ -64,7 +64,7 @@ def load(
     started = time.monotonic()
     with ExitStack() as stack:
         found = stack.enter_context(Rejects())
-        last = stack.enter_context(LastOfKey(memory=target.memory))
+        last = stack.enter_context(LastOfKey())
         run = _FileLoad(source, target, found, last, progress)
         try:
             info = run.check()
@@ -96,7 +96,7 @@ def dry_run(
         DataError: the file as a whole is unusable, or has too many rejects.
     """
     started = time.monotonic()
-    with Rejects() as found, LastOfKey(memory=target.memory) as last:
+    with Rejects() as found, LastOfKey() as last:
         run = _FileLoad(source, target, found, last, progress)
         try:
             info = run.check()
@@ -220,14 +220,14 @@ class _FileLoad:
         )
 
     def _refuse_too_many(self) -> None:
-        rejected, limit = len(self._rejects), self._target.max_rejects
+        rejected = len(self._rejects)
         if rejected and rejected == self._read:
             raise DataError(
                 f"{self._source.uri}: none of its {self._read:,} rows can be loaded; the first: "
                 + self._first()
                 + self._hint
             )
-        if limit is not None and rejected > (limit * self._read if limit < 1 else limit):
+        if exceeds(self._target.max_rejects, rejected, self._read):
             outcome = (
                 "DynamoDB refused some only when they were written: the others may be in the table"
                 if self._rejects.late

@@ -17,7 +17,7 @@ from wordfreq_batch.csv.rate import shared
 from wordfreq_batch.csv.reading.rejects import limit_version
 from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.csv.upload import Source, Target, begin_load, is_newest_load, record_load
-from wordfreq_batch.errors import StorageError, WordfreqError
+from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans.formats import Figures, ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, PlanHead, Task
@@ -156,8 +156,6 @@ def _load(
             before_writing=lambda: begin_load(stores[1], item.name),
         )
         etag = record_load(stores[1], item.name, loaded, version=version)
-    except OSError as error:
-        return failure(item, StorageError(f"{source.uri}: {error}; is the temporary folder full?"))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
         return failure(item, error)
     rows, info = loaded.figures, loaded.info

@@ -24,7 +24,7 @@ class LastOfKey:
     `memory` bounds the bytes of keys held before they go to disk.
     """
 
-    def __init__(self, *, memory: int) -> None:
+    def __init__(self, *, memory: int = 64 << 20) -> None:
         self._memory = memory
         self._salt = token_bytes(16)
         self._parts = [bytearray() for _ in range(_PARTS)]

@@ -17,6 +17,12 @@ from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.progress import Progress
 from wordfreq_batch.storage.store import Store
 
+ON_DEMAND = 0.625
+"""US dollars for a million write request units (Amazon DynamoDB pricing, us-east-1)."""
+
+PROVISIONED = 0.00065
+"""US dollars for a write capacity unit and hour (Amazon DynamoDB pricing, us-east-1)."""
+
 EVERY = 5.0
 """Seconds between two renewals."""
 

@@ -36,6 +36,7 @@ MEANING = "1"
 
 Extra = Literal["refuse", "keep", "drop"]
 EXTRA: tuple[Extra, ...] = ("refuse", "keep", "drop")
+"""Other columns than a schema's, see there; the first is the default, of `EMPTY` too."""
 
 Empty = Literal["keep", "absent", "null"]
 EMPTY: tuple[Empty, ...] = ("keep", "absent", "null")
@@ -145,10 +146,10 @@ class Schema:
     columns: tuple[Column, ...]
     key: str
     sort_key: str = ""
-    extra: Extra = "refuse"
+    extra: Extra = EXTRA[0]
     dialect: Dialect = field(default_factory=Dialect)
     rename: tuple[tuple[str, str], ...] = ()
-    empty: Empty = "keep"
+    empty: Empty = EMPTY[0]
     generated: tuple[Generated, ...] = ()
     ttl: Ttl | None = None
 
@@ -185,10 +186,10 @@ class Schema:
         columns: str,
         key: str,
         sort_key: str = "",
-        extra: Extra = "refuse",
+        extra: Extra = EXTRA[0],
         dialect: Dialect | None = None,
         rename: Mapping[str, str] | None = None,
-        empty: Empty = "keep",
+        empty: Empty = EMPTY[0],
         generate: Mapping[str, str] | None = None,
         ttl: str = "",
         date_format: str = "",

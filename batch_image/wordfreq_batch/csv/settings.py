@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, cast
 
-from wordfreq_batch.csv.reading.dialect import Dialect
+from wordfreq_batch.csv.reading.dialect import DELIMITER, ENCODING, Dialect
 from wordfreq_batch.csv.schema import (
     DEFAULT_COLUMNS,
     DEFAULT_KEY,
@@ -60,8 +60,8 @@ longest prefix counts. What the file says counts more than the options.
 _TEXTS = {
     "key": DEFAULT_KEY,
     "sort-key": "",
-    "delimiter": ",",
-    "encoding": "utf-8",
+    "delimiter": DELIMITER,
+    "encoding": ENCODING,
     "quote": '"',
     "escape": "none",
     "comment": "none",

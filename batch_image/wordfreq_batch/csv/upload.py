@@ -28,8 +28,6 @@ from wordfreq_batch.storage.store import ObjectInfo, Store
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
-_MEMORY = 64 << 20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -49,7 +47,6 @@ class Target:
     max_rejects: float | None = None
     mode: WriteMode = "newer"
     rate: TokenBucket | None = None
-    memory: int = _MEMORY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.merge.merge import RANKING, TOTALS
 from wordfreq_batch.merge.totals import find
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.tables.runs import append
 from wordfreq_batch.temporary import temporary_folder
 from wordfreq_batch.text.folding import folded
 from wordfreq_batch.text.words import tokens
@@ -52,7 +53,7 @@ def look_up_words(source: str, asked: Iterable[str]) -> tuple[Ranking, list[Foun
     words = list(dict.fromkeys(word for text in texts for word in tokens(text)))
     with temporary_folder() as folder:
         path = folder / TOTALS
-        with store.open(TOTALS) as reader, path.open("wb") as file:
-            file.writelines(reader)
+        with store.open(TOTALS) as reader:
+            append(path, reader)
         found = find(path, words)
     return ranking, [FoundWord(word, *found.get(word, ())) for word in words]

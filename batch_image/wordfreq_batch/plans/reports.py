@@ -85,8 +85,7 @@ def join_receipts(
             else:
                 done.append(item)
     if chosen is not None:
-        there = {item.name for item in planned.items}
-        failed |= {name: "it is not in the source" for name in chosen if name not in there}
+        failed |= {each.name: each.reason for each in planned.refused if each.name in chosen}
     return FileReport(
         done=tuple(done),
         failed=failed,

@@ -22,26 +22,13 @@ from wordfreq_batch.errors import (
 )
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.plans import ledger
-from wordfreq_batch.plans.formats import (
-    ItemReceipt,
-    Receipt,
-)
-from wordfreq_batch.plans.plan import (
-    Item,
-    PlanHead,
-    Task,
-)
-from wordfreq_batch.plans.plan_store import (
-    load_head,
-    load_task,
-)
-from wordfreq_batch.plans.receipts import (
-    read_receipt,
-    take_lease,
-    write_receipt,
-)
+from wordfreq_batch.plans.formats import ItemReceipt, Receipt
+from wordfreq_batch.plans.plan import Item, PlanHead, Task
+from wordfreq_batch.plans.plan_store import load_head, load_task
+from wordfreq_batch.plans.receipts import read_receipt, take_lease, write_receipt
 from wordfreq_batch.plans.unusable import record_unusable
 from wordfreq_batch.storage.store import Store
+from wordfreq_batch.temporary import no_room
 
 
 class TaskOutcome(NamedTuple):
@@ -110,6 +97,8 @@ def failure(item: Item, error: Exception) -> ItemReceipt:
         message, exit_code = str(error), error.exit_code
     elif is_out_of_memory(error):
         message, exit_code = f"{item.name}: {OUT_OF_MEMORY}", 1
+    elif isinstance(error, OSError):
+        message, exit_code = f"{item.name}: {no_room(error)}", 1
     else:
         import traceback
 

@@ -29,7 +29,7 @@ from wordfreq_batch.tables.lines import (
     bad_line,
     parse,
 )
-from wordfreq_batch.temporary import remove_folder, temporary_path
+from wordfreq_batch.temporary import no_room, remove_folder, temporary_path
 
 BLOCK: Final = 1 << 17
 """Bytes of lines handed on at a time, and compressed together."""
@@ -118,17 +118,14 @@ class LineStream:
 
 def append(path: Path, chunks: Iterable[bytes]) -> None:
     """Append to a temporary file."""
-    with path.open("ab", buffering=0) as file:
-        for chunk in chunks:
-            try:
+    try:
+        with path.open("ab", buffering=0) as file:
+            for chunk in chunks:
                 left = memoryview(chunk)
                 while left:
                     left = left[file.write(left) :]
-            except OSError as error:
-                raise StorageError(
-                    f"the temporary folder (TMPDIR, now {path.parent.parent}) can't be "
-                    f"written: {error}"
-                ) from error
+    except OSError as error:
+        raise StorageError(no_room(error)) from error
 
 
 def _position(lines: bytes, word: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,7 +33,12 @@ class Wordfreq:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    def popen(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    def popen(
+        self,
+        *arguments: str | Path,
+        preexec_fn: Callable[[], None] | None = None,
+        **environment: str,
+    ) -> subprocess.Popen[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BATCH_"))}
         return subprocess.Popen(
             [sys.executable, "-m", "wordfreq_batch", *map(str, arguments)],
@@ -42,10 +48,21 @@ class Wordfreq:
             env={**clean, **self.environment, **environment},
             encoding="utf-8",
             errors="backslashreplace",
+            preexec_fn=preexec_fn,
         )
 
     def __call__(self, *arguments: str | Path, **environment: str) -> Ran:
         process = self.popen(*arguments, **environment)
+        out, err = process.communicate(timeout=120)
+        return Ran(process.returncode, out, err)
+
+    def within_file_size(self, size: int, *arguments: str | Path) -> Ran:
+        """Run it where no file can have more bytes, as on a disk that is full."""
+
+        def limit() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+        process = self.popen(*arguments, preexec_fn=limit)
         out, err = process.communicate(timeout=120)
         return Ran(process.returncode, out, err)
 

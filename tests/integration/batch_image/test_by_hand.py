@@ -65,6 +65,24 @@ def test_what_is_kept_is_looked_up_and_counted_once(wordfreq, folder, temporary)
     assert wordfreq("lookup", "-s", "kept", "...").code == 2
 
 
+def test_a_full_temporary_folder_is_an_error_of_the_work(wordfreq, folder, temporary):
+    folder("in", FILES)
+    wordfreq.ok("count", "in", "--output", "kept")
+    ran = wordfreq.within_file_size(100, "lookup", "-s", "kept", "cat", "--json")
+    assert ran.code == json.loads(ran.out)["ExitCode"] == 1
+    assert f"is the temporary folder (TMPDIR, now {temporary}) full?" in ran.err
+    assert "the work is done" not in ran.err
+
+
+def test_a_reader_that_has_gone_is_no_error(wordfreq, folder, temporary):
+    folder("in", FILES)
+    process = wordfreq.popen("count", "in", "--output", "kept")
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(60) == 0
+    assert (wordfreq.folder / "kept/ranking.json").exists()
+
+
 def test_folded_words_are_counted_ranked_and_looked_up_as_one(wordfreq, folder):
     folder("in", FILES)
     plain = json.loads(wordfreq.ok("count", "in", "-o", "plain", "--json", "--min-count", "1"))

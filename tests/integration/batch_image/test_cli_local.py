@@ -18,6 +18,7 @@ FILES = {
     "z.txt.gz": gzip.compress(b"packed cat words"),
 }
 PLAN = ("-s", "in", "-d", "out", "-p", "plan.json")
+INGEST = ("ingest", "-s", "in/a.txt", "-t", "table")
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -65,6 +66,7 @@ def test_help_loads_nothing_heavy():
         ["plan", "-s", "in"],
         ["plan", *PLAN, "--pack", "much"],
         ["plan", *PLAN, "--task-items", "3"],
+        ["plan", *PLAN, "--retry-unusable"],
         ["plan", "-s", "in", "-d", "out", "-p", "folder/"],
         ["plan", "-s", "s3://", "-d", "out", "-p", "p.json"],
         ["plan", "-s", "ftp://x/y", "-d", "out", "-p", "p.json"],
@@ -72,6 +74,17 @@ def test_help_loads_nothing_heavy():
         ["migrate", "-p", "plan.json"],
         ["merge"],
         ["merge", "-s", "a", "-p", "b"],
+        ["merge", "-p", "plan.json", "--parts", "2", "--part", "-i", "0", "--output", "ranked"],
+        ["merge", "-p", "plan.json", "--parts", "2", "--part", "-i", "0", "--top", "5"],
+        ["count", "in", "--top", "0"],
+        ["count", "in", "--min-count", "0"],
+        ["count", "in", "--min-length", "0"],
+        [*INGEST, "--write-price", "1"],
+        [*INGEST, "--capacity-price", "1"],
+        [*INGEST, "--dry-run", "--rejects", "rejects"],
+        [*INGEST, "--dry-run", "--write-price", "nan"],
+        [*INGEST, "--dry-run", "--write-price", "-1"],
+        [*INGEST, "--dry-run", "--capacity-price", "inf"],
         ["nonsense"],
     ],
 )

@@ -1,7 +1,4 @@
-"""How CSVs are written: delimiter, encoding, header. Pure.
-
-For `csv.schema` (a schema says what its CSVs look like), `csv.reading.rows` and `csv.ingest`.
-"""
+"""How CSVs are written: delimiter, encoding, header. Pure."""
 
 from __future__ import annotations
 
@@ -26,6 +23,9 @@ DELIMITERS = {
 }
 """Those of DynamoDB's own import (API reference, CsvOptions), with their names as options."""
 
+DELIMITER = ","
+ENCODING = "utf-8"
+
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -45,8 +45,8 @@ class Dialect:
         skip: so many lines stand before the header, or, without one, before the first row.
     """
 
-    delimiter: str = ","
-    encoding: str = "utf-8"
+    delimiter: str = DELIMITER
+    encoding: str = ENCODING
     header: tuple[str, ...] = ()
     quote: str = '"'
     escape: str = ""
@@ -58,8 +58,8 @@ class Dialect:
     def parse(
         cls,
         *,
-        delimiter: str = ",",
-        encoding: str = "utf-8",
+        delimiter: str = DELIMITER,
+        encoding: str = ENCODING,
         header: str = "",
         quote: str = '"',
         escape: str = NONE,

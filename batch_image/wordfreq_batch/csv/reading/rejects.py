@@ -90,6 +90,11 @@ def parse_limit(text: str) -> float:
     return number / 100 if percent else number
 
 
+def exceeds(limit: float | None, rejected: int, read: int) -> bool:
+    """Whether so many rejected rows of so many are more than a limit of `parse_limit` allows."""
+    return limit is not None and rejected > (limit * read if limit < 1 else limit)
+
+
 def limit_version(limit: float | None) -> str:
     """What a limit adds to the version of which files are bad data, see `plans.unusable`."""
     return "" if limit is None else f"/rejects<={limit:g}"

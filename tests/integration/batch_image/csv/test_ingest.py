@@ -216,6 +216,17 @@ def test_a_dry_run_says_what_then_happens_and_writes_nothing(either):
     assert either.wordfreq("ingest", "-p", "p", "-i", "0", "-t", table, "--dry-run").code == 2
 
 
+def test_a_full_temporary_folder_is_no_report_that_is_lost(database):
+    table = database.table()
+    (database.wordfreq.folder / "bad.csv").write_bytes(HEADER + b"1,a\n" * 50_000)
+    ran = database.wordfreq.within_file_size(
+        1 << 20, "ingest", "-s", "bad.csv", "-t", table, "--dry-run", "--json"
+    )
+    assert ran.code == 1
+    assert "File too large; is the temporary folder (TMPDIR, now /" in ran.err
+    assert "File too large" in json.loads(ran.out)["Error"]
+
+
 def test_the_dry_run_of_a_plan_says_what_then_happens_to_all_of_its_files(either):
     table = either.table()
     inbox = either.wordfreq.folder / "in"

@@ -50,6 +50,17 @@ class Folder(Inbox):
         return self.base.wordfreq("mirror", "-p", uri, "-t", self.table, *options, **environment)
 
 
+def test_a_second_job_of_one_submission_does_nothing_and_says_so_as_json(inbox):
+    inbox.upload("a.csv", rows("a1"))
+    uri, _ = inbox.plan()
+    first, second = (
+        inbox.mirror("--json", uri=uri, BATCH_SUBMISSION="s", AWS_BATCH_JOB_ID=job)
+        for job in ("one", "two")
+    )
+    assert json.loads(first.out)["Scanned"] == 0
+    assert (second.code, json.loads(second.out)) == (0, {}), second.err
+
+
 def test_replaced_and_deleted_uploads_leave_nothing_and_all_else_stays(on_both):
     on_both.upload("a.csv", rows("a1", "a2", "both"))
     on_both.upload("b.csv", rows("b1", "b2"))
