@@ -20,15 +20,10 @@ def test_a_chosen_file_that_cannot_be_planned_has_failed_for_the_true_reason(
         destination=str(tmp_path / "out"),
         plan=str(tmp_path / "p.json"),
         counter_version="1",
-        only=["a.txt", ".wordfreq/x", "gone.txt", "dangling"],
+        only=chosen,
     )
-    report = join_receipts(
-        plan,
-        {},
-        reason=lambda _: "stopped",
-        chosen={"a.txt", ".wordfreq/x", "gone.txt", "dangling"},
-    )
-    assert report.failed.keys() == {"a.txt", ".wordfreq/x", "gone.txt", "dangling"}
+    report = join_receipts(plan, {}, reason=lambda _: "stopped", chosen=chosen)
+    assert report.failed.keys() == chosen
     assert "stopped" in report.failed["a.txt"]
     assert "reserved" in report.failed[".wordfreq/x"]
     assert report.failed["gone.txt"] == "it is not in the source"
