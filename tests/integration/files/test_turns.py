@@ -103,6 +103,31 @@ def test_an_asset_does_not_wait_for_a_run_whose_process_is_gone(instance):
     assert not any("waiting" in event.message for event in instance.all_logs(done.run_id))
 
 
+def test_a_run_that_gives_no_sign_of_life_is_waited_for_while_its_step_is_under_way(
+    instance, monkeypatch
+):
+    """One without `BatchJobs`: nothing says that it is dead, and it may work for hours."""
+    first, polls = before(instance, ""), []
+    sleep = lambda seconds: polls.append(seconds) or time.sleep(seconds)  # noqa: E731
+    monkeypatch.setattr(turns, "time", SimpleNamespace(**vars(time) | {"sleep": sleep}))
+    step = dg.DagsterEvent(event_type_value="STEP_START", job_name="other", step_key="works")
+    instance.report_dagster_event(step, first)
+    second, _, said = takes_turn(instance, patience_seconds=0.001)
+    until(lambda: len(polls) > 3 or not second.is_alive())
+    assert second.is_alive()
+    assert said == [f"waiting for run {first[:8]}, which works on the same place"]
+    instance.report_run_failed(instance.get_run_by_id(first))
+    second.join(60)
+    assert not second.is_alive()
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "2", None, True])
+@pytest.mark.parametrize("name", ["poll_seconds", "patience_seconds"])
+def test_what_is_no_number_above_0_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value!r}; use a number above 0"):
+        take_turn(None, PLACE, tag=SOURCE_TAG, **{name: value})
+
+
 def test_a_run_of_another_machine_that_shows_nothing_is_not_waited_for(instance):
     before(instance, "1.5 another-machine 1 1")
     second, _, said = takes_turn(instance, patience_seconds=0.1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from dagster_aws_batch._alive import add_tags, is_gone, sign_of
+from dagster_aws_batch.automation import check_number
 
 __all__ = ["take_turn", "turn_tag"]
 
@@ -30,32 +31,35 @@ def turn_tag(tag: str) -> str:
 
 def take_turn(
     context: dg.AssetExecutionContext,
-    source: str,
+    place: str,
     *,
     tag: str,
     poll_seconds: float = 2.0,
     patience_seconds: float = 90.0,
 ) -> None:
-    """Wait until no other run works on this source and none waits that came before this one.
+    """Wait until no other run works on this place and none waits that came before this one.
 
     Runs that are started as assets or partitions, or by `dg launch`, lack the tag that their job
     has, so the run queue can't order them.
 
     Args:
-        context: Of the asset that reads the source or its results.
-        source: The place.
+        context: Of the asset that reads the place or its results.
+        place: What they work on, such as `s3://bucket/prefix`: the value of the tag.
         tag: The run tag of the place; jobs give it to their runs, too.
         poll_seconds: Between two polls of the other runs.
-        patience_seconds: A run that gives no sign of life for so long isn't waited for; a living
-            one renews it every 20 s.
+        patience_seconds: A run whose sign of life doesn't change for so long isn't waited for; a
+            living one renews it every 20 s. One that gives none (it has no `BatchJobs` and no
+            `signs_of_life`) is waited for until its run has ended.
     """
+    check_number("poll_seconds", poll_seconds)
+    check_number("patience_seconds", patience_seconds)
     instance, own = context.instance, context.run.run_id
     run = instance.get_run_by_id(own)
     if run is None or ((had := _turn(run, tag)) and had.works):  # an earlier step has waited
         return
     turn = _Turn(round(time.time(), 3), own)
-    others = _Others(instance, {tag: source}, patience_seconds)
-    add_tags(instance, own, {tag: source, turn_tag(tag): str(turn)})
+    others = _Others(instance, {tag: place}, patience_seconds)
+    add_tags(instance, own, {tag: place, turn_tag(tag): str(turn)})
     named: set[str] = set()
     while True:
         if not (ahead := others.ahead(turn)):
@@ -67,7 +71,7 @@ def take_turn(
         for other in ahead:
             if other not in named:
                 named.add(other)
-                context.log.info(f"waiting for run {other[:8]}, which works on the same source")
+                context.log.info(f"waiting for run {other[:8]}, which works on the same place")
         time.sleep(poll_seconds)
 
 
@@ -96,7 +100,7 @@ class _Others:
         self._instance = instance
         self._place = place
         self._patience = patience_seconds
-        self._signs: dict[str, tuple[str | None, float]] = {}
+        self._signs: dict[str, tuple[str, float]] = {}
 
     def ahead(self, own: _Turn, *, only_working: bool = False) -> list[str]:
         """Living runs that work, or that wait and came before `own`."""
@@ -113,7 +117,9 @@ class _Others:
     def _lives(self, run: dg.DagsterRun) -> bool:
         if is_gone(run):
             return False
-        now, sign = time.monotonic(), sign_of(self._instance, run)
+        if (sign := sign_of(self._instance, run)) is None:
+            return True  # a step is under way, and nothing has to change, however long it takes
+        now = time.monotonic()
         if self._signs.get(run.run_id, ("", 0.0))[0] != sign:
             self._signs[run.run_id] = (sign, now)
         return now - self._signs[run.run_id][1] < self._patience
