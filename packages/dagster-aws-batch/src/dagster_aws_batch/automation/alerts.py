@@ -1,6 +1,7 @@
 """Telling people that a run has failed: SNS, a Slack webhook, or both, by configuration."""
 
 import json
+import re
 import urllib.request
 from dataclasses import dataclass
 
@@ -26,6 +27,12 @@ class Channels:
     ui: str
     report: str = ""
 
+    def __post_init__(self) -> None:
+        if self.sns_topic and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d+:.+", self.sns_topic):
+            raise ValueError(f"sns_topic is {self.sns_topic!r}; give the ARN of an SNS topic")
+        if self.slack_webhook and not re.match("https?://.", self.slack_webhook):
+            raise ValueError("slack_webhook is no http(s) address")  # a secret, so not shown
+
     def __bool__(self) -> bool:
         return bool(self.sns_topic or self.slack_webhook)
 
@@ -36,9 +43,11 @@ def failure_sensor(
     """A sensor that reports each failed run of this code location once.
 
     Args:
-        channels: Where to.
+        channels: Where to; at least one of them.
         status: Whether it runs from the start.
     """
+    if not channels:
+        raise ValueError("Channels has neither sns_topic nor slack_webhook; give one of them")
 
     @dg.run_failure_sensor(
         name="failure_alerts",
@@ -56,10 +65,15 @@ def failure_sensor(
             ui=channels.ui,
             report=channels.report,
         )
-        if channels.sns_topic:
-            _publish(channels.sns_topic, subject, text)
-        if channels.slack_webhook:
-            _post(channels.slack_webhook, f"*{subject}*\n{text}")
+        errors: list[Exception] = []
+        for send, address in ((_publish, channels.sns_topic), (_post, channels.slack_webhook)):
+            try:
+                if address:
+                    send(address, subject, text)
+            except Exception as error:  # noqa: BLE001 - the other one is tried all the same
+                errors.append(error)
+        if errors:  # Dagster doesn't ask again: its log of the tick is all that tells
+            raise errors[0]
         return dg.SkipReason(f"reported run {context.dagster_run.run_id}")
 
     return failure_alerts
@@ -88,12 +102,10 @@ def _publish(topic: str, subject: str, text: str) -> None:
     client.publish(TopicArn=topic, Subject=subject, Message=text)
 
 
-def _post(webhook: str, text: str) -> None:
-    if not webhook.startswith(("https://", "http://")):
-        raise ValueError("the Slack webhook is no http(s) address; give `Channels` one that is")
+def _post(webhook: str, subject: str, text: str) -> None:
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         webhook,
-        data=json.dumps({"text": text}).encode(),
+        data=json.dumps({"text": f"*{subject}*\n{text}"}).encode(),
         headers={"content-type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
