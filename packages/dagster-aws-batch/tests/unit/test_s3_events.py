@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
+import dagster as dg
 import pytest
 
 from dagster_aws_batch.automation.s3_events import (
@@ -13,7 +15,9 @@ from dagster_aws_batch.automation.s3_events import (
 )
 from dagster_aws_batch.automation.sqs_sensor import (
     Message,
+    Queue,
     sort_messages,
+    sqs_sensor,
 )
 
 
@@ -114,3 +118,41 @@ def test_messages_about_other_places_are_ignored():
     assert [(m.id, "poison" in why) for m, why in found.poison] == [("m4", True)]
     everything = sort_messages([message(direct(key="x"))], source="s3://bucket")
     assert len(everything.relevant) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"source": ""}, "source is ''"),
+        ({"source": "s3://"}, "source is 's3://'"),
+        ({"source": "/inbox"}, "source is '/inbox'"),
+        ({"interval": 0}, "interval is 0"),
+        ({"interval": "60"}, "interval is '60'"),
+        ({"messages_per_tick": float("nan")}, "messages_per_tick is nan"),
+    ],
+)
+def test_a_sensor_that_would_delete_every_message_or_read_none_is_refused(wrong, said):
+    good = {"source": "s3://bucket/docs", "interval": 60}
+    options = {"name": "s", "job": "j", "tag": "t/source", "queue_url": "https://q"}
+    status = dg.DefaultSensorStatus.RUNNING
+    assert sqs_sensor(status=status, **options, **good).name == "s"
+    with pytest.raises(ValueError, match=said):
+        sqs_sensor(status=status, **options, **good | wrong)
+
+
+def test_a_day_between_two_ticks_hides_messages_as_long_as_sqs_can():
+    asked = []
+    client = SimpleNamespace(receive_message=lambda **request: asked.append(request) or {})
+    sensor = sqs_sensor(
+        name="s",
+        job="j",
+        source="s3://bucket",
+        tag="t/source",
+        queue_url="https://q",
+        interval=86_400,
+        status=dg.DefaultSensorStatus.RUNNING,
+        open_queue=lambda url: Queue(url, client),
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        sensor(dg.build_sensor_context(instance=instance))
+    assert [request["VisibilityTimeout"] for request in asked] == [43_200]

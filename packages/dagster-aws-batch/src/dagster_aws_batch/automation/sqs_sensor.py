@@ -9,21 +9,24 @@ the tick, so such a message is deleted when it is received the second time. What
 S3 is left in the queue, for its dead-letter queue, and named in the log.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import dagster as dg
 
-from dagster_aws_batch.automation import UNFINISHED
+from dagster_aws_batch.automation import UNFINISHED, check_number
 from dagster_aws_batch.automation.s3_events import PoisonError, changes_in
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
 _BATCH = 10  # the most that SQS hands out or deletes at once
+_MOST_HIDDEN = 43_200  # seconds; SQS refuses more
 CLOCKS_DIFFER = 2.0  # seconds by which the clocks of SQS and of Dagster's machines may differ
 
 
@@ -119,24 +122,18 @@ class Queue:
 def open_queue(url: str) -> Queue:
     """The queue of this URL; SQS's region is taken from the URL where boto3 knows none."""
     session = boto3.session.Session()
-    parts = url.split("/")[2].split(".")
+    parts = (urlsplit(url).hostname or "").split(".")
     region = session.region_name or (parts[1] if "amazonaws" in parts else "us-east-1")
     return Queue(url, session.client("sqs", region_name=region))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Covered:
-    """Changes of before `until` (seconds since the epoch) are seen by a run already requested.
+def covered(
+    instance: dg.DagsterInstance, tags: Mapping[str, str], *, job: str
+) -> tuple[float, str]:
+    """Until when (seconds since the epoch) requested runs see changes, and the latest run or `''`.
 
-    `run` is the id of the latest run, `''` if there is none.
+    A failed one counts: trying again is the listing's part.
     """
-
-    until: float
-    run: str
-
-
-def covered(instance: dg.DagsterInstance, tags: Mapping[str, str], *, job: str) -> Covered:
-    """How far the requested runs see. A failed one counts: trying again is the listing's part."""
     filters = dg.RunsFilter(job_name=job, tags=dict(tags))
     records = instance.get_run_records(filters=filters, limit=10)
     until = 0.0
@@ -145,7 +142,7 @@ def covered(instance: dg.DagsterInstance, tags: Mapping[str, str], *, job: str) 
             until = max(until, record.start_time - CLOCKS_DIFFER)
         elif record.dagster_run.status in UNFINISHED:
             until = float("inf")  # it hasn't looked yet
-    return Covered(until=until, run=records[0].dagster_run.run_id if records else "")
+    return until, records[0].dagster_run.run_id if records else ""
 
 
 def sqs_sensor(
@@ -176,6 +173,10 @@ def sqs_sensor(
     Returns:
         The sensor.
     """
+    check_number("interval", interval)
+    check_number("messages_per_tick", messages_per_tick)
+    if not re.match("s3://[^/]", source):
+        raise ValueError(f"source is {source!r}, and no message would be about it; use s3://…")
 
     @dg.sensor(
         name=name,
@@ -190,7 +191,8 @@ def sqs_sensor(
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         queue = open_queue(queue_url)
         # Received again on the next tick but one at the latest, to be deleted then.
-        received = list(queue.receive(seconds=15, most=messages_per_tick, hidden=interval))
+        hidden = min(interval, _MOST_HIDDEN)
+        received = list(queue.receive(seconds=15, most=messages_per_tick, hidden=hidden))
         return handle(context, queue, received, source=source, tag=tag, job=job)
 
     return sensor
@@ -211,11 +213,11 @@ def handle(
         context.log.warning(
             f"message {message.id} is left for the queue's dead-letter queue: {reason}"
         )
-    seen = covered(context.instance, {tag: source}, job=job)
-    done = [message for message in found.relevant if message.sent <= seen.until]
+    seen_until, latest = covered(context.instance, {tag: source}, job=job)
+    done = [message for message in found.relevant if message.sent <= seen_until]
     for problem in queue.delete([*done, *found.ignored]):
         context.log.warning(f"a message could not be deleted, and will come again: {problem}")
-    fresh = [message for message in found.relevant if message.sent > seen.until]
+    fresh = [message for message in found.relevant if message.sent > seen_until]
     summary = (
         f"{len(received):,} messages: {len(fresh):,} report something new, {len(done):,} are done "
         f"with, {len(found.ignored):,} are about other things, {len(found.poison):,} are unreadable"
@@ -226,4 +228,4 @@ def handle(
     newest = max(message.sent for message in fresh)
     # A run that began within the clocks' difference of its message wouldn't count as later.
     time.sleep(min(max(newest + CLOCKS_DIFFER - time.time(), 0.0), CLOCKS_DIFFER))
-    return dg.RunRequest(run_key=f"sqs/{newest:.3f}/after-{seen.run or 'none'}")
+    return dg.RunRequest(run_key=f"sqs/{newest:.3f}/after-{latest or 'none'}")
