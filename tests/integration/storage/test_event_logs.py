@@ -183,7 +183,10 @@ def log_ten(context, instance):
         assert instance.get_run_by_id(context.run.run_id)
 
 
-def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(home):
+def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(home, monkeypatch):
+    monkeypatch.delenv(
+        "DAGSTER_EVENT_BATCH_SIZE", raising=False
+    )  # nothing was written yet
     with home() as instance:
         instance.add_dynamic_partitions("stored", keys())
         chosen = {
@@ -229,6 +232,13 @@ def test_the_nightly_purge_is_a_run_like_any_other(home):
     schedule = retention(30, timezone="UTC", status=dg.DefaultScheduleStatus.RUNNING)
     with home() as instance:
         assert schedule.job.execute_in_process(instance=instance).success
+
+
+@pytest.mark.parametrize("days", [0, -1, float("nan"), "30", True, 1.5])
+def test_events_are_kept_for_a_day_at_least(days):
+    """0 would remove what every run has said that ended until now."""
+    with pytest.raises(ValueError, match="days"):
+        retention(days, timezone="UTC", status=dg.DefaultScheduleStatus.RUNNING)
 
 
 @pytest.mark.slow

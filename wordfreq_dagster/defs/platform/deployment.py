@@ -22,15 +22,13 @@ def deployment() -> dg.Definitions:
         report=str(describe_uri(f"{settings.ranking.rstrip('/')}/report.html").value),
     )
     alerts = [failure_sensor(channels)] if channels else []
-    purging = retention(
-        settings.event_days,
-        timezone=settings.nightly_timezone,
-        status=dg.DefaultScheduleStatus(settings.status("automation")),
-    )
+    status = dg.DefaultScheduleStatus(settings.status("automation"))
+    days, zone = settings.event_days, settings.nightly_timezone
+    purging = [retention(days, timezone=zone, status=status)] if days else []
     batch = batch_jobs(settings)
     pages = [pages_sensor(batch)] if isinstance(batch, EmbeddedBatchJobs) else []
     return dg.Definitions(
-        schedules=[purging] if settings.event_days else [],
+        schedules=purging,
         sensors=[dead_runs_sensor(), *batch_reaper_sensors(), *alerts, *pages],
         resources={
             "batch": batch,

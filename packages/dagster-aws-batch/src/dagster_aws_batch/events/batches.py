@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from typing import Any
 
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage
 from sqlalchemy.engine import Connection
 
-#: Dagster hands over so many events at once where this variable is set.
-_BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
-_EVENTS = "500"
+from dagster_aws_batch.events.partitions import write_in_batches
 
 
 class BatchedEventLogStorage(SqlEventLogStorage):
@@ -26,11 +23,12 @@ class BatchedEventLogStorage(SqlEventLogStorage):
 
     _columns_there = False
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._tables_there: set[str] = set()
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         # A storage is made in every process of an instance: so planned events of a run with many
         # partitions, which the webserver and the daemon write, come in batches too.
-        os.environ.setdefault(_BATCH_SIZE, _EVENTS)
+        write_in_batches()
 
     @abstractmethod
     def insert_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
@@ -55,10 +53,6 @@ class BatchedEventLogStorage(SqlEventLogStorage):
         if table_name not in self._tables_there and super().has_table(table_name):  # type: ignore[safe-super]
             self._tables_there.add(table_name)
         return table_name in self._tables_there
-
-    @cached_property
-    def _tables_there(self) -> set[str]:
-        return set()
 
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         if not events:

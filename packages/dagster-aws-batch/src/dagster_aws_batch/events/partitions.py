@@ -60,34 +60,31 @@ __all__ = [
     "log_materializations",
     "materialized_versions",
     "unevaluated_checks",
+    "write_in_batches",
 ]
 
 _T = TypeVar("_T")
 _ADD_ATTEMPTS = 5
 _DELETED_AT_ONCE = 500  # partitions; databases bound the parameters of one statement
 _VERSION_TAG = "dagster/data_version"
-#: Dagster writes batches where this variable is set; so many events are one write.
-_BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
-_EVENTS = "500"
+
+
+def write_in_batches() -> None:
+    """Let Dagster hand over up to 500 events for one write, unless its variable says otherwise."""
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "500")
 
 
 def log_materializations(
-    context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]
+    context: dg.AssetExecutionContext,
+    materializations: Sequence[dg.AssetMaterialization | dg.AssetObservation],
 ) -> None:
     """Write the events, many at a time where the instance's storage can.
 
     Args:
         context: of the step that reports.
-        materializations: one per file, in the order in which they are written.
+        materializations: one per file, or observations, in the order in which they are written.
     """
-    _log(context, materializations)
-
-
-def _log(
-    context: dg.AssetExecutionContext,
-    events: Sequence[dg.AssetMaterialization | dg.AssetObservation],
-) -> None:
-    for event, batch in _in_batches(events):
+    for event, batch in _in_batches(materializations):
         if DagsterEvent is None or batch is None:
             context.log_event(event)
         elif isinstance(event, dg.AssetMaterialization):
@@ -98,7 +95,7 @@ def _log(
 
 def _in_batches(what: Collection[_T]) -> Iterator[tuple[_T, DagsterEventBatchMetadata | None]]:
     """Each with the batch that Dagster is to write it with; None: by itself."""
-    os.environ.setdefault(_BATCH_SIZE, _EVENTS)
+    write_in_batches()
     batch, batched = uuid4().hex, DagsterEvent is not None and len(what) > 1
     for number, each in enumerate(what, start=1):
         yield each, DagsterEventBatchMetadata(batch, number == len(what)) if batched else None
@@ -140,7 +137,7 @@ def log_failed(
         )
         for key, reason in reasons.items()
     ]
-    _log(context, observations)
+    log_materializations(context, observations)
 
 
 def done_without_events() -> dg.MaterializeResult:  # type: ignore[type-arg]

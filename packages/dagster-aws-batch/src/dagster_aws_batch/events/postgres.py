@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection, Engine
 from dagster_aws_batch.events.batches import BatchedEventLogStorage
 
 #: Dagster's own class, too: a `dagster.yaml` falls back to it by its line `class`.
-__all__ = ["DagsterPostgresStorage", "PooledPostgresEventLogStorage", "PooledPostgresStorage"]
+__all__ = ["DagsterPostgresStorage", "PooledPostgresStorage"]
 
 #: A connection is opened anew after so long: behind a proxy or a failover old ones go stale.
 _RECYCLE_SECONDS = 300
@@ -32,32 +32,14 @@ _RECYCLE_SECONDS = 300
 _TABLES = frozenset({"runs", "instance_info", "event_logs", "jobs"})
 
 
-class PooledPostgresEventLogStorage(  # ty: ignore[incompatible-method-override]
+class _PooledPostgresEventLogStorage(  # ty: ignore[incompatible-method-override]
     BatchedEventLogStorage, PostgresEventLogStorage
 ):
-    """Dagster's PostgreSQL event log that keeps one connection open.
+    """Dagster's PostgreSQL event log for an engine that keeps its connection open.
 
     Dagster's own opens up to three for each event, each with a TLS and a password handshake. The
     tables are the same: either class can follow the other.
-
-    Args:
-        postgres_url: of the database.
-        should_autocreate_tables: make the tables if they are not there.
-        inst_data: what Dagster was configured with.
-        token_provider: of passwords that expire.
     """
-
-    def __init__(
-        self,
-        postgres_url: str,
-        should_autocreate_tables: bool = True,
-        inst_data: ConfigurableClassData | None = None,
-        token_provider: Any = None,
-    ) -> None:
-        PostgresEventLogStorage.__init__(
-            self, postgres_url, should_autocreate_tables, inst_data, token_provider
-        )
-        self._engine = _pooled(postgres_url, token_provider)
 
     def insert_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
         """Insert all rows in as few statements as the protocol allows."""
@@ -102,7 +84,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             there = retry_pg_connection_fn(lambda: sqlalchemy.inspect(engine).get_table_names())
             should_autocreate_tables = not set(there) >= _TABLES
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
-        self._event_log_storage = PooledPostgresEventLogStorage(
+        self._event_log_storage = _PooledPostgresEventLogStorage(
             postgres_url, False, token_provider=token_provider
         )
         self._run_storage = _PooledPostgresRunStorage(

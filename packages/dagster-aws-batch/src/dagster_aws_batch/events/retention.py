@@ -9,10 +9,12 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, FAILURE_EVENTS, PIPELINE_EVENTS
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from pydantic import Field
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+
+from dagster_aws_batch._reaper import UNFINISHED
 
 __all__ = ["Retention", "purge", "remove_old_events", "retention"]
 
@@ -60,7 +62,7 @@ def purge(instance: dg.DagsterInstance, *, before: datetime) -> int:
 
 def _removable(instance: dg.DagsterInstance, before: datetime) -> ColumnElement[bool]:
     log = SqlEventLogStorageTable.c
-    live = instance.get_run_ids(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
+    live = instance.get_run_ids(dg.RunsFilter(statuses=UNFINISHED))
     # A partition is shown as failed by the latest run that planned it: only that one counts.
     newest = (
         select(func.max(log.id))
@@ -84,10 +86,10 @@ class Retention(dg.Config):
     """What to keep.
 
     Attributes:
-        days: events of younger age stay.
+        days: events of younger age stay; at least 1, as 0 would leave none of ended runs.
     """
 
-    days: int
+    days: int = Field(ge=1, strict=True)
 
 
 @dg.op(description="Removes messages and steps of runs that ended long ago from the event log.")
@@ -104,7 +106,7 @@ def retention(
     """The schedule, with its job.
 
     Args:
-        days: how long events are kept.
+        days: how long events are kept, at least 1.
         timezone: of the schedule.
         status: whether it runs until somebody switches it in the UI.
     """

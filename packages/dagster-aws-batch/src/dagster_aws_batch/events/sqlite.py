@@ -38,7 +38,7 @@ class PooledSqliteEventLogStorage(BatchedEventLogStorage, ConsolidatedSqliteEven
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._pooled: Engine | None = None
-        ConsolidatedSqliteEventLogStorage.__init__(self, base_dir, inst_data)
+        super().__init__(base_dir, inst_data)
         _forget_in_children(self)
 
     def insert_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
