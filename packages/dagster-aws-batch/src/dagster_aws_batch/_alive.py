@@ -229,42 +229,43 @@ def steps_under_way(events: Iterable[dg.DagsterEvent | None]) -> Collection[str]
     return under_way
 
 
+@dg.sensor(
+    name="dead_runs",
+    target=None,
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports runs as failed that give no sign of life for some minutes.",
+)
+def _dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    instance = context.instance
+    under_way = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+    signs = {run.run_id: sign for run in under_way if (sign := sign_of(instance, run))}
+    before = {run: (sign, int(ticks)) for run, (sign, ticks) in _cursor(context.cursor).items()}
+    seen = unchanged(before, signs)
+    dead = [run for run in under_way if seen.get(run.run_id, ("", 0))[1] > TICKS]
+    for run in dead:
+        instance.report_run_failed(
+            run,
+            f"no sign of life from the run's process in {TICKS} ticks of {TICK_SECONDS} s: it "
+            "was killed, or its machine is gone. What it has done is kept; its AWS Batch jobs "
+            "are ended or found again by a retry. Start the job again.",
+        )
+        del seen[run.run_id]
+    names = ", ".join(run.run_id[:8] for run in dead)
+    return dg.SensorResult(
+        skip_reason=f"reported as failed: {names}" if dead else f"{len(signs)} runs are alive",
+        cursor=json.dumps(seen),
+    )
+
+
 def dead_runs_sensor() -> dg.SensorDefinition:
     """The sensor `dead_runs`; it reports runs as failed whose process is gone.
 
     Returns:
-        The sensor. It is on from the start: what waits for a dead run waits for ever.
+        The sensor, always the same one, so that a code location may be given it more than once. It
+        is on from the start: what waits for a dead run waits for ever.
     """
-
-    @dg.sensor(
-        name="dead_runs",
-        target=None,
-        minimum_interval_seconds=TICK_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports runs as failed that give no sign of life for some minutes.",
-    )
-    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        instance = context.instance
-        under_way = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
-        signs = {run.run_id: sign for run in under_way if (sign := sign_of(instance, run))}
-        before = {run: (sign, int(ticks)) for run, (sign, ticks) in _cursor(context.cursor).items()}
-        seen = unchanged(before, signs)
-        dead = [run for run in under_way if seen.get(run.run_id, ("", 0))[1] > TICKS]
-        for run in dead:
-            instance.report_run_failed(
-                run,
-                f"no sign of life from the run's process in {TICKS} ticks of {TICK_SECONDS} s: it "
-                "was killed, or its machine is gone. What it has done is kept; its AWS Batch jobs "
-                "are ended or found again by a retry. Start the job again.",
-            )
-            del seen[run.run_id]
-        names = ", ".join(run.run_id[:8] for run in dead)
-        return dg.SensorResult(
-            skip_reason=f"reported as failed: {names}" if dead else f"{len(signs)} runs are alive",
-            cursor=json.dumps(seen),
-        )
-
-    return dead_runs
+    return _dead_runs
 
 
 def _cursor(text: str | None) -> dict[str, list[str]]:

@@ -6,7 +6,6 @@ this sensor acts.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -21,13 +20,12 @@ __all__ = ["batch_reaper_sensor", "batch_reaper_sensors", "reap"]
 
 ROOT_TAG = "dagster/root_run_id"
 WILL_RETRY_TAG = "dagster/will_retry"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+_FINISHED = (
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+)
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
 
 
 def reap(instance: dg.DagsterInstance, run: dg.DagsterRun, batch: BatchJobs) -> str:
@@ -96,42 +94,45 @@ def batch_reaper_sensor(
         monitor_all_code_locations: Whether to act on runs of other code locations too.
         default_status: Whether it runs without being switched on.
     """
-    options: dict[str, Any] = {
-        "run_status": run_status,
-        "name": name or f"batch_reaper_{run_status.value.lower()}",
-        "description": f"Ends AWS Batch jobs that runs left behind which ended as "
-        f"{run_status.value}.",
-        "minimum_interval_seconds": minimum_interval_seconds,
-        "monitor_all_code_locations": monitor_all_code_locations,
-        "default_status": default_status,
-    }
-    if batch is not None:
-        given = batch
 
-        def with_given(context: dg.RunStatusSensorContext) -> dg.SkipReason:
-            resource = given.process_config_and_initialize()
-            return dg.SkipReason(reap(context.instance, context.dagster_run, resource))
-
-        return dg.run_status_sensor(**options)(with_given)
-
-    def with_resource(context: dg.RunStatusSensorContext, batch: BatchJobs) -> dg.SkipReason:
+    def by_key(context: dg.RunStatusSensorContext, batch: BatchJobs) -> dg.SkipReason:
         return dg.SkipReason(reap(context.instance, context.dagster_run, batch))
 
-    return dg.run_status_sensor(**options)(with_resource)
+    def its_own(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+        assert batch is not None
+        with batch.process_config_and_initialize_cm() as made:
+            return by_key(context, made)
+
+    sensor = dg.run_status_sensor(
+        run_status=run_status,
+        name=name or f"batch_reaper_{run_status.value.lower()}",
+        description=f"Ends AWS Batch jobs that runs left behind which ended as {run_status.value}.",
+        minimum_interval_seconds=minimum_interval_seconds,
+        monitor_all_code_locations=monitor_all_code_locations,
+        default_status=default_status,
+    )
+    return sensor(its_own if batch else by_key)
 
 
 def batch_reaper_sensors(
-    *, batch: BatchJobs | None = None, monitor_all_code_locations: bool = False
+    *,
+    batch: BatchJobs | None = None,
+    name: str = "batch_reaper",
+    monitor_all_code_locations: bool = False,
 ) -> Sequence[dg.SensorDefinition]:
     """The two sensors that a code location needs: for failed and for cancelled runs.
 
     Args:
         batch: The resource to use; default: the one named `batch` in the code location.
+        name: How the sensors' names begin; a second pair in a code location needs another one.
         monitor_all_code_locations: Whether to act on runs of other code locations too.
     """
     return [
         batch_reaper_sensor(
-            status, batch=batch, monitor_all_code_locations=monitor_all_code_locations
+            status,
+            batch=batch,
+            name=f"{name}_{status.value.lower()}",
+            monitor_all_code_locations=monitor_all_code_locations,
         )
         for status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
     ]
