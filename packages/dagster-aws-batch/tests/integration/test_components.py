@@ -13,6 +13,12 @@ import dagster as dg
 import pytest
 
 from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
+from dagster_aws_batch import (
+    BatchJobComponent,
+    BatchJobsComponent,
+    InvalidJobError,
+    dead_runs_sensor,
+)
 
 KEYS = [f"part-{number}" for number in range(20)]
 WORK = (
@@ -33,7 +39,7 @@ def defs():
 """
 
 
-def project(tmp_path, url, *, bad="none"):
+def project(tmp_path, url, *, bad="none", **attributes):
     (tmp_path / "pyproject.toml").write_text(
         textwrap.dedent("""\
             [tool.dg]
@@ -43,11 +49,13 @@ def project(tmp_path, url, *, bad="none"):
             """)
     )
     batch = {"queue": "local", "region_name": "us-east-1", "endpoint_url": url, "poll_seconds": 0.1}
+    batch["scratch"] = str(tmp_path / "scratch")
     report = {
         "asset": {"key": "report"},
         "image": "shell",
         "command": [WORK.format(folder=tmp_path, bad=bad)],
         "partitions": KEYS,
+        **attributes,
     }
     for name, kind, attributes in (
         ("batch", "BatchJobsComponent", batch),
@@ -78,12 +86,12 @@ def _importable(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def materialize(defs, instance):
+def materialize(defs, instance, keys=KEYS):
     """All partitions in one run, as a backfill of them does."""
     job = defs.resolve_implicit_global_asset_job_def()
     tags = {
-        "dagster/asset_partition_range_start": KEYS[0],
-        "dagster/asset_partition_range_end": KEYS[-1],
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
     }
     return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
@@ -97,9 +105,63 @@ def test_an_array_of_twenty_partitions_without_python(tmp_path, aws):
     assert sorted((tmp_path / "done").read_text().split()) == sorted(KEYS)
     assert aws.calls["SubmitJob"] == 1
     assert {sensor.name for sensor in defs.sensors or []} == {
-        "batch_reaper_failure",
-        "batch_reaper_canceled",
+        *("batch_reaper_failure", "batch_reaper_canceled", "dead_runs")
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "variable"),
+    [("a" * 150, "BATCH_PARTITIONS"), ("a" * 300, "BATCH_INPUTS"), ("文" * 150, "BATCH_INPUTS")],
+    ids=["few", "many", "few characters, but six times as many for AWS Batch"],
+)
+def test_keys_too_long_for_a_variable_are_the_tasks_inputs(tmp_path, aws, key, variable):
+    keys = [f"{key}{number}" for number in range(20)]
+    defs = project(tmp_path, aws.url, partitions=keys, command=[f'test -n "${variable}"'])
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert materialize(defs, instance, keys).success
+        assert instance.get_materialized_partitions(dg.AssetKey("report")) == set(keys)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"timeout_seconds": 0}, "timeout_seconds is 0; AWS Batch wants 60 or more"),
+        ({"image": None}, "give it an image or a definition"),
+        ({"definition": "report:3"}, "give it an image or a definition"),
+        (
+            {"image": None, "definition": "report:3", "platform": "FARGATE", "job_role_arn": "r"},
+            "platform is for an image; .*; job_role_arn is for an image",
+        ),
+        (
+            {"image": None, "definition": "d", "execution_role_arn": "r"},
+            "execution_role_arn is for",
+        ),
+        ({"tasks": 3}, "tasks is 3; use 1 or more, and none where there are partitions"),
+        ({"partitions": None, "tasks": 0}, "tasks is 0; use 1 or more"),
+        ({"partitions": None, "tasks": -1}, "tasks is -1; use 1 or more"),
+        ({"partitions": []}, "partitions is empty"),
+        ({"environment": {"BATCH_PARTITIONS": "mine"}}, "environment has BATCH_PARTITIONS"),
+        ({"platform": "EKS", "job_role_arn": "r"}, "job_role_arn is not for EKS"),
+    ],
+)
+def test_what_a_run_would_ignore_or_fail_for_is_an_error_when_it_is_loaded(wrong, said):
+    good = {"asset": {"key": "report"}, "image": "shell", "partitions": ["a"], **wrong}
+    component = BatchJobComponent.resolve_from_yaml(json.dumps(good))
+    with pytest.raises(InvalidJobError, match=said):
+        component.build_defs(None)
+
+
+def test_two_resources_are_side_by_side():
+    first = BatchJobsComponent(queue="one").build_defs(None)
+    second = BatchJobsComponent(queue="two", resource_key="other-batch").build_defs(None)
+    both = dg.Definitions.merge(first, second, dg.Definitions(sensors=[dead_runs_sensor()]))
+    dg.Definitions.validate_loadable(both)
+    assert {sensor.name for sensor in both.sensors or []} == {
+        *("batch_reaper_failure", "batch_reaper_canceled", "dead_runs"),
+        *("batch_reaper_other_batch_failure", "batch_reaper_other_batch_canceled"),
+    }
+    without = BatchJobsComponent(queue="one", reaper=False).build_defs(None)
+    assert not without.sensors
 
 
 def test_a_partition_that_fails_is_named_and_leaves_the_others_materialized(tmp_path, aws, capfd):
