@@ -26,6 +26,7 @@ __all__ = ["BatchJobs", "JobRun"]
 
 R = TypeVar("R")
 
+_DEFAULTS = Options()
 _NUMBERS = (
     "poll_seconds",
     "poll_max_seconds",
@@ -119,14 +120,17 @@ class BatchJobs(dg.ConfigurableResource):  # type: ignore[type-arg]
     name_prefix: str = Field(default="dagster", description="How the names of all jobs begin.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags for every job.")
     poll_seconds: float = Field(
-        default=5.0, description="The first and shortest wait between looks."
+        default=_DEFAULTS.poll_seconds, description="The first and shortest wait between looks."
     )
-    poll_max_seconds: float = Field(default=30.0, description="The longest wait (twice after 1 h).")
+    poll_max_seconds: float = Field(
+        default=_DEFAULTS.poll_max_seconds, description="The longest wait (twice after 1 h)."
+    )
     blocked_after_seconds: float = Field(
-        default=900.0, description="Report a job that could not start for so long."
+        default=_DEFAULTS.blocked_after_seconds,
+        description="Report a job that could not start for so long.",
     )
     blocked_action: Literal["warn", "terminate"] = Field(
-        default="warn", description="Whether to end such a job."
+        default=_DEFAULTS.blocked_action, description="Whether to end such a job."
     )
     forward_termination: bool = Field(
         default=True, description="End the jobs when the Dagster step is interrupted or fails."

@@ -10,7 +10,10 @@ from enum import Enum
 
 from dagster_aws_batch._errors import DOCTOR
 
-__all__ = ["Attempt", "FailureClass", "JobInfo", "LogRef", "TaskResult", "TaskState"]
+__all__ = ["ENDED", "Attempt", "FailureClass", "JobInfo", "LogRef", "TaskResult", "TaskState"]
+
+#: The states of AWS Batch in which a job uses nothing any more.
+ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
 class FailureClass(str, Enum):
@@ -185,4 +188,4 @@ class JobInfo:
     @property
     def live(self) -> bool:
         """Whether it can still use resources."""
-        return self.status not in ("SUCCEEDED", "FAILED")
+        return self.status not in ENDED

@@ -17,6 +17,14 @@ def plain(number):
     return Job(name=f"job{number}", definition=BatchJobDefinition(image="tool:1"))
 
 
+def test_a_field_that_aws_does_not_know_is_no_refusal_of_aws(bench):
+    definition = BatchJobDefinition(image="tool:1")
+    job = Job(name="count", definition=definition, options={"sharedIdentifier": "a"})
+    with pytest.raises(SubmitRejectedError, match=r"botocore refused job count .*sharedIdentifier"):
+        bench.run(1, job)
+    assert not bench.aws.calls["SubmitJob"]
+
+
 def test_submissions_keep_to_25_a_second(bench, record_figure):
     connection = bench.connection()
     arn = connection.definitions.arn(BatchJobDefinition(image="tool:1"))

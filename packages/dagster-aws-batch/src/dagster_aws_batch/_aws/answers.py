@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_aws_batch._aws.console import Console
-from dagster_aws_batch._results import Attempt, FailureClass, LogRef, TaskResult, TaskState
+from dagster_aws_batch._results import ENDED, Attempt, FailureClass, LogRef, TaskResult, TaskState
 
 __all__ = [
     "DEFAULT_LOG_GROUP",
-    "ENDED",
     "LIVE",
     "EndedJob",
     "Evidence",
@@ -36,7 +35,6 @@ DEFAULT_LOG_GROUP = "/aws/batch/job"
 # The states of a job, as AWS names them.
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE")
 LIVE = (*WAITING, "STARTING", "RUNNING")
-ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
 def is_live(row: Mapping[str, Any]) -> bool:

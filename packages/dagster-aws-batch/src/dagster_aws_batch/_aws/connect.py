@@ -23,7 +23,7 @@ from dagster_aws_batch._aws.calls import BatchApi, checked_rates
 from dagster_aws_batch._aws.clock import Clock, SystemClock
 from dagster_aws_batch._aws.console import Console, is_aws
 from dagster_aws_batch._aws.job_definitions import Definitions
-from dagster_aws_batch._aws.logs import LogReader
+from dagster_aws_batch._aws.logs import LOG_RATE, LogReader
 from dagster_aws_batch._errors import BatchError, InvalidJobError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Connection:
         clock = clock or SystemClock()
         rng = random.Random(seed)  # noqa: S311  (jitter, no secret)
         chosen = checked_rates(rates or {})
-        log_rate = chosen.pop("GetLogEvents", 5.0)
+        log_rate = chosen.pop("GetLogEvents", LOG_RATE)
         api = BatchApi(batch, clock=clock, rng=rng, rates=chosen, renew=renew)
         return cls(
             api=api,

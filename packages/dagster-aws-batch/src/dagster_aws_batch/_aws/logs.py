@@ -20,9 +20,11 @@ from dagster_aws_batch._results import Attempt, LogRef
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
 
-__all__ = ["LogReader"]
+__all__ = ["LOG_RATE", "LogReader"]
 
 LINES = 100
+#: Calls of GetLogEvents a second; users report that an account may make 10.
+LOG_RATE = 5.0
 TRIES = 4
 
 
@@ -30,7 +32,7 @@ class LogReader:
     """Reads log tails; one per connection, so that its budget holds."""
 
     def __init__(
-        self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = 5.0
+        self, client: CloudWatchLogsClient | None, *, clock: Clock, rate: float = LOG_RATE
     ) -> None:
         self.client = client
         self.clock = clock

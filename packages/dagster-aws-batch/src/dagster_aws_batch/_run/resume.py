@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagster_aws_batch._aws.answers import ENDED, environment_of, memory_of
+from dagster_aws_batch._aws.answers import environment_of, memory_of
 from dagster_aws_batch._aws.names import parse_ranges, round_of
 from dagster_aws_batch._errors import InvalidJobError
+from dagster_aws_batch._results import ENDED
 from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.state import Execution, SubmittedJob
 from dagster_aws_batch._run.submit import LOOKUP_WAITS, end_duplicates

@@ -223,8 +223,10 @@ def _raise_unless_definition(
         definitions.forget(request["jobDefinition"])
         request["jobDefinition"] = definitions.arn(execution.job.definition, api=execution.api)
         return
+    # What botocore finds wrong, such as an unknown field among the options, was not sent.
+    who = "AWS Batch" if isinstance(error, ClientError) else "botocore"
     raise SubmitRejectedError(
-        f"AWS Batch refused job {execution.job.name} for queue {request['jobQueue']}: {error}. "
+        f"{who} refused job {execution.job.name} for queue {request['jobQueue']}: {error}. "
         f"`{DOCTOR}` checks queue, definition and share identifier",
         **_of(execution, request, error),
     ) from error

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
-from dagster_aws_batch._aws.answers import ENDED, WAITING, child_index, from_summary
+from dagster_aws_batch._aws.answers import WAITING, child_index, from_summary
 from dagster_aws_batch._aws.calls import PAGE
+from dagster_aws_batch._results import ENDED
 from dagster_aws_batch._run.cancel import end_beside
 from dagster_aws_batch._run.follow import follow_logs
 from dagster_aws_batch._run.settle import read_receipts
