@@ -1,7 +1,8 @@
 """AWS Batch for Dagster: run containers as one job or as arrays, and know what became of each.
 
 `BatchJobs` is the resource that assets and ops use; `Job` and `BatchJobDefinition` say what to run.
-All that is public is here; imports only boto3, Dagster and the standard library.
+These names are public, as are the modules `doctor`, `findings`, `events.*` and `automation.*`. It
+imports boto3, Dagster and what comes with it.
 """
 
 from types import FunctionType
