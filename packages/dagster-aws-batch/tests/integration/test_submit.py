@@ -20,7 +20,9 @@ def plain(number):
 def test_a_field_that_aws_does_not_know_is_no_refusal_of_aws(bench):
     definition = BatchJobDefinition(image="tool:1")
     job = Job(name="count", definition=definition, options={"sharedIdentifier": "a"})
-    with pytest.raises(SubmitRejectedError, match=r"botocore refused job count .*sharedIdentifier"):
+    with pytest.raises(
+        SubmitRejectedError, match=r"(?s)botocore refused job count .*sharedIdentifier"
+    ):
         bench.run(1, job)
     assert not bench.aws.calls["SubmitJob"]
 
