@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.local_aws import LocalAwsError, executable, local_aws
-from demo.runs import make_instance, run_job
+from demo.runs import make_instance, positive, run_job
 
 TABLE = "products"
 _SHOWN = 12
@@ -88,7 +88,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make demo-csv", description="Load CSVs into DynamoDB by Dagster, show the items."
     )
-    parser.add_argument("--rows", type=int, default=5000, help="rows of the larger file (5000)")
+    parser.add_argument(
+        "--rows", type=positive, default=5000, help="rows of the larger file (5000)"
+    )
     options = parser.parse_args()
     home = Path(os.environ.get("WORDFREQ_HOME") or ".local").absolute() / "csv-demo"
     shutil.rmtree(home / "rejects", ignore_errors=True)  # the emulator's table is new each time
@@ -149,6 +151,14 @@ def _run(environment: dict[str, str], home: Path) -> int:
     os.environ.update(environment)
     import boto3  # late: the first lines of the demo must not wait for it
 
+    from aws_batch_emulator import stop_running
+    from wordfreq_dagster.settings import SettingsError, load_settings
+
+    try:
+        batch = load_settings().local_folder
+    except SettingsError as error:
+        print(f"demo-csv: {error}", file=sys.stderr)
+        return 1
     dynamodb = boto3.session.Session().client("dynamodb")
     table = environment["WORDFREQ_CSV_TABLE"]
     if environment.get("WORDFREQ_CSV_ENDPOINT"):
@@ -158,7 +168,7 @@ def _run(environment: dict[str, str], home: Path) -> int:
     try:
         code = run_job(environment, log, job="csv_to_dynamodb")
     finally:
-        _stop_batch(home)
+        stop_running(batch)  # its jobs would look for a DynamoDB that is gone
     if code:
         print(f"\nthe run failed (exit code {code}); its log: {log}", file=sys.stderr)
         return code
@@ -166,13 +176,6 @@ def _run(environment: dict[str, str], home: Path) -> int:
     print(f"\ntime  {time.monotonic() - started:.1f} s in all\nlog   {log}")
     print("\nNext: `make ui` and open http://127.0.0.1:3000/assets/csv_rows?view=partitions")
     return 0
-
-
-def _stop_batch(home: Path) -> None:
-    """End the embedded AWS Batch: its jobs would look for a DynamoDB that is gone."""
-    from aws_batch_emulator import stop_running
-
-    stop_running(home / "batch")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `with local_aws(folder) as server:` runs ministack, which lives in a virtual environment of its own
 (`make emulators`), on a free port of the loopback, and ends it afterwards. What it holds is gone
-then. AWS Batch is not its matter: that is `batch_emulator`.
+then. AWS Batch isn't among them: that is `aws_batch_emulator`.
 """
 
 from __future__ import annotations
@@ -46,10 +46,8 @@ def executable() -> Path:
 
 
 @contextmanager
-def local_aws(
-    folder: Path, *, port: int | None = None, authorize: bool = False
-) -> Iterator[LocalAws]:
-    """Run the server with `folder` for its log; `port`: a fixed one instead of a free one.
+def local_aws(folder: Path, *, authorize: bool = False) -> Iterator[LocalAws]:
+    """Run the server on a free port, with `folder` for its log.
 
     With `authorize` it allows only what IAM policies allow; the environment's own key may do all.
 
@@ -61,7 +59,7 @@ def local_aws(
         raise LocalAwsError(f"{command} isn't there: run `make emulators`")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "ministack.log"
-    process, url = _start(command, folder, log, port, authorize=authorize)
+    process, url = _start(command, folder, log, authorize=authorize)
     try:
         yield LocalAws(
             url,
@@ -79,11 +77,11 @@ def local_aws(
 
 
 def _start(
-    command: Path, folder: Path, log: Path, port: int | None, *, authorize: bool
+    command: Path, folder: Path, log: Path, *, authorize: bool
 ) -> tuple[subprocess.Popen[bytes], str]:
-    for left in reversed(range(_STARTS)):
-        chosen = port or _free_port()
-        url = f"http://127.0.0.1:{chosen}"
+    for _ in range(_STARTS):  # again: somebody else may have taken the port meanwhile
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [str(command)],
@@ -94,7 +92,7 @@ def _start(
                     "PATH": os.environ.get("PATH", os.defpath),
                     "HOME": str(folder),
                     "TMPDIR": str(folder),
-                    "GATEWAY_PORT": str(chosen),
+                    "GATEWAY_PORT": str(port),
                     "BIND_HOST": "127.0.0.1",  # its default is every interface
                     "IOT_MTLS_ENABLED": "0",
                     "SFTP_ENABLED": "0",
@@ -110,8 +108,6 @@ def _start(
             _stop(process)
             raise
         _stop(process)
-        if port is not None or not left:  # else: somebody else took the port meanwhile
-            break
     tail = log.read_text(errors="replace")[-2000:]
     raise LocalAwsError(f"ministack didn't come up on {url}; its log {log} ends:\n{tail}")
 

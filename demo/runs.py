@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -22,6 +23,13 @@ def make_instance(folder: Path) -> None:
         shutil.copyfile(config, own)
     elif _MOVED in (text := own.read_text(encoding="utf-8")):
         own.write_text(text.replace(_MOVED, "dagster_aws_batch.events."), encoding="utf-8")
+
+
+def positive(text: str) -> int:
+    """A number of an option that 0 would make no sense of."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("1 or more is needed")
+    return int(text)
 
 
 def run_job(environment: dict[str, str], log: Path, *, job: str = "word_frequency") -> int:

@@ -12,10 +12,10 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from demo.csv_to_dynamodb import serve_with_table
-from demo.runs import make_instance, run_job
+from demo.runs import make_instance, positive, run_job
 from demo.texts import gather_texts
 
 _MOST_FILES = 600
@@ -82,18 +82,19 @@ def report(environment: dict[str, str], seconds: float) -> None:
     os.environ.update(environment)
     import dagster as dg  # late: --help and the first lines of the demo must not wait for it
 
-    from wordfreq_batch.merge.document import Ranking
     from wordfreq_batch.merge.ranking import word_table
-    from wordfreq_batch.storage.opening import open_store
     from wordfreq_batch.tables.engine import description
+    from wordfreq_dagster.files.places import WordPlaces
+    from wordfreq_dagster.files.plans import latest_metadata
     from wordfreq_dagster.settings import load_settings
 
     settings = load_settings()
-    store = open_store(settings.ranking)
-    ranked = Ranking.loads(store.get("ranking.json"), uri=store.url("ranking.json"))
+    places = WordPlaces(**settings.values(WordPlaces.model_fields) | {"stop_words": []})
+    ranked = places.read_ranking()
     with dg.DagsterInstance.get() as instance:
-        figures = {name: _figures(instance, name) for name in ("plan", "word_counts", "ranking")}
-    counts, ranking = figures["word_counts"], figures["ranking"]
+        counts, ranking = (
+            latest_metadata(instance, dg.AssetKey(name)) for name in ("word_counts", "ranking")
+        )
     print()
     print(word_table(ranked.words[:_WORDS_SHOWN]))
     if ranked.folders:
@@ -126,14 +127,6 @@ Next:
   5. `make demo-csv`: the second pipeline, CSVs into DynamoDB; then `make ui` shows both""")
 
 
-def _figures(instance: Any, name: str) -> dict[str, Any]:
-    import dagster as dg
-
-    event = instance.get_latest_materialization_event(dg.AssetKey(name))
-    found = event.asset_materialization if event else None
-    return {key: value.value for key, value in found.metadata.items()} if found else {}
-
-
 def main() -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
@@ -141,10 +134,10 @@ def main() -> int:
     )
     parser.add_argument("--source", help="a folder or s3://bucket/prefix of your own")
     parser.add_argument(
-        "--files", type=int, default=_MOST_FILES, help="how many files to gather at most (600)"
+        "--files", type=positive, default=_MOST_FILES, help="how many files to gather at most (600)"
     )
     parser.add_argument(
-        "--ui", type=int, metavar="PORT", help="run nothing, open the Dagster UI on this port"
+        "--ui", type=positive, metavar="PORT", help="run nothing, open the Dagster UI on this port"
     )
     options = parser.parse_args()
     home = Path(os.environ.get("WORDFREQ_HOME") or ".local").absolute()
