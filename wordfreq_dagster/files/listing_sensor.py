@@ -21,29 +21,18 @@ from wordfreq_dagster.files.tags import LISTING_TAG, SOURCE_TAG
 # No `from __future__ import annotations` here: Dagster reads the annotations of sensor functions.
 
 _RUNS_LOOKED_AT = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How much one tick of a sensor lists and how long it waits, in seconds but `keys_per_tick`.
-
-    `seconds_per_tick` must stay well below Dagster's 60 s for one evaluation. `settle`: a local
-    file written less than that long ago may still be growing. `pause` follows a first run that
-    didn't help; it doubles up to `longest_pause`.
-    """
-
-    seconds_per_tick: float = 20.0
-    keys_per_tick: int = 1_000_000
-    settle: float = 2.0
-    pause: float = 120.0
-    longest_pause: float = 6 * 3600.0
+_KEYS_PER_TICK = 1_000_000
+_SECONDS_PER_TICK = 20.0  # well below Dagster's 60 s for one evaluation
+_SETTLE = 2.0  # seconds: a local file written less than that long ago may still be growing
+_PAUSE = 120.0  # seconds after a first run that didn't help; it doubles up to the longest
+_LONGEST_PAUSE = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """Which job makes what from a source.
 
-    `made_from` says of which listing the latest `result` is (`''`: of none or not of all of it),
+    `made_from` says of which listing the latest `result` is, see `plans.made_from`,
     `name` is what the result is called in messages.
     `observes` is the source's asset, whose observation a finished listing is.
     `checks` are evaluated by each run of the job.
@@ -78,15 +67,13 @@ class Decision:
 def decide(
     *,
     listing: Fingerprint,
-    ranked: str,
+    made_from: str,
     attempts: list[Attempt],
     now: float,
-    pause: float,
-    longest_pause: float,
-    result: str = "the ranking",
+    result: str,
     unchecked: bool = False,
 ) -> Decision:
-    """Compare a finished listing with the one that the ranking was made from.
+    """Compare a finished listing with the one that the result was made from.
 
     The level decides, no event: whatever was lost, doubled or came out of order, a run is asked
     for exactly while the two differ. Where that doesn't help (a file that can't be counted, one
@@ -94,19 +81,17 @@ def decide(
 
     Args:
         listing: what the source holds.
-        ranked: fingerprint of the listing that the latest ranking was made from, `''` if none.
+        made_from: as `Watched.made_from` says.
         attempts: runs asked for before, the latest first.
         now: seconds since the epoch, as are `Attempt.ended`.
-        pause: seconds after a first run for this very listing that didn't help.
-        longest_pause: in seconds.
         result: what the runs make, for messages.
         unchecked: a run ended before it had checked the result.
     """
     files = f"{listing.files:,} files, {listing.size:,} bytes"
-    same = str(listing) == ranked
+    same = str(listing) == made_from
     if same and not unchecked:
         return Decision(run=False, reason=f"nothing has changed: {files}")
-    if not listing.files and not ranked:
+    if not listing.files and not made_from:
         return Decision(run=False, reason="the source is empty")
     tried = 0
     ended = 0.0
@@ -118,14 +103,15 @@ def decide(
         ended = max(ended, attempt.ended)
         tried += 1
     if tried:
-        wait = min(pause * 2 ** (tried - 1), longest_pause)
+        wait = min(_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE)
         if now < ended + wait:
             return Decision(
                 run=False,
                 reason=f"{tried} run(s) for these {files} did not bring {result} up to date; "
                 f"the next one in {ended + wait - now:,.0f} s (their logs say what is wrong)",
             )
-    why = f"a run ended before it had checked {result}" if same else "the source has changed"
+    changed = "settings have" if made_from.startswith(str(listing)) else "source has"
+    why = f"a run ended before it had checked {result}" if same else f"the {changed} changed"
     return Decision(run=True, reason=f"{why}: {files}", attempt=tried)
 
 
@@ -149,67 +135,35 @@ def arrival_sensors(
         interval: least seconds between two ticks.
     """
     listing, messages = map(dg.DefaultSensorStatus, states)
-    sensors = [
-        listing_sensor(
-            name=names[0], watched=watched, source=source, interval=interval, status=listing
-        )
-    ]
-    if queue_url:
-        queue = sqs_sensor(
-            name=names[1],
-            job=watched.job,
-            source=source,
-            tag=SOURCE_TAG,
-            queue_url=queue_url,
-            interval=interval,
-            status=messages,
-        )
-        sensors.append(queue)
-    return sensors
-
-
-def listing_sensor(
-    *,
-    name: str,
-    watched: Watched,
-    source: str,
-    interval: int,
-    status: dg.DefaultSensorStatus,
-    pace: Pace = Pace(),
-) -> dg.SensorDefinition:
-    """A sensor that lists `source` and asks for a run of `watched.job`.
-
-    Args:
-        name: the sensor's name.
-        watched: which job makes what from the source.
-        source: `s3://bucket/prefix` or a folder.
-        interval: least seconds between two ticks.
-        status: whether it runs from the start.
-        pace: bounds of a tick.
-
-    Returns:
-        The sensor.
-    """
 
     @dg.sensor(
-        name=name,
+        name=names[0],
         job_name=watched.job,
         minimum_interval_seconds=interval,
-        default_status=status,
+        default_status=listing,
         description=(
             "Lists the source, over several ticks where it is large, and asks for a run of "
             f"`{watched.job}` whenever it isn't what {watched.name} was made from."
         ),
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return tick(context, source=source, pace=pace, watched=watched)
+    def listing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return tick(context, source=source, watched=watched)
 
-    return sensor
+    if not queue_url:
+        return [listing_sensor]
+    queue = sqs_sensor(
+        name=names[1],
+        job=watched.job,
+        source=source,
+        tag=SOURCE_TAG,
+        queue_url=queue_url,
+        interval=interval,
+        status=messages,
+    )
+    return [listing_sensor, queue]
 
 
-def tick(
-    context: dg.SensorEvaluationContext, *, source: str, pace: Pace, watched: Watched
-) -> dg.SensorResult:
+def tick(context: dg.SensorEvaluationContext, *, source: str, watched: Watched) -> dg.SensorResult:
     """One tick: list a piece more; at the end of a listing compare it with the result's."""
     attempts = attempts_of(context.instance, source, job=watched.job)
     waits = next((attempt for attempt in attempts if attempt.ended is None), None)
@@ -223,8 +177,8 @@ def tick(
         scan, complete = advance(
             scan,
             lambda after: _listing(source, after),
-            seconds=pace.seconds_per_tick,
-            keys=pace.keys_per_tick,
+            seconds=_SECONDS_PER_TICK,
+            keys=_KEYS_PER_TICK,
         )
     except NotFoundError as error:
         return _skip(f"there is nothing to list: {error}")
@@ -236,15 +190,13 @@ def tick(
             f"listed {scan.fingerprint.files:,} files so far, in {scan.ticks} ticks",
             cursor=scan.cursor,
         )
-    if not source.startswith("s3://") and _growing(scan, pace.settle):
+    if not source.startswith("s3://") and _growing(scan):
         return _skip("a file was written just now; waiting until it is whole")
     decision = decide(
         listing=scan.fingerprint,
-        ranked=watched.made_from(context.instance),
+        made_from=watched.made_from(context.instance),
         attempts=attempts,
         now=time.time(),
-        pause=pace.pause,
-        longest_pause=pace.longest_pause,
         result=watched.name,
         unchecked=bool(unevaluated_checks(context.instance, watched.checks)),
     )
@@ -280,9 +232,9 @@ def _listing(source: str, after: str) -> Iterator[ObjectInfo]:
     return open_store(source).list(start_after=after, all_of_it=False)
 
 
-def _growing(scan: Scan, settle: float) -> bool:
+def _growing(scan: Scan) -> bool:
     age = (datetime.now(timezone.utc) - scan.newest).total_seconds()
-    return 0 <= age < settle  # a time in the future is a clock's fault, and no reason to wait
+    return 0 <= age < _SETTLE  # a time in the future is a clock's fault, and no reason to wait
 
 
 def _request(

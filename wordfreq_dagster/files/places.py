@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import dagster as dg
@@ -16,25 +16,44 @@ import dagster as dg
 from dagster_aws_batch import signs_of_life
 from wordfreq_batch.errors import NotFoundError
 from wordfreq_batch.merge.document import Ranking
-from wordfreq_batch.plans.formats import UNUSABLE
+from wordfreq_batch.plans.formats import UNUSABLE, Receipt
 from wordfreq_batch.plans.plan import Location, Plan
 from wordfreq_batch.plans.plan_store import load_plan, write_plan
 from wordfreq_batch.plans.planning import build_plan
+from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.text.options import TextOptions
 from wordfreq_batch.text.words import counter_version
 
-#: The plans that this process read or wrote last. Once written, a plan of a run stays as it is, and
-#: the steps and checks of a run share one process.
+#: The plans that this process read or wrote last, and final receipts by plan and stage. Once
+#: written they stay as they are, and the steps and checks of a run share one process.
 _plans: dict[str, Plan] = {}
-_PLANS_KEPT = 2
+_receipts: dict[str, dict[int, Receipt]] = {}
+_KEPT = 2
+_V = TypeVar("_V")
 
 
-def _keep(plan: Plan, uri: str) -> None:
-    _plans.pop(uri, None)
-    _plans[uri] = plan
-    while len(_plans) > _PLANS_KEPT:
-        del _plans[next(iter(_plans))]
+def keep(kept: dict[str, _V], key: str, value: _V) -> _V:
+    """Put the value into `kept`, which holds only the latest few; returns the value."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > _KEPT:
+        del kept[next(iter(kept))]
+    return value
+
+
+def final_receipts(planned: Plan, stage: str) -> dict[int, Receipt]:
+    """The receipts that this process has read and keeps; whoever reads a final one adds it."""
+    key = f"{planned.id}/{stage}"
+    return keep(_receipts, key, _receipts.get(key, {}))
+
+
+def receipts_of(planned: Plan, stage: str, tasks: Collection[int]) -> dict[int, Receipt]:
+    """The receipts that these tasks have left; each process reads a final one once."""
+    kept = final_receipts(planned, stage)
+    found = read_receipts(planned.head, stage, [task for task in tasks if task not in kept])
+    kept |= {task: receipt for task, receipt in found.items() if receipt.final}
+    return found | {task: kept[task] for task in tasks if task in kept}
 
 
 class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -47,8 +66,6 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         pack: bytes of input that share one container.
         report: which files are reported to Dagster: `all`, `changed`, or in a `summary` only those
             that failed (docs/credits.md).
-        encoding: of texts that aren't UTF-8: a name, `auto`, or empty: they are bad data.
-        fold: spellings that look alike are counted as one word.
         retry_unusable: what is known to be bad data is tried again in each run.
     """
 
@@ -57,9 +74,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     plans: str
     pack: int
     report: str
-    encoding: str = ""
-    fold: bool = False
-    retry_unusable: bool = False
+    retry_unusable: bool
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Any]:
@@ -77,7 +92,7 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         uri = Location.parse(uri).uri  # one name of it, whoever asks
         if uri not in _plans:
             try:
-                _keep(load_plan(uri), uri)
+                return keep(_plans, uri, load_plan(uri))
             except NotFoundError:
                 return None
         return _plans[uri]
@@ -85,16 +100,16 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
     def save_plan(self, plan: Plan) -> None:
         """Write `plan` to the place it names."""
         write_plan(plan)
-        _keep(plan, plan.head.plan.uri)
+        keep(_plans, plan.head.plan.uri, plan)
 
     def compare(
         self, *, plan: str = "", only: Collection[str] | None = None, again: bool = False
     ) -> Plan:
-        """Compare source and results now, without a container and without writing anything.
+        """Compare source and results now, without a container; writes no plan.
 
         Args:
             plan: where the plan would be written.
-            only: tasks for exactly these files; of those whose counts are valid a task only
+            only: tasks for exactly these files; of those whose results are valid a task only
                 confirms that.
             again: files with valid results are to be done again, too.
 
@@ -104,16 +119,18 @@ class Places(dg.ConfigurableResource):  # type: ignore[type-arg]
         return build_plan(
             source=self.source,
             destination=self.destination,
-            plan=plan or self.plan_uri("look"),
+            plan=plan or self.plan_uri("unwritten"),
             pack=self.pack,
             pending=only is None,
             only=only,
             again=again,
-            counter_version=counter_version(
-                TextOptions.make(encoding=self.encoding, fold=self.fold)
-            ),
             retry_unusable=self.retry_unusable,
+            **self.made_for(),
         )
+
+    def made_for(self) -> dict[str, Any]:
+        """What a pipeline's plans go by now, as arguments of `build_plan`."""
+        raise NotImplementedError
 
     def existing_results(self, names: Collection[str]) -> list[str]:
         """Those of the names whose results are there, in their order."""
@@ -136,6 +153,8 @@ class WordPlaces(Places):
     """The places of the word count.
 
     Attributes:
+        encoding: of texts that aren't UTF-8: a name, `auto`, or empty: they are bad data.
+        fold: spellings that look alike are counted as one word.
         ranking: `ranking.json` and `totals.parquet`.
         merge_part_words: a plan with more words is merged in parts of about so many.
         min_length: shortest word ranked, in characters, where the run config names none.
@@ -145,6 +164,8 @@ class WordPlaces(Places):
         folder_depth: levels of folders that are ranked by themselves.
     """
 
+    encoding: str
+    fold: bool
     ranking: str
     merge_part_words: int
     min_length: int
@@ -152,6 +173,11 @@ class WordPlaces(Places):
     top: int
     stop_words: list[str]
     folder_depth: int
+
+    def made_for(self) -> dict[str, Any]:
+        """The version of the counter."""
+        options = TextOptions.make(encoding=self.encoding, fold=self.fold)
+        return {"counter_version": counter_version(options)}
 
     def read_ranking(self) -> Ranking:
         """The ranking written last."""

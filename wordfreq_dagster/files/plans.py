@@ -3,7 +3,7 @@
 For assets and their checks. A run reads its plan once per process: `Places.read_plan` keeps it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,13 +18,18 @@ from dagster_aws_batch.events.partition_sets import (
     unusable_partition_key,
 )
 from dagster_aws_batch.events.partitions import delete_partitions
-from wordfreq_batch.plans.plan import Plan
+from wordfreq_batch.plans.plan import NOT_THERE, Plan
 from wordfreq_batch.plans.plan_store import KEPT_DAYS, remove_old_plans
 from wordfreq_batch.progress import size
 from wordfreq_batch.storage.fingerprint import Fingerprint
 from wordfreq_dagster.files.places import Places, describe_uri
+from wordfreq_dagster.files.tags import LISTING
 
 _VERSION_TAG = "dagster/data_version"
+#: Kinds of refusals that are no matter of who looks, and when: nothing is made of such a name.
+_CERTAIN = ("unusable name", "second name", NOT_THERE)
+#: Runs without a plan, of this process: their other steps and checks don't look for one again.
+_without_plan: set[str] = set()
 
 
 def plan_of_run(
@@ -37,9 +42,11 @@ def plan_of_run(
     run = context.run
     origin = origin_run_id(context.instance, run)
     runs = dict.fromkeys([origin, run.run_id, run.parent_run_id, run.root_run_id])
-    for run_id in [*runs, *_others_of_backfill(context)]:
-        if run_id and (found := places.read_plan(places.plan_uri(run_id))):
-            return found
+    if run.run_id not in _without_plan:
+        for run_id in [*runs, *_others_of_backfill(context)]:
+            if run_id and (found := places.read_plan(places.plan_uri(run_id))):
+                return found
+        _without_plan.add(run.run_id)
     return None
 
 
@@ -78,8 +85,7 @@ def plan_of_choice(
     """
     uri = places.plan_uri(origin_run_id(context.instance, context.run), kind=kind)
     planned = places.read_plan(uri)
-    other = planned is not None and keys is not None and _wanted(planned) != set(keys)
-    if planned is None or other:
+    if planned is None or (keys is not None and not _is_of(planned, set(keys))):
         planned = places.compare(plan=uri, only=keys, again=again)
         places.save_plan(planned)
     return planned
@@ -95,8 +101,21 @@ def remove_ended(
     return remove_old_plans(places.plans, places.destination, live=live, now=now)
 
 
-def _wanted(planned: Plan) -> set[str]:
-    return {item.name for item in planned.items if item.wanted}
+def _is_of(planned: Plan, keys: set[str]) -> bool:
+    wanted = {item.name for item in planned.items if item.wanted}
+    return wanted <= keys <= wanted | {each.name for each in planned.refused}
+
+
+def unread(planned: Plan, names: Collection[str]) -> set[str]:
+    """Those of the names whose files the plan's listing couldn't look at, there or not.
+
+    A folder that can't be read now, or an archived object, is no reason to forget what is known.
+    """
+    refused = [each for each in planned.refused if each.kind not in _CERTAIN]
+    same = {each.name for each in refused}
+    # A link that leads nowhere may have led to a folder.
+    folders = tuple(f"{each.name.rstrip('/')}/" for each in refused if each.kind != "archived")
+    return {name for name in names if name in same or name.startswith(folders)}
 
 
 def sync_with_plan(
@@ -104,6 +123,8 @@ def sync_with_plan(
     planned: Plan,
     places: Places,
     partitions: dg.DynamicPartitionsDefinition,
+    *,
+    observes: dg.AssetKey,
 ) -> tuple[PartitionChanges, dict[str, str]]:
     """Make the partitions equal to the files of the plan; files that are gone lose their results.
 
@@ -112,21 +133,26 @@ def sync_with_plan(
         planned: the plan of this run.
         places: where the results are.
         partitions: the partitions to change.
+        observes: the source's asset, of which the plan's listing is an observation.
 
     Returns:
         The partitions that were added and removed, and why which files of the source have none.
     """
     # In the listing's order: of the partitions, ranges follow it.
     names = sorted(_names(planned))
-    unusable = {name: reason for name in names if (reason := unusable_partition_key(name))}
+    without_partition = {name: why for name in names if (why := unusable_partition_key(name))}
+    present = context.instance.get_dynamic_partitions(str(partitions.name))
     changes = sync_partitions(
         context.instance,
         partitions,
-        [name for name in names if name not in unusable],
+        [*(name for name in names if name not in without_partition), *unread(planned, present)],
         remove_results=places.remove_results,
         # What is gone already can still be chosen; `forget_ends` removes it later in the run.
         keep=ends_of_range(context.run),
     )
+    listing, source = planned.head.listing, places.source
+    for seen in observed(context.instance, observes, listing=listing, source=source):
+        context.log_event(seen)
     if removed := remove_ended(context.instance, places):
         context.log.info(f"removed {removed:,} objects of runs of over {KEPT_DAYS} days ago")
     context.log.info(
@@ -139,7 +165,7 @@ def sync_with_plan(
             else ""
         )
     )
-    return changes, {found.name: found.reason for found in planned.refused} | unusable
+    return changes, {found.name: found.reason for found in planned.refused} | without_partition
 
 
 def _names(planned: Plan) -> list[str]:
@@ -150,9 +176,9 @@ def forget_ends(
     context: dg.AssetExecutionContext, planned: Plan, partitions: dg.DynamicPartitionsDefinition
 ) -> None:
     """Delete the ends of the run's range if their files are gone, after the asset that has them."""
-    gone = sorted(ends_of_range(context.run) - set(_names(planned)))
-    if gone:
-        delete_partitions(context.instance, str(partitions.name), gone)
+    gone = ends_of_range(context.run) - set(_names(planned))
+    if gone := gone - unread(planned, gone):
+        delete_partitions(context.instance, str(partitions.name), sorted(gone))
 
 
 def observed(
@@ -189,3 +215,15 @@ def latest_metadata(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str,
     event = instance.get_latest_materialization_event(key)
     made = event.asset_materialization if event else None
     return {name: found.value for name, found in made.metadata.items()} if made else {}
+
+
+def made_from(instance: dg.DagsterInstance, key: dg.AssetKey, settings: Mapping[str, str]) -> str:
+    """The fingerprint of the listing that the latest materialization of the asset is of.
+
+    `''` where there is none, or not all of a listing is in it; with a note behind it where the
+    metadata say of the settings something else than `settings`.
+    """
+    found = latest_metadata(instance, key)
+    listing = str(found.get(LISTING, ""))
+    same = not listing or settings.items() <= found.items()
+    return listing if same else f"{listing} by other settings"

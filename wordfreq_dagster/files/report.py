@@ -7,11 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sized
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from dagster_aws_batch import Outcome
+from dagster_aws_batch import BatchJobs, Job, Outcome
 from dagster_aws_batch.events.partition_sets import unusable_partition_key
 from dagster_aws_batch.events.partitions import (
     failed_versions,
@@ -22,25 +23,12 @@ from dagster_aws_batch.events.partitions import (
 from wordfreq_batch.errors import WordfreqError
 from wordfreq_batch.plans.formats import ItemReceipt, Receipt
 from wordfreq_batch.plans.plan import Item, Plan, Refused
-from wordfreq_batch.plans.receipts import new_receipts, read_receipts
+from wordfreq_batch.plans.receipts import new_receipts
 from wordfreq_batch.plans.reports import FileReport, join_receipts, reported_items
-from wordfreq_dagster.files.places import listed_names
+from wordfreq_dagster.files.places import final_receipts, listed_names, receipts_of
 
 _REPORT_SECONDS = 5.0  # between two lines of progress in the run's log
 _WRITTEN_AT_ONCE = 500  # events
-
-
-def report_files(
-    planned: Plan, outcome: Outcome[Receipt], *, chosen: Collection[str] | None
-) -> FileReport:
-    """Join the plan with what its jobs left; see `join_receipts`."""
-
-    def reason(task: int) -> str:
-        result = outcome.tasks[task]
-        # What the container printed last says more than AWS's reason.
-        return ": ".join(filter(None, [result.reason, *result.log_tail[-1:]]))
-
-    return join_receipts(planned, outcome.receipts, reason=reason, chosen=chosen)
 
 
 def not_shown(
@@ -170,7 +158,8 @@ class FileReporter:
         self._stage = stage
         self._event = event
         self._whole = whole
-        self._read: dict[int, Receipt] = {}
+        self._read = final_receipts(planned, stage)
+        self._seen: set[int] = set()
         # Only what somebody chose by itself, or what is shown as failed, is reported where a
         # summary has to do.
         self._silent = whole and report == "summary"
@@ -192,20 +181,34 @@ class FileReporter:
         ]
         self._reported: set[str] = set()
 
-    def report_done(self, seconds: float) -> None:
-        """Report files that are done by now, for so many seconds; `BatchJobs.run` calls it."""
+    def run(
+        self, batch: BatchJobs, job: Job, *, chosen: Collection[str] | None
+    ) -> tuple[FileReport, Outcome[Receipt]]:
+        """Run the plan's tasks and report the files: all pending ones, or those `chosen`."""
+        outcome = batch.run(
+            context=self._context,
+            job=job,
+            tasks=len(self._planned.tasks),
+            receipts=partial(receipts_of, self._planned, self._stage),
+            while_waiting=self._report_done,
+        )
+
+        def reason(task: int) -> str:
+            result = outcome.tasks[task]
+            # What the container printed last says more than AWS's reason.
+            return ": ".join(filter(None, [result.reason, *result.log_tail[-1:]]))
+
+        report = join_receipts(self._planned, outcome.receipts, reason=reason, chosen=chosen)
+        return self._report_rest(report), outcome
+
+    def _report_done(self, seconds: float) -> None:
+        """Report files that are done by now, for so many seconds."""
         until = time.monotonic() + seconds
         self._read_receipts()
         while self._waiting and time.monotonic() < until:
             self._report_some()
 
-    def receipts(self, tasks: Collection[int]) -> dict[int, Receipt]:
-        """The receipts that these tasks have left; what was read before isn't read again."""
-        others = [task for task in tasks if task not in self._read]
-        found = read_receipts(self._planned.head, self._stage, others)
-        return found | {task: self._read[task] for task in tasks if task in self._read}
-
-    def report_rest(self, report: FileReport) -> FileReport:
+    def _report_rest(self, report: FileReport) -> FileReport:
         """Report what is left when all has ended; the log says now and then how far it is.
 
         Returns:
@@ -254,7 +257,7 @@ class FileReporter:
 
     def _read_receipts(self) -> None:
         try:
-            receipts = new_receipts(self._planned.head, self._stage, known=self._read)
+            receipts = new_receipts(self._planned.head, self._stage, known=self._seen)
         except WordfreqError as error:
             # Only the early report is missing: at the end all receipts are read in any case.
             self._context.log.debug(f"finished files can't be looked for now: {error}")
@@ -262,6 +265,7 @@ class FileReporter:
         for number, receipt in receipts.items():
             if receipt.final:  # one that isn't may be followed by a better one
                 self._read[number] = receipt
+                self._seen.add(number)
             task = self._planned.task(number)
             wanted = {item.name for item in reported_items(task, whole=self._whole)}
             self._waiting += [

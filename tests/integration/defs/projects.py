@@ -63,6 +63,12 @@ class Project:
         with local_instance() as other:
             return self.run(instance=other)
 
+    def asks(self, sensor):
+        """Whether a tick of this sensor asks for a run."""
+        with dg.build_sensor_context(instance=self.instance) as context:
+            found = self.definitions.resolve_sensor_def(sensor).evaluate_tick(context)
+        return bool(found.run_requests)
+
     def metadata(self, asset):
         event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
         return {key: value.value for key, value in event.asset_materialization.metadata.items()}

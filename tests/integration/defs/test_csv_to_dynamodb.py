@@ -1,5 +1,6 @@
 """The job `csv_to_dynamodb`, from upload to table, on the embedded AWS Batch and a real API."""
 
+import errno
 import json
 import os
 
@@ -9,6 +10,8 @@ import pytest
 from tests.instances import local_instance
 from tests.integration.defs.projects import checks, failures
 from wordfreq_dagster.definitions import build_definitions
+from wordfreq_dagster.defs.csv_to_dynamodb import resource
+from wordfreq_dagster.files import listing_sensor, places
 from wordfreq_dagster.settings import Settings
 
 SAMPLE = "ProductId,ProductName,ProductDescription\n1,name1,desc1\n2,name2,desc2"
@@ -243,6 +246,114 @@ def test_other_settings_load_the_same_files_again(shop, ministack):
     result = shop.run()
     assert not result.success
     assert "'X' is missing" in failures(result)
+
+
+def test_other_settings_are_noticed_and_those_that_cannot_be_used(tmp_path, uploads, monkeypatch):
+    monkeypatch.setattr(listing_sensor, "_SETTLE", 0)
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    shop = uploads(csv_settings=str(rules))
+    shop.write("a.csv", SAMPLE)
+
+    def due(**settings):
+        shop.change(**settings)
+        return shop.asks("new_csv_uploads")
+
+    assert due()
+    assert shop.run().success
+    assert not due()
+    for name, value in {
+        "csv_write": "absent",
+        "csv_refuse_above": "10%",
+        "csv_removed": "mirror",
+        "csv_rejects": str(tmp_path / "elsewhere"),
+    }.items():
+        before = getattr(shop.settings, name)
+        assert due(**{name: value}), name
+        assert not due(**{name: before}), name
+    rules.write_text("empty = 'absent'")
+    assert due()
+    assert shop.run().success
+    assert shop.figures()["files loaded"] == 1
+    assert not due()
+
+    rules.write_text("columns = 1")  # the run fails, and says why
+    assert due()
+    assert "columns must be a text" in failures(shop.run())
+    rules.write_text("empty = 'absent'")
+    assert shop.run().success
+    assert not due()
+
+    # an earlier version didn't say what it had loaded by
+    said = {"source listing": shop.figures()["source listing"]}
+    shop.instance.report_runless_asset_event(dg.AssetMaterialization("csv_rows", metadata=said))
+    assert due()
+    assert shop.run().success
+    assert not due()
+
+
+def test_a_settings_file_that_is_replaced_meanwhile_is_that_of_the_next_run(
+    tmp_path, uploads, monkeypatch
+):
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    shop = uploads(csv_settings=str(rules))
+    shop.write("a.csv", SAMPLE + "\n3,,")
+    build = places.build_plan
+
+    def replaced(**options):
+        made = build(**options)
+        rules.write_text("empty = 'null'")
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "build_plan", replaced)
+        first = shop.run()
+    assert first.success, failures(first)
+    assert shop.items["3"] == ""
+    assert shop.run().success
+    found = shop.dynamodb.get_item(TableName=shop.table, Key={"ProductId": {"S": "3"}})
+    assert found["Item"]["ProductName"] == {"NULL": True}
+
+
+def test_a_dry_run_lists_the_uploads_no_more_often_than_it_has_to(uploads, monkeypatch):
+    shop = uploads(csv_removed="mirror")
+    shop.write("a.csv", SAMPLE)
+    listed = []
+    for module, name in ((places, "build_plan"), (resource, "is_mirrored")):
+        known = getattr(module, name)
+
+        def counted(*arguments, known=known, name=name, **options):
+            listed.append(name)
+            return known(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counted)
+    tried = shop.run(run_config={"ops": {"csv_rows": {"config": {"dry_run": True}}}})
+    assert tried.success, failures(tried)
+    assert listed == ["build_plan", "is_mirrored"]
+    assert not checks(tried)["every_row_accounted_for"]
+
+
+def test_uploads_that_cannot_be_read_now_keep_what_is_known_of_them(uploads, monkeypatch):
+    shop = uploads()
+    shop.write("a.csv", SAMPLE)
+    shop.write("secret/b.csv", SAMPLE.replace("1,", "8,").replace("2,", "9,") + "\nshort\n")
+    assert shop.run().success
+    scandir = os.scandir
+
+    def refused(path="."):
+        if str(path).rstrip("/").endswith("uploads/secret"):
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refused)
+        assert shop.run().success
+    assert "`secret/`" in shop.figures()["files left out"]
+    assert shop.partitions == shop.green == {"a.csv", "secret/b.csv"}
+    assert "short" in (shop.home / "rejects" / "secret" / "b.csv").read_text()
+    assert shop.run().success
+    assert shop.figures()["files loaded"] == 0
 
 
 def test_items_are_written_in_batches_if_so_set(shop):

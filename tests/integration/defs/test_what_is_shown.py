@@ -2,10 +2,17 @@
 
 import gzip
 import json
+import os
 import shutil
+import sys
+from functools import partial
+from pathlib import Path
 
 import dagster as dg
 import pytest
+
+from wordfreq_dagster.files import listing_sensor, places
+from wordfreq_dagster.files.stages import LOCAL_IMAGE, LOCAL_IMAGES
 
 WORD_COUNTS = dg.AssetKey("word_counts")
 GOOD, OTHER, BAD = b"cat cat cat dog", b"bird bird bird", b"\x1f\x8b no archive"
@@ -87,21 +94,88 @@ def test_good_bad_and_the_same_good_again(place, instance):
     assert {word["Word"]: word["Count"] for word in ranking["Words"]} == {"bird": 3, "cat": 3}
 
 
-def test_a_run_reads_its_plan_once_and_lists_the_source_only_in_the_container(
+@pytest.fixture
+def no_root(monkeypatch):
+    """Root may read anything, unless it gives that right away: containers do."""
+    if os.geteuid() == 0:
+        command = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable)
+        monkeypatch.setitem(LOCAL_IMAGES, LOCAL_IMAGE, (*command, "-m", "wordfreq_batch"))
+
+
+def test_what_cannot_be_read_now_keeps_its_counts_and_partitions(place, instance, no_root):
+    place.write("a.txt", GOOD)
+    place.write("secret/deep/b.txt", OTHER)
+    place.write("closed.txt", OTHER)
+    place.write("gone.txt", OTHER)
+    assert place.run().success
+    (place.inputs / "gone.txt").unlink()
+    (place.inputs / "closed.txt").chmod(0)
+    (place.inputs / "secret").chmod(0)
+    try:
+        run = place.run()
+    finally:
+        (place.inputs / "secret").chmod(0o755)
+        (place.inputs / "closed.txt").chmod(0o644)
+    assert run.success
+    assert place.partitions == {"a.txt", "secret/deep/b.txt", "closed.txt"}
+    assert place.ranking == {"cat": 3}
+    shown = place.metadata("plan")
+    assert "`secret/` the folder can't be read" in shown["refused files"]
+    assert "gone.txt" in shown["removed files"]
+    assert check(run, "no_stale_counts")
+
+    assert place.run().success  # nothing was lost: nothing is counted again
+    assert place.metadata("word_counts")["files counted"] == 0
+    assert place.ranking == {"bird": 6, "cat": 3}
+
+
+def test_an_archived_object_keeps_its_counts_and_its_partition(place, s3_server, monkeypatch):
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket, client = s3_server.bucket(), s3_server.client()
+    put = partial(client.put_object, Bucket=bucket)
+    place.change(source=f"s3://{bucket}/in")
+    put(Key="in/a", Body=GOOD)
+    put(Key="in/a/b", Body=GOOD)
+    put(Key="in/c", Body=OTHER)
+    assert place.run().success
+    put(Key="in/a", Body=GOOD, StorageClass="DEEP_ARCHIVE")
+    client.delete_object(Bucket=bucket, Key="in/a/b")
+    run = place.run()
+    assert run.success
+    assert "DEEP_ARCHIVE" in place.metadata("plan")["refused files"]
+    assert place.partitions == {"a", "c"}  # of what is gone the archived object says nothing
+    put(Key="in/a", Body=GOOD)
+    assert place.run().success
+    assert place.metadata("word_counts")["files counted"] == 0
+
+
+def test_a_run_reads_plan_and_receipts_once_and_lists_the_source_only_in_the_container(
     place, instance, monkeypatch
 ):
+    from wordfreq_batch.plans.formats import Receipt
     from wordfreq_batch.plans.plan import Plan
-    from wordfreq_dagster.files import places
 
     reads = []
-    loads = Plan.loads.__func__
-    monkeypatch.setattr(
-        Plan, "loads", classmethod(lambda cls, *a, **k: reads.append(1) or loads(cls, *a, **k))
-    )
+
+    def counted(cls):
+        loads = cls.loads.__func__
+
+        def count(cls, text, *, uri):
+            reads.append(uri)
+            return loads(cls, text, uri=uri)
+
+        monkeypatch.setattr(cls, "loads", classmethod(count))
+
+    counted(Plan)
+    counted(Receipt)
     monkeypatch.setattr(places, "build_plan", lambda **_: pytest.fail("the source is listed again"))
-    write(place, a=GOOD)
+    place.change(pack=1)
+    write(place, a=GOOD, b=OTHER, c=GOOD)
     assert place.run().success
-    assert len(reads) == 1
+    names = sorted(Path(uri).name for uri in reads)
+    assert len(names) == 5
+    assert names[1:] == ["merge-00000.json", *(f"migrate-0000{task}.json" for task in range(3))]
 
 
 def everything(place, **options):
@@ -302,13 +376,19 @@ def test_counts_of_bytes_that_are_gone_are_not_left(place, instance):
     assert latest_check(instance, "no_stale_counts") == "SUCCEEDED"
 
 
-def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place, instance):
-    from wordfreq_dagster.defs.word_frequency.ranking import ranked_listing
+@pytest.fixture
+def due(place, monkeypatch):
+    """Whether the sensor asks for a run, by these settings alone."""
+    monkeypatch.setattr(listing_sensor, "_SETTLE", 0)
 
-    def due(**settings):
+    def asks(**settings):
         place.set(**settings)
-        return not ranked_listing(instance, place.definitions.resources["locations"])
+        return place.asks("new_files")
 
+    return asks
+
+
+def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place, instance, due):
     write(place, a=GOOD)
     assert due()
     options = {"ops": {"ranking": {"config": {"top": 1, "min_length": 2}}}}
@@ -320,6 +400,42 @@ def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place,
     assert not due(top=5)
     assert "The first 5 words of 3 characters" in place.metadata("ranking")["options"]
     assert due(top=5, stop_words="en")
+    assert due(top=5, encoding="cp1252")
+    assert due(top=5, fold=True)
+    place.change(top=5, ranking=str(place.home / "elsewhere"))
+    assert place.asks("new_files")
+    assert place.run().success
+    assert not place.asks("new_files")
+    assert (place.home / "elsewhere" / "ranking.json").exists()
+    assert due(top=5)
+
+
+def test_a_ranking_that_does_not_say_what_it_was_made_by_leads_to_one_run(place, instance, due):
+    """As one of an earlier version does."""
+    write(place, a=GOOD)
+    assert place.run().success
+    said = {"source listing": place.metadata("ranking")["source listing"]}
+    instance.report_runless_asset_event(dg.AssetMaterialization("ranking", metadata=said))
+    assert due()
+    assert place.run().success
+    assert not due()
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged", "other names"])
+def test_automation_ranks_where_the_ranking_is_lost(place, instance, lost):
+    write(place, a=GOOD, bad=BAD)
+    assert not place.run().success
+    assert place.run().success
+    path = place.home / "ranking" / "ranking.json"
+    if lost == "gone":
+        path.unlink()
+    elif lost == "damaged":
+        path.write_text("{")
+    else:
+        path.write_text(path.read_text().replace("bad.gz", "other.gz"))
+    run = place.materialize("ranking", tags={"dagster/from_automation_condition": "true"})
+    assert run.success
+    assert json.loads(path.read_text())["Metadata"]["MissingNames"] == ["bad.gz"]
 
 
 def test_automation_keeps_a_ranking_of_the_same_counts(place, instance):

@@ -180,18 +180,31 @@ def test_chosen_partitions_are_counted_and_then_ranked_on_their_own(project):
 def test_a_chosen_file_that_is_gone_fails_by_name(project):
     project.write("a.txt", A)
     project.write("b.txt", B)
+    project.write("c.txt", B)
     assert project.run().success
     (project.inputs / "b.txt").unlink()
-    result = project.materialize(
-        "word_counts",
-        tags={
-            "dagster/asset_partition_range_start": "a.txt",
-            "dagster/asset_partition_range_end": "b.txt",
-        },
-    )
+    tags = {
+        "dagster/asset_partition_range_start": "a.txt",
+        "dagster/asset_partition_range_end": "b.txt",
+    }
+    result = project.materialize("word_counts", tags=tags)
     assert not result.success
     assert "b.txt" in failures(result)
     assert project.reported(result) == ["a.txt"]
+
+    # a retry goes on with the plan, and so with its jobs and receipts
+    plan = project.home / "plans" / f"{result.run_id}-files.json"
+    made = plan.read_bytes()
+    tags |= {"dagster/parent_run_id": result.run_id, "dagster/is_resume_retry": "true"}
+    again = project.materialize("word_counts", tags=tags)
+    assert "b.txt" in failures(again)
+    assert project.reported(again) == ["a.txt"]
+    assert plan.read_bytes() == made
+    # other partitions are another plan
+    tags["dagster/asset_partition_range_end"] = "c.txt"
+    other = project.materialize("word_counts", tags=tags)
+    assert project.reported(other) == ["a.txt", "c.txt"]
+    assert plan.read_bytes() != made
 
 
 def test_ranking_options_are_run_config(project):

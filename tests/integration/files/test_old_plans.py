@@ -36,7 +36,12 @@ def a_run(plans, *, days, run=None):
 def test_a_year_of_runs_leaves_no_more_than_the_last_months(tmp_path):
     plans, output = tmp_path / "plans", tmp_path / "output"
     places = Places(
-        source=str(tmp_path), destination=str(output), plans=str(plans), pack=1, report="all"
+        source=str(tmp_path),
+        destination=str(output),
+        plans=str(plans),
+        pack=1,
+        report="all",
+        retry_unusable=False,
     )
     with local_instance() as instance:
         live = instance.create_run_for_job(work).run_id

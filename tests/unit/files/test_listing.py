@@ -114,11 +114,10 @@ class Pipeline:
             attempts = [Attempt(listing=self.running[0], ended=None), *attempts]
         decision = decide(
             listing=found.fingerprint,
-            ranked=self.ranked,
+            made_from=self.ranked,
             attempts=attempts,
             now=self.clock,
-            pause=120,
-            longest_pause=21_600,
+            result="the ranking",
             unchecked=self.unchecked,
         )
         if decision.run:

@@ -4,6 +4,8 @@ The sensors work as those of the word count do, with the same code: the listing 
 only say that something has changed.
 """
 
+from functools import partial
+
 import dagster as dg
 
 from wordfreq_dagster.defs.csv_to_dynamodb.csv_rows import csv_rows, loaded_listing
@@ -15,15 +17,6 @@ from wordfreq_dagster.settings import load_settings
 
 #: Name of the job that loads the uploads.
 CSV_TO_DYNAMODB = "csv_to_dynamodb"
-
-LOADED = Watched(
-    job=CSV_TO_DYNAMODB,
-    result=csv_rows.key,
-    made_from=loaded_listing,
-    name="the table",
-    observes=csv_uploads.key,
-    checks=tuple(csv_rows.check_keys),
-)
 
 
 @dg.definitions
@@ -51,15 +44,24 @@ def csv_to_dynamodb() -> dg.Definitions:
         "settings_file": settings.csv_settings,
         "endpoint": settings.csv_endpoint if settings.embedded else "",
     }
+    places = CsvPlaces(**values)
+    loaded = Watched(
+        job=CSV_TO_DYNAMODB,
+        result=csv_rows.key,
+        made_from=partial(loaded_listing, csv=places),
+        name="the table",
+        observes=csv_uploads.key,
+        checks=tuple(csv_rows.check_keys),
+    )
     return dg.Definitions(
         jobs=[job],
         sensors=arrival_sensors(
-            LOADED,
+            loaded,
             source=settings.csv_source,
             names=("new_csv_uploads", "new_csv_uploads_sqs"),
             states=(settings.status("csv_new_uploads"), settings.status("csv_events")),
             queue_url=settings.csv_events_queue_url,
             interval=settings.sensor_seconds,
         ),
-        resources={"csv": CsvPlaces(**values)},
+        resources={"csv": places},
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_aws_batch import BatchJobs, origin_run_id
+from dagster_aws_batch import BatchJobs
 from dagster_aws_batch.automation.turns import take_turn
 from dagster_aws_batch.events.partition_sets import chosen_keys
 from wordfreq_batch.plans.formats import ItemReceipt, RowFigures
@@ -17,26 +17,26 @@ from wordfreq_dagster.defs.csv_to_dynamodb.dry_run import dry_run
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.partitions import csv_uploads_partitions
-from wordfreq_dagster.files.places import describe_uri, listed_names, listed_reasons
-from wordfreq_dagster.files.plans import (
-    latest_metadata,
-    observed,
-    plan_of_choice,
-    sync_with_plan,
+from wordfreq_dagster.files.places import (
+    describe_uri,
+    listed_names,
+    listed_reasons,
 )
-from wordfreq_dagster.files.report import (
-    FileReporter,
-    raise_for_failed,
-    report_files,
-    reported_check,
-    verdict,
-)
+from wordfreq_dagster.files.plans import made_from, plan_of_choice, sync_with_plan
+from wordfreq_dagster.files.report import FileReporter, raise_for_failed, reported_check, verdict
 from wordfreq_dagster.files.stages import Stages
-from wordfreq_dagster.files.tags import LISTING, OWNERS, SOURCE_TAG
+from wordfreq_dagster.files.tags import LISTING, OWNERS, SETTINGS, SOURCE_TAG
 
 ROWS_ADD_UP = "every_row_accounted_for"
 FEW_REJECTS = "few_rejects"
 REPORTED = "every_load_reported"
+_CHECKS = {
+    ROWS_ADD_UP: "Every CSV is loaded, and of each: rows read = items written + rows rejected + "
+    "rows superseded. Where the table mirrors the uploads, it holds no item of an upload or row "
+    "that is gone.",
+    FEW_REJECTS: "No file has more rejected rows than WORDFREQ_CSV_MAX_REJECTS.",
+    REPORTED: "Dagster shows every CSV in the state that it is in: loaded, or bad data.",
+}
 
 Event = (
     dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.MaterializeResult[None]
@@ -61,23 +61,8 @@ class CsvRun(dg.Config):
     # One AssetMaterialization per file, no output: files that are done stay green when others fail.
     output_required=False,
     check_specs=[
-        dg.AssetCheckSpec(
-            ROWS_ADD_UP,
-            asset="csv_rows",
-            description="Every CSV is loaded, and of each: rows read = items written + rows "
-            "rejected + rows superseded. Where the table mirrors the uploads, it holds no item "
-            "of an upload or row that is gone.",
-        ),
-        dg.AssetCheckSpec(
-            FEW_REJECTS,
-            asset="csv_rows",
-            description="No file has more rejected rows than WORDFREQ_CSV_MAX_REJECTS.",
-        ),
-        dg.AssetCheckSpec(
-            REPORTED,
-            asset="csv_rows",
-            description="Dagster shows every CSV in the state that it is in: loaded, or bad data.",
-        ),
+        dg.AssetCheckSpec(name, asset="csv_rows", description=text)
+        for name, text in _CHECKS.items()
     ],
     group_name=GROUP,
     owners=OWNERS,
@@ -103,19 +88,17 @@ def csv_rows(
     `dry_run` in the config nothing is loaded: an observation of the asset says what would be
     written, rejected and paid.
     """
-    csv.rows_settings()  # says what is wrong before anything is planned
     keys = chosen_keys(context)
     take_turn(context, csv.source, tag=SOURCE_TAG)
+    kind = "csv-rehearsal" if config.dry_run else "csv" if keys is None else "csv-files"
+    planned = plan_of_choice(context, csv, keys, kind=kind, again=keys is not None)
+    whole = planned if keys is None else None
     if config.dry_run:
-        yield dry_run(context, keys, batch=batch, csv=csv, stages=stages)
-        yield from _checks(
-            context, None, FileReport(done=(), failed={}), csv, stale=not csv.is_mirrored()
-        )
+        stale = not csv.is_mirrored()
+        yield dry_run(context, planned, batch=batch, csv=csv, stages=stages, stale=stale)
+        yield from _checks(context, whole, FileReport(done=(), failed={}), csv, stale=stale)
         return
-    if keys is None:
-        planned, more = _plan_pending(context, csv)
-    else:
-        planned, more = plan_of_choice(context, csv, keys, kind="csv-files", again=True), {}
+    more = _show_uploads(context, planned, csv) if whole else {}
     reporter = FileReporter(
         context,
         planned=planned,
@@ -125,27 +108,17 @@ def csv_rows(
         partitions=csv_uploads_partitions,
         event=lambda item: _event(context.asset_key, item, csv),
     )
-    outcome = batch.run(
-        context=context,
-        job=stages.job(
-            "ingest",
-            csv.ingest_command(plan=planned.head.plan.uri),
-            environment=csv.environment(),
-        ),
-        tasks=len(planned.tasks),
-        receipts=reporter.receipts,
-        while_waiting=reporter.report_done,
-    )
-    report = reporter.report_rest(report_files(planned, outcome, chosen=keys))
-    deleted, not_mirrored, stale = {}, None, False
-    if keys is None and not report.failed:
+    command = csv.ingest_command(plan=planned.head.plan.uri)
+    job = stages.job("ingest", command, environment=csv.environment())
+    report, outcome = reporter.run(batch, job, chosen=keys)
+    deleted, not_mirrored, stale = {}, None, not csv.is_mirrored()
+    if stale and whole and not report.failed:
         try:
             deleted = mirrored(context, planned, batch=batch, csv=csv, stages=stages)
+            stale = False
         except dg.Failure as failure:  # the checks say what is so, also then
-            not_mirrored, stale = failure, True
-    else:
-        stale = not csv.is_mirrored()
-    yield from _checks(context, planned if keys is None else None, report, csv, stale=stale)
+            not_mirrored = failure
+    yield from _checks(context, whole, report, csv, stale=stale)
     metadata = {
         "plan": planned.head.plan.uri,
         "table": csv.table,
@@ -156,30 +129,34 @@ def csv_rows(
     raise_for_failed(report, outcome, done="loaded", job=GROUP, metadata=metadata)
     if not_mirrored is not None:
         raise not_mirrored
-    if keys is None:
-        yield dg.MaterializeResult(metadata={**metadata, **deleted, LISTING: planned.head.listing})
+    if whole:
+        made_of = {
+            LISTING: planned.head.listing,
+            SETTINGS: csv.settings_text(planned.head.counter_version),
+        }
+        yield dg.MaterializeResult(metadata={**metadata, **deleted, **made_of})
 
 
-def loaded_listing(instance: dg.DagsterInstance) -> str:
-    """The fingerprint of the uploads that the latest whole run has loaded; `''` if none has."""
-    return str(latest_metadata(instance, csv_rows.key).get(LISTING, ""))
+def loaded_listing(instance: dg.DagsterInstance, csv: CsvPlaces) -> str:
+    """The uploads that the latest whole run has loaded, see `made_from`.
+
+    Settings that can't be used are taken for others: the run says what is wrong with them.
+    """
+    try:
+        settings = csv.settings_text(str(csv.made_for()["counter_version"]))
+    except dg.Failure:
+        settings = ""
+    return made_from(instance, csv_rows.key, {SETTINGS: settings})
 
 
-def _plan_pending(
-    context: dg.AssetExecutionContext, csv: CsvPlaces
-) -> tuple[Plan, dict[str, object]]:
-    """Plan what is new or changed, and make the partitions equal to the uploads."""
-    uri = csv.plan_uri(origin_run_id(context.instance, context.run), kind="csv")
-    planned = csv.read_plan(uri)  # a retry finds the plan, and by it the jobs and receipts
-    if planned is None:
-        planned = csv.compare(plan=uri)
-        csv.save_plan(planned)
-    changes, refused = sync_with_plan(context, planned, csv, csv_uploads_partitions)
-    for seen in observed(
-        context.instance, csv_uploads.key, listing=planned.head.listing, source=csv.source
-    ):
-        context.log_event(seen)
-    return planned, {
+def _show_uploads(
+    context: dg.AssetExecutionContext, planned: Plan, csv: CsvPlaces
+) -> dict[str, object]:
+    """Make the partitions equal to the uploads and observe these; metadata of the run."""
+    changes, refused = sync_with_plan(
+        context, planned, csv, csv_uploads_partitions, observes=csv_uploads.key
+    )
+    return {
         "CSVs": len(planned.items) + len(planned.unusable),
         "bad CSVs": listed_reasons({each.name: each.reason for each in planned.unusable}),
         "removed CSVs": listed_names(changes.removed),

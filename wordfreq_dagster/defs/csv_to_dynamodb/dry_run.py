@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
 from wordfreq_batch.csv.dry_run import RATE, STAGE, Cost, totals
+from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.places import listed_reasons
-from wordfreq_dagster.files.plans import plan_of_choice
 from wordfreq_dagster.files.stages import Stages
 
 
 def dry_run(
     context: dg.AssetExecutionContext,
-    keys: Collection[str] | None,
+    planned: Plan,
     *,
     batch: BatchJobs,
     csv: CsvPlaces,
     stages: Stages,
+    stale: bool,
 ) -> dg.AssetObservation:
-    """Try the chosen uploads, or all that are new or changed, in one job.
+    """Try the uploads of the plan in one job; where the table is `stale`, the mirror in another.
 
     Raises:
         dagster.Failure: the job failed; a file that can't be loaded is no failure but listed.
     """
-    planned = plan_of_choice(context, csv, keys, kind="csv-rehearsal", again=keys is not None)
     outcome = batch.run(
         context=context,
         job=stages.job(
@@ -45,7 +43,9 @@ def dry_run(
         raise dg.Failure(
             f"the dry run left no receipt: {outcome.tasks[0].reason}", metadata=outcome.metadata()
         )
-    gone = mirrored(context, planned, batch=batch, csv=csv, stages=stages, dry_run=True)
+    gone = {}
+    if stale:
+        gone = mirrored(context, planned, batch=batch, csv=csv, stages=stages, dry_run=True)
     items = tuple(item for each in outcome.receipts.values() for item in each.items)
     rows = totals(items)
     rate = csv.max_write_units or RATE

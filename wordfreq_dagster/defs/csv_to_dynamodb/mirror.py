@@ -12,6 +12,7 @@ from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.resource import CsvPlaces
 from wordfreq_dagster.files.places import listed_reasons
+from wordfreq_dagster.files.plans import unread
 from wordfreq_dagster.files.stages import Stages
 
 
@@ -24,16 +25,11 @@ def mirrored(
     stages: Stages,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Let one job delete what the uploads of the plan don't hold; returns the figures.
-
-    Nothing is done where neither uploads nor loads have changed since the last time. With
-    `dry_run` the job only counts.
+    """Let one job delete what the uploads of the plan don't hold, or count it; the figures.
 
     Raises:
         dagster.Failure: the job failed; the next run goes on.
     """
-    if csv.is_mirrored():
-        return {}
     stage = DRY_RUN if dry_run else STAGE
     command = ["mirror", "--plan", planned.head.plan.uri, "--table", csv.table, *csv.rate()]
     command += ["--dry-run"] if dry_run else []
@@ -52,7 +48,8 @@ def mirrored(
     items = [item for each in outcome.receipts.values() for item in each.items]
     deleted = {item.name: item.rows.deleted for item in items if item.rows is not None}
     if not dry_run:
-        csv.forget_loads(deleted.keys() - {item.name for item in planned.items})
+        gone = deleted.keys() - {item.name for item in planned.items}
+        csv.forget_loads(gone - unread(planned, gone))
     what = "items that would be deleted" if dry_run else "items deleted"
     return {
         what: sum(deleted.values()),

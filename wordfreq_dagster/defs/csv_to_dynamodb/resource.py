@@ -6,19 +6,18 @@ The resource `csv`, where a table is configured.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 
 from wordfreq_batch.csv.mirror import is_mirrored
 from wordfreq_batch.csv.reading.rejects import limit_version, parse_limit
-from wordfreq_batch.csv.settings import Settings, read_settings
+from wordfreq_batch.csv.settings import Settings
 from wordfreq_batch.errors import NotFoundError, UsageError
 from wordfreq_batch.plans.formats import LOADS
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.planning import build_plan
 from wordfreq_batch.storage.opening import open_object
-from wordfreq_dagster.files.places import Places
+from wordfreq_dagster.files.places import Places, keep
 
 #: Endings of the names of CSVs, in any case; other objects below the uploads are left alone.
 ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".csv.bz2")
@@ -27,6 +26,10 @@ ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".csv.bz2")
 def no_csv(name: str) -> str | None:
     """Why an upload of this name isn't loaded, or None."""
     return None if name.lower().endswith(ENDINGS) else "its name doesn't end with .csv"
+
+
+#: The texts of the settings file that plans were made for last, by the settings' version.
+_texts: dict[str, bytes] = {}
 
 
 def _settings_of(plan: str) -> str:
@@ -70,8 +73,8 @@ class CsvPlaces(Places):
     removed: Literal["keep", "mirror"]
     endpoint: str
 
-    def rows_settings(self) -> Settings:
-        """The columns and keys, for each prefix.
+    def made_for(self) -> dict[str, Any]:
+        """The columns and keys, for each prefix, and what else decides what becomes of a CSV.
 
         Raises:
             dagster.Failure: the settings contradict each other, or their file isn't there.
@@ -85,56 +88,57 @@ class CsvPlaces(Places):
             "encoding": self.encoding,
             "header": self.header,
         }
+        text, absent = b"", self.write == "absent"
         try:
-            return read_settings(given, self.settings_file)
-        except (UsageError, NotFoundError) as error:
+            if self.settings_file:
+                store, key = open_object(self.settings_file)
+                text = store.get(key)
+            settings = Settings.parse(given, text.decode("utf-8-sig"), name=self.settings_file)
+        except (UsageError, NotFoundError, UnicodeDecodeError) as error:
             raise dg.Failure(
                 "WORDFREQ_CSV_COLUMNS, _KEY, _SORT_KEY, _DELIMITER, _ENCODING and _SETTINGS can't "
                 f"be used: {error}",
                 allow_retries=False,
             ) from error
+        version = settings.version(self.table, absent=absent)
+        keep(_texts, version, text)
+        return {
+            "counter_version": version,
+            "version_of": lambda name: settings.version_of(name, self.table, absent=absent),
+            "refuse": no_csv,
+            "compact": True,
+            "results": LOADS,
+            "limit": limit_version(parse_limit(self.refuse_above) if self.refuse_above else None),
+        }
+
+    def settings_text(self, version: str) -> str:
+        """What the table depends on besides the uploads; `version`: of columns, keys and so on."""
+        return f"{version} {self.refuse_above or 'any'} {self.removed} {self.destination}"
 
     def save_plan(self, plan: Plan) -> None:
-        """Write the plan, and beside it a copy of the settings file: what the run goes by."""
+        """Write the plan, and beside it the settings file as it was then: what the run goes by."""
         if self.settings_file:
-            store, key = open_object(self.settings_file)
             copies, name = open_object(_settings_of(plan.head.plan.uri))
-            copies.put(name, store.get(key))
+            copies.put(name, _texts[plan.head.counter_version])
         super().save_plan(plan)
 
     def compare(
         self, *, plan: str = "", only: Collection[str] | None = None, again: bool = False
     ) -> Plan:
-        """Compare the uploads with what is loaded; with `only` plan exactly these.
+        """Compare the uploads with what is loaded; many small objects of the ledger become one.
 
         Raises:
             dagster.Failure: the settings can't be used, or the uploads' place doesn't exist.
         """
-        settings, absent = self.rows_settings(), self.write == "absent"
         try:
-            return build_plan(
-                source=self.source,
-                destination=self.destination,
-                plan=plan or self.plan_uri("look-csv"),
-                pack=self.pack,
-                pending=only is None,
-                only=only,
-                counter_version=settings.version(self.table, absent=absent),
-                version_of=lambda name: settings.version_of(name, self.table, absent=absent),
-                refuse=no_csv,
-                again=again,
-                compact=True,
-                results=LOADS,
-                limit=limit_version(parse_limit(self.refuse_above) if self.refuse_above else None),
-                retry_unusable=self.retry_unusable,
-            )
+            return super().compare(plan=plan, only=only, again=again)
         except NotFoundError as error:
             raise self.missing(error) from error
 
     def remove_results(self, names: Collection[str]) -> None:
-        """Delete the rejects of these files, the records of their loads, and what else is kept."""
+        """Delete what is kept of these files; what a mirror needs to delete their items stays."""
         super().remove_results(names)
-        if self.removed == "keep":  # else they say whose items are to be deleted
+        if self.removed == "keep":
             self.forget_loads(names)
 
     def forget_loads(self, names: Collection[str]) -> None:

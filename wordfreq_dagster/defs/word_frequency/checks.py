@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator
 import dagster as dg
 
 from dagster_aws_batch.events.partition_sets import unusable_partition_key
+from wordfreq_batch.plans.formats import ItemReceipt
 from wordfreq_batch.plans.plan import Plan
-from wordfreq_batch.plans.receipts import finished_files
+from wordfreq_batch.plans.receipts import finished_items
 from wordfreq_dagster.defs.word_frequency.count_checks import COUNT_CHECKS, check_counts
 from wordfreq_dagster.defs.word_frequency.plan import plan
 from wordfreq_dagster.defs.word_frequency.ranking import ranking
-from wordfreq_dagster.files.places import WordPlaces, listed_reasons
+from wordfreq_dagster.files.places import WordPlaces, listed_reasons, receipts_of
 from wordfreq_dagster.files.plans import latest_metadata, plan_of_run
 
 
@@ -21,14 +22,15 @@ def every_file_usable(
     """Name the files that the destination can't hold or that Dagster's tools can't address."""
     made = _latest_plan(context, plan, locations) or locations.compare()
     refused = {found.name: found.reason for found in made.refused}
-    unusable = {
+    without_partition = {
         item.name: reason for item in made.items if (reason := unusable_partition_key(item.name))
     }
-    named = refused | unusable
+    named = refused | without_partition
     return dg.AssetCheckResult(
         passed=not named,
         severity=dg.AssetCheckSeverity.ERROR if refused else dg.AssetCheckSeverity.WARN,
-        description=f"{len(refused):,} files are not counted, {len(unusable):,} have no partition"
+        description=f"{len(refused):,} files are not counted, "
+        f"{len(without_partition):,} have no partition"
         if named
         else None,
         metadata={"files": listed_reasons(named)},
@@ -47,7 +49,7 @@ def counts_complete(
     if (planned := plan_of_run(context, locations)) is None:
         planned = locations.compare()
     else:
-        done = finished_files(planned, "migrate")
+        done = _counted(planned)
     yield from check_counts(context.instance, planned, locations, done=done, failed={})
 
 
@@ -60,18 +62,20 @@ def sum_of_counts(
     """Add up what each file's own count says, and compare with what the merge added up."""
     ranked = locations.read_ranking()
     merged = _latest_plan(context, ranking, locations)
-    words = _words_of_files(merged or locations.compare())
+    # A plan that nobody has written has no receipts.
+    merged = merged or locations.compare()._replace(tasks=())
+    known = {item.name: item.counted.words for item in merged.items if item.counted}
+    new = {name: item.words for name, item in _counted(merged).items()}
+    words = sum((new | known).values())
     return dg.AssetCheckResult(
         passed=words == ranked.total_words,
         metadata={"words of the files": words, "words of the ranking": ranked.total_words},
     )
 
 
-def _words_of_files(merged: Plan) -> int:
-    """The words of all files of a plan: known when it was made, or counted by its tasks since."""
-    words = {item.name: item.counted.words for item in merged.items if item.counted}
-    new = {name: item.words for name, item in finished_files(merged, "migrate").items()}
-    return sum((new | words).values())
+def _counted(planned: Plan) -> dict[str, ItemReceipt]:
+    """What the plan's tasks have counted since it was made."""
+    return finished_items(receipts_of(planned, "migrate", range(len(planned.tasks))).values())
 
 
 def _latest_plan(

@@ -12,26 +12,18 @@ import dagster as dg
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, listed_names, listed_reasons
+from wordfreq_dagster.files.plans import unread
 from wordfreq_dagster.files.report import reported_check, verdict
 
 _ASSET = dg.AssetKey("word_counts")
 
 COUNT_CHECKS = [
-    dg.AssetCheckSpec(
-        "every_planned_file_counted",
-        asset=_ASSET,
-        description="Every file of the source has counts made from its present bytes.",
-    ),
-    dg.AssetCheckSpec(
-        "no_stale_counts",
-        asset=_ASSET,
-        description="No counts are left of files or bytes that are no longer in the source.",
-    ),
-    dg.AssetCheckSpec(
-        "every_count_reported",
-        asset=_ASSET,
-        description="Dagster shows every file in the state that it is in: counted, or bad data.",
-    ),
+    dg.AssetCheckSpec(name, asset=_ASSET, description=text)
+    for name, text in (
+        ("every_planned_file_counted", "Every file of the source has counts of its present bytes."),
+        ("no_stale_counts", "No counts are left of files or bytes that are gone from the source."),
+        ("every_count_reported", "Dagster shows every file as it is: counted, or bad data."),
+    )
 ]
 
 
@@ -67,7 +59,8 @@ def check_counts(
             "first": listed_reasons(reasons),
         },
     )
-    stale = locations.existing_results(planned.stale)
+    known = unread(planned, planned.stale)
+    stale = locations.existing_results([name for name in planned.stale if name not in known])
     yield verdict(
         stale,
         "counts of files that are gone",

@@ -9,7 +9,7 @@ from wordfreq_batch.progress import size
 from wordfreq_dagster.defs.word_frequency.source_files import GROUP, source_files
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_names, listed_reasons
-from wordfreq_dagster.files.plans import observed, sync_with_plan
+from wordfreq_dagster.files.plans import sync_with_plan
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import OWNERS, SOURCE_TAG
 
@@ -45,11 +45,9 @@ def plan(
     )
     outcome.raise_for_failure()
     made = outcome.receipts[0]
-    changes, refused = sync_with_plan(context, made, locations, source_files_partitions)
-    for seen in observed(
-        context.instance, source_files.key, listing=made.head.listing, source=locations.source
-    ):
-        context.log_event(seen)
+    changes, refused = sync_with_plan(
+        context, made, locations, source_files_partitions, observes=source_files.key
+    )
     total = sum(item.size for item in made.items)
     to_count = sum(item.size for item in made.items if item.pending)
     return dg.MaterializeResult(

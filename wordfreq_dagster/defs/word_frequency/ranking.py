@@ -1,12 +1,14 @@
 """The ranking: the most used words of all files."""
 
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_aws_batch import BatchJobs, origin_run_id
 from dagster_aws_batch.automation.turns import take_turn
+from wordfreq_batch.errors import DataError, NotFoundError
 from wordfreq_batch.merge import report
 from wordfreq_batch.merge.document import Ranking
 from wordfreq_batch.merge.merge_parts import part_receipts, parts_of
@@ -17,7 +19,7 @@ from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.defs.word_frequency.word_counts import word_counts
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri, listed_reasons
-from wordfreq_dagster.files.plans import forget_ends, latest_metadata, plan_of_run
+from wordfreq_dagster.files.plans import forget_ends, made_from, plan_of_run
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import COUNTER, LISTING, OWNERS, RANKS_TAG, SETTINGS, SOURCE_TAG
 
@@ -95,6 +97,24 @@ def ranking(
         context.instance.add_run_tags(context.run.run_id, {RANKS_TAG: "true"})
     elif (kept := _kept(context, planned, locations)) is not None:
         return kept
+    merged = _merge(context, config, planned, batch=batch, locations=locations, stages=stages)
+    if whole:
+        forget_ends(context, planned, source_files_partitions)
+    ranked = locations.read_ranking()
+    context.log.info(report.first_words(ranked))
+    return dg.MaterializeResult(metadata={**_metadata(ranked, planned, locations), **merged})
+
+
+def _merge(
+    context: dg.AssetExecutionContext,
+    config: RankingOptions,
+    planned: Plan,
+    *,
+    batch: BatchJobs,
+    locations: WordPlaces,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Let one container rank, of very many words after others have added them up; metadata."""
     merge = ["merge", "--plan", planned.head.plan.uri]
     parts = parts_of(planned, words_per_part=locations.merge_part_words)
     how: dict[str, dg.MetadataValue | str] = {"merged": "whole, by one container"}
@@ -118,37 +138,42 @@ def ranking(
         receipts=lambda tasks: read_receipts(planned.head, "merge", tasks),
     )
     outcome.raise_for_failure()
-    if whole:
-        forget_ends(context, planned, source_files_partitions)
-    ranked = locations.read_ranking()
+    return {**how, **outcome.metadata(plots=False)}
+
+
+def _metadata(ranked: Ranking, planned: Plan, locations: WordPlaces) -> dict[str, Any]:
+    """What the ranking's materialization says of it."""
     reasons = {each.name: each.reason for each in planned.unusable}
-    context.log.info(report.first_words(ranked))
-    return dg.MaterializeResult(
-        metadata={
-            "ranking": ranking_table(ranked),
-            "chart": dg.MetadataValue.md(report.bar_chart(ranked)),
-            "dagster/row_count": len(ranked.words),
-            "files": ranked.files,
-            "complete": not ranked.missing,
-            "missing files": listed_reasons(
-                {name: reasons.get(name, "") for name in ranked.missing_names}
-            ),
-            "words": ranked.total_words,
-            "distinct words": ranked.distinct_words,
-            "options": report.options_text(ranked),
-            **_history(ranked),
-            "report": describe_uri(f"{locations.ranking.rstrip('/')}/report.html"),
-            "most used word": ranked.words[0].word if ranked.words else "none",
-            "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
-            "totals": describe_uri(f"{locations.ranking.rstrip('/')}/totals.parquet"),
-            "plan": planned.head.plan.uri,
-            LISTING: planned.head.listing,
-            SETTINGS: settings_of(locations),
-            COUNTER: planned.head.counter_version,
-            **how,
-            **outcome.metadata(plots=False),
-        }
-    )
+    place = locations.ranking.rstrip("/")
+    return {
+        "ranking": ranking_table(ranked),
+        "chart": dg.MetadataValue.md(report.bar_chart(ranked)),
+        "dagster/row_count": len(ranked.words),
+        "files": ranked.files,
+        "complete": not ranked.missing,
+        "missing files": listed_reasons(
+            {name: reasons.get(name, "") for name in ranked.missing_names}
+        ),
+        "words": ranked.total_words,
+        "distinct words": ranked.distinct_words,
+        "options": report.options_text(ranked),
+        **_history(ranked),
+        "report": describe_uri(f"{place}/report.html"),
+        "most used word": ranked.words[0].word if ranked.words else "none",
+        "totals": describe_uri(f"{place}/totals.parquet"),
+        "plan": planned.head.plan.uri,
+        LISTING: planned.head.listing,
+        **_made_by(locations, planned.head.counter_version),
+    }
+
+
+def _made_by(locations: WordPlaces, counter: str) -> dict[str, str]:
+    """The metadata of what a ranking depends on besides files and the config of its run."""
+    return {
+        SETTINGS: " ".join(RankingOptions().arguments(locations)),
+        COUNTER: counter,
+        "dagster/uri": f"{locations.ranking.rstrip('/')}/ranking.json",
+    }
 
 
 def _kept(
@@ -162,20 +187,21 @@ def _kept(
     if context.run.tags.get("dagster/from_automation_condition") != "true":
         return None
     event = context.instance.get_latest_materialization_event(ranking.key)
-    made = event.asset_materialization if event else None
-    same = {
-        LISTING: planned.head.listing,
-        SETTINGS: settings_of(locations),
-        COUNTER: planned.head.counter_version,
-    }
-    if made is None or not planned.head.listing:
+    made = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    same = {LISTING: planned.head.listing, **_made_by(locations, planned.head.counter_version)}
+    if not planned.head.listing or any(
+        made.get(key) != dg.MetadataValue.text(text) for key, text in same.items()
+    ):
         return None
-    if any(made.metadata.get(key) != dg.MetadataValue.text(text) for key, text in same.items()):
+    try:
+        ranked = locations.read_ranking()
+    except (NotFoundError, DataError):
         return None
-    if locations.read_ranking().missing != len(planned.unusable):
+    unusable = {each.name for each in planned.unusable}
+    if ranked.missing != len(unusable) or not unusable.issuperset(ranked.missing_names):
         return None
     context.log.info("the ranking is of these counts and settings already; it is kept")
-    return dg.MaterializeResult(metadata=dict(made.metadata))
+    return dg.MaterializeResult(metadata=dict(made))
 
 
 def _history(ranked: Ranking) -> dict[str, dg.MetadataValue | int]:
@@ -190,22 +216,13 @@ def _history(ranked: Ranking) -> dict[str, dg.MetadataValue | int]:
     return shown
 
 
-def settings_of(places: WordPlaces) -> str:
-    """The settings that a ranking depends on, as a text that changes with them."""
-    return " ".join(RankingOptions().arguments(places))
-
-
 def ranked_listing(instance: dg.DagsterInstance, places: WordPlaces) -> str:
-    """The fingerprint of the source that the latest ranking was made from.
+    """The files that the latest ranking was made from, see `made_from`.
 
-    `''` where there is no ranking, where it leaves out files that may still be counted, or where
-    the settings of its options were others. Options that its run's config named are no reason to
-    rank again: somebody wanted them.
+    Options that its run's config named are no reason to rank again: somebody wanted them.
     """
-    found = latest_metadata(instance, ranking.key)
-    if found.get(SETTINGS, settings_of(places)) != settings_of(places):
-        return ""
-    return str(found.get(LISTING, ""))
+    counter = str(places.made_for()["counter_version"])
+    return made_from(instance, ranking.key, _made_by(places, counter))
 
 
 def _plan_of_counted(context: dg.AssetExecutionContext, locations: WordPlaces) -> Plan:

@@ -19,7 +19,7 @@ from wordfreq_dagster.defs.word_frequency.source_files import GROUP
 from wordfreq_dagster.files.partitions import source_files_partitions
 from wordfreq_dagster.files.places import WordPlaces, describe_uri
 from wordfreq_dagster.files.plans import plan_of_choice, plan_of_run
-from wordfreq_dagster.files.report import FileReporter, raise_for_failed, report_files
+from wordfreq_dagster.files.report import FileReporter, raise_for_failed
 from wordfreq_dagster.files.stages import Stages
 from wordfreq_dagster.files.tags import OWNERS, SOURCE_TAG
 
@@ -80,14 +80,8 @@ def word_counts(
         partitions=source_files_partitions,
         event=lambda item: _materialization(context.asset_key, item, locations),
     )
-    outcome = batch.run(
-        context=context,
-        job=stages.job("migrate", ["migrate", "--plan", planned.head.plan.uri]),
-        tasks=len(planned.tasks),
-        receipts=reporter.receipts,
-        while_waiting=reporter.report_done,
-    )
-    report = reporter.report_rest(report_files(planned, outcome, chosen=None if whole else keys))
+    job = stages.job("migrate", ["migrate", "--plan", planned.head.plan.uri])
+    report, outcome = reporter.run(batch, job, chosen=None if whole else keys)
     # Who reads the counts must not take those of earlier bytes for those of the present ones.
     locations.remove_outdated({*report.bad, *(set(planned.stale) & report.known.keys())})
     if report.failed or keys is not None:  # else the checks themselves follow, see `count_checks`
