@@ -1,5 +1,6 @@
 """The pooled event logs keep what Dagster's own keep, in few transactions and connections."""
 
+import os
 import re
 import signal
 from datetime import datetime, timedelta, timezone
@@ -64,6 +65,20 @@ def home(request, tmp_path, monkeypatch):
     with write() as instance:
         instance.wipe()
     return write
+
+
+@pytest.mark.parametrize("home", ["local.yaml"], indirect=True)
+def test_a_forked_process_writes_beside_the_one_that_it_was_forked_from(home):
+    with home() as instance:
+        instance.add_dynamic_partitions("stored", ["before"])
+        if not (child := os.fork()):
+            try:
+                instance.add_dynamic_partitions("stored", ["child"])
+            finally:
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        instance.add_dynamic_partitions("stored", ["after"])
+        assert set(instance.get_dynamic_partitions("stored")) == {"before", "child", "after"}
 
 
 def keys(count=MANY):
@@ -184,9 +199,7 @@ def log_ten(context, instance):
 
 
 def test_the_planned_events_of_a_run_over_many_partitions_are_few_transactions(home, monkeypatch):
-    monkeypatch.delenv(
-        "DAGSTER_EVENT_BATCH_SIZE", raising=False
-    )  # nothing was written yet
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)  # nothing was written yet
     with home() as instance:
         instance.add_dynamic_partitions("stored", keys())
         chosen = {

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dagster_aws_batch._aws.answers import DEFAULT_LOG_GROUP
 from dagster_aws_batch._aws.fargate import fargate_problem
+from dagster_aws_batch._aws.job_definitions import registration
 from dagster_aws_batch._aws.requests import MAX_OVERRIDE_CHARACTERS
 from dagster_aws_batch._errors import BatchError
 from dagster_aws_batch._job import BatchJobDefinition
@@ -158,15 +159,12 @@ def _definition(
     if definition is None:
         return None, []
     if isinstance(definition, BatchJobDefinition):
-        from dagster_aws_batch._aws.job_definitions import registration
-
         try:
             request = registration(definition)
         except BatchError as error:
             return None, [Finding(Level.ERROR, f"definition of {definition.image}", str(error))]
-        return request, [
-            Finding(Level.OK, f"definition {request['jobDefinitionName']}", "fits into a request")
-        ]
+        about = f"definition {request['jobDefinitionName']}"
+        return request, [Finding(Level.OK, about, "fits into a request")]
     about = f"definition {definition}"
     name, _, revision = definition.rpartition("job-definition/")[2].partition(":")
     request = (
@@ -266,8 +264,7 @@ def _log(clients: Clients, container: Any) -> Finding:
 
 
 def _strategy(definition: Any) -> list[Finding]:
-    strategy = definition.get("retryStrategy") or {}
-    rules = strategy.get("evaluateOnExit") or []
+    rules = (definition.get("retryStrategy") or {}).get("evaluateOnExit") or []
     if rules and not any(
         rule.get("action", "").upper() == "EXIT"
         and "*" in (rule.get("onReason"), rule.get("onStatusReason"), rule.get("onExitCode"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,9 +36,9 @@ class PooledSqliteEventLogStorage(BatchedEventLogStorage, ConsolidatedSqliteEven
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._pooled: Engine | None = None
+        # By process: SQLite's connections must not be used, nor closed, by a forked child.
+        self._pooled: dict[int, Engine] = {}
         super().__init__(base_dir, inst_data)
-        _forget_in_children(self)
 
     def insert_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
         """Insert one by one: there is no round trip to save, and every SQLite can do it."""
@@ -51,22 +50,18 @@ class PooledSqliteEventLogStorage(BatchedEventLogStorage, ConsolidatedSqliteEven
     def dispose(self) -> None:
         """Close what is open."""
         super().dispose()  # type: ignore[no-untyped-call]
-        self.forget_connections(close=True)
-
-    def forget_connections(self, *, close: bool) -> None:
-        """Begin anew with the next statement; in a forked child nothing may be closed."""
-        if self._pooled is not None:
-            self._pooled.dispose(close=close)
-            self._pooled = None
+        if engine := self._pooled.pop(os.getpid(), None):
+            engine.dispose()
 
     @contextmanager
     def _connect(self) -> Generator[Connection]:
-        if self._pooled is None:
-            self._pooled = sqlalchemy.create_engine(
+        engine = self._pooled.get(os.getpid())
+        if engine is None:
+            engine = self._pooled[os.getpid()] = sqlalchemy.create_engine(
                 self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             )
-            event.listen(self._pooled, "connect", _relax)
-        with self._pooled.connect() as connection, connection.begin():
+            event.listen(engine, "connect", _relax)
+        with engine.connect() as connection, connection.begin():
             yield connection
 
 
@@ -76,15 +71,3 @@ def _relax(connection: Any, _: object) -> None:
     What a power cut may lose, the next run reports.
     """
     connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _forget_in_children(storage: PooledSqliteEventLogStorage) -> None:
-    """SQLite's connections must not be used, nor closed, by a forked child."""
-    known = weakref.ref(storage)
-
-    def forget() -> None:
-        found = known()
-        if found is not None:
-            found.forget_connections(close=False)
-
-    os.register_at_fork(after_in_child=forget)
