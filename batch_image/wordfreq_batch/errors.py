@@ -1,8 +1,8 @@
 """The errors of this package, each with the exit code it means for a container.
 
-Anything in the package raises these; `cli.main` prints the message and exits with `exit_code`,
-and `counts.migrate` writes code and message into a task's receipt. A message names the object
-(the full URI) and says what to do next.
+Anything in the package raises these; `cli.main` prints the message and exits with `exit_code`, and
+`plans.tasks` writes both into a task's receipt. A message names the object (the full URI) and says
+what to do next.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What long work says of its progress: lines, at most one every few seconds, and how much is left.
-
-For every stage.
-"""
+"""What long work says of its progress: a line every few seconds, and how much is left."""
 
 from __future__ import annotations
 

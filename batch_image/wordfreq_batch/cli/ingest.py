@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from wordfreq_batch.cli.options import Commands, add_command, positive, price, report, say, show
+from wordfreq_batch.cli.options import (
+    Commands,
+    ReportError,
+    add_command,
+    positive,
+    price,
+    report,
+    say,
+    show,
+)
 from wordfreq_batch.csv.rate import ON_DEMAND, PROVISIONED
 from wordfreq_batch.csv.reading.dialect import DELIMITER, DELIMITERS, ENCODING
 from wordfreq_batch.csv.reading.rejects import parse_limit
@@ -119,6 +129,26 @@ def add_redrive(commands: Commands) -> None:
 
 def _add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--table", required=True, metavar="NAME", help="the table")
+    _add_settings(parser)
+    parser.add_argument(
+        "--max-rejects",
+        type=_limit,
+        metavar="N|P%",
+        help="load nothing of a file with more rejected rows (default: any number will do)",
+    )
+    parser.add_argument(
+        "--write",
+        choices=("newer", "absent", "always"),
+        default="newer",
+        help="newer: an item of a newer upload stays, one request per item (default); "
+        "absent: no item is replaced, but those of the same upload; always: "
+        "whatever is there is replaced, 25 items per request, quicker where no two files share "
+        "keys",
+    )
+    add_write_options(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--columns",
         default=DEFAULT_COLUMNS,
@@ -164,22 +194,6 @@ def _add_load_options(parser: argparse.ArgumentParser) -> None:
         help="another setting of those below; may be repeated",
     )
     parser.add_argument("--settings", metavar="URI", help="a TOML file with settings, see below")
-    parser.add_argument(
-        "--max-rejects",
-        type=_limit,
-        metavar="N|P%",
-        help="load nothing of a file with more rejected rows (default: any number will do)",
-    )
-    parser.add_argument(
-        "--write",
-        choices=("newer", "absent", "always"),
-        default="newer",
-        help="newer: an item of a newer upload stays, one request per item (default); "
-        "absent: no item is replaced, but those of the same upload; always: "
-        "whatever is there is replaced, 25 items per request, quicker where no two files share "
-        "keys",
-    )
-    add_write_options(parser)
 
 
 def add_write_options(parser: argparse.ArgumentParser) -> None:
@@ -376,10 +390,12 @@ def _redrive(options: argparse.Namespace) -> int:
     outcomes = redrive(options.plan, target, settings, job=JobInfo(), progress=say)
     done: list[Receipt] = []
     try:
-        done += (outcome.receipt for outcome in outcomes if outcome.receipt is not None)
-    finally:  # not earlier: who doesn't read the report ends the work
-        for receipt in done:
-            report_task(receipt, options.table)
+        for outcome in outcomes:
+            done += [outcome.receipt] if outcome.receipt else []
+    finally:
+        with suppress(ReportError):  # it must not end the work, nor hide what did
+            for receipt in done:
+                report_task(receipt, options.table)
     report(
         options,
         f"{len(done):,} tasks were done again",

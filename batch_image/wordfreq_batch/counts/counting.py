@@ -1,4 +1,4 @@
-"""Counting files: read each, store its counts, say what came of it. For `counts.migrate`.
+"""Counting files: read each, store its counts, say what came of it.
 
 Many files are counted at once, each by one thread from its opening to its stored counts: so nothing
 is handed over, and a container's vCPUs are all in use. Tiny ones of a folder are counted some at a

@@ -1,6 +1,6 @@
 """The two ways to store counted words: the counts object of a file, and a group's partial.
 
-For `counts.migrate` and `merge.merge`; the orchestrator may read counts objects with it.
+The orchestrator may read counts objects with it.
 
 * **Counts object** (one per file, for people and for the merge): UTF-8 lines `word:count` LF,
   highest count first, equal counts in code point order. Read by the *last* colon, as words may hold

@@ -2,7 +2,7 @@
 
 Called by `wordfreq migrate`, once per container. The order of writing makes it safe to kill at any
 point and to run twice at once: each object appears whole, counts are the same whoever writes them,
-nobody believes counts without a ledger row that names their ETag, and the receipt comes last
+counts are valid only by a ledger row that names their ETag, and the receipt comes last
 (`plans.tasks`).
 """
 
@@ -33,8 +33,8 @@ def run_task(
     number: int,
     *,
     job: JobInfo,
-    memory: int = 256 << 20,
-    threads: int = 1,
+    memory: int,
+    threads: int,
     progress: Progress,
     shown: Callable[[Meter], None] | None = None,
 ) -> TaskOutcome:

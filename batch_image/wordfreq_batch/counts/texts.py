@@ -1,7 +1,4 @@
-"""A source's files as texts: opened, judged when they are read, and their receipts.
-
-For `counts.counting` only.
-"""
+"""A source's files as texts: opened, judged when they are read, and their receipts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """DynamoDB: the client, whether a table fits a schema, and what its errors mean here.
 
-For `csv.ingest` and `csv.dynamo_writer`. Endpoint, region and credentials come from the
-standard AWS environment (`AWS_ENDPOINT_URL_DYNAMODB` among it).
+Endpoint, region and credentials come from the standard AWS environment (`AWS_ENDPOINT_URL_DYNAMODB`
+among it).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Putting many items into a table, several requests on their way, until each one has arrived.
 
-For `csv.ingest`. Items must have different keys, so that their order doesn't matter. What
-DynamoDB leaves unprocessed or throttles is sent again after a pause that doubles, with full jitter
-(AWS Builders' Library, "Timeouts, retries and backoff with jitter"), as long as something gets
-through; when nothing has for `patience` seconds, the whole is given up. An answer that doesn't say
-what capacity was consumed proves nothing and counts as none.
+Items must have different keys, so that their order doesn't matter. What DynamoDB leaves unprocessed
+or throttles is sent again after a pause that doubles, with full jitter (AWS Builders' Library,
+"Timeouts, retries and backoff with jitter"), as long as something gets through; when nothing has
+for `patience` seconds, the whole is given up. An answer that doesn't say what capacity was consumed
+proves nothing and counts as none.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """One CSV into one table: every row becomes an item or a reject, and the figures say which.
 
-The file is read twice, the second time
-insisting on the same ETag. The first reading writes nothing: it finds what makes the whole
-file unusable, which rows can't be items, and which are superseded by a later row of the same key.
-The second puts what is left, so that no two puts concern the same item: their order, repetitions
-and a second run are all without effect.
+The file is read twice, the second time insisting on the same ETag. The first reading writes
+nothing: it finds what makes the whole file unusable, which rows can't be items, and which are
+superseded by a later row of the same key. The second puts what is left, so that no two puts concern
+the same item: their order, repetitions and a second run are all without effect.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From a row of a CSV to an item of DynamoDB, or to the reason why it can't be one. Pure.
 
-For `csv.ingest`. The limits are those of the DynamoDB developer guide, "Quotas" and "Item
-sizes and formats": 400 KB an item (names included), keys of 1 to 2,048 and 1,024 bytes, numbers of
-38 digits between 1E-130 and 9.99E+125.
+The limits are those of the DynamoDB developer guide, "Quotas" and "Item sizes and formats": 400 KB
+an item (names included), keys of 1 to 2,048 and 1,024 bytes, numbers of 38 digits between 1E-130
+and 9.99E+125.
 """
 
 from __future__ import annotations

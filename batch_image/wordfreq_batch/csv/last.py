@@ -1,9 +1,9 @@
 """Which rows of a file are superseded: those whose key comes again further down. Pure but for disk.
 
-For `csv.ingest`. Keys are kept as 16-byte hashes in parts that go to temporary files when they
-outgrow the memory allowed; each part, a 256th of the keys, is then looked through on its own. Time
-is linear. (Two keys of the same hash: less likely than a broken disk; the
-hash is keyed at random, so nobody can make them.)
+Keys are kept as 16-byte hashes in parts that go to temporary files when they outgrow the memory
+allowed; each part, a 256th of the keys, is then looked through on its own. Time is linear. (Two
+keys of the same hash: less likely than a broken disk; the hash is keyed at random, so nobody can
+make them.)
 """
 
 from __future__ import annotations

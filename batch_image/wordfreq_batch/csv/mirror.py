@@ -185,7 +185,7 @@ class _Sweep:
         self._prefix = "" if head.source.is_local else head.source.key
         self._client, self._table, self._patience = client, table, patience
         self._ticker = Ticker(progress)
-        self._judged: dict[tuple[str, str], bool] = {}
+        self._replaced: dict[tuple[str, str], bool] = {}
         self.scanned = 0
         self.reads = 0.0
         described = self._ask(client.describe_table, TableName=table)["Table"]
@@ -225,9 +225,9 @@ class _Sweep:
         if self._state.moments.get(name) == moment or name not in self._state.loaded:
             return None  # of what was there before the scan, or none of this pipeline's
         # Asked for after the item was read: what is put later is of an upload that is newer still.
-        if (name, moment) not in self._judged:
-            self._judged[name, moment] = self._is_replaced(name, moment)
-        return name if self._judged[name, moment] else None
+        if (name, moment) not in self._replaced:
+            self._replaced[name, moment] = self._is_replaced(name, moment)
+        return name if self._replaced[name, moment] else None
 
     def _is_replaced(self, name: str, moment: str) -> bool:
         try:
@@ -254,7 +254,7 @@ class _Sweep:
                 moment = iso(self._source.head(name).last_modified)
             except NotFoundError:
                 continue
-            if self._judged.get((name, moment)):
+            if self._replaced.get((name, moment)):
                 begin_load(self._records, name)
 
     def _ask(self, operation: Any, **parameters: Any) -> Mapping[str, Any]:

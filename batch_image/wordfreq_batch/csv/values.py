@@ -1,8 +1,8 @@
 """From the text of a cell to an attribute of DynamoDB, for each type a column can have. Pure.
 
-For `csv.items` and `csv.schema`. An attribute is what the API takes: `{"S": "text"}`, a number in
-the one spelling that DynamoDB gives back. The limits are those of the developer guide, "Supported
-data types": numbers of 38 digits between 1E-130 and 9.99E+125, 32 levels of lists and maps.
+An attribute is what the API takes: `{"S": "text"}`, a number in the one spelling that DynamoDB
+gives back. The limits are those of the developer guide, "Supported data types": numbers of 38
+digits between 1E-130 and 9.99E+125, 32 levels of lists and maps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rankings of single folders, from the counts that are there: nothing is counted for them.
 
-For `merge.merge`, where they were asked for. Each folder is a merge of its own files' counts.
+Each folder is a merge of its own files' counts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a plan's files add up to: which counts are valid, and reading them into a tally.
 
-For `merge.merge` and `merge.merge_parts`. Of a group of several files their partial is read,
-which is made first where it lacks; of a single file its counts object.
+Of a group of several files their partial is read, which is made first where it lacks; of a single
+file its counts object.
 """
 
 from __future__ import annotations

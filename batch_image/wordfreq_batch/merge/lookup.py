@@ -1,7 +1,4 @@
-"""Single words of a merge's totals, however rare: their counts and ranks.
-
-For `wordfreq lookup`, and for anyone who has a question about a word.
-"""
+"""Single words of a merge's totals, however rare: their counts and ranks."""
 
 from __future__ import annotations
 

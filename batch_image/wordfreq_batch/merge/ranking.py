@@ -1,7 +1,6 @@
 """Which of the counted words are shown, and how: the ranking and its table.
 
-For `merge.merge` and the command line. The order is always the same: count, highest first, then
-the word by code point.
+The order is always the same: count, highest first, then the word by code point.
 """
 
 from __future__ import annotations

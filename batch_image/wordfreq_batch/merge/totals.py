@@ -1,7 +1,7 @@
 """All words in the order of their counts, as a Parquet file (written by DuckDB).
 
-For `merge.merge` only. `tables.tally` adds up and sorts, so that DuckDB, which takes a whole
-vocabulary into memory to sum it up (docs/merge-engine.md), has lines to convert and nothing else.
+`tables.tally` adds up and sorts, so that DuckDB, which takes a whole vocabulary into memory to sum
+it up (docs/merge-engine.md), has lines to convert and nothing else.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from wordfreq_batch.tables.runs import (
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.temporary import temporary_folder
 
-# What DuckDB can work with, and what interpreter, libraries and buffers take besides its limit.
-LEAST_MEMORY: Final = 128 << 20
-OVERHEAD: Final = 128 << 20
+# What words get and DuckDB can work with, and what interpreter, libraries and buffers take besides.
+_LEAST_FOR_WORDS: Final = 128 << 20
+_OVERHEAD: Final = 128 << 20
 _THREAD_MEMORY: Final = 384 << 20  # bytes that each thread of DuckDB's takes
 
 
 def usable(memory: int) -> int:
-    """What of a process's memory is left for words, but never less than `LEAST_MEMORY`."""
-    return max(memory - OVERHEAD, LEAST_MEMORY)
+    """What of a process's memory is left for words, but never less than they need."""
+    return max(memory - _OVERHEAD, _LEAST_FOR_WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def find(path: Path, words: Sequence[str]) -> dict[str, tuple[int, int]]:
             "WHERE list_contains(?, word)",
             list(words),
             folder=path.parent,
-            limit=LEAST_MEMORY,
+            limit=_LEAST_FOR_WORDS,
         )
     except StorageError as error:
         raise DataError(f"{path} holds no totals: {error.__cause__}") from error

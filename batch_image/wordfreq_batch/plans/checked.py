@@ -1,7 +1,7 @@
 """Records as JSON objects and back, checked: members are the fields' names in PascalCase.
 
-For the documents' formats only. An object that lacks a field, or holds another type than the field
-is declared with, is no such record, and the error names the document and the next step.
+An object that lacks a field, or holds another type than the field is declared with, is no such
+record, and the error names the document and the next step.
 """
 
 from __future__ import annotations

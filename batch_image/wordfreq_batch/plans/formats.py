@@ -42,34 +42,24 @@ _encoded = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would ma
 class CountedFile(NamedTuple):
     """One row of the ledger: this file, in this state, was counted with this result.
 
-    As JSON a list in the order of the fields. `counts_etag` is that of the counts object.
+    As JSON a list of its fields and those of `counts`.
     """
 
     name: str
     etag: str
     size: int
     counter_version: str
-    counts_etag: str
-    words: int
-    distinct: int
-    invalid: int
-    aside: str = ""
-
-    @property
-    def known(self) -> KnownCounts:
-        """The part that a plan keeps."""
-        return KnownCounts(self.counts_etag, self.words, self.distinct, self.invalid, self.aside)
+    counts: KnownCounts
 
     def dumps(self) -> str:
         """One line, without its end."""
-        row = [self.name, self.etag, self.size, self.counter_version, self.counts_etag]
-        figures = [self.words, self.distinct, self.invalid]
-        return _encoded([*row, *figures, *([self.aside] if self.aside else [])])
+        return _encoded([*self[:-1], *self.counts.to_json()])
 
     @classmethod
     def loads(cls, line: str | bytes) -> CountedFile:
         """The reverse of `dumps`; `ValueError` where it isn't such a row."""
-        return checked(cls(*json.loads(line)))
+        name, etag, size, version, *counts = json.loads(line)
+        return checked(cls(name, etag, size, version, checked(KnownCounts(*counts))))
 
 
 class RejectedRow(NamedTuple):
@@ -168,9 +158,7 @@ class ItemReceipt(NamedTuple):
     def reuse(cls, item: Item) -> ItemReceipt:
         """A file that was counted, or loaded, before its plan was made, as the plan knows it."""
         assert item.counted is not None
-        etag, words, distinct, invalid, aside = item.counted
-        known = (item.name, item.etag, item.size, etag, 0, words, distinct, invalid)
-        return cls(*known, reused=True, aside=aside)
+        return cls(item.name, item.etag, item.size, reused=True, **item.counted._asdict())
 
     @classmethod
     def done(
@@ -206,10 +194,7 @@ class ItemReceipt(NamedTuple):
 
     def row(self, counter_version: str) -> CountedFile:
         """What the ledger keeps of it."""
-        figures = (self.words, self.distinct, self.invalid, self.aside)
-        return CountedFile(
-            self.name, self.etag, self.size, counter_version, self.counts_etag, *figures
-        )
+        return CountedFile(self.name, self.etag, self.size, counter_version, self.known)
 
     def to_json(self) -> dict[str, Any]:
         """The item's object in `Receipt.dumps`; what most files don't have only where it is."""

@@ -1,6 +1,5 @@
 """Which files are counted already: the destination's listing and the ledger, put together.
 
-For `plans.planning` (what is left to do) and `merge.merge` (whether all of a plan is done).
 The cost is one listing and a few objects, whatever the number of files.
 """
 
@@ -78,16 +77,16 @@ def look_up(
     for row in ledger.read(store, listed.ledger, warn=warn, unread=unread):
         item = found.get(row.name)
         if item is None:
-            if listed.others.get(row.name) != row.counts_etag:
+            if listed.others.get(row.name) != row.counts.counts_etag:
                 continue
             stale.add(row.name)  # its file is gone, or of another source
         elif (
             item.counted is None
-            and row.counts_etag == listed.results.get(row.name)
+            and row.counts.counts_etag == listed.results.get(row.name)
             and (not item.etag or (row.etag, row.size) == (item.etag, item.size))
             and row.counter_version == version_of(row.name)
         ):
-            found[row.name] = item._replace(counted=row.known)
+            found[row.name] = item._replace(counted=row.counts)
         else:
             continue
         if len(listed.ledger) > ledger.COMPACT_ABOVE:

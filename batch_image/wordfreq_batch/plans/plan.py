@@ -6,7 +6,8 @@ rest is ours (`Items` stays a plain list of names, relative to the source):
 
     {"Metadata": {"Source": {"Bucket": "b", "Key": "docs/"}, "Destination": {...}, "Plan": {...},
                   "TotalItems": 3,
-                  "Id": "5c1f...", "CounterVersion": "...", "TotalTasks": 2, "TaskIndex": 1234},
+                  "Id": "5c1f...", "CounterVersion": "...", "TotalTasks": 2, "TaskIndex": 1234,
+                  "Listing": "..."},
      "Items": ["a.txt", "b.txt", "c.txt"],
      "Sizes": [10, 20, 30],                 bytes, one an item
      "ETags": ["...", "...", "..."],        unquoted, one an item
@@ -14,7 +15,7 @@ rest is ours (`Items` stays a plain list of names, relative to the source):
      "Tasks": [0, 1],                       the group each task counts
      "Counted": [[1, "...", 9, 7, 0]],      item, ETag of its counts, words, distinct, invalid
                                             bytes, and the format of what holds no text
-     "Unwanted": [2],                       items this plan was told to leave alone
+     "Unwanted": [2],                       items that none of the tasks is to count
      "Refused": [{"Name": "a//b", "Reason": "...", "Kind": "archived", "Size": 9}],
      "Stale": ["gone.txt"],                 counts in the destination whose file isn't in the source
      "Unusable": [{"Name": "bad.gz", "Reason": "...", "ETag": "..."}]}   they are none of the items
@@ -153,7 +154,7 @@ class PlanHead(NamedTuple):
     """What every task needs of the plan, whatever its size.
 
     `task_index` is None for a plan without the companion object. `listing` is the fingerprint
-    (`plans.fingerprint`) of all that the source held, `''` where it isn't known.
+    (`storage.fingerprint`) of all that the source held, `''` where it isn't known.
     """
 
     id: str

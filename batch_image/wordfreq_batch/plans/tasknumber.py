@@ -1,7 +1,7 @@
 """Which task is this container's: from the option, or from what AWS Batch and its client set.
 
-Pure but for reading an object that `BATCH_TASKS=@uri` names. Used by `cli.main`; the client
-writes the range list (`dagster_aws_batch`).
+Pure but for reading an object that `BATCH_TASKS=@uri` names. The client writes the range list
+(`dagster_aws_batch`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """One task of a plan, whatever its stage: lease, earlier receipt, the work itself, new receipt.
 
-For `counts.migrate` and `csv.ingest_task`, which bring the work. The order makes a task safe
-to kill at any point and to run twice at once: the receipt comes last, and nobody trusts a task
-without one.
+The order makes a task safe to kill at any point and to run twice at once: the receipt comes last,
+and a task without one isn't done.
 """
 
 from __future__ import annotations

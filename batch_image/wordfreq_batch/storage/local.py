@@ -1,4 +1,4 @@
-"""A local folder as a `Store`: real file names, atomic writes. Opened by `storage.open_store` only.
+"""A local folder as a `Store`: real file names, atomic writes.
 
 Writes go to a temporary file in the target's own folder and are renamed (or, to create only,
 linked) into place; a temporary file left by a killed process is never listed. A file's ETag is

@@ -1,9 +1,8 @@
 """Sorting by count outside memory: runs that are sorted by word become one file of lines.
 
-For `tables.tally`. Most words are rare. So those of each low count are written to a file of their
-own while the runs are merged: there they are in the order of the words, as they have to be. Only
-words of high counts have to be sorted. Where there are several threads, each merges the words from
-one to another.
+Most words are rare. So those of each low count are written to a file of their own while the runs
+are merged: there they are in the order of the words, as they have to be. Only words of high counts
+have to be sorted. Where there are several threads, each merges the words from one to another.
 """
 
 from __future__ import annotations

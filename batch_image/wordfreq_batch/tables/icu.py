@@ -1,9 +1,9 @@
 """What this package asks of ICU: word segments, NFC, lower case and character classes.
 
-For `text.words` only. `icu4py` brings ICU in its wheel and wraps the break iterator; the other
-three are called through ICU's own C API in that same library (ctypes), because Python's `str.lower`
-and `unicodedata` follow the Unicode version of the interpreter: the same file would be counted
-differently by Python 3.10 (Unicode 13) and 3.14 (Unicode 16). With one ICU there is one answer.
+`icu4py` brings ICU in its wheel and wraps the break iterator; the other three are called through
+ICU's own C API in that same library (ctypes), because Python's `str.lower` and `unicodedata` follow
+the Unicode version of the interpreter: the same file would be counted differently by Python 3.10
+(Unicode 13) and 3.14 (Unicode 16). With one ICU there is one answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Merges sorted lines k ways where there is no kernel. For `tables.runs`."""
+"""Merges sorted lines k ways where there is no kernel."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Lines `word separator count LF`, the one form of all counts: checked, cut, sorted by count.
 
-For `counts.counts` (objects), `tables.runs` and `tables.tally` (temporary files). A line is
-read by its *last* separator, as words may hold one. The kernel does the same in C (lines.c); here
-is what serves without it, and what says why a line is wrong.
+A line is read by its *last* separator, as words may hold one. The kernel does the same in C
+(lines.c); here is what serves without it, and what says why a line is wrong.
 """
 
 from __future__ import annotations

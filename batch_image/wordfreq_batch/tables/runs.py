@@ -1,8 +1,7 @@
 """Sorted runs: temporary files of sorted lines, and their merge k ways in bounded memory.
 
-For `tables.tally` and `tables.by_count`. A run is sorted by word or by count; merging runs
-takes a few hundred kilobytes for each, whatever the number of words. The kernel merges in C
-(merger.c), `tables.item_merger` serves without it.
+A run is sorted by word or by count; merging runs takes a few hundred kilobytes for each, whatever
+the number of words. The kernel merges in C (merger.c), `tables.item_merger` serves without it.
 """
 
 from __future__ import annotations

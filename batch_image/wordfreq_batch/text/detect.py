@@ -1,8 +1,8 @@
 """What stored bytes are: compressed, text in an encoding, or a format that isn't text. Pure.
 
-For `text.text` and `csv.rows`, which give the beginning of what was stored. Magic numbers come
-first, then byte order marks, then the share of NUL and control characters; nothing depends on a
-name. Bytes that are no text are named by their format, so that they never become words.
+Magic numbers come first, then byte order marks, then the share of NUL and control characters;
+nothing depends on a name. Bytes that are no text are named by their format, so that they never
+become words.
 """
 
 from __future__ import annotations

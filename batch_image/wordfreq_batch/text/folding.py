@@ -1,9 +1,9 @@
 """The one optional folding, `--fold`: spellings that a reader takes for the same word become one.
 
-For `text.text`, and for whoever looks words up that were counted so. What it does, in this order:
-NFKC (UAX #15: ligatures, full width, superscripts); characters that show nothing are dropped
-(Default_Ignorable_Code_Point: soft hyphen, zero width joiners, U+FEFF in a text, variation
-selectors), and so is the Arabic tatweel, which only stretches a line; apostrophes become U+0027.
+What it does, in this order: NFKC (UAX #15: ligatures, full width, superscripts); characters that
+show nothing are dropped (Default_Ignorable_Code_Point: soft hyphen, zero width joiners, U+FEFF in a
+text, variation selectors), and so is the Arabic tatweel, which only stretches a line; apostrophes
+become U+0027.
 """
 
 from __future__ import annotations

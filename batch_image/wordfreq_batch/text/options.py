@@ -1,6 +1,6 @@
 """How a plan wants its texts read: part of the counter's version, so that meanings never mix.
 
-For `text.text`, `text.words` and whoever makes a plan. The defaults add nothing to the version.
+The defaults add nothing to the version.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Any stored object as UTF-8 text, or the reason why it holds none.
 
-For `counts.texts`, which gives the result to `text.words.WordCounter`. What an object is, its bytes
-say (`text.detect`): compressed ones are read through (`text.unpack`), marks are obeyed, what is no
-text is set aside. UTF-8 is assumed where nothing else is known, and `judge` says in the end whether
-it was: a few wrong bytes are damage, more than that is another encoding.
+What an object is, its bytes say (`text.detect`): compressed ones are read through (`text.unpack`),
+marks are obeyed, what is no text is set aside. UTF-8 is assumed where nothing else is known, and
+`judge` says in the end whether it was: a few wrong bytes are damage, more than that is another
+encoding.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Compressed bytes read through, whatever a file is called; damage is named.
 
-For `text.text`, `csv.rows` and everybody who reads what this package has compressed. Everything
-works on chunks, and what one step holds is bounded whatever the input claims: a decompression bomb
-costs time, not memory.
+Everything works on chunks, and what one step holds is bounded whatever the input claims: a
+decompression bomb costs time, not memory.
 """
 
 from __future__ import annotations

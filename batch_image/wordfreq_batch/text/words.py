@@ -1,6 +1,6 @@
 r"""What a word is, and how the words of a byte stream are counted.
 
-For `counts.migrate`, and for anyone who wants the same words in Python. The meaning:
+The meaning:
 
 1. The text is cut by ICU's word break iterator for the root locale: Unicode UAX #29 with ICU's
    dictionaries for Chinese, Japanese, Thai, Lao, Khmer and Burmese (`tables.icu`).

@@ -108,6 +108,32 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def plan_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Run a command in this process: how it reads its plan, the argument behind `-p`."""
+    from wordfreq_batch.cli.main import main
+    from wordfreq_batch.storage.local import LocalStore
+
+    monkeypatch.setattr("wordfreq_batch.cli.main.raise_on_signals", lambda: None)
+    reads: list[tuple[str, str]] = []
+    for kind in ("get", "get_range"):
+        real = getattr(LocalStore, kind)
+
+        def read(store: LocalStore, key: str, *more: Any, kind=kind, real=real, **others: Any):
+            reads.append((kind, key))
+            return real(store, key, *more, **others)
+
+        monkeypatch.setattr(LocalStore, kind, read)
+
+    def run(*arguments: str) -> list[str]:
+        reads.clear()
+        assert main(arguments) == 0
+        plan = Path(arguments[arguments.index("-p") + 1]).name
+        return [kind for kind, key in reads if key == plan]
+
+    return run
+
+
+@pytest.fixture
 def receipts() -> Callable[[Path], Iterator[dict[str, Any]]]:
     """All migrate receipts below a folder, in task order."""
 

@@ -77,7 +77,9 @@ def test_a_damaged_archive_fails_alone(wordfreq, folder, receipts, monkeypatch, 
     folder("in", {"a.txt": b"one", "cut.gz": whole[: len(whole) // 2], "z.txt": b"two"})
     folder("in", {"flipped.gz": whole[:-6] + b"12" + whole[-4:]})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GB")
-    outcome = run_task("plan.json", 0, job=JobInfo(), threads=threads, progress=print)
+    outcome = run_task(
+        "plan.json", 0, job=JobInfo(), memory=1 << 28, threads=threads, progress=print
+    )
     assert outcome.receipt is not None
     assert outcome.receipt.exit_code == 4
     errors = {item.name: item.error for item in outcome.receipt.items}

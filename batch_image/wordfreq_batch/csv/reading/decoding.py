@@ -1,7 +1,7 @@
 """The bytes of a CSV as UTF-8, whatever their encoding; files that are no text refused by name.
 
-For `csv.reading.rows`. A byte order mark counts most, then the setting; with `auto` a file is UTF-8
-until its first byte that can't be, and what that byte and those behind it are likely to be decides.
+A byte order mark counts most, then the setting; with `auto` a file is UTF-8 until its first byte
+that can't be, and what that byte and those behind it are likely to be decides.
 """
 
 from __future__ import annotations

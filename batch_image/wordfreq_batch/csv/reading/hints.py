@@ -1,7 +1,7 @@
 """What a CSV that isn't as the settings say looks like, and the settings that would read it. Pure.
 
-For `csv.schema` and `csv.reading`, whose refusals end with it. Each setting is shown as the option
-of `wordfreq ingest`, ready to be copied, and as it stands in a settings file (`csv.settings`).
+Refusals end with it. Each setting is shown as the option of `wordfreq ingest`, ready to be copied,
+and as it stands in a settings file (`csv.settings`).
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ def header_hint(
         return f"It looks like a comment: {setting(comment=mark)}"
     likely = likely_delimiter(line, columns)
     if likely not in (None, dialect.delimiter) and dialect.delimiter != AUTO:
-        name = DELIMITERS[str(likely)]
-        return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
+        return _delimited(likely)
     unquoted = [re.fullmatch(r"\s*'([^']|'')*'\s*", title) for title in header]
     if all(unquoted) and dialect.quote != "'":
         return f"It looks as if fields were in single quotes: {setting(quote='single')}"
@@ -89,8 +88,7 @@ def header_hint(
         if any(wanted <= set(map(_plain, text.split(each))) for each in DELIMITERS):
             return f"Line {number} looks like the header: {setting(skip=number - 1)}"
     if len(header) == 1 and (other := _one_that_splits(line)) not in (None, dialect.delimiter):
-        name = DELIMITERS[str(other)]
-        return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
+        return _delimited(other)
     more = len(header) - len(columns)
     if not missing and len(set(titles)) < len(titles) and _is_data(header):
         missing, more = list(columns), len(header) - len(columns)  # by chance it holds their names
@@ -105,9 +103,13 @@ def header_hint(
         split, key=lambda each: (each == " ", abs(split[each] - len(columns))), default=None
     )
     if other is not None and other != dialect.delimiter:
-        name = DELIMITERS[other]
-        return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
+        return _delimited(other)
     return "Correct the file, or the settings. " + (_these(header) if len(header) > 1 else "")
+
+
+def _delimited(likely: str | None) -> str:
+    name = DELIMITERS[str(likely)]
+    return f"It looks as if the delimiter were a {name}: {setting(delimiter=name)}"
 
 
 def _these(titles: Sequence[str]) -> str:

@@ -1,10 +1,9 @@
 """The rejects: rows that were not loaded, each with line number and reason, to be corrected.
 
-For `csv.ingest` (write and read again) and the orchestrator, which links to them. The object has
-the name of the file that the rows come from, in another place, and its dialect, encoding and
-header: two columns stand before those of the file, `TITLES`. The rows follow as they stand in the
-file. Once corrected it can be uploaded as it is, and is loaded by the same settings. It is there
-for every loaded file, and holds nothing but its header where all rows were good.
+The object has the name of the file that the rows come from, in another place, and its dialect,
+encoding and header: two columns stand before those of the file, `TITLES`. The rows follow as they
+stand in the file. Once corrected it can be uploaded as it is, and is loaded by the same settings.
+It is there for every loaded file, and holds nothing but its header where all rows were good.
 """
 
 from __future__ import annotations

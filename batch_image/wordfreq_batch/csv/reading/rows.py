@@ -1,9 +1,9 @@
 """A stored CSV as a stream of its rows, each with its line number; what is no row is told apart.
 
-For `csv.ingest`. Python's `csv` reads the rows (RFC 4180: quotes, doubled quotes, line ends
-within quotes); around it are the matters of files that come from anywhere: UTF-8 checked byte for
-byte, line ends of all systems, a quote that is never closed, lines and rows without end. Memory is
-bounded by a few times `LIMIT`, whatever the file.
+Python's `csv` reads the rows (RFC 4180: quotes, doubled quotes, line ends within quotes); around it
+are the matters of files that come from anywhere: UTF-8 checked byte for byte, line ends of all
+systems, a quote that is never closed, lines and rows without end. Memory is bounded by a few times
+`LIMIT`, whatever the file.
 """
 
 from __future__ import annotations

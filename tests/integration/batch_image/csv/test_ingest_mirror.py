@@ -50,6 +50,17 @@ class Folder(Inbox):
         return self.base.wordfreq("mirror", "-p", uri, "-t", self.table, *options, **environment)
 
 
+def test_a_command_reads_the_head_of_its_plan_once(inbox, plan_reads, monkeypatch):
+    inbox.upload("a.csv", rows("a1"))
+    uri, _ = inbox.plan()
+    for name, value in inbox.base.wordfreq.environment.items():
+        monkeypatch.setenv(name, value)
+    options = ("-p", uri, "-t", inbox.table)
+    for command in (("ingest", "--dry-run"), ("ingest", "-i", "0"), ("mirror", "--dry-run")):
+        assert plan_reads(*command, *options) == ["get_range"], command
+    assert plan_reads("mirror", *options) == ["get_range"]
+
+
 def test_a_second_job_of_one_submission_does_nothing_and_says_so_as_json(inbox):
     inbox.upload("a.csv", rows("a1"))
     uri, _ = inbox.plan()

@@ -39,6 +39,9 @@ TEXTS = {
 }
 
 
+run = partial(run_task, job=JobInfo(), memory=1 << 28, threads=1, progress=print)
+
+
 @dataclass(frozen=True)
 class Folders:
     """A source with a plan over it; nothing counted yet."""
@@ -52,7 +55,7 @@ class Folders:
 
     def count(self, *tasks: int) -> None:
         for task in tasks:
-            outcome = run_task(self.plan, task, job=JobInfo(), progress=lambda _: None)
+            outcome = run(self.plan, task)
             assert outcome.receipt is not None
             assert outcome.receipt.exit_code == 0
 
@@ -192,7 +195,7 @@ def test_the_ranking_of_one_file_may_lie_beside_it(tmp_path: Path) -> None:
     plan, destination = str(tmp_path / "plans/p.json"), str(tmp_path / "counts")
     made = partial(build_plan, counter_version=COUNTER_VERSION)
     write_plan(made(source=str(text), destination=destination, plan=plan))
-    run_task(plan, 0, job=JobInfo(), progress=print)
+    run(plan, 0)
     assert merge_plan(plan, MergeOptions(output=str(tmp_path))).files == 1
 
 

@@ -147,35 +147,13 @@ def test_what_makes_no_sense_is_refused(wordfreq, arguments, message) -> None:
     assert (ran.code, message in ran.err) == (2, True), ran.err
 
 
-def test_the_plan_is_read_once_and_its_head_once(
-    wordfreq, folder, tmp_path, monkeypatch, capsys
-) -> None:
-    from wordfreq_batch.cli.main import main
-    from wordfreq_batch.storage.local import LocalStore
-
+def test_the_plan_is_read_once_and_its_head_once(wordfreq, folder, tmp_path, plan_reads) -> None:
     folder("in", {"a.txt": "a cat", "b.txt": "a dog"})
     wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json")
     wordfreq.count_all(tmp_path / "plan.json")
-    reads: list[str] = []
-
-    def counting(kind: str) -> None:
-        real = getattr(LocalStore, kind)
-
-        def read(store: LocalStore, key: str, *more: int, **others: str) -> bytes:
-            reads.extend([kind] * (key == "plan.json"))
-            return real(store, key, *more, **others)
-
-        monkeypatch.setattr(LocalStore, kind, read)
-
-    counting("get")
-    counting("get_range")
-    monkeypatch.setattr("wordfreq_batch.stopping.raise_on_signals", lambda: None)
-    plan = str(tmp_path / "plan.json")
-    parts = ("--parts", "2")
+    merge, parts = ("merge", "-p", str(tmp_path / "plan.json")), ("--parts", "2")
     for arguments in (("--part", "-i", "0", *parts), ("--part", "-i", "1", *parts), parts, ()):
-        reads.clear()
-        assert main(["merge", "-p", plan, *arguments]) == 0, capsys.readouterr().err
-        assert reads == ["get_range", "get"], arguments
+        assert plan_reads(*merge, *arguments) == ["get_range", "get"], arguments
 
 
 def partials(root: Path) -> dict[str, bytes]:

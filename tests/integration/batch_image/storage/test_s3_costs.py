@@ -6,6 +6,7 @@ import http.client
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -110,7 +111,8 @@ def test_a_task_makes_one_client_of_each_kind_and_asks_for_nothing_twice(
     )
     write_plan(plan)
     requests.clear()
-    outcome = run_task(plan.head.plan.uri, 0, job=JobInfo("job", 1, "token"), progress=print)
+    run = partial(run_task, plan.head.plan.uri, 0, memory=1 << 28, threads=1, progress=print)
+    outcome = run(job=JobInfo("job", 1, "token"))
     assert outcome.receipt is not None
     assert outcome.receipt.exit_code == 0
     assert sorted(clients) == ["botocore s3", f"obstore {bucket}"]  # the plan's included
@@ -125,7 +127,7 @@ def test_a_task_makes_one_client_of_each_kind_and_asks_for_nothing_twice(
         ("PUT", "out"): FILES + 2,  # counts, partial and ledger
     }
     requests.clear()
-    assert run_task(plan.head.plan.uri, 0, job=JobInfo("job", 2, "token"), progress=print).earlier
+    assert run(job=JobInfo("job", 2, "token")).earlier
     assert len(requests) == 5  # the holder of the lease is asked for
     assert len(clients) == 2
 

@@ -10,7 +10,7 @@ from wordfreq_batch.errors import StorageError
 from wordfreq_batch.plans import ledger
 from wordfreq_batch.plans.formats import LEDGER, CountedFile
 from wordfreq_batch.plans.known import compact_ledger, look_up
-from wordfreq_batch.plans.plan import Item
+from wordfreq_batch.plans.plan import Item, KnownCounts
 from wordfreq_batch.storage.local import LocalReader, LocalStore
 
 ITEMS = [Item(f"{number}.txt", 1, "e") for number in range(2 * ledger.COMPACT_ABOVE)]
@@ -40,7 +40,7 @@ def counted(store: Flaky) -> tuple[int, list[str]]:
 def test_what_could_not_be_read_once_is_not_removed(tmp_path: Path, fails: str, lost: int) -> None:
     store = Flaky(str(tmp_path))
     rows = [
-        CountedFile(item.name, "e", 1, "1", store.put(item.name, b"a:1\n"), 1, 1, 0)
+        CountedFile(item.name, "e", 1, "1", KnownCounts(store.put(item.name, b"a:1\n"), 1, 1, 0))
         for item in ITEMS
     ]
     for number, row in enumerate(rows[: ledger.COMPACT_ABOVE + 1]):

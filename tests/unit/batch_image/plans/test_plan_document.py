@@ -260,6 +260,14 @@ def test_a_row_of_the_ledger_with_values_of_other_types_is_damaged(line: str) ->
         CountedFile.loads(line)
 
 
+@pytest.mark.parametrize("line", ['["a","e",9,"v","c",3,2,1]', '["a","e",9,"v","c",0,0,0,"PNG"]'])
+def test_a_row_of_the_ledger_is_read_back(line: str) -> None:
+    row = CountedFile.loads(line)
+    assert row.dumps() == line
+    again = ItemReceipt.reuse(Item(row.name, row.size, row.etag, row.counts))
+    assert again.row("v") == row
+
+
 def test_a_task_with_values_of_other_types_is_damaged() -> None:
     line = task_dumps(Task(0, 0, 0, (Item("a", 1, "e"),)))
     assert task_loads(line, uri=URI).items[0].size == 1
