@@ -64,7 +64,7 @@ _REMEDIES: Mapping[FailureClass, str] = {
     ),
     FailureClass.START: (
         "Check the execution role, the log group, secrets, volumes and the command of the job "
-        f"definition; `{DOCTOR}` looks at them."
+        f"definition; `{DOCTOR}` looks at the first two."
     ),
     FailureClass.AGENT: "Run again; if it comes back, look at the ECS agent of the named instance.",
     FailureClass.OVERRIDE_TOO_LONG: (
