@@ -40,13 +40,14 @@ def plan_of_run(
     None if there is none.
     """
     run = context.run
+    if run.run_id in _without_plan:
+        return None
     origin = origin_run_id(context.instance, run)
-    runs = dict.fromkeys([origin, run.run_id, run.parent_run_id, run.root_run_id])
-    if run.run_id not in _without_plan:
-        for run_id in [*runs, *_others_of_backfill(context)]:
-            if run_id and (found := places.read_plan(places.plan_uri(run_id))):
-                return found
-        _without_plan.add(run.run_id)
+    runs = [origin, run.run_id, run.parent_run_id, run.root_run_id, *_others_of_backfill(context)]
+    for run_id in dict.fromkeys(runs):
+        if run_id and (found := places.read_plan(places.plan_uri(run_id))):
+            return found
+    _without_plan.add(run.run_id)
     return None
 
 

@@ -1,6 +1,6 @@
 """The rows of each uploaded CSV in DynamoDB: one partition per file, one array job per run."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import dagster as dg
@@ -99,17 +99,9 @@ def csv_rows(
         yield from _checks(context, whole, FileReport(done=(), failed={}), csv, stale=stale)
         return
     more = _show_uploads(context, planned, csv) if whole else {}
-    reporter = FileReporter(
-        context,
-        planned=planned,
-        stage="ingest",
-        whole=keys is None,
-        report=csv.report,
-        partitions=csv_uploads_partitions,
-        event=lambda item: _event(context.asset_key, item, csv),
-    )
     command = csv.ingest_command(plan=planned.head.plan.uri)
     job = stages.job("ingest", command, environment=csv.environment())
+    reporter = _reporter(context, planned, csv, whole=keys is None)
     report, outcome = reporter.run(batch, job, chosen=keys)
     deleted, not_mirrored, stale = {}, None, not csv.is_mirrored()
     if stale and whole and not report.failed:
@@ -119,22 +111,29 @@ def csv_rows(
         except dg.Failure as failure:  # the checks say what is so, also then
             not_mirrored = failure
     yield from _checks(context, whole, report, csv, stale=stale)
-    metadata = {
-        "plan": planned.head.plan.uri,
-        "table": csv.table,
-        **more,
-        **_totals(report),
-        **outcome.metadata(),
-    }
+    head = planned.head
+    metadata: dict[str, Any] = {"plan": head.plan.uri, "table": csv.table, **more}
+    metadata |= {**_totals(report), **outcome.metadata()}
     raise_for_failed(report, outcome, done="loaded", job=GROUP, metadata=metadata)
     if not_mirrored is not None:
         raise not_mirrored
     if whole:
-        made_of = {
-            LISTING: planned.head.listing,
-            SETTINGS: csv.settings_text(planned.head.counter_version),
-        }
+        made_of = {LISTING: head.listing, SETTINGS: csv.settings_text(head.counter_version)}
         yield dg.MaterializeResult(metadata={**metadata, **deleted, **made_of})
+
+
+def _reporter(
+    context: dg.AssetExecutionContext, planned: Plan, csv: CsvPlaces, *, whole: bool
+) -> FileReporter:
+    return FileReporter(
+        context,
+        planned=planned,
+        stage="ingest",
+        whole=whole,
+        report=csv.report,
+        partitions=csv_uploads_partitions,
+        event=lambda item: _event(context.asset_key, item, csv),
+    )
 
 
 def loaded_listing(instance: dg.DagsterInstance, csv: CsvPlaces) -> str:
@@ -198,11 +197,28 @@ def _checks(
     """
     known = whole or csv.compare()
     done = {item.name for item in report.done} if whole else set()
-    figures = _figures(report)
+    yield _accounted(known, report, done, stale=stale)
+    yield _few_rejects(known, report, csv)
+    yield reported_check(
+        context.instance,
+        context.asset_key,
+        csv_uploads_partitions,
+        known,
+        name=REPORTED,
+        done=done,
+        failed=report.failed,
+        job="csv_to_dynamodb",
+        report=csv.report,
+    )
+
+
+def _accounted(
+    known: Plan, report: FileReport, done: Collection[str], *, stale: bool
+) -> dg.AssetCheckResult:
     wrong = {
         name: f"{rows.read:,} rows read, {rows.written:,} written, {rows.rejected:,} rejected, "
         f"{rows.superseded:,} superseded"
-        for name, rows in figures
+        for name, rows in _figures(report)
         if rows.read != rows.written + rows.rejected + rows.superseded
     }
     wrong |= {name: "not loaded" for name in known.pending if name not in done}
@@ -210,13 +226,16 @@ def _checks(
     wrong |= {name: why for name, why in report.failed.items() if name in wrong}
     notes = [f"{len(wrong):,} CSVs are not loaded, or not all of their rows"] if wrong else []
     notes += ["items of uploads or rows that are gone are still in the table"] if stale else []
-    yield dg.AssetCheckResult(
+    return dg.AssetCheckResult(
         check_name=ROWS_ADD_UP,
         passed=not notes,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(notes) or None,
         metadata={"files": len(known.items) + len(known.unusable), "wrong": listed_reasons(wrong)},
     )
+
+
+def _few_rejects(known: Plan, report: FileReport, csv: CsvPlaces) -> dg.AssetCheckResult:
     counts = {
         item.name: (item.counted.words, item.counted.invalid, "")
         for item in known.items
@@ -229,29 +248,18 @@ def _checks(
             if (first := next(iter(rows.rejects), None))
             else "",
         )
-        for name, rows in figures
+        for name, rows in _figures(report)
     }
     many = {
         name: f"{rejected:,} of {read:,} rows rejected{first}"
         for name, (read, rejected, first) in counts.items()
         if csv.too_many(rejected=rejected, read=read)
     }
-    yield verdict(
+    return verdict(
         many,
         f"files have more than {csv.max_rejects} rejected rows",
         name=FEW_REJECTS,
         metadata={"allowed": csv.max_rejects, "files": listed_reasons(many)},
-    )
-    yield reported_check(
-        context.instance,
-        context.asset_key,
-        csv_uploads_partitions,
-        known,
-        name=REPORTED,
-        done=done,
-        failed=report.failed,
-        job="csv_to_dynamodb",
-        report=csv.report,
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import dagster as dg
 
 from dagster_aws_batch import BatchJobs
 from wordfreq_batch.csv.dry_run import RATE, STAGE, Cost, totals
+from wordfreq_batch.plans.formats import Receipt
 from wordfreq_batch.plans.plan import Plan
 from wordfreq_batch.plans.receipts import read_receipts
 from wordfreq_dagster.defs.csv_to_dynamodb.mirror import mirrored
@@ -28,14 +32,10 @@ def dry_run(
     Raises:
         dagster.Failure: the job failed; a file that can't be loaded is no failure but listed.
     """
+    command = [*csv.ingest_command(plan=planned.head.plan.uri), "--dry-run"]
     outcome = batch.run(
         context=context,
-        job=stages.job(
-            "ingest",
-            [*csv.ingest_command(plan=planned.head.plan.uri), "--dry-run"],
-            name="rehearse",
-            environment=csv.environment(),
-        ),
+        job=stages.job("ingest", command, name="rehearse", environment=csv.environment()),
         tasks=1 if planned.tasks else 0,
         receipts=lambda tasks: read_receipts(planned.head, STAGE, tasks),
     )
@@ -46,7 +46,17 @@ def dry_run(
     gone = {}
     if stale:
         gone = mirrored(context, planned, batch=batch, csv=csv, stages=stages, dry_run=True)
-    items = tuple(item for each in outcome.receipts.values() for item in each.items)
+    found = _figures(context, outcome.receipts.values(), csv)
+    return dg.AssetObservation(
+        asset_key=context.asset_key,
+        metadata={"dry run": True, **found, **gone, **outcome.metadata()},
+    )
+
+
+def _figures(
+    context: dg.AssetExecutionContext, receipts: Collection[Receipt], csv: CsvPlaces
+) -> dict[str, Any]:
+    items = tuple(item for each in receipts for item in each.items)
     rows = totals(items)
     rate = csv.max_write_units or RATE
     cost = Cost.of(rows.capacity, rate=rate)
@@ -60,25 +70,19 @@ def dry_run(
         if item.rows is not None
         for row in item.rows.rejects
     }
-    return dg.AssetObservation(
-        asset_key=context.asset_key,
-        metadata={
-            "dry run": True,
-            "CSVs": len(items),
-            "CSVs that can't be loaded": listed_reasons(
-                {item.name: item.error for item in items if item.error is not None}
-            ),
-            "rows read": rows.read,
-            "items that would be written": rows.written,
-            "rows rejected": rows.rejected,
-            "first rejects": listed_reasons(reasons),
-            "rows superseded": rows.superseded,
-            "keys in several CSVs": rows.shared,
-            "write units": rows.capacity,
-            "USD on demand": round(cost.on_demand, 6),
-            "USD provisioned": round(cost.provisioned, 2),
-            f"seconds at {rate:,} write units a second": round(cost.seconds, 1),
-            **gone,
-            **outcome.metadata(),
-        },
-    )
+    return {
+        "CSVs": len(items),
+        "CSVs that can't be loaded": listed_reasons(
+            {item.name: item.error for item in items if item.error is not None}
+        ),
+        "rows read": rows.read,
+        "items that would be written": rows.written,
+        "rows rejected": rows.rejected,
+        "first rejects": listed_reasons(reasons),
+        "rows superseded": rows.superseded,
+        "keys in several CSVs": rows.shared,
+        "write units": rows.capacity,
+        "USD on demand": round(cost.on_demand, 6),
+        "USD provisioned": round(cost.provisioned, 2),
+        f"seconds at {rate:,} write units a second": round(cost.seconds, 1),
+    }

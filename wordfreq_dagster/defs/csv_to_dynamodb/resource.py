@@ -79,15 +79,8 @@ class CsvPlaces(Places):
         Raises:
             dagster.Failure: the settings contradict each other, or their file isn't there.
         """
-        given = {
-            "columns": self.columns,
-            "key": self.key,
-            "sort-key": self.sort_key,
-            "extra-columns": self.extra_columns,
-            "delimiter": self.delimiter,
-            "encoding": self.encoding,
-            "header": self.header,
-        }
+        names = ("columns", "key", "sort_key", "extra_columns", "delimiter", "encoding", "header")
+        given = {name.replace("_", "-"): getattr(self, name) for name in names}
         text, absent = b"", self.write == "absent"
         try:
             if self.settings_file:
@@ -158,12 +151,9 @@ class CsvPlaces(Places):
 
     def ingest_command(self, *, plan: str) -> list[str]:
         """Load the CSVs of one task of the plan."""
-        options = ["ingest", "--plan", plan, "--table", self.table]
-        options += ["--columns", self.columns, "--key", self.key]
-        options += ["--extra-columns", self.extra_columns]
-        options += ["--write", self.write]
-        options += self.rate()
-        options += ["--delimiter", self.delimiter, "--encoding", self.encoding]
+        options = ["ingest", "--plan", plan, "--table", self.table, "--columns", self.columns]
+        options += ["--key", self.key, "--extra-columns", self.extra_columns, "--write", self.write]
+        options += [*self.rate(), "--delimiter", self.delimiter, "--encoding", self.encoding]
         options += ["--header", self.header] if self.header else []
         options += ["--settings", _settings_of(plan)] if self.settings_file else []
         options += ["--max-rejects", self.refuse_above] if self.refuse_above else []

@@ -47,17 +47,14 @@ def check_counts(
     reasons = dict.fromkeys((name for name in planned.pending if name not in done), "")
     reasons |= {each.name: each.reason for each in planned.unusable}
     reasons |= {name: why for name, why in failed.items() if name in reasons}
+    files = len(planned.items) + len(planned.unusable)
     yield verdict(
         reasons,
         "files are not counted",
         name="every_planned_file_counted",
         asset=_ASSET,
         warn=False,
-        metadata={
-            "files": len(planned.items) + len(planned.unusable),
-            "not counted": len(reasons),
-            "first": listed_reasons(reasons),
-        },
+        metadata={"files": files, "not counted": len(reasons), "first": listed_reasons(reasons)},
     )
     known = unread(planned, planned.stale)
     stale = locations.existing_results([name for name in planned.stale if name not in known])

@@ -142,6 +142,8 @@ def _totals(report: FileReport) -> dict[str, int | str]:
 def _materialization(
     asset_key: dg.AssetKey, item: ItemReceipt, locations: WordPlaces
 ) -> dg.AssetMaterialization:
+    read: dict[str, float | str] = {"bytes": item.bytes, "size": size(item.bytes)}
+    read["seconds"] = round(item.seconds, 4)
     return dg.AssetMaterialization(
         asset_key=asset_key,
         partition=item.name,
@@ -151,16 +153,7 @@ def _materialization(
             "bytes not UTF-8": item.invalid,
             **({"set aside, as no text": item.aside} if item.aside else {}),
             **({"encoding": item.encoding} if item.encoding else {}),
-            # Of a file that was counted by an earlier run these two aren't known.
-            **(
-                {}
-                if item.reused
-                else {
-                    "bytes": item.bytes,
-                    "size": size(item.bytes),
-                    "seconds": round(item.seconds, 4),
-                }
-            ),
+            **({} if item.reused else read),  # those of an earlier run aren't known
             "source": describe_uri(f"{locations.source.rstrip('/')}/{item.name}"),
             "counts": describe_uri(f"{locations.destination.rstrip('/')}/{item.name}"),
             "ETag": item.etag,
