@@ -7,15 +7,16 @@ import ipaddress
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from aws_batch_emulator._core.errors import EmulatorError
 from aws_batch_emulator._core.runner import Runner, SimulatedRunner
-from aws_batch_emulator._emulator import EmbeddedBatch
+from aws_batch_emulator._emulator import BOUNDS, EmbeddedBatch
 from aws_batch_emulator._http.server import LOOPBACK
 from aws_batch_emulator._process import serve
 from aws_batch_emulator._runners.containers import ContainerRunner
-from aws_batch_emulator._runners.processes import SubprocessRunner
+from aws_batch_emulator._runners.processes import SubprocessRunner, checked_images
 
 DESCRIPTION = """\
 An AWS Batch for development and tests, with its CloudWatch logs, on one loopback port.
@@ -47,7 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         images = _images(options.image, options.images)
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(f"--image or --images: {error}")
+    if images and options.runner != "subprocess":
+        parser.error("--image and --images are for --runner subprocess only")
+    if options.container_argument and options.runner != "container":
+        parser.error("--container-argument is for --runner container only")
     try:
         state: Path | None = options.state.resolve() if options.state else None
         emulator = EmbeddedBatch(
@@ -83,7 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--port", type=int, default=0, help="port (default: the folder's last one, or a free one)")
+    port, cpu, memory, idle = map(_number, BOUNDS)
+    add("--port", type=port, default=0, help="port (default: the folder's last one, or a free one)")
     add(
         "--bind",
         type=_address,
@@ -100,6 +106,28 @@ def build_parser() -> argparse.ArgumentParser:
         help="one more name by which clients call it, e.g. host.docker.internal; may be repeated",
     )
     add("--state", type=Path, help="folder for jobs, logs and events (default: nothing is kept)")
+    _add_runners(parser)
+    add("--vcpus", type=cpu, help="vCPUs in all (default: this machine's)")
+    add("--memory", type=memory, metavar="MIB", help="memory in all (default: this machine's)")
+    add("--region", default="us-east-1", help="Region in ARNs (default: us-east-1)")
+    add("--account-id", default="000000000000", help="account in ARNs (default: twelve zeros)")
+    add("--faults", type=Path, metavar="FILE", help="JSON list of faults, read again on change")
+    add(
+        "--events",
+        action="store_true",
+        help="keep state changes for /_emulator/events, and with --state in <state>/events.jsonl",
+    )
+    add(
+        "--idle-exit",
+        type=idle,
+        metavar="SECONDS",
+        help="leave after so long without requests and unfinished jobs (default: never)",
+    )
+    return parser
+
+
+def _add_runners(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--image",
         action="append",
@@ -121,19 +149,17 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="WORD",
         help="one more word for `podman create` or `docker create`, e.g. =--read-only",
     )
-    add("--vcpus", type=float, help="vCPUs in all (default: this machine's)")
-    add("--memory", type=int, metavar="MIB", help="memory in all (default: this machine's)")
-    add("--region", default="us-east-1", help="Region in ARNs (default: us-east-1)")
-    add("--account-id", default="000000000000", help="account in ARNs (default: twelve zeros)")
-    add("--faults", type=Path, metavar="FILE", help="JSON list of faults, read again on change")
-    add("--events", action="store_true", help="write state changes to <state>/events.jsonl")
-    add(
-        "--idle-exit",
-        type=float,
-        metavar="SECONDS",
-        help="leave after so long without requests and unfinished jobs (default: never)",
-    )
-    return parser
+
+
+def _number(setting: str) -> Callable[[str], float]:
+    low, high = BOUNDS[setting]
+
+    def number(text: str) -> float:
+        if not low <= (value := type(low)(text)) <= high:
+            raise argparse.ArgumentTypeError(f"must be from {low} to {high}, not {text}")
+        return value
+
+    return number
 
 
 def _address(text: str) -> str:
@@ -144,14 +170,12 @@ def _address(text: str) -> str:
 
 
 def _images(pairs: list[str], document: str) -> dict[str, list[str]]:
-    images = json.loads(document)
-    if not isinstance(images, dict) or not all(isinstance(v, list) for v in images.values()):
-        raise ValueError("--images: not a JSON object of lists")
+    images = checked_images(json.loads(document))
     for pair in pairs:
-        name, sign, command = pair.partition("=")
-        if not sign or not name or not command:
-            raise ValueError(f"--image {pair}: write it as NAME=COMMAND")
+        name, _, command = pair.partition("=")
         images[name] = shlex.split(command)
+        if not name or not images[name]:
+            raise ValueError(f"{pair}: write it as NAME=COMMAND")
     return images
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import functools
 import logging
+import math
 import os
 import secrets
 import signal
@@ -15,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_batch_emulator._api import limits
 from aws_batch_emulator._api.describe import Names
@@ -27,6 +28,7 @@ from aws_batch_emulator._core.engine import Engine
 from aws_batch_emulator._core.errors import ApiError, EmulatorError, unsupported
 from aws_batch_emulator._core.faults import Fault, Faults
 from aws_batch_emulator._core.log_store import LogStore
+from aws_batch_emulator._core.model import Job
 from aws_batch_emulator._core.runner import Runner, SimulatedRunner
 from aws_batch_emulator._core.scheduler import Capacity, Scheduler
 from aws_batch_emulator._core.store import Store, state_folder
@@ -41,6 +43,13 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_NAME = "local"
 UNLIMITED_VCPUS = 1_000_000
+BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "port": (0, 65_535),
+    "vcpus": (0.25, 10**9),  # the smallest job has this, and 4 MiB
+    "memory_mib": (4, 10**9),
+    "idle_exit_seconds": (0.0, 10**9),
+}
+"""The least and the most of a setting."""
 
 
 class EmbeddedBatch:
@@ -54,7 +63,8 @@ class EmbeddedBatch:
 
     A new emulator has one compute environment and one queue, both named `local`. `calls` counts
     requests by operation, refused ones included; `faults` makes things go wrong; `events` has the
-    state changes.
+    state changes, if `events=True` (which with `state` also writes them to `events.jsonl` there)
+    or from its first `subscribe` on.
     """
 
     def __init__(
@@ -76,10 +86,15 @@ class EmbeddedBatch:
         self.runner: Runner = runner or SimulatedRunner()
         if self.runner.real and isinstance(self.clock, VirtualClock):
             raise EmulatorError("Processes take real time: a VirtualClock needs a SimulatedRunner.")
+        given = {"port": port, "vcpus": vcpus, "memory_mib": memory_mib}
+        for name, value in given.items():
+            low, high = BOUNDS[name]
+            if value is not None and not low <= value <= high:
+                raise EmulatorError(f"{name} must be from {low} to {high}, not {value}.")
         self.calls: Counter[str] = Counter()
         self._calls_lock = threading.Lock()
         self.faults = Faults()
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._opened = contextlib.ExitStack()
         self._folder = state
         self._vcpus, self._memory_mib = vcpus, memory_mib
         if self.runner.real:
@@ -128,37 +143,47 @@ class EmbeddedBatch:
         return int(self.url.rpartition(":")[2])
 
     def start(self) -> None:
-        """Load the state, begin to work and listen."""
+        """Load the state, listen, begin to work and answer; a start that fails leaves nothing."""
         _let_children_be_signalled()
-        folder = self._folder
-        if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="batch-emulator-")
-            folder = Path(self._temporary.name)
-        with state_folder(folder):
-            self._load(folder)
-        self._wire = wire.Wire()
-        self._admin = Admin(
-            id=self.id,
-            token=self.admin_token,
-            engine=self.engine,
-            logs=self.logs,
-            events=self.events,
-            calls=self.calls,
-            faults=self.faults,
-            runner=self.runner,
-            add_images=self.add_images,
-            shut_down=self._ask_to_stop,
-        )
-        self.engine.start()
-        if self.runner.real:
-            self.logs.watch(self.engine.now_ms)
-        self._server = self._listen()
+        with contextlib.ExitStack() as opened:
+            if (folder := self._folder) is None:
+                temporary = tempfile.TemporaryDirectory(prefix="batch-emulator-")
+                folder = Path(opened.enter_context(temporary))
+            with state_folder(folder):
+                jobs = self._load(folder, opened)
+            self._wire = wire.Wire()
+            self._admin = Admin(
+                id=self.id,
+                token=self.admin_token,
+                kept=self._folder is not None,
+                engine=self.engine,
+                logs=self.logs,
+                events=self.events,
+                calls=self.calls,
+                faults=self.faults,
+                runner=self.runner,
+                add_images=self.add_images,
+                shut_down=self._ask_to_stop,
+            )
+            # Before the first job starts: the port may be taken, or the address not be ours.
+            server = self._listen(self._port or self._preferred_port)
+            opened.callback(server.close)
+            self.engine.restore(jobs)
+            self._resources.changed = self.engine.capacity_changed
+            self.engine.start()
+            if self.runner.real:
+                self.logs.watch(self.engine.now_ms)
+            server.start()
+            self._server = server
+            self._opened = opened.pop_all()
 
-    def _load(self, folder: Path) -> None:
-        """Take over what the folder holds of an earlier emulator."""
+    def _load(self, folder: Path, opened: contextlib.ExitStack) -> list[Job]:
+        """Take over what the folder holds of an earlier emulator; return its jobs."""
         folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(folder / "state.sqlite" if self._folder is not None else None)
+        opened.callback(self._store.close)
         self.logs = LogStore(folder / "logs")
+        opened.callback(self.logs.shut)
         self._resources = Resources(names=self._names, store=self._store)
         scheduler = Scheduler(
             self._resources.queues,
@@ -184,13 +209,13 @@ class EmbeddedBatch:
             path=folder / "events.jsonl" if self._keep_events and self._folder else None,
             keep=self._keep_events,
         )
+        opened.callback(self.events.close)
+        opened.callback(self.engine.stop)
         self._resources.end_jobs = self._end_jobs
         self._create_defaults()
         self._restore_images()
         jobs = self._store.jobs()
         first = max((job.spec.id for job in jobs), default=0) + 1
-        self.engine.restore(jobs)
-        self._resources.changed = self.engine.capacity_changed
         self._api = JobsApi(
             engine=self.engine, resources=self._resources, names=self._names, first_spec=first
         )
@@ -199,6 +224,7 @@ class EmbeddedBatch:
             **self._api.operations(),
             **LogsApi(logs=self.logs, names=self._names).operations(),
         }
+        return jobs
 
     def add_images(self, images: Mapping[str, Sequence[str]]) -> None:
         """Make images known to the subprocess runner, also after a restart."""
@@ -221,29 +247,20 @@ class EmbeddedBatch:
         """Listen on this port if none was asked for and it is free; before `start`."""
         self._preferred_port = port
 
-    def _listen(self) -> Server:
-        listen = functools.partial(Server, self._handle, bind=self._bind, hosts=self._allow_hosts)
-        if self._port == 0 and self._preferred_port:
-            try:
-                return listen(port=self._preferred_port)
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-        return listen(port=self._port)
+    def _listen(self, port: int) -> Server:
+        try:
+            return Server(self._handle, port=port, bind=self._bind, hosts=self._allow_hosts)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            if taken and port != self._port:
+                return self._listen(self._port)  # the other one was only preferred
+            why = "it is in use; choose another, or 0" if taken else error
+            raise EmulatorError(f"Can't listen on port {port} of {self._bind}: {why}.") from error
 
     def stop(self) -> None:
         """Stop listening, end running jobs and close the state; they are lost with their host."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self.engine.stop()
-            self.logs.stop_watching()
-            with self.engine.step():
-                self._store.close()
-            self.events.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
+        self._server = None
+        self._opened.close()
 
     def _create_defaults(self) -> None:
         if self._resources.environments or self._resources.queues:
@@ -255,7 +272,7 @@ class EmbeddedBatch:
                 "computeResources": {
                     "type": "EC2",
                     "minvCpus": 0,
-                    "maxvCpus": int(self._vcpus or UNLIMITED_VCPUS),
+                    "maxvCpus": math.ceil(self._vcpus or UNLIMITED_VCPUS),
                     "instanceTypes": ["optimal"],
                     "instanceRole": "ecsInstanceRole",
                     "subnets": ["subnet-local"],
@@ -291,15 +308,15 @@ class EmbeddedBatch:
             call = self._wire.call(method, target, headers, body)
             with self._calls_lock:
                 self.calls[call.operation] += 1
-            struck = self.faults.for_call(call.operation)
-            if (answer := self._before(struck)) is not None:
+            faults = self.faults.for_call(call.operation)
+            if (answer := self._before(faults)) is not None:
                 raise answer
-            if any(fault.fault == "drop_before" for fault in struck):
+            if any(fault.fault == "drop_before" for fault in faults):
                 return None
             result = self._perform(call)
-            if any(fault.fault == "drop_after" for fault in struck):
+            if any(fault.fault == "drop_after" for fault in faults):
                 return None
-            for fault in struck:
+            for fault in faults:
                 if fault.fault == "error_after":
                     raise _server_error(fault)
             return wire.success(call, result, request_id)

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class EventLog:
-    """Hears every state change and passes it on to callbacks, a JSON-lines file and readers."""
+    """Passes state changes on to callbacks, a JSON-lines file and readers."""
 
     def __init__(self, *, engine: Engine, names: Names, path: Path | None, keep: bool) -> None:
         self._engine = engine

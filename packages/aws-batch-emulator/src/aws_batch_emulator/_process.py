@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import secrets
@@ -25,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 from aws_batch_emulator._core.errors import EmulatorError
-from aws_batch_emulator._core.store import state_folder
+from aws_batch_emulator._core.store import replace_file, state_folder
 from aws_batch_emulator._emulator import EmbeddedBatch
 from aws_batch_emulator._http.admin import HEADER
 from aws_batch_emulator._runners.processes import SubprocessRunner, aws_variables
@@ -65,18 +66,22 @@ def ensure_running(
     request for `idle_exit_seconds`; call this again before each use. `images` (see
     `SubprocessRunner`) are added to those it knows, and jobs that start from now on get this
     process's `AWS_*` variables: the last caller's count. The others only count when it is started;
-    `runner` (`subprocess` or `container`) and `container_arguments` are those of the program. Its
-    output is in `<folder>/emulator.log`. Raises `EmulatorError` if it does not start.
+    `runner` (`subprocess`, which alone uses `images`, or `container`, which alone uses
+    `container_arguments`) is that of the program. Its output is in `<folder>/emulator.log`. Raises
+    `EmulatorError` if it does not start or refuses.
     """
     folder = folder.resolve()
     with _locked(folder / START_LOCK):
         found = _alive(folder)
         if found is None:
             more = ["--runner", runner, "--idle-exit", str(idle_exit_seconds)]
-            more += [f"--container-argument={word}" for word in container_arguments]
+            if runner == "container":
+                more += [f"--container-argument={word}" for word in container_arguments]
+            elif runner == "subprocess":
+                more += ["--images", json.dumps({n: list(argv) for n, argv in images.items()})]
             if vcpus is not None:
                 more += ["--vcpus", str(vcpus)]
-            found = _start(folder, images=images, options=more)
+            found = _start(folder, options=more)
         else:
             settings = {
                 "images": {name: list(argv) for name, argv in images.items()},
@@ -89,7 +94,8 @@ def ensure_running(
 def stop_running(folder: Path, *, timeout_seconds: float = 30.0) -> bool:
     """Stop the folder's emulator if it runs; return whether it did.
 
-    After that its jobs have ended, and nothing is written to the folder any more.
+    After that its jobs have ended, and nothing is written to the folder any more. Raises
+    `EmulatorError` if it refuses or still runs after `timeout_seconds`.
     """
     folder = folder.resolve()
     found = _alive(folder)
@@ -104,13 +110,8 @@ def stop_running(folder: Path, *, timeout_seconds: float = 30.0) -> bool:
     return True
 
 
-def _start(
-    folder: Path, *, images: Mapping[str, Sequence[str]], options: Sequence[str]
-) -> dict[str, Any]:
-    command = [sys.executable, "-m", "aws_batch_emulator", "--state", str(folder)]
-    command += options
-    given = json.dumps({name: list(argv) for name, argv in images.items()})
-    command += ["--images", given]
+def _start(folder: Path, *, options: Sequence[str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "aws_batch_emulator", "--state", str(folder), *options]
     log = folder / LOG
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -141,7 +142,7 @@ def _alive(folder: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((folder / ENDPOINT).read_text(encoding="utf-8"))
         health = _request(found, "GET", "health", None)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, EmulatorError):
         return None
     same = health.get("pid") == found["pid"] and health.get("id") == found["id"]
     return found if same else None
@@ -157,8 +158,12 @@ def _request(found: dict[str, Any], method: str, name: str, document: Any) -> di
     )
     # Proxies named in the environment are not for loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as answer:
-        result = json.load(answer)
+    try:
+        with opener.open(request, timeout=10) as answer:
+            result = json.load(answer)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        said = error.read(1_000) if isinstance(error, urllib.error.HTTPError) else repr(error)
+        raise EmulatorError(f"{method} {request.full_url} failed: {said!r}") from error
     return result if isinstance(result, dict) else {}
 
 
@@ -254,11 +259,8 @@ def _write_endpoint(folder: Path, emulator: EmbeddedBatch) -> None:
         "id": emulator.id,
         "token": emulator.admin_token,
     }
-    temporary = folder / f"{ENDPOINT}.new"
-    temporary.touch(mode=0o600)
-    temporary.write_text(json.dumps(document), encoding="utf-8")
-    temporary.replace(folder / ENDPOINT)
-    (folder / PORT).write_text(f"{emulator.port}\n", encoding="utf-8")
+    replace_file(folder / ENDPOINT, json.dumps(document), mode=0o600)
+    replace_file(folder / PORT, f"{emulator.port}\n")
 
 
 def _is_published(folder: Path, emulator: EmbeddedBatch) -> bool:

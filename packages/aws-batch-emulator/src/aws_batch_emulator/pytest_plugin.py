@@ -35,22 +35,25 @@ def aws_batch(
     """An AWS Batch of the test's own, with one queue, `local`; the environment leads boto3 to it.
 
     Jobs are simulated on a virtual clock (`aws_batch.clock`): give it to the code under test, or
-    move it by `advance`; `aws_batch.runner.behaviour` says what a job does. With `images` they are
-    processes, in real time. `faults` makes things go wrong, `calls` counts requests.
+    move it by `advance`; `aws_batch.runner.behaviour` says what a job does. With `images`, or a
+    runner of processes or containers, time is real. `faults` makes things go wrong, `calls` counts
+    requests.
     """
     marker = request.node.get_closest_marker("aws_batch")
     options: dict[str, Any] = dict(marker.kwargs) if marker else {}
-    images = options.pop("images", None)
-    if images is not None:
-        options.setdefault("runner", SubprocessRunner(images))
-    elif "runner" not in options:
+    if (marker and marker.args) or {"images", "runner"} <= set(options):
+        raise pytest.UsageError(f"not images and runner together, all by name: {MARKER}")
+    if (images := options.pop("images", None)) is not None:
+        options["runner"] = SubprocessRunner(images)
+    if "runner" not in options or not options["runner"].real:
         options.setdefault("clock", VirtualClock())
+    region = options.get("region", "us-east-1")
     with EmbeddedBatch(**options) as emulator:
         for name, value in {
             "AWS_ENDPOINT_URL_BATCH": emulator.url,
             "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": emulator.url,
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
         }.items():

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
+
 SHOW_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
@@ -55,6 +57,18 @@ def test_an_unknown_image_and_a_missing_program_do_not_start(workshop: Any) -> N
         "CannotPullContainerError: image registry.example/none:1 is unknown to the Batch emulator"
     )
     assert "exitCode" not in shown["container"]
+
+
+def test_an_image_that_is_no_list_of_words_does_not_start(tools: Any) -> None:
+    """It doesn't end as on a lost host, which would be tried again."""
+    wrong: Any = {"number": [1], "empty": []}
+    with EmbeddedBatch(runner=SubprocessRunner(wrong)) as emulator:
+        workshop = tools.workshop(emulator.url)
+        for image in wrong:
+            workshop.define(image, image)
+            shown = workshop.wait(workshop.submit(image))
+            assert shown["statusReason"] == "Task failed to start"
+            assert shown["container"]["reason"].startswith("CannotStartContainerError: ")
 
 
 def test_terminate_sends_sigterm_first(workshop: Any, tools: Any) -> None:

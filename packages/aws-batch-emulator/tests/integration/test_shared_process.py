@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +170,62 @@ def test_one_that_can_not_start_says_why(folder: Path) -> None:
     with pytest.raises(EmulatorError, match="did not start") as caught:
         ensure_running(folder, images={})
     assert "file is not a database" in str(caught.value)
+
+
+def listening(folder: Path, answer: bytes) -> socket.socket:
+    """Another program at the address of an emulator that is gone."""
+    server = socket.create_server(("127.0.0.1", 0))
+    document = {"url": f"http://127.0.0.1:{server.getsockname()[1]}", "pid": 1, "id": "x"}
+    folder.mkdir(exist_ok=True)
+    (folder / "endpoint.json").write_text(json.dumps({**document, "token": "t"}))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return server
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"220 mail.example ESMTP\r\n",
+        b"HTTP/1.0 404 Not Found\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n[]",
+    ],
+    ids=["other protocol", "not found", "other document"],
+)
+def test_another_program_at_its_old_port_is_not_taken_for_it(
+    folder: Path, tools: Any, answer: bytes
+) -> None:
+    with contextlib.closing(listening(folder, answer)):
+        assert not stop_running(folder)
+        endpoint = ensure_running(folder, images={})
+        assert tools.lives(endpoint.pid)
+
+
+@pytest.mark.parametrize("written", ["[]", "{}", "5", '{"url": 7, "token": "t"}', "half"])
+def test_an_endpoint_document_that_is_none_is_a_stale_one(folder: Path, written: str) -> None:
+    folder.mkdir()
+    (folder / "endpoint.json").write_text(written)
+    assert not stop_running(folder)
+
+
+def test_what_it_refuses_is_an_error_with_its_words(folder: Path) -> None:
+    wrong: Any = {"a": [1]}
+    with pytest.raises(EmulatorError, match=r"did not start(.|\n)*JSON object of lists of words"):
+        ensure_running(folder, images=wrong)
+    with pytest.raises(EmulatorError, match=r"did not start(.|\n)*--vcpus: must be from 0.25 to"):
+        ensure_running(folder, images={}, vcpus=0)
+    # Each runner has its own; what is for the other one doesn't count.
+    ensure_running(folder, images={}, container_arguments=["--read-only"])
+    with pytest.raises(EmulatorError, match=r"settings failed: .*JSON object of lists of words"):
+        ensure_running(folder, images=wrong)
 
 
 def test_the_program_serves_until_a_signal(tmp_path: Path, tools: Any) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
 import pytest
 
-from aws_batch_emulator import (
-    Fault,
-    SimulatedRun,
-)
+from aws_batch_emulator import EmbeddedBatch, Fault, SimulatedRun, SimulatedRunner
 
 
 def test_throttling_answers_429_and_creates_nothing(bench: Any) -> None:
@@ -235,3 +235,90 @@ def test_state_changes_are_events_with_the_description_of_the_job(bench: Any) ->
         page = json.load(answer)
     assert [e["detail"]["status"] for e in page["events"]] == ["RUNNING", "FAILED"]
     assert page["last"] == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seconds", float("inf")),
+        ("seconds", float("nan")),
+        ("seconds", 1e10),
+        ("seconds", -1),
+        ("rate", "0.5"),
+        ("times", "2"),
+        ("times", -1),
+        ("times", True),
+        ("status", -5),
+        ("status", 200),
+        ("status", 500.0),
+        ("index", "7"),
+        ("index", -1),
+        ("attempt", 0),
+        ("attempt", 1.5),
+    ],
+)
+def test_a_fault_that_could_never_do_what_it_says_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"fault slow: {field} must be from"):
+        Fault.from_document({"fault": "slow", field: value})
+
+
+def test_faults_are_read_back_as_they_are_shown(bench: Any) -> None:
+    """With the times that are left, none among them."""
+    bench.emulator.faults.throttle("ListJobs", times=1)
+    bench.emulator.faults.job("lost", index=0, attempt=None)
+    bench.refused(bench.batch.list_jobs, jobQueue="local")
+    shown = bench.emulator.faults.documents()
+    bench.emulator.faults.load(shown)
+    assert bench.emulator.faults.documents() == shown
+    bench.batch.list_jobs(jobQueue="local")
+
+
+def test_a_timer_far_ahead_does_not_keep_others_from_being_served(connect: Any) -> None:
+    ages = 1e12  # longer than a lock can be waited for
+    runner = SimulatedRunner(lambda job: SimulatedRun(seconds=ages if job.name == "long" else 0))
+    with EmbeddedBatch(runner=runner) as emulator:
+        batch = connect("batch", emulator.url)
+        batch.register_job_definition(
+            jobDefinitionName="work",
+            type="container",
+            containerProperties={"image": "i", "vcpus": 1, "memory": 4},
+        )
+        for name, status in (("long", "RUNNING"), ("short", "SUCCEEDED")):
+            job = batch.submit_job(jobName=name, jobQueue="local", jobDefinition="work")["jobId"]
+            deadline = time.monotonic() + 60
+            while batch.describe_jobs(jobs=[job])["jobs"][0]["status"] != status:
+                assert time.monotonic() < deadline, f"{name} is not {status}"
+                time.sleep(0.01)
+
+
+def test_requests_are_answered_while_the_logs_of_old_jobs_are_deleted(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = bench.submit(size=2)
+    bench.clock.advance(8 * 86_400)
+    begun, go = threading.Event(), threading.Event()
+    unlink = Path.unlink
+
+    def slow(path: Path, **options: bool) -> None:
+        begun.set()
+        assert go.wait(60)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    sweeping = threading.Thread(target=bench.batch.describe_jobs, kwargs={"jobs": []})
+    sweeping.start()
+    answered = threading.Event()
+
+    def ask() -> None:
+        assert bench.batch.describe_jobs(jobs=[old])["jobs"] == []
+        answered.set()
+
+    asking = threading.Thread(target=ask)
+    try:
+        assert begun.wait(60)
+        asking.start()
+        assert answered.wait(30), "the lock is held while files are deleted"
+    finally:
+        go.set()
+        sweeping.join()
+        asking.join()

@@ -187,6 +187,21 @@ def test_a_failure_below_the_emulators_own_addresses_is_answered_and_logged(
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_who_may_change_something_is_said_as_it_is(tmp_path: Any) -> None:
+    path = "/_emulator/shutdown"
+    for state, token, said in (
+        (None, None, "the header X-Batch-Emulator with any value."),
+        (tmp_path, "secret", "the token in <state>/endpoint.json."),
+        (None, "secret", "start it with --state"),
+    ):
+        emulator = EmbeddedBatch(state=state)
+        emulator.admin_token = token
+        with emulator:
+            status, answer = call(emulator, {}, path=path)
+            assert status == 403
+            assert said in answer["message"]
+
+
 def test_unsigned_requests_are_refused_as_a_web_page_would_send_them(bench: Any) -> None:
     status, document = call(bench.emulator, {"Authorization": ""}, path="/v1/listjobs")
     assert (status, document["message"]) == (403, "Missing Authentication Token")

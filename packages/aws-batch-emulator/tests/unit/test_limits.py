@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from aws_batch_emulator import EmbeddedBatch, EmulatorError, VirtualClock
+
 UUID = "11111111-2222-3333-4444-555555555555"
 
 REFUSED_SUBMITS = [
@@ -23,7 +25,12 @@ REFUSED_SUBMITS = [
     ),
     ({"dependsOn": [{"jobId": UUID}]}, f"The job {UUID} in dependsOn does not exist"),
     ({"dependsOn": [{"jobId": UUID, "type": "AFTER"}]}, "Invalid value 'AFTER'"),
+    ({"dependsOn": [{}]}, "A dependency without job ID must be of type SEQUENTIAL"),
     ({"timeout": {"attemptDurationSeconds": "60"}}, "Invalid type for parameter"),
+    ({"containerOverrides": {"vcpus": 0}}, "vcpus must be at least 1, got 0"),
+    ({"containerOverrides": {"vcpus": -1}}, "vcpus must be at least 1, got -1"),
+    ({"containerOverrides": {"memory": 0}}, "memory must be at least 4, got 0"),
+    ({"containerOverrides": {"memory": -64}}, "memory must be at least 4, got -64"),
     ({"colour": "red"}, 'Unknown parameter in input: "colour"'),
 ]
 """Beside those that AWS documents (test_refusals.py)."""
@@ -124,6 +131,8 @@ def test_bulk_endings_take_50_ids(bench: Any, call: str) -> None:
 REFUSED_DEFINITIONS = [
     ({"containerProperties": {"image": "i"}}, "vCPU is not provided."),
     ({"containerProperties": {"image": "i", "vcpus": 1}}, "Memory is not provided."),
+    ({"containerProperties": {"image": "i", "vcpus": 0, "memory": 4}}, "vCPU is not provided."),
+    ({"containerProperties": {"image": "i", "vcpus": -1, "memory": 4}}, "vcpus must be at least 0"),
     ({"containerProperties": {"vcpus": 1, "memory": 4}}, "Container image is required."),
     ({"platformCapabilities": ["EC2", "FARGATE"]}, "can't be for EC2 and FARGATE at the same time"),
 ]
@@ -144,3 +153,52 @@ def test_register_job_definition_is_refused(
     code, text = bench.refused(bench.batch.register_job_definition, **request)
     assert code == "ClientException"
     assert message in text
+
+
+FARGATE = {"type": "FARGATE", "maxvCpus": 4, "subnets": ["s-1"], "securityGroupIds": ["g-1"]}
+REFUSED_ENVIRONMENTS: list[tuple[str, dict[str, Any], str]] = [
+    ("local", {"computeResources": {"minvCpus": -1}}, "minvCpus must be at least 0, got -1"),
+    ("local", {"computeResources": {"maxvCpus": -1}}, "maxvCpus must be at least 0, got -1"),
+    ("local", {"computeResources": {"minvCpus": 9, "maxvCpus": 8}}, "must not be greater than"),
+    ("fargate", {"computeResources": {"maxvCpus": -1}}, "maxvCpus must be at least 0, got -1"),
+    ("own", {"unmanagedvCpus": -1}, "unmanagedvCpus must be at least 0, got -1"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "message"), REFUSED_ENVIRONMENTS)
+def test_what_would_leave_an_environment_less_than_nothing_is_refused(
+    bench: Any, name: str, change: dict[str, Any], message: str
+) -> None:
+    create = bench.batch.create_compute_environment
+    create(computeEnvironmentName="fargate", type="MANAGED", computeResources=FARGATE)
+    create(computeEnvironmentName="own", type="UNMANAGED")
+    update = bench.batch.update_compute_environment
+    code, text = bench.refused(update, computeEnvironment=name, **change)
+    assert (code, message in text) == ("ClientException", True), text
+
+
+def test_an_amount_of_the_old_kind_may_be_0_beside_a_requirement(bench: Any) -> None:
+    """Some clients always send the member."""
+    bench.define(container={"vcpus": 0})
+    job = bench.submit()
+    bench.clock.advance(1)
+    assert (bench.status(job), bench.seen[0].vcpus) == ("SUCCEEDED", 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("vcpus", value) for value in (0, -1, float("nan"), float("inf"))),
+        *(("memory_mib", value) for value in (0, -1)),
+        *(("port", value) for value in (-1, 70_000)),
+    ],
+)
+def test_an_emulator_for_no_job_at_all_is_refused(setting: str, value: Any) -> None:
+    with pytest.raises(EmulatorError, match=f"{setting} must be from "):
+        EmbeddedBatch(**{setting: value})
+
+
+def test_half_a_vcpu_is_enough_for_half_a_vcpu(connect: Any) -> None:
+    with EmbeddedBatch(clock=VirtualClock(), vcpus=0.5) as emulator:
+        shown = connect("batch", emulator.url).describe_compute_environments()
+    assert shown["computeEnvironments"][0]["computeResources"]["maxvCpus"] == 1

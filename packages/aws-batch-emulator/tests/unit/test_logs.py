@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from aws_batch_emulator import (
 )
 from aws_batch_emulator._api.log_patterns import compiled
 from aws_batch_emulator._core.errors import EmulatorError
+from aws_batch_emulator._core.log_store import LogStore
 from aws_batch_emulator._runners.processes import SubprocessRunner
 
 GROUP = "/aws/batch/job"
@@ -284,3 +288,39 @@ def test_a_virtual_clock_can_not_run_processes() -> None:
 def test_an_emulator_that_is_not_started_has_no_address(tmp_path: Path) -> None:
     with pytest.raises(EmulatorError, match="context manager"):
         _ = EmbeddedBatch(state=tmp_path).url
+
+
+@contextlib.contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_start_that_can_not_write_the_index_loses_no_stream(tmp_path: Path) -> None:
+    logs = LogStore(tmp_path)
+    names = [f"stream-{i:03}" for i in range(200)]
+    for name in names:
+        logs.create(GROUP, name, now=1).touch()
+    logs.shut()
+    with no_room_beyond(1_000), pytest.raises(OSError, match="too large"):
+        LogStore(tmp_path)
+    again = LogStore(tmp_path)
+    assert again.streams(GROUP) == names
+    again.shut()
+
+
+def test_a_stream_that_could_not_be_noted_is_noted_once_there_is_room(tmp_path: Path) -> None:
+    logs = LogStore(tmp_path)
+    logs.create(GROUP, "first", now=1).touch()
+    with no_room_beyond((tmp_path / "index.jsonl").stat().st_size + 10):
+        logs.create(GROUP, "second", now=2).touch()
+    logs.create(GROUP, "third", now=3).touch()
+    logs.shut()
+    again = LogStore(tmp_path)
+    assert again.streams(GROUP) == ["first", "second", "third"]
+    again.shut()

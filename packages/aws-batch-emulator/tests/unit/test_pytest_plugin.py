@@ -12,7 +12,7 @@ import aws_batch_emulator.pytest_plugin
 TESTS = """
 import boto3, pytest
 
-from aws_batch_emulator import SimulatedRun
+from aws_batch_emulator import SimulatedRun, SimulatedRunner
 
 
 def submit(**fields):
@@ -43,6 +43,29 @@ def test_a_host_is_lost(aws_batch):
     assert job()["statusReason"].startswith("Host EC2")
 
 
+@pytest.mark.aws_batch(runner=SimulatedRunner(lambda job: SimulatedRun(seconds=3600)))
+def test_a_runner_that_simulates_has_a_virtual_clock(aws_batch):
+    job = submit()
+    aws_batch.clock.advance(3600)
+    assert job()["status"] == "SUCCEEDED"
+
+
+@pytest.mark.aws_batch(region="eu-central-1")
+def test_another_region(aws_batch):
+    assert submit()()["jobArn"].startswith("arn:aws:batch:eu-central-1:")
+    assert boto3.client("sts").meta.region_name == "eu-central-1"
+
+
+@pytest.mark.aws_batch({"shell": ["sh", "-c"]})
+def test_wrong_by_place(aws_batch):
+    pass
+
+
+@pytest.mark.aws_batch(images={"shell": ["sh", "-c"]}, runner=SimulatedRunner())
+def test_wrong_together(aws_batch):
+    pass
+
+
 @pytest.mark.aws_batch(images={"shell": ["sh", "-c"]}, vcpus=1)
 def test_a_process(aws_batch):
     import time
@@ -67,7 +90,8 @@ def test_a_project_s_tests_use_the_fixture(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 passed, 2 errors" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("UsageError") >= 2, done.stdout
 
 
 def test_pytest_finds_it_by_its_entry_point() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,86 @@ def test_what_is_not_started_says_so() -> None:
     for name in ("engine", "events", "logs", "url"):
         with pytest.raises(EmulatorError, match="not started"):
             getattr(EmbeddedBatch(), name)
+
+
+def define(batch: Any, name: str = "work") -> str:
+    container = {"image": "i", "vcpus": 1, "memory": 64}
+    answer = batch.register_job_definition(
+        jobDefinitionName=name, type="container", containerProperties=container
+    )
+    return str(answer["jobDefinitionArn"])
+
+
+@pytest.mark.parametrize("change", ["tag", "deregister"])
+def test_what_was_changed_keeps_its_place_among_the_others(tmp_path: Path, change: str) -> None:
+    order = [{"order": 1, "computeEnvironment": "local"}]
+    with EmbeddedBatch(state=tmp_path, clock=VirtualClock()) as first:
+        batch = client_for(first)
+        oldest = define(batch)
+        for _ in range(2):
+            define(batch)
+        batch.create_job_queue(jobQueueName="second", priority=1, computeEnvironmentOrder=order)
+        batch.update_job_queue(jobQueue="local", priority=5)
+        if change == "tag":
+            batch.tag_resource(resourceArn=oldest, tags={"a": "b"})
+        else:
+            batch.deregister_job_definition(jobDefinition=oldest)
+    with EmbeddedBatch(state=tmp_path, clock=VirtualClock()) as second:
+        batch = client_for(second)
+        job = batch.submit_job(jobName="n", jobQueue="local", jobDefinition="work")["jobId"]
+        shown = batch.describe_jobs(jobs=[job])["jobs"][0]
+        assert shown["jobDefinition"].endswith("work:3")
+        found = batch.describe_job_definitions(jobDefinitionName="work")["jobDefinitions"]
+        assert [d["revision"] for d in found] == [3, 2, 1]
+        assert define(batch).endswith("work:4")
+        queues = batch.describe_job_queues()["jobQueues"]
+        assert [q["jobQueueName"] for q in queues] == ["local", "second"]
+
+
+def test_tags_that_were_removed_stay_so(tmp_path: Path) -> None:
+    with EmbeddedBatch(state=tmp_path, clock=VirtualClock()) as first:
+        batch = client_for(first)
+        define(batch)
+        request = {"jobName": "n", "jobQueue": "local", "jobDefinition": "work"}
+        job = batch.submit_job(**request, tags={"a": "b"})["jobId"]
+        arn = batch.describe_jobs(jobs=[job])["jobs"][0]["jobArn"]
+        batch.untag_resource(resourceArn=arn, tagKeys=["a"])
+    with EmbeddedBatch(state=tmp_path, clock=VirtualClock()) as second:
+        assert client_for(second).describe_jobs(jobs=[job])["jobs"][0]["tags"] == {}
+
+
+@pytest.mark.parametrize("preferred", [False, True])
+def test_a_start_that_finds_its_port_taken_runs_nothing_and_leaves_nothing(
+    tmp_path: Path, preferred: bool
+) -> None:
+    started: list[str] = []
+
+    class Noting(SimulatedRunner):
+        def start(self, task: Any) -> None:
+            started.append(task.job_id)
+            super().start(task)
+
+    with EmbeddedBatch(state=tmp_path, clock=VirtualClock(), runner=SimulatedRunner(hour)) as first:
+        batch = client_for(first)
+        define(batch)
+        job = batch.submit_job(
+            jobName="n", jobQueue="local", jobDefinition="work", retryStrategy={"attempts": 3}
+        )["jobId"]
+        first.clock.sleep(0)
+        assert batch.describe_jobs(jobs=[job])["jobs"][0]["status"] == "RUNNING"
+    threads = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        second = EmbeddedBatch(state=tmp_path, runner=Noting(), port=0 if preferred else port)
+        if preferred:
+            second.prefer_port(port)
+            with second:
+                assert second.port != port
+        else:
+            with pytest.raises(EmulatorError, match=f"port {port} .*in use; choose another, or 0"):
+                second.start()
+            second.stop()
+            assert started == []
+            assert set(threading.enumerate()) <= threads
+    with EmbeddedBatch(state=tmp_path, runner=Noting()):
+        assert started[-1] == job

@@ -71,7 +71,7 @@ def detail(job: Job, names: Names) -> Document:
         "timeout": {"attemptDurationSeconds": spec.timeout_seconds}
         if spec.timeout_seconds
         else None,
-        "tags": job.tags if job.tags is not None else dict(spec.tags),
+        "tags": dict(job.tags_now),
         "propagateTags": spec.propagate_tags,
         "platformCapabilities": None if spec.eks else [spec.platform],
         "eksAttempts": [_eks_attempt(job, attempt) for attempt in job.attempts] if spec.eks else [],
@@ -127,7 +127,7 @@ def _last(job: Job) -> tuple[int | None, str | None]:
 
 
 def _work(job: Job, names: Names) -> Document:
-    """Return the container, or for ecsProperties the task with its containers."""
+    """Return the container, for ecsProperties the task, for eksProperties the pod."""
     run, last = job.run, job.attempts[-1] if job.attempts else None
     task_id = run.task_id if run else last.task_id if last else None
     stream = run.log_stream if run else last.log_stream if last else None

@@ -11,7 +11,7 @@ from aws_batch_emulator._api.resources import Operation, Resources
 from aws_batch_emulator._api.specs import job_spec
 from aws_batch_emulator._core.engine import Engine
 from aws_batch_emulator._core.errors import ApiError, plain, rejected
-from aws_batch_emulator._core.model import Document, Job, JobQueue, Status
+from aws_batch_emulator._core.model import Document, Job, JobQueue, Status, like
 
 PAGE = 1_000
 FILTERED_PAGE = 100
@@ -81,11 +81,11 @@ class JobsApi:
         origins: dict[str, Job] = {}
         for entry in entries:
             job_id, kind = entry.get("jobId"), entry.get("type")
+            if job_id is None and kind != "SEQUENTIAL":
+                raise rejected("A dependency without job ID must be of type SEQUENTIAL")
             if size is None and (kind == "N_TO_N" or job_id is None):
                 raise rejected(f"A dependency of type {kind} is for array jobs only")
             if job_id is None:
-                if kind != "SEQUENTIAL":
-                    raise rejected("A dependency without job ID must be of type SEQUENTIAL")
                 continue
             limits.job_id(job_id)
             origin = self._engine.find(job_id)
@@ -185,7 +185,7 @@ class JobsApi:
         if not values:
             raise rejected("A filter needs at least one value")
         if name == "JOB_NAME":
-            return lambda job: any(_like(job.spec.name.lower(), v.lower()) for v in values)
+            return lambda job: any(like(job.spec.name.lower(), v.lower()) for v in values)
         if name == "JOB_DEFINITION":
             return lambda job: any(_definition_like(job.spec.definition_arn, v) for v in values)
         if name == "SHARE_IDENTIFIER":
@@ -281,39 +281,29 @@ class JobsApi:
 
     def tag(self, request: Document) -> Document:
         """TagResource."""
-
-        def change(tags: dict[str, str]) -> dict[str, str]:
-            return {**tags, **request["tags"]}
-
-        return self._retag(request["resourceArn"], change)
+        return self._retag(request["resourceArn"], lambda tags: {**tags, **request["tags"]})
 
     def untag(self, request: Document) -> Document:
         """UntagResource."""
-
-        def change(tags: dict[str, str]) -> dict[str, str]:
-            return {k: v for k, v in tags.items() if k not in request["tagKeys"]}
-
-        return self._retag(request["resourceArn"], change)
+        arn, keys = request["resourceArn"], request["tagKeys"]
+        return self._retag(arn, lambda tags: {k: v for k, v in tags.items() if k not in keys})
 
     def tags(self, request: Document) -> Document:
         """ListTagsForResource."""
         job, resource = self._by_arn(request["resourceArn"])
         if job is not None:
-            return {"tags": job.tags if job.tags is not None else dict(job.spec.tags)}
+            return {"tags": dict(job.tags_now)}
         return {"tags": resource[2]["tags"]}
 
     def _retag(self, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> Document:
         job, (kind, name, document) = self._by_arn(arn)
-        if job is not None:
-            changed = change(job.tags if job.tags is not None else dict(job.spec.tags))
-            limits.tags(changed)
-            job.tags = changed
-            self._engine.touch(job)
-            return {}
-        changed = change(document["tags"])
+        changed = change(document["tags"] if job is None else dict(job.tags_now))
         limits.tags(changed)
-        document["tags"] = changed
-        self._resources.save_tags(kind, name, document)
+        if job is not None:
+            self._engine.retag(job, changed)
+        else:
+            document["tags"] = changed
+            self._resources.save_tags(kind, name, document)
         return {}
 
     def _by_arn(self, arn: str) -> tuple[Job | None, tuple[str, str, Document]]:
@@ -330,11 +320,7 @@ class JobsApi:
         return None, resource
 
 
-def _like(text: str, pattern: str) -> bool:
-    return text.startswith(pattern[:-1]) if pattern.endswith("*") else text == pattern
-
-
 def _definition_like(arn: str, pattern: str) -> bool:
     if pattern.startswith("arn:"):
         return arn == pattern
-    return _like(arn.rpartition("/")[2].partition(":")[0], pattern)
+    return like(arn.rpartition("/")[2].partition(":")[0], pattern)

@@ -87,7 +87,7 @@ def container(document: Document, *, platform: str) -> None:
     for member in ("startTimeout", "stopTimeout"):
         if document.get(member, 0) > FARGATE_TIMEOUT_SECONDS:
             raise rejected(f"{member} must be at most {FARGATE_TIMEOUT_SECONDS} on Fargate")
-    volumes(document.get("volumes", []), platform=platform)
+    _volumes(document)
 
 
 def task(document: Document, *, platform: str) -> None:
@@ -96,14 +96,12 @@ def task(document: Document, *, platform: str) -> None:
         _refuse(document, NOT_ON_EC2["task"], "EC2")
     else:
         _refuse(document, NOT_ON_FARGATE["task"], "Fargate")
-        volumes(document.get("volumes", []), platform=platform)
+        _volumes(document)
 
 
-def volumes(documents: Iterable[Document], *, platform: str) -> None:
-    """Check the volumes of a job."""
-    for volume in documents:
-        if platform == FARGATE:
-            _refuse(volume, NOT_ON_FARGATE["volume"], "Fargate")
+def _volumes(document: Document) -> None:
+    for volume in document.get("volumes", []):
+        _refuse(volume, NOT_ON_FARGATE["volume"], "Fargate")
 
 
 def override(document: Document, *, platform: str) -> None:
@@ -175,7 +173,7 @@ def updated(resources: Document, changes: Document, *, eks: bool) -> Document:
     if kind.startswith(FARGATE):
         changed_fargate(changes)
         return after
-    if not 0 <= after["minvCpus"] <= after["maxvCpus"]:
+    if after["minvCpus"] > after["maxvCpus"]:
         raise rejected("minvCpus must not be greater than maxvCpus")
     if "desiredvCpus" in changes:
         desired = changes["desiredvCpus"]
@@ -199,12 +197,9 @@ def changed_fargate(document: Document) -> None:
 
 def strategy_fits(strategy: str, kind: str) -> None:
     """Check an allocation strategy against the type of compute resources."""
-    only = SPOT_ONLY if strategy.startswith("SPOT_") else "EC2"
+    only = "SPOT" if strategy.startswith("SPOT_") else "EC2"
     if strategy not in ("BEST_FIT", "BEST_FIT_PROGRESSIVE") and kind != only:
         raise rejected(f"The allocation strategy {strategy} is only for {only} compute resources")
-
-
-SPOT_ONLY: Final = "SPOT"
 
 
 def _refuse(document: Document, members: Iterable[str], place: str) -> None:

@@ -44,8 +44,8 @@ def checked_pod(request: Document) -> Document:
         if member in request:
             raise rejected(f"{member} must not be specified for jobs on Amazon EKS")
     pod = request["eksProperties"].get("podProperties") or {}
-    inits = [_named(container) for container in pod.get("initContainers", [])]
-    mains = [_named(container) for container in pod.get("containers", [])]
+    inits = [{"name": DEFAULT_NAME, **c} for c in pod.get("initContainers", [])]
+    mains = [{"name": DEFAULT_NAME, **c} for c in pod.get("containers", [])]
     if not mains:
         raise rejected("A pod needs at least one container")
     for what, found in (("containers", mains), ("initContainers", inits)):
@@ -55,7 +55,7 @@ def checked_pod(request: Document) -> Document:
     if len(set(names)) < len(names):
         raise rejected(f"Container names must be unique in a pod: {', '.join(names)}")
     for container in (*inits, *mains):
-        _check(container)
+        _requirements(container)
     if "namespace" in pod.get("metadata", {}):
         namespace(pod["metadata"]["namespace"])
     return {"podProperties": {**pod, "containers": mains, "initContainers": inits}}
@@ -131,16 +131,8 @@ def _place(task: str | None) -> Document:
     return {"podName": f"aws-batch.{task}", "nodeName": "local"} if task else {}
 
 
-def _named(container: Document) -> Document:
-    return {"name": DEFAULT_NAME, **container}
-
-
-def _check(container: Document) -> None:
-    _requirements(container)
-
-
 def _requirements(container: Document) -> list[Document]:
-    """Return the container's resources as Batch's other jobs give them."""
+    """Check the container's resources, and return them as Batch's other jobs give them."""
     resources = container.get("resources", {})
     asked, most = resources.get("requests", {}), resources.get("limits", {})
     found = []
@@ -187,7 +179,7 @@ def _overridden(bases: list[Document], overrides: list[Document]) -> list[Docume
                 for part in ("limits", "requests")
                 if part in old or part in override["resources"]
             }
-        _check(merged)
+        _requirements(merged)
         by_name[name] = merged
     return list(by_name.values())
 

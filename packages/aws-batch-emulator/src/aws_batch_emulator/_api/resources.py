@@ -37,7 +37,8 @@ class Resources:
             self.environments[name] = ComputeEnvironment(name=name, document=document)
         for name, document in store.resources("queue"):
             self.queues[name] = JobQueue(name=name, document=document)
-        for _, document in store.resources("definition"):
+        definitions = [document for _, document in store.resources("definition")]
+        for document in sorted(definitions, key=lambda document: int(document["revision"])):
             self.definitions.setdefault(document["jobDefinitionName"], []).append(document)
 
     def operations(self) -> dict[str, Operation]:
@@ -83,7 +84,7 @@ class Resources:
             **request,
             "computeEnvironmentArn": self._names.arn("compute-environment", name),
             **({} if cluster else {"ecsClusterArn": self._names.cluster(name)}),
-            "state": request.get("state", "ENABLED"),
+            "state": "ENABLED",
             "status": "VALID",
             "statusReason": "ComputeEnvironment Healthy",
             "containerOrchestrationType": "EKS" if cluster else "ECS",
@@ -200,7 +201,7 @@ class Resources:
             self.policies.by_arn(request["schedulingPolicyArn"])
         changes: Document = {
             key: request[key]
-            for key in ("state", "priority", "schedulingPolicyArn")
+            for key in ("state", "priority", "schedulingPolicyArn", "jobStateTimeLimitActions")
             if key in request
         }
         if "computeEnvironmentOrder" in request:
@@ -208,8 +209,6 @@ class Resources:
             if self._kind(order) != document["jobQueueType"]:
                 raise rejected(f"The type of job queue {queue.name} can't be changed")
             changes["computeEnvironmentOrder"] = order
-        if "jobStateTimeLimitActions" in request:
-            changes["jobStateTimeLimitActions"] = request["jobStateTimeLimitActions"]
         document.update(changes)
         self._save("queue", queue.name, document)
         return {"jobQueueName": queue.name, "jobQueueArn": document["jobQueueArn"]}
@@ -295,8 +294,6 @@ class Resources:
         """DescribeJobDefinitions, newest revision first."""
         wanted = request.get("jobDefinitions")
         if wanted is not None:
-            if len(wanted) > 100:
-                raise rejected("Maximum number of job definitions supported is 100.")
             found = [d for d in map(self._revision, wanted) if d is not None]
         else:
             name, status = request.get("jobDefinitionName"), request.get("status")

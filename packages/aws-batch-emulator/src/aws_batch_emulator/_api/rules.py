@@ -12,15 +12,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from aws_batch_emulator._core.errors import rejected
-from aws_batch_emulator._core.model import Document
+from aws_batch_emulator._core.model import Document, like
 
 _PORT: Final = (0, 65_535)
 _PRIORITY: Final = (0, 9_999)
+_COMPUTE: Final[dict[str, tuple[float, float | None]]] = {
+    **dict.fromkeys(("minvCpus", "maxvCpus", "desiredvCpus"), (0, None)),
+    "bidPercentage": (0, 100),
+}
 
 RANGES: Final[dict[str, dict[str, tuple[float, float | None]]]] = {
-    "ComputeResource": {"minvCpus": (0, None), "maxvCpus": (0, None), "bidPercentage": (0, 100)},
-    "ComputeResourceUpdate": {"bidPercentage": (0, 100)},
+    "ComputeResource": _COMPUTE,
+    "ComputeResourceUpdate": _COMPUTE,
+    "ContainerOverrides": {"vcpus": (1, None), "memory": (4, None)},
+    "ContainerProperties": {"vcpus": (0, None), "memory": (4, None)},  # 0 counts as none
+    "CreateComputeEnvironmentRequest": {"unmanagedvCpus": (0, None)},
     "CreateJobQueueRequest": {"priority": (0, None)},
+    "UpdateComputeEnvironmentRequest": {"unmanagedvCpus": (0, None)},
     "UpdateJobQueueRequest": {"priority": (0, None)},
     "EFSVolumeConfiguration": {"transitEncryptionPort": _PORT},
     "EphemeralStorage": {"sizeInGiB": (21, 200)},
@@ -167,15 +175,8 @@ def _shares(document: Document) -> None:
     names = [entry["shareIdentifier"] for entry in document.get("shareDistribution", [])]
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
-            if _overlap(name, other):
+            if like(name, other) or like(other, name):
                 raise rejected(f"Share identifiers can't overlap: {name} and {other}")
-
-
-def _overlap(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    prefixes = [(one, other)] * one.endswith("*") + [(other, one)] * other.endswith("*")
-    return any(name.startswith(prefix[:-1]) for prefix, name in prefixes)
 
 
 TOGETHER: Final[dict[str, Callable[[Any], None]]] = {

@@ -8,7 +8,7 @@ from aws_batch_emulator._api import limits
 from aws_batch_emulator._api.describe import Names
 from aws_batch_emulator._api.paging import page
 from aws_batch_emulator._core.errors import plain
-from aws_batch_emulator._core.model import Document, JobQueue
+from aws_batch_emulator._core.model import Document, JobQueue, like
 from aws_batch_emulator._core.store import Store
 
 KIND = "policy"
@@ -86,7 +86,6 @@ class Policies:
         arn: str = queue.document.get("schedulingPolicyArn", "")
         policy = self.documents.get(arn.rpartition("/")[2], {})
         for entry in policy.get("fairsharePolicy", {}).get("shareDistribution", []):
-            name = entry["shareIdentifier"]
-            if name == share or (name.endswith("*") and share.startswith(name[:-1])):
+            if like(share, entry["shareIdentifier"]):
                 return float(entry.get("weightFactor", 1.0))
         return 1.0

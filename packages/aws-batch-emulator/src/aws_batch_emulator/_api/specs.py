@@ -87,8 +87,6 @@ def _checked_container(container: Document, platform: str) -> Document:
         raise rejected("Memory is not provided.")
     platforms.requirements(container.get("resourceRequirements", []), platform=platform)
     platforms.container(container, platform=platform)
-    if container.get("memory", platforms.MEMORY_MIB) < platforms.MEMORY_MIB:
-        raise rejected(f"At least {platforms.MEMORY_MIB} MiB of memory are required")
     return {**{key: [] for key in _CONTAINER_LISTS}, **container}
 
 
@@ -156,12 +154,6 @@ def job_spec(
         **request,
     }
     propagate: bool = settings["propagateTags"]
-    failure = None
-    given: Document = next((request[member] for member in OVERRIDES if member in request), {})
-    if limits.overrides_length(given) > limits.OVERRIDES_CHARACTERS:
-        failure = limits.OVERRIDES_TOO_LONG
-    elif propagate and len({**definition["tags"], **tags}) > limits.TAGS:
-        failure = limits.TOO_MANY_TAGS
     vcpus, memory_mib, gpus = _amounts(containers)
     platforms.size(vcpus, memory_mib, platform=platform)
     return JobSpec(
@@ -177,10 +169,7 @@ def job_spec(
         rules=_rules(retry),
         retry=retry,
         timeout_seconds=timeout.get("attemptDurationSeconds"),
-        depends_on=tuple(
-            Dependency(job_id=d.get("jobId"), type=d.get("type"))
-            for d in request.get("dependsOn", ())
-        ),
+        depends_on=_dependencies(request),
         tags=tags,
         propagate_tags=propagate,
         share_identifier=request.get("shareIdentifier"),
@@ -189,8 +178,16 @@ def job_spec(
         vcpus=vcpus,
         memory_mib=memory_mib,
         gpus=gpus,
-        start_failure=failure,
+        start_failure=_start_failure(request, {**definition["tags"], **tags} if propagate else {}),
     )
+
+
+def _start_failure(request: Document, propagated: Document) -> str | None:
+    """Return why a job that is accepted can't start."""
+    given: Document = next((request[member] for member in OVERRIDES if member in request), {})
+    if limits.overrides_length(given) > limits.OVERRIDES_CHARACTERS:
+        return limits.OVERRIDES_TOO_LONG
+    return limits.TOO_MANY_TAGS if len(propagated) > limits.TAGS else None
 
 
 def substitute(text: str, parameters: Mapping[str, str]) -> str:
@@ -258,11 +255,10 @@ def _container(base: Document, overrides: Document, parameters: Mapping[str, str
     required = {r["type"]: r for r in base.get("resourceRequirements", [])}
     required |= {r["type"]: r for r in overrides.get("resourceRequirements", [])}
     container["resourceRequirements"] = list(required.values())
-    for key in ("vcpus", "memory", "instanceType"):
-        if key in overrides:
-            container[key] = overrides[key]
     # A definition's old-style value gives way to an override in resourceRequirements.
     for key, kind in (("vcpus", "VCPU"), ("memory", "MEMORY")):
+        if key in overrides:
+            container[key] = overrides[key]
         if kind in required:
             container.pop(key, None)
     return container
@@ -285,6 +281,11 @@ def _resources(container: Document) -> tuple[float, int, int]:
         **{r["type"]: r["value"] for r in container["resourceRequirements"]},
     }
     return float(amounts["VCPU"]), int(amounts["MEMORY"]), int(amounts["GPU"])
+
+
+def _dependencies(request: Document) -> tuple[Dependency, ...]:
+    documents: list[Document] = request.get("dependsOn", [])
+    return tuple(Dependency(job_id=d.get("jobId"), type=d.get("type")) for d in documents)
 
 
 def _rules(retry: Document | None) -> tuple[ExitRule, ...]:

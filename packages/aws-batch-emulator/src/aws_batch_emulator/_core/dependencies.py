@@ -1,4 +1,4 @@
-"""Who waits for whom: `dependsOn` with its types SEQUENTIAL and N_TO_N, as edges between jobs.
+"""Dependencies: `dependsOn` with its types SEQUENTIAL and N_TO_N, as edges between jobs.
 
 Source: AWS Batch API reference, SubmitJob, and user guide, job dependencies and array jobs.
 """

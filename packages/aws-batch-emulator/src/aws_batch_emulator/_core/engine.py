@@ -29,6 +29,8 @@ RETENTION_SECONDS = 7 * 86_400.0
 KEPT_JOBS = 200_000
 """Beyond so many jobs and children the oldest finished ones go earlier: bounded memory."""
 SWEEP_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 3_600.0
+"""However late the next timer is: a lock can't be waited for as long as a number may say."""
 RETRY_SECONDS = 1.0
 """After this the state is written again if it could not be."""
 
@@ -84,7 +86,7 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """End all attempts and stop; jobs that were under way are found lost at the next start."""
+        """End all attempts, then close the store: what was under way is lost at the next start."""
         with self._lock:
             self._stopped = True
             self._wake.notify_all()
@@ -93,6 +95,8 @@ class Engine:
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._runner.close()
+        with self._lock:
+            self._store.close()
 
     @contextlib.contextmanager
     def step(self, *, answers: bool = False) -> Iterator[None]:
@@ -158,9 +162,9 @@ class Engine:
             with self._lock:
                 due = self._timers.next_due()
                 self._wake_at = due
-                wait = None if due is None else due - self.now()
-                if not self._stopped and (wait is None or wait > 0):
-                    self._wake.wait(wait)
+                wait = LONGEST_WAIT_SECONDS if due is None else due - self.now()
+                if not self._stopped and wait > 0:
+                    self._wake.wait(min(wait, LONGEST_WAIT_SECONDS))
                 if self._stopped:
                     return
             try:
@@ -201,9 +205,10 @@ class Engine:
         with self.step():
             self.machine.terminate(job, reason)
 
-    def touch(self, job: Job) -> None:
-        """Have the job written to the store, after its tags changed."""
+    def retag(self, job: Job, tags: dict[str, str]) -> None:
+        """Give the job these tags."""
         with self.step():
+            job.tags = tags
             self.machine.touch(job)
 
     def capacity_changed(self) -> None:
@@ -243,27 +248,26 @@ class Engine:
             self.machine.restore(jobs, self.find)
 
     def sweep(self) -> None:
-        """Forget finished jobs whose time is over. Cheap: looks at most once per minute."""
+        """Forget finished jobs whose time is over; looks at most once per minute."""
         if self.now() < self._next_sweep:
             return
+        old: list[Job] = []
         with self.step():
             self._next_sweep = self.now() + SWEEP_SECONDS
             keep = self.faults.seconds("retention", default=RETENTION_SECONDS)
             limit = self.now_ms() - int(keep * 1000)
             surplus = sum(1 + (job.size or 0) for job in self.jobs.values()) - KEPT_JOBS
-            old: list[Job] = []
             for job in self.jobs.values():
                 if job.final and (surplus > 0 or (job.stopped_at or 0) <= limit):
                     old.append(job)
                     surplus -= 1 + (job.size or 0)
             for job in old:
-                self._forget(job)
-            if old:
-                self._store.delete([job.id for job in old])
-
-    def _forget(self, job: Job) -> None:
-        del self.jobs[job.id]
-        for one in job.children or [job]:
-            for attempt in one.attempts:
-                for group, stream in streams(job.spec, attempt.task_id):
-                    self.logs.delete(group, stream)
+                del self.jobs[job.id]
+        if not old:
+            return
+        # Without the lock, for there may be thousands; and before the records of the jobs go, by
+        # which the emulator that comes after a killed one finds what is left to delete.
+        attempts = [(j, a) for j in old for one in j.children or [j] for a in one.attempts]
+        self.logs.delete([s for job, a in attempts for s in streams(job.spec, a.task_id)])
+        with self.step():
+            self._store.delete(old)

@@ -1,6 +1,6 @@
-"""Errors that the emulator answers with, in AWS's words where those are on record.
+"""Errors: what the emulator answers, in AWS's words where those are on record, and its own.
 
-`ApiError` becomes an HTTP answer; nothing outside the emulator needs these classes.
+`ApiError` becomes an HTTP answer. `EmulatorError` is for users: it is raised to who starts one.
 """
 
 from __future__ import annotations

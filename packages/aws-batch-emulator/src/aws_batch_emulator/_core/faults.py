@@ -32,15 +32,18 @@ JOB_FAULTS: Final = frozenset(
 )
 SERVICE_FAULTS: Final = frozenset({"late_listing", "retention"})
 
+_FLOATS: Final = {"rate": (0, 1), "seconds": (0, 10**9)}
+_INTS: Final = {"times": (0, 10**9), "status": (400, 599), "index": (0, 9_999), "attempt": (1, 10)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One fault. Fields that its kind doesn't use are ignored.
 
-    API faults: `operation` (glob), `rate` (0 to 1), `times` (None: for ever), `status` (of errors),
-    `seconds` (of `slow`). Job faults: `job` (glob on the job's name), `index` (of an array child,
-    None: any), `attempt` (None: every), `seconds` after the start, `times`, `message`. Service
-    faults: `seconds`.
+    API faults: `operation` (glob), `rate` (0 to 1), `times` (None: for ever), `status` (of errors,
+    400 to 599), `seconds` (of `slow`). Job faults: `job` (glob on the job's name), `index` (of an
+    array child, None: any), `attempt` (from 1, None: every), `seconds` after the start, `times`,
+    `message`. Service faults: `seconds`. ValueError for values outside these bounds.
     """
 
     fault: str
@@ -62,10 +65,17 @@ class Fault:
             isinstance(text, str) for text in (self.operation, self.job, self.message or "")
         ):
             raise ValueError(f"fault {self.fault}: operation, job and message are texts")
-        if not self.seconds >= 0 or not isinstance(self.status, int):
-            raise ValueError(f"fault {self.fault}: seconds and status are numbers from 0 on")
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"fault {self.fault}: rate must be from 0 to 1, not {self.rate}")
+        for name, (low, high) in {**_FLOATS, **_INTS}.items():
+            value = getattr(self, name)
+            if value is None and name in ("times", "index", "attempt"):
+                continue
+            # By the type itself: for `isinstance` True is an integer.
+            if (
+                type(value) not in (int, int if name in _INTS else float)
+                or not low <= value <= high
+            ):
+                text = f"{name} must be from {low} to {high}"
+                raise ValueError(f"fault {self.fault}: {text}, not {value!r}")
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Fault:
@@ -88,11 +98,11 @@ class Fault:
 
 
 class Faults:
-    """The faults in force; random ones are repeatable by `seed`. Safe for several threads."""
+    """The faults in force; random ones are repeatable. Safe for several threads."""
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._random = random.Random(seed)  # noqa: S311 - repeatable tests, no secrets
+        self._random = random.Random(0)  # noqa: S311 - repeatable tests, no secrets
         self._active: list[tuple[Fault, list[int | None]]] = []
         self.changed: Callable[[], None] = lambda: None
         """Called after faults were added or removed; the engine looks at waiting jobs again."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from aws_batch_emulator._core.store import replace_file
+
 MAX_EVENTS = 10_000
 MAX_BYTES = 1_048_576
 """One answer of GetLogEvents holds at most 1 MB or 10,000 events (Logs API reference)."""
@@ -86,7 +88,9 @@ class LogStore:
         self._open: dict[tuple[str, str], _Stream] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        folder.mkdir(parents=True, exist_ok=True)
         self._load()
+        self._notes = self._index.open("a", encoding="utf-8")
 
     def path(self, group: str, stream: str) -> Path:
         """Return the file of a stream; its names are readable and safe, whatever they stand for."""
@@ -105,14 +109,16 @@ class LogStore:
         return path
 
     def watch(self, now: Callable[[], int]) -> None:
-        """Measure open streams from now on, until `stop_watching`; `now` returns milliseconds."""
+        """Measure open streams from now on, until `shut`; `now` returns milliseconds."""
         thread = threading.Thread(target=self._watch, args=(now,), name="batch-log-times")
         thread.daemon = True
         thread.start()
 
-    def stop_watching(self) -> None:
-        """End what `watch` began."""
+    def shut(self) -> None:
+        """End what `watch` began, and close the index."""
         self._closed.set()
+        with self._lock, contextlib.suppress(OSError):
+            self._notes.close()
 
     def _watch(self, now: Callable[[], int]) -> None:
         pause = IDLE_SECONDS
@@ -162,12 +168,14 @@ class LogStore:
         with self._lock:
             return sorted(self._known)
 
-    def delete(self, group: str, stream: str) -> None:
-        """Forget a stream; missing ones are ignored."""
+    def delete(self, streams: Sequence[tuple[str, str]]) -> None:
+        """Forget streams; missing ones are ignored."""
         with self._lock:
-            self._known.get(group, {}).pop(stream, None)
-            self._open.pop((group, stream), None)
-        self.path(group, stream).unlink(missing_ok=True)
+            for group, stream in streams:
+                self._known.get(group, {}).pop(stream, None)
+                self._open.pop((group, stream), None)
+        for group, stream in streams:
+            self.path(group, stream).unlink(missing_ok=True)
 
     def size(self, group: str, stream: str) -> int:
         """Return the stream's length in bytes, 0 if nothing was written."""
@@ -264,15 +272,14 @@ class LogStore:
         return self._known.get(group, {}).get(stream)
 
     def _note(self, group: str, stream: str, found: _Stream) -> None:
-        step = len(found.marks) // KEPT_MARKS + 1
-        kept = [*found.marks[:-1:step], *found.marks[-1:]]
-        line = json.dumps([group, stream, found.created, kept, found.open])
-        # On a full disk the stream is there as long as this process is; its jobs go on.
-        with contextlib.suppress(OSError), self._index.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        # On a full disk the stream is there as long as this process is; its jobs go on. What was
+        # not written is, with the next one, once there is room.
+        with contextlib.suppress(OSError):
+            self._notes.write(_noted(group, stream, found))
+            self._notes.flush()
 
     def _load(self) -> None:
-        """Read the index of an earlier process, and write it anew without what is gone."""
+        """Read the index of an earlier process, and replace it by one without what is gone."""
         try:
             lines = self._index.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -285,12 +292,19 @@ class LogStore:
             except (ValueError, TypeError):
                 continue  # the last line of a killed process
             self._known.setdefault(group, {})[stream] = found
-        self._index.unlink()
-        for group, streams in list(self._known.items()):
-            kept = {name: found for name, found in streams.items() if found.path.exists()}
-            self._known[group] = kept
-            for name, found in kept.items():
-                self._note(group, name, found)
+        kept: list[str] = []
+        for group, streams in self._known.items():
+            there = {name: found for name, found in streams.items() if found.path.exists()}
+            self._known[group] = there
+            kept += [_noted(group, name, found) for name, found in there.items()]
+        replace_file(self._index, "".join(kept))
+
+
+def _noted(group: str, stream: str, found: _Stream) -> str:
+    """The stream's line in the index."""
+    step = len(found.marks) // KEPT_MARKS + 1
+    kept = [*found.marks[:-1:step], *found.marks[-1:]]
+    return json.dumps([group, stream, found.created, kept, found.open]) + "\n"
 
 
 def _measured(path: Path) -> tuple[int, int]:

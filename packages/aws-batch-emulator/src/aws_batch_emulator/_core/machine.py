@@ -213,7 +213,7 @@ class Machine:
         self.scheduler.add(job)
 
     def _place(self, job: Job, environment: ComputeEnvironment) -> None:
-        """RUNNABLE -> STARTING in that environment, or to the fate a fault has for it."""
+        """RUNNABLE -> STARTING in that environment, or what a fault makes of it."""
         number = len(job.attempts) + 1
         if job.spec.start_failure is not None:
             self.scheduler.release(job, environment.name)
@@ -317,7 +317,7 @@ class Machine:
     def _end(self, job: Job, status: Status, reason: str | None) -> None:
         job.status_reason = reason
         job.stopped_at = self.now_ms()
-        self.scheduler.aside.pop(job.id, None)
+        self.scheduler.forget(job)
         self._move(job, status)
         self._ended.append(job)
 
@@ -346,8 +346,8 @@ class Machine:
                 self._place(*found)
             elif not self._ended:
                 break
-        while self.scheduler.newly_aside:
-            self._set_aside(self.scheduler.newly_aside.pop())
+        for job in self.scheduler.take_newly_aside():
+            self._set_aside(job)
 
     def _after(self, job: Job) -> None:
         parent = job.parent

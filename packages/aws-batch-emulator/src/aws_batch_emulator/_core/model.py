@@ -27,6 +27,11 @@ class Status(str, Enum):
     FAILED = "FAILED"
 
 
+def like(text: str, pattern: str) -> bool:
+    """Whether the text is the pattern, or begins like it where that ends in `*`."""
+    return text.startswith(pattern[:-1]) if pattern.endswith("*") else text == pattern
+
+
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED})
 UNSTARTED = frozenset({Status.SUBMITTED, Status.PENDING, Status.RUNNABLE})
 ACTIVE = frozenset({Status.STARTING, Status.RUNNING})
@@ -59,7 +64,7 @@ class JobSpec:
     queue: str
     definition_arn: str
     containers: tuple[Document, ...]
-    """The resolved container properties; several only for ecsProperties."""
+    """The resolved container properties; several only for ecsProperties and eksProperties."""
     ecs: Document | None = None
     """The task properties less their containers, if the definition has ecsProperties."""
     eks: Document | None = None
@@ -181,6 +186,11 @@ class Job:
     """Hidden from every answer (fault injection)."""
     tags: dict[str, str] | None = None
     """Tags after TagResource or UntagResource; None: as submitted."""
+
+    @property
+    def tags_now(self) -> Mapping[str, str]:
+        """The job's tags."""
+        return self.spec.tags if self.tags is None else self.tags
 
     @property
     def final(self) -> bool:

@@ -5,7 +5,7 @@ Pure functions. Source: AWS Batch API reference, RetryStrategy and EvaluateOnExi
 
 from __future__ import annotations
 
-from aws_batch_emulator._core.model import Exit, ExitRule, JobSpec
+from aws_batch_emulator._core.model import Exit, ExitRule, JobSpec, like
 
 
 def retried(spec: JobSpec, *, attempt: int, end: Exit) -> bool:
@@ -25,15 +25,7 @@ def matches(rule: ExitRule, end: Exit) -> bool:
     """Return whether all patterns of the rule match; an absent value only matches `*`."""
     code = "" if end.exit_code is None else str(end.exit_code)
     return (
-        _glob(rule.on_exit_code, code)
-        and _glob(rule.on_reason, end.reason or "")
-        and _glob(rule.on_status_reason, end.status_reason)
+        like(code, rule.on_exit_code or "*")
+        and like(end.reason or "", rule.on_reason or "*")
+        and like(end.status_reason, rule.on_status_reason or "*")
     )
-
-
-def _glob(pattern: str | None, text: str) -> bool:
-    if pattern is None:
-        return True
-    if pattern.endswith("*"):
-        return text.startswith(pattern[:-1])
-    return text == pattern

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aws_batch_emulator._core.log_store import LogStore
-from aws_batch_emulator._core.model import NOT_STARTED, Exit
+from aws_batch_emulator._core.model import EXITED, NOT_STARTED, Exit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ class SimulatedJob:
     memory_mib: int
     image: str = ""
     container: str | None = None
-    """The container's name, for jobs of ecsProperties."""
+    """The container's name, for jobs of ecsProperties or eksProperties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +233,7 @@ class SimulatedRunner(Hosted):
 
     @staticmethod
     def _exit(run: SimulatedRun) -> Exit:
-        default = "Essential container in task exited" if run.starts else NOT_STARTED
+        default = EXITED if run.starts else NOT_STARTED
         return Exit(
             exit_code=run.exit_code if run.starts else None,
             reason=run.reason,

@@ -49,12 +49,7 @@ class Capacity:
 
     def could_fit(self, job: Job) -> bool:
         """Whether the job would fit on the empty machine."""
-        spec = job.spec
-        return (
-            (self.vcpus is None or spec.vcpus <= self.vcpus)
-            and (self.memory_mib is None or spec.memory_mib <= self.memory_mib)
-            and (self.gpus is None or spec.gpus <= self.gpus)
-        )
+        return Capacity(self.vcpus, self.memory_mib, self.gpus).fits(job)
 
 
 @dataclass(slots=True)
@@ -89,8 +84,7 @@ class Scheduler:
         self.host = host
         self.aside: dict[str, Job] = {}
         """Jobs that can't be placed, by id; their status reason says why."""
-        self.newly_aside: list[Job] = []
-        """Those the engine has not looked at yet."""
+        self._newly_aside: list[Job] = []
 
     def queue(self, name: str) -> JobQueue | None:
         """Return a queue by name."""
@@ -100,7 +94,16 @@ class Scheduler:
         """Keep a runnable job from starting until `retry_aside`."""
         job.status_reason = reason
         self.aside[job.id] = job
-        self.newly_aside.append(job)
+        self._newly_aside.append(job)
+
+    def take_newly_aside(self) -> list[Job]:
+        """Return the jobs that were set aside since the last call."""
+        jobs, self._newly_aside = self._newly_aside, []
+        return jobs
+
+    def forget(self, job: Job) -> None:
+        """Leave out a job that ended."""
+        self.aside.pop(job.id, None)
 
     def add(self, job: Job) -> None:
         """Put a job that became RUNNABLE in line."""

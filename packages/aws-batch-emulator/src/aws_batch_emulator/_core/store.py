@@ -49,6 +49,14 @@ def state_folder(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def replace_file(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Write a file anew; whenever this is killed or fails, the old one is there in full."""
+    new = path.with_name(f"{path.name}.new")
+    new.touch(mode=mode)
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
 class Store:
     """One database file, or nothing (`path` None). Used under the engine's lock only."""
 
@@ -100,20 +108,23 @@ class Store:
             self._db.execute("BEGIN")
             self._db.executemany("UPDATE jobs SET document = ? WHERE id = ?", rows)
 
-    def delete(self, ids: Iterable[str]) -> None:
-        """Remove jobs with their children."""
+    def delete(self, jobs: Iterable[Job]) -> None:
+        """Remove plain jobs, and parents with their children."""
         if self._db is None:
             return
         with self._db:
             self._db.execute("BEGIN")
-            self._db.executemany("DELETE FROM jobs WHERE top = ?", [(i,) for i in ids])
-            self._db.execute("DELETE FROM specs WHERE id NOT IN (SELECT spec FROM jobs)")
+            for job in jobs:
+                self._db.execute("DELETE FROM jobs WHERE top = ?", (job.id,))
+                self._db.execute("DELETE FROM specs WHERE id = ?", (job.spec.id,))
 
     def put_resource(self, kind: str, name: str, document: Document) -> None:
         """Write a queue, environment, definition or policy."""
         if self._db is not None:
             self._db.execute(
-                "INSERT OR REPLACE INTO resources VALUES (?, ?, ?)",
+                # Not REPLACE, which would give the row a new place in the order of creation.
+                "INSERT INTO resources VALUES (?, ?, ?) "
+                "ON CONFLICT (kind, name) DO UPDATE SET document = excluded.document",
                 (kind, name, json.dumps(document)),
             )
 
@@ -123,7 +134,7 @@ class Store:
             self._db.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
 
     def resources(self, kind: str) -> list[tuple[str, Document]]:
-        """Return all resources of a kind as (name, document)."""
+        """Return all resources of a kind as (name, document), in the order of their creation."""
         if self._db is None:
             return []
         rows = self._db.execute(
@@ -163,23 +174,12 @@ _FLAGS = ("cancelled", "terminated", "lost")
 def _state(job: Job) -> str:
     state: dict[str, Any] = {"status": job.status.value}
     for name in (*_FIELDS, *_FLAGS):
-        if value := getattr(job, name):
+        if (value := getattr(job, name)) not in (None, False):
             state[name] = value
     if job.attempts:
         state["attempts"] = [asdict(attempt) for attempt in job.attempts]
     if job.run is not None:
-        run = job.run
-        state["run"] = {
-            "task_id": run.task_id,
-            "number": run.number,
-            "compute_environment": run.compute_environment,
-            "instance_id": run.instance_id,
-            "log_stream": run.log_stream,
-            "handle": run.handle,
-            "started_at": run.started_at,
-            "stopping": run.stopping,
-            "final": run.final,
-        }
+        state["run"] = {k: v for k, v in asdict(job.run).items() if k != "override"}
     return json.dumps(state)
 
 

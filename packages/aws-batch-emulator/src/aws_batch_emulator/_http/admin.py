@@ -23,7 +23,7 @@ from aws_batch_emulator._events import EventLog
 from aws_batch_emulator._http.pages import Pages
 from aws_batch_emulator._http.wire import Answer
 from aws_batch_emulator._runners.containers import ContainerRunner
-from aws_batch_emulator._runners.processes import SubprocessRunner
+from aws_batch_emulator._runners.processes import SubprocessRunner, checked_images
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Admin:
         *,
         id: str,
         token: str | None,
+        kept: bool,
         engine: Engine,
         logs: LogStore,
         events: EventLog,
@@ -47,7 +48,7 @@ class Admin:
         add_images: Callable[[Mapping[str, Sequence[str]]], None],
         shut_down: Callable[[], None],
     ) -> None:
-        self._id, self._token = id, token
+        self._id, self._token, self._kept = id, token, kept
         self._engine, self._event_log = engine, events
         self._calls, self._faults = calls, faults
         self._runner, self._add_images = runner, add_images
@@ -61,7 +62,10 @@ class Admin:
         name = url.path.removeprefix("/_emulator/")
         given, token = headers.get(HEADER), self._token
         if method != "GET" and (given is None or (token is not None and given != token)):
-            message = f"This request needs the header {HEADER} with the token of endpoint.json."
+            value = "the token in <state>/endpoint.json" if token is not None else "any value"
+            if token is not None and not self._kept:
+                value += "; this emulator has no folder, so start it with --state"
+            message = f"This request needs the header {HEADER} with {value}."
             return _answer(403, {"message": message})
         actions: dict[tuple[str, str], Callable[[], Any]] = {
             ("GET", "health"): self._health,
@@ -131,12 +135,8 @@ def _settings(document: Any) -> tuple[dict[str, list[str]], dict[str, str] | Non
     """Return images and variables of a settings request; all are checked before one is taken."""
     if not isinstance(document, dict):
         raise ValueError("settings are a JSON object of `images` and `environment`")
-    images, environment = document.get("images", {}), document.get("environment")
-    if not isinstance(images, dict) or not all(
-        isinstance(argv, list) and all(isinstance(word, str) for word in argv)
-        for argv in images.values()
-    ):
-        raise ValueError("`images` is a JSON object of lists of words")
+    images = checked_images(document.get("images", {}))
+    environment = document.get("environment")
     if environment is not None and not (
         isinstance(environment, dict) and all(isinstance(v, str) for v in environment.values())
     ):

@@ -113,7 +113,7 @@ def _facts(job: Job) -> str:
         "timeout": f"{spec.timeout_seconds:,} s" if spec.timeout_seconds else "",
         "share identifier": _text(spec.share_identifier),
         "waits for": ", ".join(_text(d.job_id or d.type) for d in spec.depends_on),
-        "tags": _text(", ".join(f"{k}={v}" for k, v in (job.tags or spec.tags).items())),
+        "tags": _text(", ".join(f"{k}={v}" for k, v in job.tags_now.items())),
         "submitted": _time(job.created_at),
         "started": _time(job.started_at),
         "ended": _time(job.stopped_at),

@@ -1,8 +1,7 @@
 """The HTTP server: one port for Batch, CloudWatch Logs and the emulator's addresses.
 
-HTTP/1.1 with keep-alive, one thread per connection. Requests must carry an AWS signature header
-(it is not verified) and name an allowed host: so a web page open in a browser can't submit jobs to
-this machine.
+HTTP/1.1 with keep-alive, one thread per connection. Requests must name an allowed host; with what
+`handle` demands of their headers, a web page open in a browser can't submit jobs to this machine.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ IDLE_SECONDS = 300.0
 
 
 class Server:
-    """Serves `handle` in background threads from construction to `close`.
+    """Listens from construction on, and answers by `handle` in threads from `start` to `close`.
 
     `bind` is the address to listen on; `hosts` are the names, besides those of the loopback and
     `bind` itself, by which requests may name this server.
@@ -81,11 +80,16 @@ class Server:
             name="batch-http",
             daemon=True,
         )
+
+    def start(self) -> None:
+        """Begin to answer; who has connected before has waited."""
         self._thread.start()
 
     def close(self) -> None:
         """Stop answering; open connections are cut, as when a process ends."""
-        self._http.shutdown()
+        if self._thread.ident is not None:
+            self._http.shutdown()
+            self._thread.join(timeout=5)
         self._http.server_close()
         with self._lock:
             connections = list(self._connections)
@@ -94,7 +98,6 @@ class Server:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue  # the client was first
-        self._thread.join(timeout=5)
 
 
 class _HttpServer(http.server.ThreadingHTTPServer):
@@ -110,7 +113,7 @@ class _HttpServer(http.server.ThreadingHTTPServer):
 class _RefusedError(Exception):
     """A request that is answered without being handled; the connection is closed."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, message: str, status: int = 400, code: str = "BadRequest") -> None:
         super().__init__(message)
         body = json.dumps({"__type": code, "message": message}).encode()
         self.answer = Answer(
@@ -176,17 +179,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _check_host(self) -> None:
         given = self.headers.get_all("Host") or []
         if len(given) != 1:
-            raise _RefusedError(400, "BadRequest", f"A request has one Host, not {len(given)}.")
+            raise _RefusedError(f"A request has one Host, not {len(given)}.")
         target = urlsplit(self.path)
         for netloc in (given[0], target.netloc):
             name = _host(urlsplit(f"//{netloc}").hostname or "")
             if netloc and not _is_loopback(name) and name not in self.hosts:
                 raise _RefusedError(
-                    403,
-                    "AccessDeniedException",
                     f"The Batch emulator does not answer requests for the host {name}, so that no "
                     f"web page can reach it. If that is its name, start it with "
                     f"--allow-host {name}.",
+                    403,
+                    "AccessDeniedException",
                 )
 
     def _body(self) -> bytes:
@@ -194,24 +197,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length")
         if encoding is not None:
             if encoding.strip().lower() != "chunked":
-                raise _RefusedError(
-                    501, "NotImplemented", f"Transfer-Encoding {encoding} is unknown."
-                )
+                text = f"Transfer-Encoding {encoding} is unknown."
+                raise _RefusedError(text, 501, "NotImplemented")
             if length is not None:
-                raise _RefusedError(
-                    400, "BadRequest", "Content-Length and Transfer-Encoding together."
-                )
+                raise _RefusedError("Content-Length and Transfer-Encoding together.")
             return self._chunks()
         if length is None:
             if self.command == "POST" and self.request_version == "HTTP/1.0":
-                raise _RefusedError(
-                    411, "MissingContentLength", "The request needs a Content-Length."
-                )
+                text = "The request needs a Content-Length."
+                raise _RefusedError(text, 411, "MissingContentLength")
             return b""
         if not (length.isascii() and length.isdecimal()) or len(length) > 18:
-            raise _RefusedError(
-                400, "BadRequest", f"The Content-Length {length[:40]} is no length."
-            )
+            raise _RefusedError(f"The Content-Length {length[:40]} is no length.")
         if int(length) > MAX_BODY:
             raise _too_long()
         return self._exactly(int(length))
@@ -226,14 +223,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             except ValueError:
                 length = -1
             if length < 0 or not line.endswith(b"\n"):
-                raise _RefusedError(400, "BadRequest", "The chunked body is malformed.")
+                raise _RefusedError("The chunked body is malformed.")
             if length == 0:
                 break
             if len(body) + length > MAX_BODY:
                 raise _too_long()
             body += self._exactly(length)
             if self.rfile.readline(3).strip():
-                raise _RefusedError(400, "BadRequest", "The chunked body is malformed.")
+                raise _RefusedError("The chunked body is malformed.")
         while self.rfile.readline(65_537).strip():  # trailers
             pass
         return bytes(body)
@@ -242,9 +239,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if len(body) < length:
             # The client is gone or was cut off: what it did not finish is not done.
-            raise _RefusedError(
-                400, "BadRequest", f"{len(body)} of {length} bytes of the body came."
-            )
+            raise _RefusedError(f"{len(body)} of {length} bytes of the body came.")
         return body
 
     def _refuse(self, refused: _RefusedError) -> None:
@@ -275,7 +270,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer what is no request at all, as the base class found."""
         self.request_version = self.protocol_version  # not yet known where the first line is bad
-        self._refuse(_RefusedError(code, "BadRequest", message or "no HTTP request"))
+        self._refuse(_RefusedError(message or "no HTTP request", code))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep quiet: the emulator counts calls itself."""
@@ -283,7 +278,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def _too_long() -> _RefusedError:
     text = f"The body is longer than {MAX_BODY:,} bytes."
-    return _RefusedError(413, "RequestEntityTooLargeException", text)
+    return _RefusedError(text, 413, "RequestEntityTooLargeException")
 
 
 def _host(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Runs jobs as processes of this machine: the default, for laptops and tests without containers.
+"""Runs jobs as processes of this machine, for laptops and tests without containers.
 
 An image is a name for the argument list that its ENTRYPOINT would be. Memory is accounted for, not
 enforced. Output goes straight to the log stream's file, so it outlives a killed emulator.
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aws_batch_emulator._core.model import LOST, NOT_STARTED, Exit
 from aws_batch_emulator._core.runner import Hosted, Task
@@ -34,9 +35,9 @@ class _Running:
 class SubprocessRunner(Hosted):
     """Starts each attempt as a process group of its own, watched by a thread of its own.
 
-    `images` maps image names to argument lists, e.g. `{"wordfreq:local": [sys.executable, "-m",
-    "wordfreq"]}`; the job's command follows. `folder` becomes the working directory (None: the
-    emulator's). Jobs inherit this process's environment, less what Batch itself sets.
+    `images` maps image names to argument lists, e.g. `{"shell": ["sh", "-c"]}`; the job's command
+    follows. `folder` becomes the working directory (None: the emulator's). Jobs inherit this
+    process's environment, less what Batch itself sets.
     """
 
     real = True
@@ -80,7 +81,7 @@ class SubprocessRunner(Hosted):
             self._kill(task_id)
 
     def recover(self, handle: str) -> None:
-        """Kill what a lost emulator left running, as its host would have taken it along."""
+        """Kill what a lost emulator left running: its host counts as lost, with all on it."""
         pid, _, began = handle.partition(":")
         found = start_time(int(pid))
         if found is None or found == began:
@@ -142,7 +143,7 @@ class SubprocessRunner(Hosted):
                     cwd=self._folder,
                     start_new_session=True,
                 )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, IndexError) as error:  # no words, or none at all
             reason = f"CannotStartContainerError: {error}"
             return Exit(exit_code=None, reason=reason[:255], status_reason=NOT_STARTED)
         with self._lock:
@@ -157,6 +158,16 @@ class SubprocessRunner(Hosted):
         # As the end of a container's first process ends all others.
         _kill_group(process.pid)
         return Exit(exit_code=code if code >= 0 else 128 - code)
+
+
+def checked_images(document: Any) -> dict[str, list[str]]:
+    """Return the images that a JSON document holds; ValueError for what is none."""
+    if not isinstance(document, dict) or not all(
+        isinstance(argv, list) and all(isinstance(word, str) for word in argv)
+        for argv in document.values()
+    ):
+        raise ValueError("`images` is a JSON object of lists of words")
+    return document
 
 
 def aws_variables(environment: Mapping[str, str]) -> dict[str, str]:
