@@ -114,7 +114,7 @@ ADVICE: Mapping[CallError, str] = {
     CallError.UNAUTHENTICATED: "Renew the credentials (they are read again at each try), and "
     "check this machine's clock",
     CallError.UNCERTAIN: "Check the network and the AWS Health Dashboard",
-    CallError.REFUSED: f"Check permissions and names; `{DOCTOR}` tries calls that list and describe",
+    CallError.REFUSED: f"Check permissions and names; `{DOCTOR}` tries listing and describing",
 }
 
 
