@@ -142,11 +142,11 @@ def sync_with_plan(
     # In the listing's order: of the partitions, ranges follow it.
     names = sorted(_names(planned))
     without_partition = {name: why for name in names if (why := unusable_partition_key(name))}
-    present = context.instance.get_dynamic_partitions(str(partitions.name))
+    now = context.instance.get_dynamic_partitions(str(partitions.name)) if planned.refused else ()
     changes = sync_partitions(
         context.instance,
         partitions,
-        [*(name for name in names if name not in without_partition), *unread(planned, present)],
+        [*(name for name in names if name not in without_partition), *unread(planned, now)],
         remove_results=places.remove_results,
         # What is gone already can still be chosen; `forget_ends` removes it later in the run.
         keep=ends_of_range(context.run),
