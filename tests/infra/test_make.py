@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import botocore.session
+import costs
 import pytest
+from wordfreq_infra import network
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "docs" / "aws.md", ROOT / "docs" / "runbook.md"]
@@ -161,6 +163,18 @@ def test_the_cost_tables_of_the_docs_are_the_computed_ones():
     ).stdout
     for table in printed.rstrip("\n").split("\n\n"):
         assert table + "\n" in DOCS[0].read_text()
+
+
+def test_the_costs_count_what_the_templates_have(full, other):
+    hosts = {*network.JOB_ENDPOINTS, *network.HOST_ENDPOINTS}
+    assert len(hosts) == costs.ENDPOINTS
+    assert len({*network.DAGSTER_ENDPOINTS} - hosts) == costs.DAGSTER_ENDPOINTS
+    endpoints = other.properties("AWS::EC2::VPCEndpoint")  # with Fargate; two of them cost nothing
+    dagster = costs.DAGSTER_ENDPOINTS + 1
+    assert len(endpoints) == costs.FARGATE_ENDPOINTS + dagster + len(network.GATEWAYS)
+    for stack, alarms in (("observability", costs.ALARMS), ("dagster", costs.DAGSTER_ALARMS)):
+        assert len(full.properties("AWS::CloudWatch::Alarm", stack)) == alarms
+    assert len(full.properties("AWS::ECS::Service")) == costs.SERVICES
 
 
 def test_the_costs_of_the_docs_follow_from_their_prices():
