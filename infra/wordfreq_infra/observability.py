@@ -91,7 +91,8 @@ class ObservabilityStack(cdk.Stack):
             self._budget()
 
     def _topic(self) -> sns.Topic:
-        # SNS's own key would not let EventBridge, CloudWatch and Budgets in.
+        # SNS's own key would let none of these in; the right to publish brings that to this key.
+        # EventBridge gets both from its rules, without a condition: KMS would never find it met.
         key = kms.Key(
             self,
             "Key",
@@ -107,13 +108,12 @@ class ObservabilityStack(cdk.Stack):
             master_key=key,
             enforce_ssl=True,
         )
-        for service in ("events", "cloudwatch", "budgets"):
+        for service in ("cloudwatch", "budgets"):
             principal = iam.ServicePrincipal(
                 f"{service}.amazonaws.com",
                 conditions={"StringEquals": {"aws:SourceAccount": self.account}},
             )
             topic.grant_publish(principal)
-            key.grant_encrypt_decrypt(principal)
         return topic
 
     def _rule(self, id: str, about: str, detail_type: str, *, failed: bool = False) -> None:

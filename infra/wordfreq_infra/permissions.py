@@ -10,6 +10,8 @@ from aws_cdk import aws_s3 as s3
 from wordfreq_infra.storage import StorageStack
 
 READ = ("s3:GetObject",)
+#: What was replaced meanwhile is read as the plan knows it: the buckets keep versions.
+VERSIONS = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:PutObject", "s3:AbortMultipartUpload")
 DELETE = ("s3:DeleteObject",)
 #: Everything below a destination that is no result: the ledger of what is done, and partials.
@@ -35,7 +37,6 @@ def grants(
         mirror: items whose uploads are gone are deleted (`csv_removed`).
     """
     source, results, uploads = storage.source, storage.results, storage.uploads
-    listing = _list(source, results)
     receipts = _objects(results, ["plans/*"], READ + WRITE)
     others = _objects(results, [CSV_PLANS], READ + WRITE, sid="NoPlansOfCsv", deny=True)
     rows = ["dynamodb:BatchWriteItem", "dynamodb:DescribeTable", "dynamodb:PutItem"]
@@ -43,30 +44,30 @@ def grants(
         rows += ["dynamodb:DeleteItem", "dynamodb:Scan"]
     return {
         "plan": [
-            listing,
+            _list(source, results),
             receipts,
             others,
             _objects(results, [BOOKS], READ + WRITE + DELETE),
         ],
         "migrate": [
-            listing,
+            _list(source, results, versions=True),
             receipts,
             others,
-            _objects(source, [f"{storage.source_prefix}*"], READ),
+            _objects(source, [f"{storage.source_prefix}*"], VERSIONS),
             _objects(results, ["output/*"], READ + WRITE),
         ],
         "merge": [
-            _list(results),
+            _list(results, versions=True),
             receipts,
             others,
-            _objects(results, ["output/*"], READ),
+            _objects(results, ["output/*"], VERSIONS),
             _objects(results, [BOOKS], WRITE + DELETE),
             _objects(results, ["ranking/*"], READ + WRITE),
         ],
         "ingest": [
-            _list(uploads, results),
+            _list(uploads, results, versions=True),
             _objects(results, [CSV_PLANS], READ + WRITE),
-            _objects(uploads, ["*"], READ),
+            _objects(uploads, ["*"], VERSIONS),
             _objects(results, ["rejects/*"], READ + WRITE),
             iam.PolicyStatement(sid="Rows", actions=rows, resources=[storage.table.table_arn]),
         ],
@@ -118,6 +119,8 @@ def orchestrator(
                 "batch:DescribeJobQueues",
                 "batch:DescribeJobDefinitions",
                 "batch:DescribeComputeEnvironments",
+                "batch:DescribeSchedulingPolicies",
+                "logs:DescribeLogGroups",
             ],
             resources=["*"],
         ),
@@ -147,7 +150,6 @@ def orchestrator(
             actions=[
                 "sqs:ReceiveMessage",
                 "sqs:DeleteMessage",
-                "sqs:ChangeMessageVisibility",
                 "sqs:GetQueueAttributes",
             ],
             resources=[storage.events.queue_arn, storage.csv_events.queue_arn],
@@ -155,9 +157,10 @@ def orchestrator(
     ]
 
 
-def _list(*buckets: s3.IBucket) -> iam.PolicyStatement:
+def _list(*buckets: s3.IBucket, versions: bool = False) -> iam.PolicyStatement:
+    actions = ["s3:ListBucket", *(["s3:ListBucketVersions"] if versions else [])]
     return iam.PolicyStatement(
-        sid="List", actions=["s3:ListBucket"], resources=[one.bucket_arn for one in buckets]
+        sid="List", actions=actions, resources=[one.bucket_arn for one in buckets]
     )
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 
+import botocore.session
 import policies
 import pytest
 from conftest import ROOT
@@ -17,6 +18,7 @@ ANY_RESOURCE = {
     "batch:DescribeJobQueues": "as above",
     "batch:DescribeJobDefinitions": "as above",
     "batch:DescribeComputeEnvironments": "as above",
+    "batch:DescribeSchedulingPolicies": "as above",
     "ecr:GetAuthorizationToken": "a token is for the whole registry",
     "ecs:DescribeTaskDefinition": "ECS: knows no resource",
     "ecs:ListTasks": "of tasks it knows no resource; a condition names the cluster",
@@ -24,7 +26,7 @@ ANY_RESOURCE = {
     "ssmmessages:CreateDataChannel": "as above",
     "ssmmessages:OpenControlChannel": "as above",
     "ssmmessages:OpenDataChannel": "as above",
-    "logs:DescribeLogGroups": "ECS Exec looks for its log group",
+    "logs:DescribeLogGroups": "the doctor and ECS Exec look for a log group",
     "kms:Decrypt": "in a key's own policy `*` is that key",
     "kms:GenerateDataKey*": "as above",
     "kms:ReEncrypt*": "as above",
@@ -115,6 +117,47 @@ def test_whoever_tells_the_topic_may_use_its_key(full):
         assert "Alerts" in rights["sns:Publish"], place
         for action in ("kms:Decrypt", "kms:GenerateDataKey*"):
             assert "Key" in rights[action], place
+
+
+def test_eventbridge_may_use_the_key_of_the_topic_without_a_condition(full):
+    """One on the account is never met there: the alerts of failed jobs would be lost."""
+    (key,) = full.properties("AWS::KMS::Key")
+    given = sorted(
+        (service.partition(".")[0], tuple(statement["Action"]), "Condition" in statement)
+        for statement in key["KeyPolicy"]["Statement"]
+        for service in listed(statement["Principal"].get("Service", []))
+    )
+    use = ("kms:Decrypt", "kms:GenerateDataKey*")
+    assert given == [("budgets", use, True), ("cloudwatch", use, True), ("events", use, False)]
+
+
+#: Calls of the client that a deployment needn't allow, each with its reason.
+NOT_NEEDED = {
+    "batch:RegisterJobDefinition": "the definitions are the deployment's",
+    "batch:DeregisterJobDefinition": "as above",
+    "batch:TerminateJobs": "IAM's list doesn't know it; refused, jobs are ended one by one",
+}
+
+
+def test_what_the_orchestrator_and_its_doctor_call_is_allowed(full):
+    """Each call of AWS Batch and of logs that the client makes."""
+    client = ROOT / "packages" / "dagster-aws-batch" / "src" / "dagster_aws_batch"
+    text = "".join(path.read_text() for path in client.rglob("*.py"))
+    called = {
+        f"{service}:{operation}"
+        for service in ("batch", "logs")
+        for operation in botocore.session.get_session().get_service_model(service).operation_names
+        if f'"{operation}"' in text or f".{service}.{botocore.xform_name(operation)}(" in text
+    }
+    assert len(called) > 8
+    assert called - set(NOT_NEEDED) <= set(actions_of(full, "access/Operator"))
+
+
+def test_stages_read_what_was_replaced_meanwhile_as_it_was_planned(full):
+    for role, bucket in (("Migrate", "Source"), ("Ingest", "Uploads"), ("Merge", "Results")):
+        rights = actions_of(full, f"jobs/{role}Role")
+        for action in ("s3:GetObjectVersion", "s3:ListBucketVersions"):
+            assert bucket in rights[action], (role, action)
 
 
 def test_roles_can_be_passed_to_ecs_only(deployment):
