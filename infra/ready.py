@@ -19,7 +19,7 @@ import botocore.exceptions  # type: ignore[import-untyped]
 from teardown import live_jobs, resources
 from wordfreq_infra.changes import needs_idle_queue, refusals
 from wordfreq_infra.options import LOGIN as LOGIN_KEYS
-from wordfreq_infra.options import Options, OptionsError, from_words
+from wordfreq_infra.options import Options, OptionsError, deployed, from_words
 
 #: Service -> the role AWS makes for it; a first cluster or the first Spot host needs it.
 LINKED = {
@@ -130,17 +130,17 @@ def login(options: Options) -> Iterator[str]:
 def changes(options: Options) -> Iterator[str]:
     """What of the options can't be changed from what is deployed; jobs that would be ended."""
     cloudformation = boto3.client("cloudformation")
+    yield from leftovers(cloudformation, options)
     try:
         (stack,) = cloudformation.describe_stacks(StackName=f"{options.name}-access")["Stacks"]
     except botocore.exceptions.ClientError as error:
         if "does not exist" in str(error):
-            yield from leftovers(cloudformation, options)
             return
         raise
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}
     if "DeploymentOptions" not in outputs:
         return
-    old = Options(**json.loads(outputs["DeploymentOptions"]))
+    old = deployed(json.loads(outputs["DeploymentOptions"]))
     yield from refusals(old, options)
     if needs_idle_queue(old, options):
         found = resources(cloudformation, f"{options.name}-compute", "AWS::Batch::JobQueue")

@@ -49,13 +49,13 @@ def run(ecs: Any, name: str, command: Sequence[str]) -> str:
 def wait(ecs: Any, cluster: str, task: str) -> int:
     """The exit code of the command, once its task has ended."""
     end = time.monotonic() + WAIT_SECONDS
-    while True:
-        (shown,) = ecs.describe_tasks(cluster=cluster, tasks=[task])["tasks"]
-        if shown["lastStatus"] == "STOPPED":
-            break
+    shown: dict[str, Any] = {}
+    while shown.get("lastStatus") != "STOPPED":
         if time.monotonic() > end:
             raise TaskError(f"the task {task} hasn't ended after {WAIT_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)
+        # None at first: ECS shows a new task a moment later.
+        shown = next(iter(ecs.describe_tasks(cluster=cluster, tasks=[task])["tasks"]), {})
     codes = [one.get("exitCode") for one in shown["containers"] if one["name"] == RUN]
     if not codes or codes[0] is None:
         raise TaskError(f"the task {task} ended before the command: {shown.get('stoppedReason')}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
@@ -37,9 +38,9 @@ def resources(cloudformation: Any, stack: str, kind: str) -> Iterator[tuple[str,
             raise
 
 
-def buckets(cloudformation: Any, name: str) -> Iterator[str]:
-    """The buckets of the deployment's stacks that go away with their stack."""
-    for stack in STACKS:
+def buckets(cloudformation: Any, name: str, stacks: Sequence[str] = STACKS) -> Iterator[str]:
+    """The buckets of these stacks of the deployment that go away with their stack."""
+    for stack in stacks:
         found = list(resources(cloudformation, f"{name}-{stack}", "AWS::S3::Bucket"))
         if not found:
             continue
@@ -61,7 +62,10 @@ def live_jobs(batch: Any, queue: str) -> list[str]:
 
 
 def end_jobs(client: Clients, name: str, *, end: bool) -> None:
-    """Wait for, or end, what is in the queue: an environment with live jobs can't be removed."""
+    """End what is in the queue, or refuse: an environment with live jobs can't be removed.
+
+    Only what is ended has its queue switched off, as nobody would switch it on again.
+    """
     batch = client("batch")
     found = resources(client("cloudformation"), f"{name}-compute", "AWS::Batch::JobQueue")
     for _, queue in found:
@@ -71,6 +75,8 @@ def end_jobs(client: Clients, name: str, *, end: bool) -> None:
                 f"{len(jobs)} jobs in the queue {queue} haven't ended, such as {jobs[0]}; "
                 "wait for them or end their runs, then destroy"
             )
+        if not end:
+            continue
         batch.update_job_queue(jobQueue=queue, state="DISABLED")
         for job in jobs:
             batch.terminate_job(jobId=job, reason="make destroy")
@@ -118,17 +124,24 @@ def empty(s3: Any, bucket: str) -> int:
     return number
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="teardown.py", description=__doc__)
     parser.add_argument("--name", default="wordfreq", help="the deployment (default: wordfreq)")
     parser.add_argument("--delete-all-data", action="store_true", help="really delete")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    name = options.name
+    if (chosen := os.environ.get("WORDFREQ_INFRA_NAME") or name) != name:
+        parser.error(f"WORDFREQ_INFRA_NAME is {chosen}, not {name}: give OPTIONS=name={chosen} too")
+    # make hands it on. Nothing else goes with this stack, and jobs go on without it.
+    only_dagster = os.environ.get("STACKS") == f"{name}-dagster"
     s3 = boto3.client("s3")
-    end_jobs(boto3.client, options.name, end=options.delete_all_data)
+    if not only_dagster:
+        end_jobs(boto3.client, name, end=options.delete_all_data)
     if options.delete_all_data:
-        stop_dagster(boto3.client, options.name)
-    for bucket in buckets(boto3.client("cloudformation"), options.name):
+        stop_dagster(boto3.client, name)
+    stacks = STACKS[: 1 if only_dagster else None]
+    for bucket in buckets(boto3.client("cloudformation"), name, stacks):
         if not options.delete_all_data:
             sys.stdout.write(f"would delete everything in s3://{bucket} (DELETE_ALL_DATA=1)\n")
             continue

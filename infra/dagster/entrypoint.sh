@@ -26,7 +26,6 @@ run_launcher:
           subnets: [$DAGSTER_RUN_SUBNETS]
           securityGroups: [$DAGSTER_RUN_SECURITY_GROUP]
           assignPublicIp: $DAGSTER_RUN_PUBLIC_IP
-    run_resources: {cpu: "512", memory: "1024"}
 YAML
 fi
 if [ -n "${DAGSTER_RUN_IMAGE:-}" ]; then

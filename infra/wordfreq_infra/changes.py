@@ -78,7 +78,8 @@ CHANGES = (
     Change(
         options=("vpc", "subnets", "cidr", "zones"),
         effect="refused: hosts and services live in the subnets",
-        refused=lambda *_: True,
+        # Of a given VPC the others meant nothing, where they were given too.
+        refused=lambda old, new: not new.vpc or (old.vpc, old.subnets) != (new.vpc, new.subnets),
         instead=ANOTHER,
     ),
     Change(

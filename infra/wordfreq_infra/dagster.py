@@ -35,7 +35,6 @@ BUILD = {
     "ignore_mode": cdk.IgnoreMode.DOCKER,
 }
 CODE_PORT, DATABASE_PORT = 4000, 5432
-RUN_CONTAINER = "run"
 #: Service -> (CPU units, MiB, command).
 SERVICES: Mapping[str, tuple[int, int, Sequence[str]]] = {
     "code": (
@@ -217,7 +216,6 @@ class DagsterStack(cdk.Stack):
         ).subnet_ids
         return {
             "DAGSTER_RUN_TASK_DEFINITION": run.family,
-            "DAGSTER_RUN_CONTAINER": RUN_CONTAINER,
             "DAGSTER_ECS_CLUSTER": self._cluster.cluster_name,
             "DAGSTER_RUN_SUBNETS": cdk.Fn.join(", ", subnets),
             "DAGSTER_RUN_SECURITY_GROUP": self._group.security_group_id,

@@ -55,6 +55,8 @@ def settings(
         found["csv_sort_key"] = options.csv_sort_key
     if options.csv_removed != "keep":
         found["csv_removed"] = options.csv_removed
+    if options.fair_share:  # such a queue refuses jobs without one; letters and digits only
+        found["share_identifier"] = options.name.replace("-", "")
     if not options.source:
         found["events_queue_url"] = storage.events.queue_url
     return found

@@ -6,8 +6,9 @@ import dataclasses
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -38,7 +39,25 @@ LOGIN = (
     "client_id",
     "client_secret",
 )
-TYPES = ("string", "number", "binary")
+#: The types of columns, as the container knows them: names, and DynamoDB's letters.
+TYPES = (
+    *("string", "number", "binary", "bool", "null", "list", "map", "json"),
+    *("string-set", "number-set", "binary-set"),
+    *("S", "N", "B", "BOOL", "NULL", "L", "M", "SS", "NS", "BS"),
+)
+#: The types that keys can have, by their letters.
+KEY_TYPES = {"S": "string", "N": "number", "B": "binary"}
+#: Attributes that every item gets besides its columns.
+ADDED = ("Filename", "LastModified")
+#: What CloudWatch can keep logs for: days, and the CDK's name for it.
+LOG_DAYS = {
+    1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
+    30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS",
+    180: "SIX_MONTHS", 365: "ONE_YEAR",
+}  # fmt: skip
+PREFIX = "WORDFREQ_INFRA_"
+#: Variables with that beginning that are no options: of cdk.json and of the tests.
+OTHERS = ("python", "pairs", "write")
 # Families are named by letters, generation and attributes, of which g is Graviton; a1 is one too.
 GRAVITON = re.compile(r"a1|[a-z]+\d+[a-z]*g[a-z]*")
 
@@ -59,7 +78,7 @@ class Options:
         architecture: `x86_64` or `arm64` (Graviton): hosts, Fargate and the images that are built.
         instance_families: the hosts with `ec2`, such as `m7i,c7i`; empty: AWS Batch's own choice
             of what the Region has.
-        max_vcpus: the most vCPUs at once, for each of the two compute environments.
+        max_vcpus: the most vCPUs at once (2 or more), for each of the two compute environments.
         image: `asset` (built at deploy, needs docker), or the URI of an image, best with a digest.
         source: `s3://bucket/prefix` of texts that exist already; empty: a bucket is made.
         csv_columns: the columns of the CSVs, in any order; a number as `NAME:number`.
@@ -67,8 +86,8 @@ class Options:
             DynamoDB can't change them afterwards.
         csv_time_index: whether the table has the index `LastModified` (by file name, then time).
         csv_removed: `mirror` lets the ingest stage delete items whose uploads are gone.
-        fair_share: whether the queue shares by the setting `share_identifier` instead of first come
-            first served; each job then needs one.
+        fair_share: whether the queue shares by the setting `share_identifier` (by default the name)
+            instead of first come first served.
         vpc, subnets: an existing VPC and at least two of its subnets, each in a zone of its own;
             its routes, NAT gateways and endpoints are yours. Empty: a VPC is made.
         cidr, zones: the range and the availability zones (2 to 4) of the VPC that is made.
@@ -130,16 +149,23 @@ class Options:
             if getattr(self, option) not in allowed:
                 given = getattr(self, option)
                 raise OptionsError(f"{option} is {given!r}; use one of {', '.join(allowed)}")
-        if self.max_vcpus < 1:
-            raise OptionsError(f"max_vcpus is {self.max_vcpus}; use 1 or more")
-        if self.log_days not in (1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365):
-            raise OptionsError(
-                f"log_days is {self.log_days}; CloudWatch knows 1, 3, 7, 30, 90, 365"
-            )
-        if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.source):
-            raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix")
+        if self.max_vcpus < 2:
+            raise OptionsError(f"max_vcpus is {self.max_vcpus}; use 2 or more: merging takes 2")
+        if self.log_days not in LOG_DAYS:
+            days = ", ".join(map(str, LOG_DAYS))
+            raise OptionsError(f"log_days is {self.log_days}; CloudWatch knows {days}")
+        # Policies would take the others of S3's characters for patterns and variables.
+        if self.source and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/[^*?$]*)?", self.source):
+            raise OptionsError(f"source is {self.source!r}; use s3://bucket/prefix without * ? $")
         self._check_images()
         self._check_given()
+        self._check_csv()
+        chosen = self.chosen()
+        for option, other in (("instance_families", "compute"), ("cidr", "vpc"), ("zones", "vpc")):
+            if option in chosen and other in chosen:
+                raise OptionsError(
+                    f"{option} is of no use with {other}={chosen[other]}; leave one out"
+                )
         if not re.fullmatch(r"(?:[a-z][a-z0-9-]*(?:,[a-z][a-z0-9-]*)*)?", self.instance_families):
             raise OptionsError(
                 f"instance_families is {self.instance_families!r}; use families, such as m7i,c7i"
@@ -152,20 +178,32 @@ class Options:
                     + ("m7g,c7g" if self.architecture == "arm64" else "m7i,c7i")
                     + ", or another architecture"
                 )
-        for column, kind in self.csv_types.items():
+        if self.email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", self.email):
+            raise OptionsError(f"email is {self.email!r}; use an address")
+
+    def _check_csv(self) -> None:
+        columns = [name for name, _ in self._columns()]
+        for column, kind in self._columns():
             if not column or kind not in TYPES:
                 raise OptionsError(
                     f"csv_columns has {column}:{kind}; use NAME or NAME:TYPE, the types are "
                     + ", ".join(TYPES)
                 )
+            if columns.count(column) > 1 or column in ADDED:
+                raise OptionsError(
+                    f"csv_columns has {column}, which items have already; name each column once, "
+                    f"and none of {', '.join(ADDED)}"
+                )
+        keys = [name for name, kind in self.csv_types.items() if kind in KEY_TYPES.values()]
         for option in ("csv_key", "csv_sort_key"):
             given = getattr(self, option)
-            if given not in self.csv_types and (given or option == "csv_key"):
+            if given not in keys and (given or option == "csv_key"):
                 raise OptionsError(
-                    f"{option} is {given!r}; use one of csv_columns: {', '.join(self.csv_types)}"
+                    f"{option} is {given!r}; use one of csv_columns that is a "
+                    f"{', '.join(KEY_TYPES.values())}: {', '.join(keys)}"
                 )
-        if self.email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", self.email):
-            raise OptionsError(f"email is {self.email!r}; use an address")
+        if self.csv_sort_key == self.csv_key:
+            raise OptionsError(f"csv_sort_key is csv_key, {self.csv_key!r}; use another column")
 
     def _check_images(self) -> None:
         for option in ("image", "dagster_image"):
@@ -187,7 +225,6 @@ class Options:
         for option, form, example in (
             ("vpc", r"vpc-[0-9a-f]+", "vpc-0123456789abcdef0"),
             ("subnets", r"subnet-[0-9a-f]+(,subnet-[0-9a-f]+)+", "subnet-0a1,subnet-0b2"),
-            ("cidr", r"(\d{1,3}\.){3}0/1[6-8]", "10.42.0.0/16, from /16 to /18"),
             ("kms_key", r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[\w-]+", "the ARN of a key"),
             ("source_kms_key", r"arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/[\w-]+", "such an ARN"),
             (
@@ -210,13 +247,19 @@ class Options:
             given = getattr(self, option)
             if given and not re.fullmatch(form, given):
                 raise OptionsError(f"{option} is {given!r}; use {example}")
+        if not 16 <= _range("cidr", self.cidr, "10.42.0.0/16").prefixlen <= 18:
+            raise OptionsError(f"cidr is {self.cidr!r}; use 10.42.0.0/16, from /16 to /18")
+        names = [one.partition("=")[0] for one in self.tags.split(",")]
+        if "project" in names or len(set(names)) < len(names):
+            raise OptionsError(
+                f"tags is {self.tags!r}; name each once, and not project: its value is the name"
+            )
         if bool(self.vpc) != bool(self.subnets):
             raise OptionsError("vpc and subnets belong together; give both or neither")
         if not 2 <= self.zones <= 4:
             raise OptionsError(f"zones is {self.zones}; use 2 to 4")
         if self.source_kms_key and not self.source:
             raise OptionsError("source_kms_key is of a given source; give source too, or kms_key")
-
         self._check_ui()
 
     def _check_ui(self) -> None:
@@ -235,13 +278,7 @@ class Options:
                 "identity provider; leave ui_* out and use the tunnel, or take network=nat"
             )
         for one in self.ui_cidr.split(","):
-            try:
-                ipaddress.IPv4Network(one)
-            except ValueError as error:
-                raise OptionsError(
-                    f"ui_cidr has {one!r} ({error}); use ranges, such as "
-                    "203.0.113.0/24,198.51.100.7/32"
-                ) from None
+            _range("ui_cidr", one, "203.0.113.0/24,198.51.100.7/32")
 
     def chosen(self) -> dict[str, object]:
         """The options that aren't at their default."""
@@ -260,31 +297,56 @@ class Options:
 
     @property
     def csv_types(self) -> Mapping[str, str]:
-        """The columns of the CSVs, each with its type: `string` or `number`."""
+        """The columns of the CSVs, each with its type; the types of keys by their names."""
+        return {name: KEY_TYPES.get(kind, kind) for name, kind in self._columns()}
+
+    def _columns(self) -> list[tuple[str, str]]:
         parted = (column.partition(":") for column in self.csv_columns.split(","))
-        return {name.strip(): kind.strip() or "string" for name, _, kind in parted}
+        return [(name.strip(), kind.strip() or "string") for name, _, kind in parted]
 
 
 def from_context(scope: Construct) -> Options:
     """The options of a CDK app: context first, then the environment, then the defaults."""
-    return _from(scope.node.try_get_context)
+    # Its other context has names with `@`, `:` or `-`: feature flags, and what cdk looked up.
+    context = scope.node.get_all_context()
+    return _from({name: value for name, value in context.items() if name.isidentifier()})
 
 
 def from_words(words: Iterable[str]) -> Options:
     """The options of a command line, `NAME=VALUE` each; then the environment, then the defaults."""
-    given = dict(word.split("=", 1) for word in words if "=" in word)
-    return _from(given.get)
+    return _from({name: value for name, _, value in (word.partition("=") for word in words)})
 
 
-def _from(find: Callable[[str], object]) -> Options:
-    given: dict[str, object] = {}
+def deployed(chosen: Mapping[str, object]) -> Options:
+    """Options of a former deploy: unchecked, for what isn't allowed any more can be changed too."""
+    old = object.__new__(Options)
     for field in dataclasses.fields(Options):
-        value = find(field.name)
-        if value is None:
-            value = os.environ.get(f"WORDFREQ_INFRA_{field.name.upper()}") or None
-        if value is not None:
-            given[field.name] = _typed(field.name, str(value), type(field.default))
-    return Options(**given)  # type: ignore[arg-type]
+        object.__setattr__(old, field.name, chosen.get(field.name, field.default))
+    return old
+
+
+def _from(words: Mapping[str, object]) -> Options:
+    fields = {field.name: type(field.default) for field in dataclasses.fields(Options)}
+    variables = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and value
+    }
+    found = {name: value for name, value in variables.items() if name not in OTHERS} | {**words}
+    for name in found:
+        if name not in fields:
+            (near,) = get_close_matches(name, fields, 1, 0)
+            raise OptionsError(f"{name} is no option; do you mean {near}?")
+    return Options(**{n: _typed(n, str(v), fields[n]) for n, v in found.items()})  # type: ignore[arg-type]
+
+
+def _range(option: str, text: str, example: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise OptionsError(
+            f"{option} has {text!r} ({error}); use ranges, such as {example}"
+        ) from None
 
 
 def _typed(name: str, text: str, kind: type) -> object:

@@ -12,7 +12,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from wordfreq_infra.options import Options
+from wordfreq_infra.options import ADDED, LOG_DAYS, Options
 
 #: The events of a bucket that a sensor is sent.
 CHANGES = ("Object Created", "Object Deleted")
@@ -27,16 +27,11 @@ def removal(options: Options) -> cdk.RemovalPolicy:
 
 def log_group(scope: Construct, id: str, name: str, options: Options) -> logs.LogGroup:
     """A log group of the deployment: `/<name of the deployment>/<name>`, kept as long as chosen."""
-    kept = {
-        1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS",
-        30: "ONE_MONTH", 60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS",
-        180: "SIX_MONTHS", 365: "ONE_YEAR",
-    }[options.log_days]  # fmt: skip
     return logs.LogGroup(
         scope,
         id,
         log_group_name=f"/{options.name}/{name}",
-        retention=logs.RetentionDays[kept],
+        retention=logs.RetentionDays[LOG_DAYS[options.log_days]],
         removal_policy=cdk.RemovalPolicy.DESTROY,
     )
 
@@ -161,15 +156,10 @@ class StorageStack(cdk.Stack):
             removal_policy=removal(options),
         )
         if options.csv_time_index:
-            made.add_global_secondary_index(
-                index_name="LastModified",
-                partition_key=dynamodb.Attribute(
-                    name="Filename", type=dynamodb.AttributeType.STRING
-                ),
-                sort_key=dynamodb.Attribute(
-                    name="LastModified", type=dynamodb.AttributeType.STRING
-                ),
+            file, time = (
+                dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING) for name in ADDED
             )
+            made.add_global_secondary_index(index_name=time.name, partition_key=file, sort_key=time)
         return made
 
     def _queues(self, id: str, name: str) -> tuple[sqs.Queue, sqs.Queue]:

@@ -20,7 +20,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from conftest import ROOT
 from wordfreq_infra.app import build
 from wordfreq_infra.changes import CHANGES, needs_idle_queue, refusals, table
-from wordfreq_infra.options import Options, OptionsError
+from wordfreq_infra.options import Options, OptionsError, deployed
 
 ECR = "111122223333.dkr.ecr.us-east-1.amazonaws.com/"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/11111111-1111-1111-1111-111111111111"
@@ -323,6 +323,13 @@ def test_a_queue_that_cannot_be_changed_gets_a_successor_of_another_name(option)
     assert not set(queues[0]) & set(queues[1])
     assert not set(queues[0].values()) & set(queues[1].values())
     assert needs_idle_queue(chosen({}), chosen({option: VALUES[option][0]}))
+
+
+def test_what_meant_nothing_in_a_given_vpc_can_be_left_out():
+    """It was taken beside `vpc` once, and isn't any more: the next deploy has to leave it out."""
+    vpc = {"vpc": "vpc-11111111", **TOGETHER["vpc"]}
+    assert refusals(deployed({**vpc, "cidr": "10.43.0.0/16", "zones": 3}), Options(**vpc)) == []
+    assert refusals(Options(**vpc), Options(**vpc | {"subnets": "subnet-1,subnet-2"}))
 
 
 def test_a_load_balancer_of_the_other_kind_gets_targets_of_its_own():

@@ -3,10 +3,14 @@
 import json
 
 import pytest
+from conftest import ROOT
 from wordfreq_infra import environment
+from wordfreq_infra import options as infra_options
 from wordfreq_infra.compute import queue_name
 from wordfreq_infra.jobs import RETRIES, STAGES
 
+from wordfreq_batch.csv import values
+from wordfreq_batch.csv.schema import ADDED
 from wordfreq_dagster.outputs import output_name
 from wordfreq_dagster.settings import (
     Settings,
@@ -25,7 +29,7 @@ CHOICES = {
     "folder_depth",
     "csv_max_write_units", "report",
     "csv_settings",  # a file beside the project
-    "share_identifier", "scheduling_priority",  # of queues with a fair-share policy; ours has none
+    "scheduling_priority",  # of queues with a fair-share policy
 }  # fmt: skip
 #: Settings of this machine, of no use where stages run on AWS.
 LOCAL = {
@@ -71,6 +75,8 @@ def test_the_settings_load_what_the_deployment_writes(deployment, loaded):
     assert loaded.csv_sort_key == deployment.options.csv_sort_key
     for place in ("source", "destination", "plans", "ranking", "csv_source", "csv_rejects"):
         assert getattr(loaded, place).startswith("s3://"), place
+    # A queue that shares refuses jobs without one, any other jobs with one: letters and digits.
+    assert loaded.share_identifier == ("wftest" if deployment.options.fair_share else "")
     assert bool(loaded.events_queue_url) == (not deployment.options.source)
     assert loaded.csv_events_queue_url not in ("", loaded.events_queue_url)
 
@@ -107,6 +113,26 @@ def test_dagsters_containers_get_the_same_settings(deployment):
         variables = [one["Name"] for one in container["Environment"]]
         found = {n.replace("_", "") for n in variables if n.startswith("WORDFREQ_")}
         assert {name.replace("_", "").upper() for name in expected} == found
+
+
+def test_columns_and_items_are_what_the_container_knows():
+    assert set(infra_options.TYPES) == set(values.TYPES)
+    assert infra_options.ADDED == ADDED
+    letters = {letters: name for name, letters in values.LETTERS.items() if letters in "SNB"}
+    assert letters == {"": "json"} | infra_options.KEY_TYPES
+
+
+def test_what_the_tasks_of_dagster_are_given_is_read(deployment):
+    """Settings, what the instance's files and its entrypoint name, and boto3's Region."""
+    folder = ROOT / "infra" / "dagster"
+    read = "".join(path.read_text() for path in folder.glob("*") if path.suffix in (".yaml", ".sh"))
+    known = {f"WORDFREQ_{field.upper()}" for field in Settings.model_fields}
+    for task in deployment.properties("AWS::ECS::TaskDefinition"):
+        (container,) = task["ContainerDefinitions"]
+        names = {one["Name"] for one in container["Environment"] + container["Secrets"]}
+        assert [name for name in names if name not in known and name not in read] == [
+            name for name in names if name.startswith("AWS_")
+        ]
 
 
 def test_each_stage_is_a_command_of_the_container():

@@ -12,6 +12,7 @@ import task
 import teardown
 from botocore.stub import Stubber
 from conftest import client
+from wordfreq_infra import options
 from wordfreq_infra.options import LOGIN, Options
 
 from aws_batch_emulator import EmbeddedBatch, SubprocessRunner
@@ -47,7 +48,10 @@ def run_main(capsys, words):
 
 
 def test_a_change_that_cannot_be_made_is_refused_by_what_is_deployed(cloud, endpoint, capsys):
-    deployed(cloud, Options(name="old", network="nat", tags="team=data"))
+    # One job of the merge stage never started there: what is refused since can be changed.
+    deployed(cloud, options.deployed({
+        "name": "old", "network": "nat", "tags": "team=data", "max_vcpus": 1, "gone": "since",
+    }))  # fmt: skip
     code, printed = run_main(capsys, "name=old network=isolated csv_key=ProductName")
     assert code == 1
     assert "network can't become 'isolated' (it is 'nat')" in printed.err
@@ -71,9 +75,12 @@ def test_a_stack_left_by_a_failed_creation_is_named_with_what_deletes_it(cloud, 
         return not stack["StackStatus"].endswith("IN_PROGRESS")
 
     until(status, what="left-network has ended")
-    code, printed = run_main(capsys, "name=left")
-    assert code == 1
-    assert "aws cloudformation delete-stack --stack-name left-network" in printed.err
+    for add in (None, Options(name="left")):  # also beside a deployment, as Dagster's may be left
+        if add:
+            deployed(cloud, add)
+        code, printed = run_main(capsys, "name=left")
+        assert code == 1
+        assert "aws cloudformation delete-stack --stack-name left-network" in printed.err
 
 
 def test_a_login_that_cloudformation_could_not_use_is_refused(cloud, endpoint, capsys):
@@ -141,10 +148,12 @@ def test_destroy_refuses_while_jobs_run_and_ends_them_when_told_to(monkeypatch):
                 ],
             },
         )  # fmt: skip
+        clients = {"batch": batch, "cloudformation": Formation()}
+        teardown.end_jobs(clients.__getitem__, "wf", end=False)
+        assert batch.describe_job_queues(jobQueues=["wf"])["jobQueues"][0]["state"] == "ENABLED"
         job = batch.submit_job(
             jobName="j", jobQueue="wf", jobDefinition="sleep", arrayProperties={"size": 2}
         )["jobId"]
-        clients = {"batch": batch, "cloudformation": Formation()}
         with pytest.raises(SystemExit, match=r"jobs in the queue wf haven't ended"):
             teardown.end_jobs(clients.__getitem__, "wf", end=False)
         assert batch.describe_job_queues(jobQueues=["wf"])["jobQueues"][0]["state"] == "ENABLED"
@@ -152,6 +161,24 @@ def test_destroy_refuses_while_jobs_run_and_ends_them_when_told_to(monkeypatch):
         (shown,) = batch.describe_jobs(jobs=[job])["jobs"]
         assert shown["status"] == "FAILED"
         assert batch.describe_job_queues(jobQueues=["wf"])["jobQueues"][0]["state"] == "DISABLED"
+
+
+def test_a_queue_of_what_is_not_ended_stays_on_and_dagster_alone_goes_alone(monkeypatch):
+    """Nobody would switch it on again: not the next deploy, if the destruction was declined."""
+    asked = []
+    monkeypatch.setattr(teardown.boto3, "client", lambda service: service)
+    monkeypatch.setattr(teardown, "end_jobs", lambda *_, end: asked.append(f"jobs {end}"))
+    monkeypatch.setattr(teardown, "stop_dagster", lambda *_: asked.append("dagster"))
+    monkeypatch.setattr(teardown, "buckets", lambda *of: asked.append(of[2]) or [])
+    teardown.main(["--name=wf", "--delete-all-data"])
+    assert asked == ["jobs True", "dagster", ("dagster", "storage")]
+    asked.clear()
+    monkeypatch.setenv("STACKS", "wf-dagster")  # make destroy STACKS=…, before dagster=false
+    teardown.main(["--name=wf", "--delete-all-data"])
+    assert asked == ["dagster", ("dagster",)]
+    monkeypatch.setenv("WORDFREQ_INFRA_NAME", "other")
+    with pytest.raises(SystemExit):
+        teardown.main(["--name=wf", "--delete-all-data"])
 
 
 @pytest.fixture
@@ -199,6 +226,7 @@ def test_the_exit_code_is_that_of_the_command_and_none_is_no_success(monkeypatch
     monkeypatch.setattr(task, "POLL_SECONDS", 0.1)
     ecs = boto3.Session("any", "any", region_name="us-east-1").client("ecs")
     with Stubber(ecs) as stub:
+        stub.add_response("describe_tasks", {"tasks": [], "failures": [{"reason": "MISSING"}]})
 
         def answers(status, **container):
             shown = {"lastStatus": status, "stoppedReason": "CannotPullContainerError"}
