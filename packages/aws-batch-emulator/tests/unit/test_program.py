@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
-from aws_batch_emulator.__main__ import main
+from aws_batch_emulator.__main__ import build_parser, main
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +32,13 @@ from aws_batch_emulator.__main__ import main
         (["--container-argument", "x"], "--container-argument is for --runner container only"),
     ],
 )
-def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aws_batch_emulator.__main__.serve", lambda *_, **__: None)
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -46,3 +55,9 @@ def test_a_taken_port_is_said_in_words(
     assert (
         f"port {port} of 127.0.0.1: it is in use; choose another, or 0" in capsys.readouterr().err
     )
+
+
+def test_the_guide_has_every_option() -> None:
+    table = GUIDE.read_text("utf-8").partition("| option | meaning |")[2].partition("\n\n")[0]
+    options = [name for action in build_parser()._actions for name in action.option_strings]
+    assert [name for name in options if f"`{name}" not in table] == ["-h", "--help"]
