@@ -63,7 +63,7 @@ class State(NamedTuple):
 
     While the `fingerprint` is the one in `MIRRORED`, and no upload is `gone`, there is nothing to
     delete. `moments`: the `LastModified` of each upload, as its items have it; `loaded`: names with
-    a record.
+    a record, without those in folders that can't be read now.
     """
 
     fingerprint: str
@@ -93,7 +93,11 @@ class State(NamedTuple):
             parts = (name, each.etag, each.last_modified.isoformat(), records.get(name, ""))
             digest.update("\0".join((*parts, "")).encode())
         moments = {name: iso(each.last_modified) for name, each in uploads.items()}
-        return cls(digest.hexdigest(), moments, frozenset(records))
+        # What can't be listed says nothing about the files in it; a link that leads nowhere may
+        # have led to a folder.
+        unread = tuple(f"{name.rstrip('/')}/" for name, each in uploads.items() if each.unreadable)
+        loaded = frozenset(name for name in records if not name.startswith(unread))
+        return cls(digest.hexdigest(), moments, loaded)
 
 
 def is_mirrored(source: str, destination: str) -> bool:

@@ -104,6 +104,26 @@ def test_replaced_and_deleted_uploads_leave_nothing_and_all_else_stays(on_both):
     assert "0 items of 0 uploads deleted" in on_both.mirror().out
 
 
+def test_a_folder_that_is_not_there_now_keeps_its_items(inbox):
+    """Such as a volume that isn't mounted, behind a link: its files are not gone."""
+    volume = inbox.base.wordfreq.folder / "volume"
+    volume.mkdir()
+    inbox.upload("a.csv", rows("a1"))
+    inbox.path("linked").symlink_to(volume)
+    inbox.upload("linked/b.csv", rows("b1"))
+    inbox.run()
+    volume.rename(volume.with_name("unmounted"))
+    inbox.upload("a.csv", rows("a2"))
+    inbox.run()
+    done = inbox.mirror()
+    assert done.code == 0, done.err
+    assert inbox.keys == {"a2", "b1"}
+    volume.with_name("unmounted").rename(volume)
+    inbox.path("linked/b.csv").unlink()
+    assert inbox.mirror().code == 0
+    assert inbox.keys == {"a2"}
+
+
 def test_uploads_in_a_bucket_of_an_s3_server(database, ministack, s3_server):
     bucket, client = s3_server.bucket(), s3_server.client()
     database.wordfreq.environment |= s3_server.environment
