@@ -67,12 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
             allow_hosts=options.allow_host,
             events=options.events,
         )
-        serve(
-            emulator,
-            folder=state,
-            idle_exit_seconds=options.idle_exit,
-            faults_file=options.faults,
-        )
+        idle, faults = options.idle_exit, options.faults
+        serve(emulator, folder=state, idle_exit_seconds=idle, faults_file=faults)
     except (EmulatorError, OSError) as error:
         print(f"Batch emulator: error: {error}", file=sys.stderr)
         return 1

@@ -325,11 +325,10 @@ class EmbeddedBatch:
         except (OSError, sqlite3.Error) as error:
             logger.warning("The Batch emulator can't read or write its state: %s", error)
             text = f"The Batch emulator can't read or write its state: {error}"
-            return wire.failure(ApiError("ServerException", text, status=500), request_id)
         except Exception:
             logger.exception("The Batch emulator failed at %s %s", method, target)
             text = "The Batch emulator failed; its log has the traceback."
-            return wire.failure(ApiError("ServerException", text, status=500), request_id)
+        return wire.failure(ApiError("ServerException", text, status=500), request_id)
 
     def _before(self, faults: list[Fault]) -> ApiError | None:
         for fault in faults:

@@ -37,7 +37,6 @@ class EventLog:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[Document], None]] = []
         self._file: IO[str] | None = path.open("a", encoding="utf-8") if path else None
-        self._listening = False
         if keep:
             self._listen()
 
@@ -60,8 +59,7 @@ class EventLog:
 
     def _listen(self) -> None:
         # Rendering thousands of events costs time: only done once somebody wants them.
-        if not self._listening:
-            self._listening = True
+        if self._changed not in self._engine.on_change:
             self._engine.on_change.append(self._changed)
 
     def _changed(self, job: Job) -> None:

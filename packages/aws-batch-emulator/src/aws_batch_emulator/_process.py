@@ -71,6 +71,7 @@ def ensure_running(
     `EmulatorError` if it does not start or refuses.
     """
     folder = folder.resolve()
+    known = {name: list(argv) for name, argv in images.items()}
     with _locked(folder / START_LOCK):
         found = _alive(folder)
         if found is None:
@@ -78,15 +79,12 @@ def ensure_running(
             if runner == "container":
                 more += [f"--container-argument={word}" for word in container_arguments]
             elif runner == "subprocess":
-                more += ["--images", json.dumps({n: list(argv) for n, argv in images.items()})]
+                more += ["--images", json.dumps(known)]
             if vcpus is not None:
                 more += ["--vcpus", str(vcpus)]
             found = _start(folder, options=more)
         else:
-            settings = {
-                "images": {name: list(argv) for name, argv in images.items()},
-                "environment": aws_variables(os.environ),
-            }
+            settings = {"images": known, "environment": aws_variables(os.environ)}
             _request(found, "POST", "settings", settings)
     return Endpoint(found["url"], found["pid"])
 

@@ -222,10 +222,20 @@ def test_what_it_refuses_is_an_error_with_its_words(folder: Path) -> None:
         ensure_running(folder, images=wrong)
     with pytest.raises(EmulatorError, match=r"did not start(.|\n)*--vcpus: must be from 0.25 to"):
         ensure_running(folder, images={}, vcpus=0)
-    # Each runner has its own; what is for the other one doesn't count.
-    ensure_running(folder, images={}, container_arguments=["--read-only"])
+    ensure_running(folder, images={})
     with pytest.raises(EmulatorError, match=r"settings failed: .*JSON object of lists of words"):
         ensure_running(folder, images=wrong)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("podman") or shutil.which("docker")), reason="needs podman or docker"
+)
+def test_each_runner_takes_its_own_of_what_is_given(folder: Path, tools: Any) -> None:
+    given: Any = {"images": tools.images, "container_arguments": ["--read-only"]}
+    for runner in ("container", "subprocess"):
+        endpoint = ensure_running(folder, runner=runner, **given)
+        assert ensure_running(folder, runner=runner, **given) == endpoint
+        assert stop_running(folder)
 
 
 def test_the_program_serves_until_a_signal(tmp_path: Path, tools: Any) -> None:

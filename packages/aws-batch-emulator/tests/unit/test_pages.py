@@ -95,6 +95,8 @@ def test_a_job_shows_state_reasons_attempts_and_leads_to_its_log(bench: Any) -> 
     assert headers["Content-Type"] == "text/plain; charset=utf-8"
     assert text == "first\nlast\n"
     assert "count" in page(bench, shown.links["all jobs"]).links
+    bench.batch.untag_resource(resourceArn=bench.job(job)["jobArn"], tagKeys=["team"])
+    assert "team=data" not in page(bench, f"/_emulator/jobs/{job}").text
 
 
 def test_an_array_shows_its_children_failed_ones_first(bench: Any) -> None:

@@ -57,13 +57,10 @@ class Timers:
         """Return the time of the earliest timer, None if there is none."""
         return self._heap[0][0] if self._heap else None
 
-    def run_due(self, now: float) -> int:
-        """Call every function that is due at `now`, also those added meanwhile; return how many."""
-        ran = 0
+    def run_due(self, now: float) -> None:
+        """Call every function that is due at `now`, also those added meanwhile."""
         while self._heap and self._heap[0][0] <= now:
             heapq.heappop(self._heap)[2]()
-            ran += 1
-        return ran
 
 
 class Timed(Protocol):

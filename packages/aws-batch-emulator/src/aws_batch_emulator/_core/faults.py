@@ -115,9 +115,7 @@ class Faults:
 
     def clear(self) -> None:
         """Lift all faults; jobs already hit stay as they are, except never-starting ones."""
-        with self._lock:
-            self._active = []
-        self.changed()
+        self.load([])
 
     def load(self, documents: Iterable[Mapping[str, Any]]) -> None:
         """Replace all faults by those of a file or request."""
