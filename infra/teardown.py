@@ -133,10 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = options.name
     if (chosen := os.environ.get("WORDFREQ_INFRA_NAME") or name) != name:
         parser.error(f"WORDFREQ_INFRA_NAME is {chosen}, not {name}: give OPTIONS=name={chosen} too")
-    # make hands it on. Nothing else goes with this stack, and jobs go on without it.
+    # make hands it on. Nothing else goes with this stack: the jobs and the other data stay.
     only_dagster = os.environ.get("STACKS") == f"{name}-dagster"
     s3 = boto3.client("s3")
-    if not only_dagster:
+    if not (only_dagster and options.delete_all_data):
         end_jobs(boto3.client, name, end=options.delete_all_data)
     if options.delete_all_data:
         stop_dagster(boto3.client, name)

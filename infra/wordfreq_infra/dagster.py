@@ -29,11 +29,7 @@ from wordfreq_infra.options import Options
 from wordfreq_infra.storage import bucket, log_group
 from wordfreq_infra.ui import WEB_HEALTH, WEB_PORT, LoadBalancer
 
-BUILD = {
-    "directory": ".",
-    "file": "infra/dagster/Dockerfile",
-    "ignore_mode": cdk.IgnoreMode.DOCKER,
-}
+BUILD = {"directory": ".", "file": "infra/dagster/Dockerfile"}
 CODE_PORT, DATABASE_PORT = 4000, 5432
 #: Service -> (CPU units, MiB, command).
 SERVICES: Mapping[str, tuple[int, int, Sequence[str]]] = {
@@ -257,6 +253,7 @@ class DagsterStack(cdk.Stack):
                 "DAGSTER_PG_PASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
             },
             health_check=_health(name),
+            stop_timeout=cdk.Duration.seconds(120),  # a run that is ended ends its jobs first
             linux_parameters=ecs.LinuxParameters(
                 self, f"{name.title()}Linux", init_process_enabled=True
             ),

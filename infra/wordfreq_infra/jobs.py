@@ -18,10 +18,7 @@ from wordfreq_infra.options import Options
 from wordfreq_infra.permissions import grants
 from wordfreq_infra.storage import StorageStack, log_group
 
-BUILD = {
-    "directory": "batch_image",
-    "exclude": ["**/__pycache__", "*.egg-info", "**/*.so", "build", "dist"],
-}
+BUILD = {"directory": "batch_image"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

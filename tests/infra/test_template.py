@@ -1,11 +1,13 @@
 """What a deployment consists of: the promises of docs/aws.md, read from the templates."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+import yaml
 from conftest import ROOT
 from wordfreq_infra.jobs import STAGES
 from wordfreq_infra.options import LOGIN, Options, OptionsError, from_context, from_words
@@ -85,6 +87,20 @@ def test_hosts_fargate_and_images_are_of_one_architecture(full, other, graviton)
                 for one in deployment.properties("AWS::Batch::JobDefinition")
             ]
         assert set(platforms) == {tasks}
+
+
+def test_the_image_of_dagster_is_made_of_what_is_copied_into_it_and_nothing_else(graviton):
+    """Of infra/outputs.json, say, each deploy makes another: all services would start anew."""
+    (context,) = [p.parents[2] for p in graviton.folder.glob("asset.*/infra/dagster/Dockerfile")]
+    lines = (context / "infra/dagster/Dockerfile").read_text().splitlines()
+    copies = [line.split()[1:-1] for line in lines if re.match("COPY (?!--)", line)]
+    copied = {pattern for words in copies for pattern in words}
+    assert [pattern for pattern in copied if not list(context.glob(pattern))] == []
+    files = [path.relative_to(context) for path in context.rglob("*") if path.is_file()]
+    begins = (".dockerignore", "infra/dagster/", *copied)
+    assert [str(path) for path in files if not str(path).startswith(begins)] == []
+    needless = re.compile(r"compose\.env|\.\w+_cache|packages/[^/]+/(docs|tests)/")
+    assert [str(path) for path in files if needless.search(str(path))] == []
 
 
 def test_a_job_that_can_never_start_is_ended_after_20_minutes(deployment):
@@ -302,6 +318,20 @@ def test_a_service_that_hangs_does_not_count_as_running(deployment):
     for task in deployment.properties("AWS::ECS::TaskDefinition"):
         (container,) = task["ContainerDefinitions"]
         assert ("HealthCheck" in container) == (container["Name"] != "run")
+
+
+def test_a_run_has_time_to_end_its_jobs_the_most_that_fargate_gives(deployment):
+    for task in deployment.properties("AWS::ECS::TaskDefinition"):
+        assert task["ContainerDefinitions"][0]["StopTimeout"] == 120
+
+
+def test_runs_in_containers_are_of_the_compose_project_that_starts_them():
+    services = yaml.safe_load((ROOT / "docker-compose.isolated.yaml").read_text())["services"]
+    project = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["name"]
+    for service in services.values():
+        for place in ("NETWORK", "VOLUME"):
+            name = service["environment"][f"DAGSTER_RUN_{place}"]
+            assert name.startswith(f"${{COMPOSE_PROJECT_NAME:-{project}}}_")
 
 
 def test_the_outputs_name_what_others_build_on(full, other):

@@ -176,6 +176,9 @@ def test_a_queue_of_what_is_not_ended_stays_on_and_dagster_alone_goes_alone(monk
     monkeypatch.setenv("STACKS", "wf-dagster")  # make destroy STACKS=…, before dagster=false
     teardown.main(["--name=wf", "--delete-all-data"])
     assert asked == ["dagster", ("dagster",)]
+    asked.clear()
+    teardown.main(["--name=wf"])
+    assert asked == ["jobs False", ("dagster",)]
     monkeypatch.setenv("WORDFREQ_INFRA_NAME", "other")
     with pytest.raises(SystemExit):
         teardown.main(["--name=wf", "--delete-all-data"])
