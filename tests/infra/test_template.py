@@ -7,7 +7,6 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
-import yaml
 from conftest import ROOT
 from wordfreq_infra.jobs import STAGES
 from wordfreq_infra.options import LOGIN, Options, OptionsError, from_context, from_words
@@ -323,15 +322,6 @@ def test_a_service_that_hangs_does_not_count_as_running(deployment):
 def test_a_run_has_time_to_end_its_jobs_the_most_that_fargate_gives(deployment):
     for task in deployment.properties("AWS::ECS::TaskDefinition"):
         assert task["ContainerDefinitions"][0]["StopTimeout"] == 120
-
-
-def test_runs_in_containers_are_of_the_compose_project_that_starts_them():
-    services = yaml.safe_load((ROOT / "docker-compose.isolated.yaml").read_text())["services"]
-    project = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["name"]
-    for service in services.values():
-        for place in ("NETWORK", "VOLUME"):
-            name = service["environment"][f"DAGSTER_RUN_{place}"]
-            assert name.startswith(f"${{COMPOSE_PROJECT_NAME:-{project}}}_")
 
 
 def test_the_outputs_name_what_others_build_on(full, other):

@@ -205,8 +205,11 @@ def test_with_the_second_compose_file_a_run_is_a_container_of_its_own(queue, tmp
     daemon = services["daemon"]
     assert any("docker.sock" in one for one in daemon["volumes"])
     assert not any("docker.sock" in one for one in services["code"]["volumes"])
-    values = {name: str(value).partition(":-")[2].rstrip("}") or value for name, value in
-              daemon["environment"].items()}  # fmt: skip
+    given = {"COMPOSE_PROJECT_NAME": "other"}  # which compose sets, by `name:` or -p
+    values = {
+        name: re.sub(r"\$\{(\w+):-([^}]*)}", lambda one: given.get(one[1], one[2]), str(value))
+        for name, value in daemon["environment"].items()
+    }
     values |= {"DAGSTER_HOME": str(tmp_path), "DAGSTER_PG_PASSWORD": "any", "WORDFREQ_HOME": "/x"}
     values |= {"WORDFREQ_BATCH_QUEUE": queue, "AWS_DEFAULT_REGION": "eu-central-1"}
     for name, value in values.items():
@@ -227,7 +230,8 @@ def test_with_the_second_compose_file_a_run_is_a_container_of_its_own(queue, tmp
     )
     assert asked["host_config"]["Memory"] == 2 << 30
     assert asked["host_config"]["ReadonlyRootfs"]
-    assert asked["host_config"]["Binds"] == ["wordfreq_data:/opt/dagster/data"]
+    assert asked["host_config"]["Binds"] == ["other_data:/opt/dagster/data"]
+    assert config["config"]["network"] == "other_default"
     assert {"DAGSTER_INSTANCE", "DAGSTER_PG_HOST", "DAGSTER_PG_PASSWORD", "WORDFREQ_HOME",
             "WORDFREQ_BATCH_QUEUE", "AWS_DEFAULT_REGION"} <= set(launcher.env_vars)  # fmt: skip
 
