@@ -11,15 +11,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import botocore.exceptions  # type: ignore[import-untyped]
 from teardown import live_jobs, resources
 from wordfreq_infra.changes import needs_idle_queue, refusals
+from wordfreq_infra.options import ECR_IMAGE, Options, OptionsError, deployed, from_words
 from wordfreq_infra.options import LOGIN as LOGIN_KEYS
-from wordfreq_infra.options import Options, OptionsError, deployed, from_words
 
 #: Service -> the role AWS makes for it; a first cluster or the first Spot host needs it.
 LINKED = {
@@ -72,7 +72,7 @@ def engine(program: str) -> Iterator[str]:
         yield f"{program} is installed but doesn't work ({said}); start it, {remedy}"
 
 
-def account_roles() -> Iterator[str]:
+def account_roles(_: Options) -> Iterator[str]:
     """The service-linked roles that nothing else makes; says so on stdout, as Spot goes without."""
     iam = boto3.client("iam")
     for service, role in LINKED.items():
@@ -104,6 +104,19 @@ def families(options: Options) -> Iterator[str]:
             f"this Region has no instances of {', '.join(missing)}: leave them out of "
             "instance_families, or leave it empty for AWS Batch's own choice"
         )
+
+
+def region(options: Options) -> Iterator[str]:
+    """What of the options is of another Region, or more than this one has."""
+    here = boto3.session.Session().region_name
+    for name in ("image", *(["dagster_image"] if options.dagster else [])):
+        named = ECR_IMAGE.fullmatch(getattr(options, name))
+        if options.network == "isolated" and named and named["region"] != here:
+            yield f"{name} is of {named['region']}: isolated, push it to ECR in {here}"
+    kind = {"Name": "zone-type", "Values": ["availability-zone"]}
+    found = boto3.client("ec2").describe_availability_zones(Filters=[kind])["AvailabilityZones"]
+    if len(found) < options.zones and not options.vpc:
+        yield f"zones is {options.zones}, and {here} has {len(found)}: use no more"
 
 
 def login(options: Options) -> Iterator[str]:
@@ -164,6 +177,17 @@ def leftovers(cloudformation: Any, options: Options) -> Iterator[str]:
             )
 
 
+CHECKS = (families, region, login, changes, account_roles)
+
+
+def seen(check: Callable[[Options], Iterator[str]], options: Options) -> Iterator[str]:
+    """What a check finds; what can't be seen says nothing, and nothing of what others see."""
+    try:
+        yield from check(options)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        sys.stdout.write(f"{check.__name__} can't be seen ({error}); going on\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="ready.py", description=__doc__)
@@ -174,20 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.options is not None and not problems:
         try:
             options = from_words(given.options.split())
-            problems = [
-                *families(options),
-                *login(options),
-                *changes(options),
-                *account_roles(),
-            ]
+            problems = [text for check in CHECKS for text in seen(check, options)]
         except OptionsError as error:
             problems = [str(error)]
-        except (
-            botocore.exceptions.ClientError,
-            botocore.exceptions.BotoCoreError,
-        ) as error:
-            # What can't be seen says nothing: CloudFormation decides.
-            sys.stdout.write(f"what is deployed can't be seen ({error}); going on\n")
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
     return 1 if problems else 0

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import boto3
+import botocore.exceptions
 import pytest
 import ready
 import task
@@ -115,6 +116,28 @@ def test_families_that_the_region_lacks_are_named(monkeypatch):
         assert list(ready.families(Options(instance_families="m6i,c6i"))) == []
         (text,) = ready.families(Options(instance_families="m6i,zz9"))
     assert "no instances of zz9" in text
+
+
+def test_what_the_region_lacks_is_named_and_one_look_that_fails_hides_no_other(
+    cloud, endpoint, monkeypatch, capsys
+):
+    def refused(_):
+        raise botocore.exceptions.ClientError({"Error": {"Code": "AccessDenied"}}, "Describe")
+
+    deployed(cloud, Options(name="look", kms_key="arn:aws:kms:us-east-1:111122223333:key/1"))
+    monkeypatch.setattr(ready, "CHECKS", (refused, *ready.CHECKS))
+    ecr = "111122223333.dkr.ecr.{}.amazonaws.com/w:1"
+    words = f"name=look network=isolated dagster_image=asset image={ecr}"
+    code, printed = run_main(capsys, words.format("eu-west-1"))
+    assert code == 1
+    assert "refused can't be seen" in printed.out
+    assert "image is of eu-west-1: isolated, push it to ECR in us-east-1" in printed.err
+    assert "kms_key can't become ''" in printed.err
+    assert "image is of" not in run_main(capsys, words.format("us-east-1"))[1].err
+    monkeypatch.setattr(ready, "CHECKS", (ready.region,))
+    code, printed = run_main(capsys, "name=new zones=4")
+    assert (code, printed.err) == (1, "zones is 4, and us-east-1 has 3: use no more\n")
+    assert run_main(capsys, "name=new zones=3")[0] == 0
 
 
 class Formation:
