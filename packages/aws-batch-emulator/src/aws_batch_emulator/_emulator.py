@@ -86,8 +86,7 @@ class EmbeddedBatch:
         self.runner: Runner = runner or SimulatedRunner()
         if self.runner.real and isinstance(self.clock, VirtualClock):
             raise EmulatorError("Processes take real time: a VirtualClock needs a SimulatedRunner.")
-        given = {"port": port, "vcpus": vcpus, "memory_mib": memory_mib}
-        for name, value in given.items():
+        for name, value in (("port", port), ("vcpus", vcpus), ("memory_mib", memory_mib)):
             low, high = BOUNDS[name]
             if value is not None and not low <= value <= high:
                 raise EmulatorError(f"{name} must be from {low} to {high}, not {value}.")

@@ -18,6 +18,7 @@ from aws_batch_emulator import (
     SimulatedRunner,
     VirtualClock,
 )
+from aws_batch_emulator._core.store import Store
 
 
 def client_for(emulator: EmbeddedBatch) -> Any:
@@ -218,3 +219,24 @@ def test_a_start_that_finds_its_port_taken_runs_nothing_and_leaves_nothing(
             assert set(threading.enumerate()) <= threads
     with EmbeddedBatch(state=tmp_path, runner=Noting()):
         assert started[-1] == job
+
+
+def test_old_jobs_that_a_kill_left_half_forgotten_are_forgotten_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock()
+    runner = SimulatedRunner(lambda job: SimulatedRun(log=["x"]))
+    with EmbeddedBatch(state=tmp_path, clock=clock, runner=runner) as first:
+        define(client_for(first))
+        request = {"jobName": "n", "jobQueue": "local", "jobDefinition": "work"}
+        client_for(first).submit_job(**request)
+        clock.advance(8 * 86_400)
+        with monkeypatch.context() as killed:
+            killed.setattr(Store, "delete", lambda *_: None)
+            client_for(first).describe_jobs(jobs=[])
+    for left in (1, 0):
+        with EmbeddedBatch(state=tmp_path, clock=clock) as again:
+            assert len(again.engine.jobs) == left
+            client_for(again).describe_jobs(jobs=[])
+            assert not again.engine.jobs
+            assert again.logs.streams("/aws/batch/job") == []
