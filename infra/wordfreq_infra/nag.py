@@ -51,7 +51,6 @@ def _orchestrator(name: str) -> dict[str, str]:
             },
             _SOURCE + "/texts/*": _OBJECTS,
             _UPLOADS + "/*": _OBJECTS,
-            "arn:<AWS::Partition>:s3:::*": _OBJECTS,
         },
     )
 
