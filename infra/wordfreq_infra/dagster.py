@@ -37,7 +37,7 @@ SERVICES: Mapping[str, tuple[int, int, Sequence[str]]] = {
         512,
         1024,
         ("dagster", "code-server", "start", "-h", "0.0.0.0", "-p", str(CODE_PORT),  # noqa: S104
-         "-m", "wordfreq_dagster.definitions"),
+         "-m", "wordfreq_dagster.definitions", "--location-name", "wordfreq"),
     ),
     "webserver": (
         512,

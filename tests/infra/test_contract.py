@@ -3,10 +3,12 @@
 import json
 
 import pytest
+import yaml
 from conftest import ROOT
 from wordfreq_infra import environment
 from wordfreq_infra import options as infra_options
 from wordfreq_infra.compute import queue_name
+from wordfreq_infra.dagster import SERVICES
 from wordfreq_infra.jobs import RETRIES, STAGES
 
 from wordfreq_batch.csv import values
@@ -133,6 +135,16 @@ def test_what_the_tasks_of_dagster_are_given_is_read(deployment):
         assert [name for name in names if name not in known and name not in read] == [
             name for name in names if name.startswith("AWS_")
         ]
+
+
+def test_services_are_started_and_asked_alike_on_ecs_and_by_compose(full):
+    compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    tasks = full.properties("AWS::ECS::TaskDefinition")
+    containers = {one["Name"]: one for (one,) in (task["ContainerDefinitions"] for task in tasks)}
+    for name in SERVICES:
+        assert containers[name]["Command"] == compose[name]["command"]
+        assert containers[name]["HealthCheck"]["Command"] == compose[name]["healthcheck"]["test"]
+    assert set(SERVICES) == set(compose) - {"postgres"} == set(containers) - {"run"}
 
 
 def test_each_stage_is_a_command_of_the_container():
