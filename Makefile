@@ -74,7 +74,7 @@ test: $(VENV)/.installed $(EMULATORS)/.installed ## run all tests
 test-long: $(VENV)/.installed ## run the long forms of some tests (an hour or more)
 	@BATCH_TEST_ERRORS=all WORDFREQ_TEST_STEPS=40 WORDFREQ_TEST_EXAMPLES=5 WORDFREQ_TEST_CHILDREN=200 \
 	  $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 tests/model tests/e2e/test_hard_times.py \
-	  packages/dagster-aws-batch/tests/integration/test_every_error.py
+	  packages/dagster-aws-batch/tests/integration/failures/test_every_error.py
 
 model: $(VENV)/.installed ## the model-based test at random, for hours: STEPS=50 steps in each of EXAMPLES=100 examples
 	@WORDFREQ_TEST_STEPS=$(or $(STEPS),50) WORDFREQ_TEST_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest -s -o timeout=0 tests/model/test_words.py tests/model/test_csv.py $(MODEL_ARGS)

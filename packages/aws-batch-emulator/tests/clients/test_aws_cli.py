@@ -12,7 +12,7 @@ import pytest
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
-DATA = json.loads((Path(__file__).parents[1] / "unit" / "refusals.json").read_text("utf-8"))
+DATA = json.loads((Path(__file__).parents[1] / "unit" / "api" / "refusals.json").read_text("utf-8"))
 MODEL = ServiceModel(create_loader().load_service_model("batch", "service-2"), "batch")
 
 ONE_BY_ONE = """\

@@ -48,7 +48,7 @@ def test_every_public_name_is_in_the_guide():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_that_a_page_names_is_there(page):
-    files = {path.name: path.read_text(encoding="utf-8") for path in HOME.rglob("tests/*/*.py")}
+    files = {path.name: path.read_text(encoding="utf-8") for path in HOME.rglob("tests/**/*.py")}
     named = re.findall(r"(test_\w+\.py)::(test_\w+)", page.read_text(encoding="utf-8"))
     lost = [f"{file}::{name}" for file, name in named if f"def {name}(" not in files[file]]
     assert lost == []

@@ -19,7 +19,7 @@ from aws_batch_emulator import Fault, SimulatedRun
 from dagster_aws_batch import BatchJobDefinition, BatchJobs, FailureClass, Job
 from dagster_aws_batch._aws.connect import Connection
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "failures.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "failures.md"
 DEFINITION = BatchJobDefinition(image="registry.example/count:1", name="count", memory_mib=1024)
 LOG = ["counting 3 files", "Traceback (most recent call last):", "ValueError: not a number: 'x'"]
 SHOWN = ("failure_class", "reason", "exit_code", "failed_job", "log")

@@ -24,7 +24,7 @@ from botocore.model import ServiceModel
 from aws_batch_emulator import EmbeddedBatch, VirtualClock
 
 MODEL = ServiceModel(create_loader().load_service_model("batch", "service-2"), "batch")
-PAGE = Path(__file__).parents[2] / "docs" / "refusals.md"
+PAGE = Path(__file__).parents[3] / "docs" / "refusals.md"
 DATA = json.loads(Path(__file__).with_name("refusals.json").read_text("utf-8"))
 BASES: dict[str, tuple[str, dict[str, Any]]] = DATA["bases"]
 RULES: list[dict[str, Any]] = DATA["rules"]
