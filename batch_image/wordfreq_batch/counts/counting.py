@@ -32,7 +32,7 @@ from wordfreq_batch.text.detect import Guess
 from wordfreq_batch.text.options import DEFAULT_OPTIONS, TextOptions
 from wordfreq_batch.text.parallel import SplitCounter
 from wordfreq_batch.text.text import OtherEncodingError, Utf8Text
-from wordfreq_batch.text.unpack import is_archive
+from wordfreq_batch.text.unpack import beginning, is_archive
 from wordfreq_batch.text.words import (
     Counted,
     CountedText,
@@ -378,6 +378,6 @@ def _counter(info: ObjectInfo, *, memory: int, threads: int) -> SplitCounter | W
 
 def _text_of(counted: Counted) -> tuple[bytes, Iterator[bytes] | None]:
     """The text of the counts: all of it, or its beginning and the rest if that is too much."""
-    by_count = counted.tally.by_count()
-    first = next(write_counts(by_count, size=_ONE_REQUEST), b"")
-    return first, write_counts(by_count) if len(first) >= _ONE_REQUEST else None
+    blocks = write_counts(counted.tally.by_count())
+    first, rest = beginning(blocks, size=_ONE_REQUEST)  # of any number of blocks
+    return first, rest if len(first) >= _ONE_REQUEST else None

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from wordfreq_batch.errors import DataError
 from wordfreq_batch.tables.lines import (
     WordCount,
     bad_line,
@@ -29,12 +30,9 @@ _LINES: Final = 1 << 13  # written at a time
 _BLOCK: Final = 1 << 18  # bytes; the same
 
 
-def write_counts(by_count: Iterable[WordCount], *, size: int = _BLOCK) -> Iterator[bytes]:
-    """Yield the bytes of a counts object, about `size` at a time: whole lines.
-
-    The items come as `Tally.by_count` gives them.
-    """
-    return _written(by_count, ":", size)
+def write_counts(by_count: Iterable[WordCount]) -> Iterator[bytes]:
+    """Yield the bytes of a counts object; the items come as `Tally.by_count` gives them."""
+    return _written(by_count, ":")
 
 
 def write_partial(by_word: Iterable[WordCount]) -> Iterator[bytes]:
@@ -42,16 +40,19 @@ def write_partial(by_word: Iterable[WordCount]) -> Iterator[bytes]:
     import zstandard
 
     compressor = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
-    for lines in _written(by_word, "\t", _BLOCK):
+    for lines in _written(by_word, "\t"):
         yield compressor.compress(lines)
     yield compressor.flush()
 
 
-def read_counts(chunks: Iterable[bytes], *, name: str) -> Iterator[WordCount]:
+def read_counts(
+    chunks: Iterable[bytes], *, name: str, distinct: int | None = None
+) -> Iterator[WordCount]:
     """Yield the words and counts of a counts object, in its order.
 
     Raises:
         DataError: a line isn't `word:count`; the message has `name` (the URI) and the line number.
+            Or there are not `distinct` words, where that is known.
     """
     number = 0
     for block in whole_lines(chunks, name):
@@ -59,15 +60,18 @@ def read_counts(chunks: Iterable[bytes], *, name: str) -> Iterator[WordCount]:
         yield from zip(words, counts, strict=True)
         _check(block, good, name, number, b":")
         number += len(words)
+    _check_number(number, distinct, name)
 
 
-def load_counts(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
+def load_counts(
+    tally: Tally, chunks: Iterable[bytes], *, name: str, distinct: int | None = None
+) -> None:
     """Add a counts object to `tally`.
 
     Raises:
         DataError: as `read_counts`; what is before the bad line may have been added.
     """
-    _load(tally, chunks, name, b":")
+    _check_number(_load(tally, chunks, name, b":"), distinct, name)
 
 
 def load_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> None:
@@ -88,11 +92,13 @@ def add_sorted_partial(tally: Tally, chunks: Iterable[bytes], *, name: str) -> N
     tally.add_sorted(decompressed(chunks, name=name, suffix=".zst"), name=name)
 
 
-def _load(tally: Tally, chunks: Iterable[bytes], name: str, separator: bytes) -> None:
+def _load(tally: Tally, chunks: Iterable[bytes], name: str, separator: bytes) -> int:
+    """Returns the number of lines."""
     number = 0
     for block in whole_lines(chunks, name):
         _check(block, tally.load(block, separator), name, number, separator)
-        number += block.count(b"\n")
+        number += block.count(b"\n") + (not block.endswith(b"\n"))
+    return number
 
 
 def _check(block: bytes, good: int, name: str, before: int, separator: bytes) -> None:
@@ -101,9 +107,17 @@ def _check(block: bytes, good: int, name: str, before: int, separator: bytes) ->
         raise bad_line(name, number, block[good:].partition(b"\n")[0], separator)
 
 
-def _written(items: Iterable[WordCount], separator: str, size: int) -> Iterator[bytes]:
+def _check_number(found: int, distinct: int | None, name: str) -> None:
+    if distinct not in (None, found):
+        raise DataError(
+            f"{name} holds {found:,} different words where {distinct:,} were counted; remove the "
+            "object and count its file again"
+        )
+
+
+def _written(items: Iterable[WordCount], separator: str) -> Iterator[bytes]:
     if lines_of := getattr(items, "lines", None):  # an `engine.Cursor`: text many words at a time
-        while block := lines_of(separator.encode(), size):
+        while block := lines_of(separator.encode(), _BLOCK):
             yield block
         return
     lines: list[str] = []

@@ -8,7 +8,7 @@ counts are valid only by a ledger row that names their ETag, and the receipt com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from wordfreq_batch.counts.counting import SMALL, count_items
 from wordfreq_batch.counts.counts import read_counts
@@ -22,6 +22,7 @@ from wordfreq_batch.plans.receipts import finished_items
 from wordfreq_batch.plans.tasks import Stage, TaskOutcome, error_line, record, run_stage
 from wordfreq_batch.progress import Meter, Progress, Ticker
 from wordfreq_batch.storage.opening import open_store
+from wordfreq_batch.tables.lines import WordCount
 from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.words import counter_version, options_of
 
@@ -167,15 +168,20 @@ class _Run:
     def _read_back(self, counted: Iterable[Item], total: Tally) -> set[str]:
         """Add existing counts to `total`; returns the names of those that could be read."""
         store = self._stores.destination
-        etags = {item.name: item.counted.counts_etag for item in counted if item.counted}
+        known = {item.name: item.counted for item in counted if item.counted}
+        etags = {name: counts.counts_etag for name, counts in known.items()}
         small = [item.name for item in counted if item.size <= SMALL]
         valid: set[str] = set()
+
+        def words(name: str, chunks: Iterable[bytes]) -> Iterator[WordCount]:
+            return read_counts(chunks, name=store.url(name), distinct=known[name].distinct)
+
         for name, answer in store.get_many(small, etags=etags):
             if isinstance(answer, WordfreqError):
                 continue
             try:
                 # Read to its end before it is added: half of it must not get into the sums.
-                items = list(read_counts([answer], name=store.url(name)))
+                items = list(words(name, [answer]))
             except WordfreqError:
                 continue
             try:
@@ -187,7 +193,7 @@ class _Run:
         for name in etags.keys() - set(small):
             try:
                 with store.open(name, etag=etags[name]) as reader:
-                    total.add(read_counts(reader, name=store.url(name)))
+                    total.add(words(name, reader))
             except (NotFoundError, ChangedError):
                 continue  # nothing of it was read
             except WordfreqError:

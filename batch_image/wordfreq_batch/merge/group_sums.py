@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from wordfreq_batch.counts.counting import SMALL
@@ -40,6 +41,7 @@ from wordfreq_batch.plans.known import look_up
 from wordfreq_batch.plans.plan import (
     NOT_THERE,
     Item,
+    KnownCounts,
     Plan,
     PlanHead,
 )
@@ -270,33 +272,51 @@ def _item_jobs(reading: _Reading, items: Sequence[Item]) -> Iterator[Job]:
     """The counts objects of these items, each as it was when it was found valid."""
     small = [item.name for item in items if item.size <= SMALL]
     large = [item.name for item in items if item.size > SMALL]
-    return _count_jobs(reading, small, large, etags=dict(_members(items)))
+    known = {item.name: item.counted for item in items if item.counted is not None}
+    return _count_jobs(reading, small, large, known)
 
 
 def _count_jobs(
     reading: _Reading,
     small: Iterable[str],
     large: Iterable[str],
-    *,
-    etags: Mapping[str, str] | None = None,
+    known: Mapping[str, KnownCounts] = MappingProxyType({}),
 ) -> Iterator[Job]:
     """Counts objects, small ones many at a time, large ones (looked at last) as streams."""
+    etags = {key: counts.counts_etag for key, counts in known.items()}
     for key, get in reading.small(small, etags):
-        yield partial(_add_small, reading, key, get)
+        yield partial(_add_small, reading, key, known.get(key), get)
     for key in large:
-        yield partial(_add_large, reading, key, None if etags is None else etags.get(key))
+        yield partial(_add_large, reading, key, known.get(key))
 
 
 def _add_small(
-    reading: _Reading, key: str, get: Callable[[], bytes], tally: Tally, _: Stop
+    reading: _Reading,
+    key: str,
+    known: KnownCounts | None,
+    get: Callable[[], bytes],
+    tally: Tally,
+    _: Stop,
 ) -> None:
-    load_counts(tally, [get()], name=reading.store.url(key))
-    reading.files.add(1)
+    _load(reading, key, known, tally, [get()])
 
 
-def _add_large(reading: _Reading, key: str, etag: str | None, tally: Tally, stop: Stop) -> None:
-    with reading.store.open(key, etag=etag) as reader:
-        load_counts(tally, stop.checked(reader), name=reading.store.url(key))
+def _add_large(
+    reading: _Reading, key: str, known: KnownCounts | None, tally: Tally, stop: Stop
+) -> None:
+    with reading.store.open(key, etag=known.counts_etag if known else None) as reader:
+        _load(reading, key, known, tally, stop.checked(reader))
+
+
+def _load(
+    reading: _Reading,
+    key: str,
+    known: KnownCounts | None,
+    tally: Tally,
+    chunks: Iterable[bytes],
+) -> None:
+    distinct = known.distinct if known else None
+    load_counts(tally, chunks, name=reading.store.url(key), distinct=distinct)
     reading.files.add(1)
 
 

@@ -51,9 +51,10 @@ class LineFile(LineCursor):
         super().__init__()
         self._blocks = whole_lines(read(path), str(path))
 
-    def lines(self, separator: bytes, _size: int, /) -> bytes:
+    def lines(self, separator: bytes, size: int, /) -> bytes:
         """The next words."""
-        return next(self._blocks, b"").replace(b"\t", separator)  # no word holds TAB
+        text = b"".join(_some(self._blocks, size))
+        return text.replace(b"\t", separator)  # no word holds TAB
 
 
 def read(path: Path) -> Iterator[bytes]:

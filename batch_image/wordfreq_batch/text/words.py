@@ -43,8 +43,9 @@ from wordfreq_batch.tables.tally import Tally
 from wordfreq_batch.text.options import TextOptions
 from wordfreq_batch.text.text import decode
 
-SEMANTICS: Final = 3  # 3: what is no text has no words, and what isn't UTF-8 isn't taken for it
-"""Raised by hand whenever the rules of this module's docstring, or of `text.text`, change."""
+SEMANTICS: Final = 4  # 4: counts of files whose words went to disk were stored cut off
+"""Raised by hand whenever the rules of this module's docstring, or of `text.text`, change, or
+stored counts turn out to be wrong."""
 
 COUNTER_VERSION: Final = f"{SEMANTICS}/icu-{icu.ICU_VERSION}"
 """Changes whenever the same bytes could give other counts; counts of another version are stale."""

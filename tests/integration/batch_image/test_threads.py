@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import signal
 import time
@@ -16,6 +17,7 @@ from wordfreq_batch.counts.migrate import run_task
 from wordfreq_batch.errors import ChangedError
 from wordfreq_batch.job import JobInfo
 from wordfreq_batch.storage import s3_reader
+from wordfreq_batch.storage.local import LocalStore
 from wordfreq_batch.storage.opening import open_store
 
 LARGE = 17 << 20  # bytes; files from 16 MiB on are counted by all threads together
@@ -87,6 +89,55 @@ def test_a_damaged_archive_fails_alone(wordfreq, folder, receipts, monkeypatch, 
     assert "cut.gz is no intact gzip archive (it ends too early)" in str(errors["cut.gz"])
     assert "flipped.gz is no intact gzip archive" in str(errors["flipped.gz"])
     assert sorted(results(wordfreq.folder / "out")) == ["a.txt", "z.txt"]
+
+
+def run_small(plan: str) -> int | None:
+    """The task by as little memory as it works with; returns its receipt's exit code."""
+    outcome = run_task(plan, 0, job=JobInfo(), memory=1, threads=2, progress=print)
+    return outcome.receipt and outcome.receipt.exit_code
+
+
+def test_files_with_more_words_than_memory_merge_alike_with_and_without_the_partial(
+    wordfreq, folder, monkeypatch
+) -> None:
+    monkeypatch.chdir(wordfreq.folder)
+    words = [[f"w{n:06}" for n in range(start, start + 200_000)] for start in (0, 100_000)]
+    folder("in", {"a.txt": " ".join(words[0]), "b.txt": " ".join(words[1])})
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GB")
+    assert run_small("plan.json") == 0
+    merge = ("merge", "-p", "plan.json", "--json")
+    found = wordfreq.ok(*merge)
+    assert json.loads(found)["Metadata"]["DistinctWords"] == 300_000
+    (stored,) = (wordfreq.folder / "out/.wordfreq/partials").rglob("*.zst")
+    stored.unlink()
+    again = json.loads(wordfreq.ok(*merge))
+    assert again["Words"] == json.loads(found)["Words"]
+    assert again["Metadata"]["DistinctWords"] == 300_000
+
+
+def test_counts_that_were_not_stored_whole_are_noticed(wordfreq, folder, monkeypatch) -> None:
+    monkeypatch.chdir(wordfreq.folder)
+    folder("in", {"a.txt": "x y z", "b.txt": b"y \xff", "c.txt": "z"})
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GB")
+    put = LocalStore.put
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            LocalStore,
+            "put",
+            lambda store, key, data, **more: put(
+                store, key, data[:4] if key == "a.txt" else data, **more
+            ),
+        )
+        assert run_small("plan.json") == 4
+    ran = wordfreq("merge", "-p", "plan.json", "--allow-missing")
+    assert ran.code == 4
+    assert "a.txt holds 1 different words where 3 were counted" in ran.err
+    # A task that finds them counts the file again before it makes a partial of them.
+    folder("in", {"b.txt": "y"})
+    wordfreq.ok("plan", "-s", "in", "-d", "out", "-p", "plan.json", "--pack", "1GB")
+    assert run_small("plan.json") == 0
+    assert (wordfreq.folder / "out/a.txt").read_bytes() == b"x:1\ny:1\nz:1\n"
+    wordfreq.ok("merge", "-p", "plan.json")
 
 
 @pytest.mark.usefixtures("kernel")  # without it one thread counts

@@ -123,6 +123,27 @@ def test_texts_that_need_more_room_than_there_is_are_left_to_be_fed() -> None:
         counter._scanner.count_each(texts, b":", None)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("limits", [{}, {"_LARGE": 1 << 16}, {"_ONE_REQUEST": 1 << 19}])
+@pytest.mark.usefixtures("either_engine")
+def test_counts_of_more_words_than_memory_are_stored_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, limits: dict[str, int]
+) -> None:
+    for name, limit in limits.items():
+        monkeypatch.setattr(f"wordfreq_batch.counts.counting.{name}", limit)
+    words = [f"w{n:06}" for n in range(150_000)]
+    (tmp_path / "in").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "in" / name).write_text(" ".join(words))
+    whole = "".join(f"{word}:1\n" for word in words).encode()
+    with Tally(memory=1 << 22) as total:
+        found = counted(tmp_path, ["a.txt", "b.txt"], threads=threads, total=total)
+        assert total.on_disk, "nothing was spilled"
+        assert (total.total, total.distinct) == (300_000, 150_000)
+    for figures in found.values():
+        assert figures == (True, 150_000, 150_000, 8 * 150_000 - 1, 0, whole)
+
+
 class OutOfReach(LocalStore):
     """A folder of a file server that gives no answer for so many questions, or for some files."""
 

@@ -76,6 +76,21 @@ def test_the_last_line_may_lack_its_end() -> None:
     assert list(read_counts([b"a:1\nb:", b"2"], name="c")) == [("a", 1), ("b", 2)]
 
 
+@pytest.mark.parametrize("data", [b"", b"a:2\n", b"a:2\nb:1\nc:1\n"])
+@pytest.mark.parametrize("load", [True, False])
+def test_another_number_of_words_than_was_counted_is_refused(data: bytes, load: bool) -> None:
+    def read(distinct: int) -> None:
+        if load:
+            with Tally(memory=1 << 20) as tally:
+                load_counts(tally, [data], name="s3://b/x", distinct=distinct)
+        else:
+            list(read_counts([data], name="s3://b/x", distinct=distinct))
+
+    read(data.count(b"\n"))
+    with pytest.raises(DataError, match=r"s3://b/x holds .* 2 were counted.*count its file again"):
+        read(2)
+
+
 def test_nothing_is_no_words() -> None:
     assert list(read_counts([], name="c")) == list(read_counts([b""], name="c")) == []
     assert loaded([zstandard.compress(b"")], name="p", partial=True) == []
