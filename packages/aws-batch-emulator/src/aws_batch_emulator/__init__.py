@@ -39,6 +39,6 @@ __all__ = [
 
 # Users meet these names in tracebacks and help texts: they are shown as what they are imported by.
 for _public in [globals()[_name] for _name in __all__]:
-    # On Python 3.10 isinstance() takes an alias such as of Callable for a type.
+    # On Python 3.10 isinstance() takes an alias of Callable for a type.
     if issubclass(type(_public), (type, FunctionType)):
         _public.__module__ = __name__
