@@ -65,10 +65,11 @@ def parse(text: bytes, separator: bytes) -> tuple[list[str], list[int], int]:
     except UnicodeDecodeError:
         return _line_by_line(text, separator)
     # One split for all lines is six times as fast as one per line. A word with the separator spoils
-    # it: then the number of fields is wrong.
-    fields = decoded.replace("\n", between).split(between)
-    words, counts = fields[0::2], fields[1::2]
-    if len(fields) == 2 * (1 + decoded.count("\n")) and _plausible(words, counts):
+    # it, and so does a line without one: then not every other field begins where a line does.
+    fields = decoded.replace("\n", f"{between}\n").split(between)
+    words, counts = "".join(fields[0::2]).split("\n"), fields[1::2]
+    all_right = len(fields) == 2 * len(words) == 2 * (1 + decoded.count("\n"))
+    if all_right and _plausible(words, counts):
         return words, list(map(int, counts)), len(text)
     return _line_by_line(text, separator)
 

@@ -301,8 +301,6 @@ class DictTable:
         if self.full:
             return start
         words, counts, good = parse(text[start:], separator)
-        if self.total + sum(counts) > MOST_COUNTED:
-            raise too_many()
         share = Share(part, parts)
         items = (item for item in zip(words, counts, strict=True) if share.has(item[0]))
         self._put(items, inf)  # it is parsed, so it takes its memory anyway

@@ -138,6 +138,11 @@ _WIDER: Final = {
     "tis-620": "cp874",
 }
 
+# Python's encodings of source, mail and host names: whole texts aren't stored in them.
+_NOT_STORED: Final = frozenset(
+    ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7")
+)
+
 _WESTERN: Final = frozenset(map(chr, range(1, 128))) | frozenset(
     "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÍÎÏÑÓÔÕØÚÛàáâãåæçèéêëíîïñóôõøúûœŒ€£§°’‘“”„–—…«»·¿¡º\xa0®©™"
 )
@@ -186,8 +191,12 @@ def compression(head: bytes) -> str:
         return next(name for magic, name in _COMPRESSIONS if head.startswith(magic))
     if head.startswith(b"BZh") and head.startswith(_BZIP2, 4):
         return "bzip2"
-    # A file may begin with frames to be skipped; zstd says no more of them than lz4.
-    return "zstd" if head[1:4] == b"\x2a\x4d\x18" and head[:1] in b"PQRSTUVWXYZ[\\]^_" else ""
+    # A file may begin with frames to be skipped, which zstd and lz4 have in common.
+    start = 0
+    while head[start + 1 : start + 4] == b"\x2a\x4d\x18" and head[start] >> 4 == 5:
+        start += 8 + int.from_bytes(head[start + 4 : start + 8], "little")
+    lz4 = start and head.startswith(b"\x04\x22\x4d\x18", start)
+    return "lz4" if lz4 else "zstd" if start else ""
 
 
 def is_cut_off(head: bytes, kind: str) -> bool:
@@ -208,7 +217,7 @@ def detect(head: bytes) -> Detected:
         return Detected(format=name)
     looked_at = head[:_LOOKED_AT]
     controls = len(looked_at) - len(looked_at.translate(None, _CONTROLS))
-    if b"\0" in head and (wide := _wide(head)):
+    if b"\0" in head and not _is_divided_by_nul(head) and (wide := _wide(head)):
         return Detected(encoding=wide)
     if controls > len(looked_at) * _MOST_CONTROLS:
         weak = (name for magic, name in _WEAK if head.startswith(magic))
@@ -240,8 +249,8 @@ def guess(sample: bytes) -> Guess:
 
     found = chardet.detect(sample)
     try:
-        name = codecs.lookup(found["encoding"] or "").name
-    except LookupError:
+        name = known_encoding(found["encoding"] or "")
+    except UsageError:
         return Guess()
     few = len(sample) - len(sample.translate(None, _NOT_ASCII)) < _FEW
     if few and found["confidence"] < UNSURE and _is_western(sample):
@@ -267,6 +276,8 @@ def known_encoding(name: str) -> str:
     try:
         codec = codecs.lookup(name)
         "a".encode(codec.name)  # refuses what is no encoding of text, such as `hex`
+        if codec.name.replace("_", "-") in _NOT_STORED:
+            raise LookupError
     except (LookupError, ValueError, UnicodeError):
         raise UsageError(
             f"the encoding {name!r} isn't known; write e.g. utf-8, cp1252, utf-16-le or auto"
@@ -295,6 +306,19 @@ def _is_old_tar(head: bytes) -> bool:
     if len(head) < 512 or not field or field.strip(b"01234567"):
         return False
     return int(field, 8) == sum(head[:148]) + 8 * ord(" ") + sum(head[156:512])
+
+
+def _is_divided_by_nul(head: bytes) -> bool:
+    """Whether it is UTF-8, or about so, but for NUL between words, as of `find -print0`.
+
+    Of Latin text in UTF-16 half the bytes are NUL; of other text in it every other byte is one of
+    few, and without NUL little of it makes sense.
+    """
+    head = head[: len(head) - len(head) % 2]
+    one, other = sorted((len(set(head[::2])), len(set(head[1::2]))))
+    rest = head.translate(None, b"\0")
+    words = rest.translate(None, bytes(range(32))).decode(errors="ignore").encode()
+    return 2 * one >= other and len(rest) > 0.6 * len(head) and len(words) > 0.9 * len(rest)
 
 
 def _wide(head: bytes) -> str:
@@ -326,5 +350,5 @@ def _decoded(data: bytes, encoding: str) -> str | None:
     """The text; None where bytes are none of this encoding. A cut-off character at the end may."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(data)
-    except UnicodeDecodeError:
+    except UnicodeError:  # also for want of a mark
         return None

@@ -30,7 +30,11 @@ def folded(text: str) -> str:
 
 
 def fold_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Fold a stream of UTF-8, cut anywhere. The words don't depend on where it was cut."""
+    """Fold a stream of UTF-8, cut anywhere.
+
+    The words don't depend on where it was cut, unless more than `_NEAR` characters that combine
+    stand in a row, as they do in no language.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")(_ERRORS)
     rest = ""
     for chunk in chunks:

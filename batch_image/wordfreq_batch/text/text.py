@@ -2,8 +2,8 @@
 
 What an object is, its bytes say (`text.detect`): compressed ones are read through (`text.unpack`),
 marks are obeyed, what is no text is set aside. UTF-8 is assumed where nothing else is known, and
-`judge` says in the end whether it was: a few wrong bytes are damage, more than that is another
-encoding.
+`Utf8Text.check_damage` says in the end whether it was: a few wrong bytes are damage, more than that
+is another encoding.
 """
 
 from __future__ import annotations
@@ -133,9 +133,14 @@ class Utf8Text:
         self, decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False
     ) -> bytes:
         _replaced.bytes = 0
-        text = decoder.decode(chunk, final)
+        try:
+            text = decoder.decode(chunk, final).encode()
+        except UnicodeError as error:
+            raise DataError(
+                f"{self._name} is not {self.encoding} ({error}); count it with another --encoding"
+            ) from None
         self.invalid += _replaced.bytes
-        return text.encode()
+        return text
 
     def check_damage(
         self,

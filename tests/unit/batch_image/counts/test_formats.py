@@ -18,6 +18,7 @@ from wordfreq_batch.counts.counts import (
     write_partial,
 )
 from wordfreq_batch.errors import DataError
+from wordfreq_batch.tables.lines import Share
 from wordfreq_batch.tables.tally import Tally
 
 WORDS = st.text(
@@ -74,6 +75,28 @@ def test_a_partial_is_plain_lines_in_zstd() -> None:
 
 def test_the_last_line_may_lack_its_end() -> None:
     assert list(read_counts([b"a:1\nb:", b"2"], name="c")) == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.usefixtures("either_engine")
+def test_a_line_without_a_count_is_bad_beside_one_that_looks_like_two() -> None:
+    for read in (
+        lambda: loaded([b"x:1:1\n1\n"], name="x"),
+        lambda: list(read_counts([b"x:1:1\n1\n"], name="x")),
+    ):
+        with pytest.raises(DataError, match="x line 2: '1' is not word, ':', count"):
+            read()
+
+
+@pytest.mark.usefixtures("either_engine")
+def test_only_words_of_the_share_count_against_the_limit() -> None:
+    share = Share(0, 2)
+    words = [f"{number}" for number in range(20)]
+    own = [word for word in words if share.has(word)]
+    assert 0 < len(own) < len(words)
+    lines = "".join(f"{word}:{1 if word in own else 10**17}\n" for word in words).encode()
+    with Tally(memory=1 << 20, share=share) as tally:
+        load_counts(tally, [lines * 2], name="x")
+        assert dict(tally.by_word()) == dict.fromkeys(own, 2)
 
 
 @pytest.mark.parametrize("data", [b"", b"a:2\n", b"a:2\nb:1\nc:1\n"])

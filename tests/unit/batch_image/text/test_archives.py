@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordfreq_batch.errors import DataError
+from wordfreq_batch.text.detect import Guess
 from wordfreq_batch.text.text import Utf8Text, decode
 from wordfreq_batch.text.unpack import CHUNK
 
@@ -164,6 +165,25 @@ def test_what_is_no_text_is_set_aside(
     text = Utf8Text([pack(data)], name="s3://b/x")
     assert list(text) == []
     assert text.aside == kind
+
+
+@pytest.mark.parametrize("ending", [".zst", ".lz4"])
+@pytest.mark.parametrize("size", [1 << 10, 5])
+def test_frames_to_be_skipped_are_passed_over(ending: str, size: int) -> None:
+    skipped = b"\x5a\x2a\x4d\x18" + (99).to_bytes(4, "little") + bytes(99)
+    data = skipped * 2 + PACK[ending](TEXT.encode()) + skipped + PACK[ending](b" more")
+    assert read(cut(data, size), "s3://b/x") == (TEXT.encode() + b" more", 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_text_without_the_mark_that_its_encoding_asks_for_is_bad_data(encoding: str) -> None:
+    data = "Größe ".encode("cp1252") * 9
+    text = Utf8Text([data], name="s3://b/x", known=Guess(encoding=encoding, confidence=1.0))
+    with pytest.raises(DataError, match=rf"s3://b/x is not {encoding} \(.*another --encoding"):
+        list(text)
+    wide = "Größe ".encode(encoding)
+    text = Utf8Text([wide], name="s3://b/x", known=Guess(encoding=encoding, confidence=1.0))
+    assert b"".join(text) == "Größe ".encode()
 
 
 def test_zero_padding_after_a_gzip_member_is_ignored() -> None:

@@ -24,6 +24,7 @@ from wordfreq_batch.text.detect import (
     known_encoding,
 )
 
+SKIPPED = b"\x50\x2a\x4d\x18\x01\0\0\0x"  # a frame that a reader passes over
 PROSE = "Ein Müller mahlt, sagt ‚Glück zu‘ und geht.\nThe quick brown fox jumps over it.\n"
 
 
@@ -53,7 +54,9 @@ def _zip(*names: str, content: str = PROSE) -> bytes:
         ("xz", lzma.compress(b"text")),
         ("lz4", lz4.frame.compress(b"text")),
         ("zstd", zstandard.compress(b"text")),
-        ("zstd", b"\x50\x2a\x4d\x18\x01\0\0\0x" + zstandard.compress(b"text")),
+        ("zstd", SKIPPED + zstandard.compress(b"text")),
+        ("lz4", SKIPPED + lz4.frame.compress(b"text")),
+        ("lz4", SKIPPED + b"\x5f\x2a\x4d\x18\0\0\0\0" + lz4.frame.compress(b"text")),
     ],
 )
 def test_compressions_are_known_by_their_magic_number(name: str, packed: bytes) -> None:
@@ -106,6 +109,13 @@ def test_what_is_no_text_has_a_name(name: str, data: bytes) -> None:
         "Война и мир, том первый.\n" * 20,
         "道可道，非常道。名可名，非常名。\n一生二，二生三，三生万物。\n" * 20,
         "Fox 🦊 and 𝔘𝔫𝔦𝔠𝔬𝔡𝔢\n" * 5,
+        "たかいやまから たにそこみれば\nうりやなすびの はなざかり\n",
+        "กาลครั้งหนึ่งนานมาแล้ว มีหมู่บ้าน\n" * 2,
+        "एक समय की बात है, एक गाँव में\n",
+        "ఒక ఊరిలో ఒక రాజు\n",
+        "كان يا ما كان في قديم الزمان\n",
+        "Ngày xửa ngày xưa, ở một làng nọ\n",
+        "一\n二\n一\n三\n" * 9,
     ],
 )
 def test_wide_text_is_known_with_and_without_a_mark(text: str, encoding: str, mark: bool) -> None:
@@ -138,6 +148,20 @@ def test_wide_text_is_known_with_and_without_a_mark(text: str, encoding: str, ma
 )
 def test_text_is_text(text: str) -> None:
     assert detect(text.encode()) == detect(b"plain")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize("end", ["\0", "\n\0", ""])
+@pytest.mark.parametrize(
+    "words",
+    [["hello", "world"], ["they", "be"], ["words", "of", "any", "length"], ["Größe", "Tür"]],
+)
+def test_words_with_nul_between_them_are_not_in_utf_16(
+    words: list[str], end: str, encoding: str
+) -> None:
+    data = ("\0".join(words * 100) + end).encode(encoding)
+    for size in (len(data), len(data) - 1):
+        assert detect(data[:size]).format == BINARY
 
 
 @pytest.mark.parametrize(
@@ -177,7 +201,8 @@ def test_a_guess_reads_the_text(encoding: str, text: str) -> None:
 def test_names_of_encodings() -> None:
     assert known_encoding("Latin-1") == "iso8859-1"
     assert known_encoding("AUTO") == "auto"
-    for wrong in ("hex", "no-such", "", "utf 16\0"):
+    seldom = ("idna", "punycode", "utf-7", "U7", "unicode_escape", "raw-unicode-escape")
+    for wrong in ("hex", "no-such", "", "utf 16\0", "undefined", *seldom):
         with pytest.raises(UsageError, match="isn't known"):
             known_encoding(wrong)
 
