@@ -44,6 +44,9 @@ MAX_KEY = 1024
 # Keys that obstore passes on unchanged (tried one by one); anything else goes by botocore.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|(?:^|/)(?:\.{0,2})(?:/|$)")
 
+# XML 1.0, 2.2 "Characters": all others but surrogates.
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
 # S3 user guide, "Amazon S3 storage classes": what has to be restored before it can be read. (Of an
 # object in INTELLIGENT_TIERING the listing doesn't say.)
 _ARCHIVES = frozenset(("GLACIER", "DEEP_ARCHIVE"))
@@ -361,8 +364,12 @@ class S3Store(Store):
             raise known from error
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete by the thousand."""
-        todo = [self._key(key) for key in keys]
+        """Delete by the thousand; keys that the XML for it can't hold, one by one."""
+        todo: list[str] = []
+        odd: list[str] = []
+        for full in map(self._key, keys):
+            (odd if _NOT_IN_XML.search(full) else todo).append(full)
+        errors: list[Any] = []
         for start in range(0, len(todo), 1000):
             batch: list[Any] = [{"Key": key} for key in todo[start : start + 1000]]
             answer = self._call(
@@ -371,11 +378,21 @@ class S3Store(Store):
                     Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True}
                 ),
             )
-            for failed in answer.get("Errors", []):
-                raise StorageError(
-                    f"s3://{self.bucket}/{failed.get('Key')}: could not be deleted "
-                    f"({failed.get('Code')}: {failed.get('Message')}); check the permissions"
-                )
+            errors += answer.get("Errors", [])
+        for full in odd:
+            self._call(
+                full.removeprefix(self.prefix),
+                lambda full=full: self._client.delete_object(  # type: ignore[misc]
+                    Bucket=self.bucket, Key=full
+                ),
+            )
+        if errors:
+            first, others = errors[0], len(errors) - 1
+            more = f" and {others:,} more objects" if others else ""
+            raise StorageError(
+                f"s3://{self.bucket}/{first.get('Key')}{more}: could not be deleted "
+                f"({first.get('Code')}: {first.get('Message')}); check the permissions"
+            )
 
 
 def _archived(entry: Mapping[str, Any]) -> Unreadable | None:

@@ -124,8 +124,8 @@ class S3Clients:
             **more,
         )
         # S3 needs a region to sign; with an endpoint of one's own often none is set.
-        region = self._session.get_config_variable("region") or "us-east-1"
-        client = self._session.create_client("s3", config=config, region_name=region)
+        region = self._session.get_config_variable("region") or os.environ.get("AWS_REGION")
+        client = self._session.create_client("s3", config=config, region_name=region or "us-east-1")
         if self._pays:
             client.meta.events.register("before-call.s3", _pay)
         return cast("S3Client", client)

@@ -104,6 +104,25 @@ def test_the_arn_of_an_access_point_stands_for_a_bucket(uri: str, bucket: str, k
     assert Location.parse(Location.parse(uri).uri) == (bucket, key)
 
 
+@pytest.mark.parametrize(
+    ("environment", "region"),
+    [
+        ({"AWS_REGION": "eu-west-3"}, "eu-west-3"),
+        ({"AWS_REGION": "eu-west-3", "AWS_DEFAULT_REGION": "sa-east-1"}, "sa-east-1"),
+        ({}, "us-east-1"),
+    ],
+)
+def test_the_region_is_that_of_the_environment(
+    environment: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert open_store("s3://bucket")._client.meta.region_name == region  # type: ignore[attr-defined]
+
+
 def test_an_access_point_is_asked_by_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
