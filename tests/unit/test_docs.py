@@ -243,7 +243,8 @@ def test_every_public_name_has_a_docstring_and_says_where_it_is_from(name):
     module = importlib.import_module(name)
     for public in module.__all__:
         found = getattr(module, public)
-        if issubclass(type(found), type | FunctionType):  # an alias of a type has no words of its own
+        # An alias of a type has no words of its own.
+        if issubclass(type(found), type | FunctionType):
             assert found.__doc__, f"{name}.{public}"
             assert found.__module__ == name, f"{public} shows as {found.__module__}"
 
