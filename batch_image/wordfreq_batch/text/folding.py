@@ -15,7 +15,9 @@ from functools import lru_cache
 from typing import Final
 
 _APOSTROPHES: Final = re.compile("[\u2018\u2019\u201b\u02bc\uff07]")
-_NEAR: Final = 64  # code points before the end among which a chunk is cut
+# Code points before the end among which a chunk is cut. A line of half-width Katakana has no place
+# to cut; no text has none for so long.
+_NEAR: Final = 4096
 # Bytes that are no UTF-8 pass unchanged, so that they are still counted as such.
 _ERRORS: Final = "surrogateescape"
 
@@ -32,18 +34,20 @@ def folded(text: str) -> str:
 def fold_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Fold a stream of UTF-8, cut anywhere.
 
-    The words don't depend on where it was cut, unless more than `_NEAR` characters that combine
-    stand in a row, as they do in no language.
+    The words don't depend on where it was cut, unless more than `_NEAR` characters stand in a row
+    that may combine or change.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(_ERRORS)
     rest = ""
     for chunk in chunks:
-        text = rest + decoder.decode(chunk)
+        searched, text = len(rest), rest + decoder.decode(chunk)
         # What comes next may combine with the last characters.
         cut = len(text) - 1
-        while cut > 0 and len(text) - cut < _NEAR and not _starter().match(text, cut):
+        while cut >= searched and len(text) - cut < _NEAR and not _starter().match(text, cut):
             cut -= 1
-        text, rest = text[: max(cut, 0)], text[max(cut, 0) :]
+        if cut < searched:
+            cut = max(len(text) - _NEAR, 0)
+        text, rest = text[:cut], text[cut:]
         yield folded(text).encode("utf-8", _ERRORS)
     yield folded(rest + decoder.decode(b"", final=True)).encode("utf-8", _ERRORS)
 

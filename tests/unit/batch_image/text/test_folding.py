@@ -59,6 +59,13 @@ def test_the_words_do_not_depend_on_where_a_stream_is_cut(text: str, size: int) 
     assert _counts([data[i : i + size] for i in range(0, len(data), size)]) == whole
 
 
+@pytest.mark.parametrize("text", ["e" + "ｶﾞ" * 200, "e\uff9eﬁ\u0345ｶ" * 99, "e\u3099ｶ\u0301ﾞ" * 99])
+@pytest.mark.parametrize("size", [1, 12, 26, 700])
+def test_the_words_of_a_long_run_of_what_combines_do_not_either(text: str, size: int) -> None:
+    data = text.encode()
+    assert _counts([data[i : i + size] for i in range(0, len(data), size)]) == _counts([data])
+
+
 def test_bytes_that_are_no_utf_8_are_still_counted_as_such() -> None:
     assert _counts([b"don\xe2\x80", b"\x99t \xff\xfe caf\xc3"]) == ({"don't": 1, "caf": 1}, 3)
 
