@@ -6,6 +6,7 @@ among it).
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -90,8 +91,11 @@ def connect(*, connections: int) -> DynamoDBClient:
     )
     try:
         session = botocore.session.get_session()
-        region = session.get_config_variable("region") or "us-east-1"
-        made = session.create_client("dynamodb", config=config, region_name=region)
+        region = session.get_config_variable("region") or os.environ.get("AWS_REGION")
+        made = session.create_client("dynamodb", config=config, region_name=region or "us-east-1")
+        # An endpoint of one's own needs a region only to sign.
+        if not region and ".amazonaws.com" in made.meta.endpoint_url:
+            raise StorageError("DynamoDB: no region is set; set AWS_REGION to that of the table")
         return cast("DynamoDBClient", made)
     except (botocore_errors.BotoCoreError, ValueError) as error:
         raise StorageError(f"DynamoDB: {error}; check the AWS environment") from error

@@ -110,7 +110,7 @@ class _UnprovenError(Exception):
 
 
 class Writer(Generic[T]):
-    """Writes to one table. A context: at its end the threads are gone.
+    """Writes to one table. A context: at its end the threads are gone, unless a signal ends it.
 
     What is still waiting at the end is dropped.
 
@@ -166,7 +166,9 @@ class Writer(Generic[T]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        # Requests on their way end by their time-outs; a signal leaves less time than that.
+        ends = kind is None or issubclass(kind, Exception)
+        self._pool.shutdown(wait=ends, cancel_futures=True)
 
     def write(
         self, puts: Iterable[Put[T]], *, tick: Callable[[int], None] = lambda _: None

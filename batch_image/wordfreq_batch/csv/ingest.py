@@ -23,7 +23,7 @@ from wordfreq_batch.csv.reading.rows import TITLES, Row, read_rows
 from wordfreq_batch.csv.schema import Layout
 from wordfreq_batch.csv.upload import Loaded, Source, Target, iso
 from wordfreq_batch.csv.values import BadRowError, shown
-from wordfreq_batch.errors import DataError, StorageError
+from wordfreq_batch.errors import DataError, NotFoundError, StorageError
 from wordfreq_batch.plans.formats import RejectedRow, RowFigures
 from wordfreq_batch.progress import Progress, Ticker
 from wordfreq_batch.storage.store import ObjectInfo, Store
@@ -72,6 +72,9 @@ def load(
         except DataError:
             if run.checked:  # too many rejects: their reasons are what is needed now
                 _keep(found, run.form, rejects, rejected)
+            elif rejects is not None and _is_there(*rejects):  # those of an older version
+                with Rejects() as none:
+                    _keep(none, run.form, rejects, rejected)
             raise
         source.check_current(info)
         _keep(found, run.form, rejects, rejected)
@@ -120,6 +123,14 @@ def _keep(
         found.write(writer, form)
 
 
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        store.head(key)
+    except NotFoundError:
+        return False
+    return True
+
+
 class _FileLoad:
     """Both readings of one file."""
 
@@ -158,7 +169,12 @@ class _FileLoad:
             for row in rows:
                 self._read += 1
                 if self._read == 1:
-                    self._hint = width_hint(header.fields, line=header.line, fields=len(row.fields))
+                    self._hint = width_hint(
+                        header.fields,
+                        line=header.line,
+                        fields=len(row.fields),
+                        others=self._target.schema.extra,
+                    )
                 try:
                     self._last.add(items.item(row).key)
                 except BadRowError as error:
@@ -189,8 +205,8 @@ class _FileLoad:
         header = next(rows, None)
         again = header is not None and tuple(header.fields[: len(TITLES)]) == TITLES
         if header is not None and again:  # rejects, corrected: they have a header in any case
-            header = without_reason(header, self._found.delimiter)
-            rows = (without_reason(row, self._found.delimiter) for row in rows)
+            header = without_reason(header, self.form)
+            rows = (without_reason(row, self.form) for row in rows)
         elif dialect.header:
             rows = chain([] if header is None else [header], rows)
             header = Row(0, list(dialect.header), [])
@@ -238,7 +254,8 @@ class _FileLoad:
             )
 
     def _first(self) -> str:
-        first = next(iter(self._rejects))
+        first = self._rejects.first
+        assert first is not None
         return f"line {first.line}: {first.reason}"
 
     def write(self, info: ObjectInfo) -> None:

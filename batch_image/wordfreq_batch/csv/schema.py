@@ -43,6 +43,12 @@ EMPTY: tuple[Empty, ...] = ("keep", "absent", "null")
 """Empty cells: of strings empty strings, of other types no attribute; none at all; or NULL."""
 
 _COLUMN = re.compile(r"\s*(?P<name>[^\s:](?:[^:]*[^\s:])?)\s*(?::\s*(?P<type>[A-Za-z-]+)\s*)?")
+_ISO = re.compile(
+    r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})"
+    r"(?:[Tt ]([01][0-9]|2[0-3])(?::?([0-9]{2})(?::?([0-9]{2})(?:[.,][0-9]+)?)?)?"
+    r"(?:[Zz]|([+-][0-9]{2})(?::?([0-9]{2}))?)?|[Zz])?"
+)
+_SOME_DATE = datetime(2026, 1, 31, tzinfo=timezone.utc)
 _TTL = re.compile(r"(?P<name>[^=]+)=(?P<column>.+?)(?:\+(?P<days>[0-9]{1,6})d)?")
 
 
@@ -102,7 +108,15 @@ class Ttl:
         if match is None:
             raise UsageError(f"ttl: {text!r} can't be meant; write ATTRIBUTE=COLUMN+30d")
         days = int(match["days"] or 0)
-        return cls(match["name"].strip(), match["column"].strip(), days, date_format)
+        found = cls(match["name"].strip(), match["column"].strip(), days, date_format)
+        try:
+            found.seconds(_SOME_DATE.strftime(date_format or "%Y-%m-%d"))
+        except (BadRowError, ValueError):
+            raise UsageError(
+                f"date-format: no date can be read by {date_format!r}; write it as strptime of "
+                "Python has it, such as %d.%m.%Y"
+            ) from None
+        return found
 
     def seconds(self, text: str) -> str:
         """The attribute's digits.
@@ -114,14 +128,24 @@ class Ttl:
             if self.date_format:
                 moment = datetime.strptime(text.strip(), self.date_format)  # noqa: DTZ007
             else:
-                moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
+                moment = _iso(text.strip())
             moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
             return str(int((moment + timedelta(days=self.days)).timestamp()))
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, re.error):  # a directive twice
             wanted = self.date_format or "2026-01-31"
             raise BadRowError(
                 f"{self.column} is no date: {text[:60]!r}; write it as {wanted}, or set date-format"
             ) from None
+
+
+def _iso(text: str) -> datetime:
+    """A date of ISO 8601, in the forms that are the same for every Python."""
+    if (match := _ISO.fullmatch(text)) is None:
+        raise ValueError(text)
+    year, _, month, day, *time, hours, minutes = match.groups()
+    clock = ":".join(each or "00" for each in time)
+    zone = f"{hours}:{minutes or '00'}" if hours else "+00:00"
+    return datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{zone}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +202,11 @@ class Schema:
                 raise UsageError(f"{title!r} is renamed twice")
         if self.key == self.sort_key:
             raise UsageError(f"{self.key!r} can't be both key and sort key; leave the latter out")
+        if self.dialect.header and (problems := self._problems(self._titles(self.dialect.header))):
+            raise UsageError(
+                f"header: {'; '.join(problems)}; name each of the columns {', '.join(names)} once"
+                + (", or set extra-columns" if self.extra == "refuse" else "")
+            )
 
     @classmethod
     def parse(
@@ -293,9 +322,26 @@ class Schema:
             DataError: a column is missing, there twice, or nobody asked for it; the message says
                 which, and what setting would read the file.
         """
-        renamed = dict(self.rename)
-        titles = [renamed.get(title.strip(), title.strip()) for title in header]
+        titles = self._titles(header)
         known = {column.name: column for column in self.columns}
+        if problems := self._problems(titles):
+            hint = header_hint(titles, list(known), self.dialect, others=self.extra, later=later)
+            raise DataError(
+                f"{name}: the header doesn't fit: {'; '.join(problems)}. It is {_shown(titles)}; "
+                f"expected are, in any order, {', '.join(known)}. {hint}"
+            )
+        keep = self.extra == "keep"
+        return Layout(
+            tuple(known.get(title) or (Column(title) if keep else None) for title in titles)
+        )
+
+    def _titles(self, header: Sequence[str]) -> list[str]:
+        renamed = dict(self.rename)
+        return [renamed.get(title.strip(), title.strip()) for title in header]
+
+    def _problems(self, titles: Sequence[str]) -> list[str]:
+        """What keeps these titles, renamed, from being a header; only the first of many."""
+        known = dict.fromkeys(column.name for column in self.columns)
         times = Counter(titles)  # counted once: a header may have as many fields as a row has bytes
         problems = [f"{each!r} is missing" for each in known if each not in times]
         problems += [f"{each!r} is there twice" for each in known if times[each] > 1]
@@ -313,17 +359,7 @@ class Schema:
                 if title in reserved or not title
             ]
             problems += [f"{each!r} is there twice" for each in others if times[each] > 1]
-        if problems:
-            shown = "; ".join(dict.fromkeys(problems[:10]))
-            hint = header_hint(header, list(known), self.dialect, others=self.extra, later=later)
-            raise DataError(
-                f"{name}: the header doesn't fit: {shown}. It is {_shown(titles)}; expected are, "
-                f"in any order, {', '.join(known)}. {hint}"
-            )
-        keep = self.extra == "keep"
-        return Layout(
-            tuple(known.get(title) or (Column(title) if keep else None) for title in titles)
-        )
+        return list(dict.fromkeys(problems[:10]))
 
 
 def _shown(titles: Sequence[str]) -> str:

@@ -114,7 +114,10 @@ class Settings:
                 if each in own:
                     raise UsageError(f"{where}: all prefixes share the table and so its {each}")
             found.append((prefix, _schema({**base, **own}, where)))
-        return cls(default=_schema(base, name or "settings"), prefixes=tuple(found))
+            _check_date_format(own, where, found[-1][1])
+        settings = cls(default=_schema(base, name or "settings"), prefixes=tuple(found))
+        _check_date_format(base, name or "settings", *settings.schemas)
+        return settings
 
     @property
     def schemas(self) -> tuple[Schema, ...]:
@@ -215,6 +218,11 @@ def _schema(given: Mapping[str, object], where: str) -> Schema:
         )
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def _check_date_format(given: Mapping[str, object], where: str, *schemas: Schema) -> None:
+    if given.get("date-format") and not any(each.ttl for each in schemas):
+        raise UsageError(f"{where}: date-format is that of the date in ttl; set ttl too")
 
 
 def _text(name: str, value: object) -> str:

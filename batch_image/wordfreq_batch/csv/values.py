@@ -190,7 +190,11 @@ def _constant(text: str) -> Any:
 def _json(text: str, name: str) -> Attribute:
     try:
         found = json.loads(text, parse_float=_Digits, parse_int=_Digits, parse_constant=_constant)
+        if "\\u" in text:  # without an escape there are only whole characters
+            json.dumps(found, ensure_ascii=False).encode()
         return _nested(found, name, MAX_DEPTH)
+    except UnicodeEncodeError:
+        raise BadRowError(f"{name} has an escape that is no character: {text[:60]!r}") from None
     except (ValueError, RecursionError):
         raise BadRowError(f"{name} is no JSON: {text[:60]!r}") from None
 

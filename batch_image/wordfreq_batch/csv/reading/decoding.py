@@ -15,6 +15,7 @@ from wordfreq_batch.csv.reading.dialect import Dialect
 from wordfreq_batch.csv.reading.hints import setting
 from wordfreq_batch.errors import DataError
 from wordfreq_batch.text.detect import AUTO, SAMPLE, UNSURE, detect, guess
+from wordfreq_batch.text.unpack import beginning, is_archive
 
 __all__ = ["SAMPLE", "Found", "as_utf8", "likely_encoding"]
 
@@ -50,16 +51,11 @@ def as_utf8(
     Raises:
         DataError: it is no text, or not in the encoding; the message says what it looks like.
     """
-    head = b""
-    iterator = iter(chunks)
-    for chunk in iterator:
-        head += chunk
-        if len(head) >= SAMPLE:
-            break
+    head, iterator = beginning(chunks)
     detected = detect(head)
     if not detected.is_text:
         raise DataError(
-            f"{name} is no CSV but {_advice(detected.format)}. Nothing of it was loaded"
+            f"{name} is no CSV ({_advice(detected.format, name)}. Nothing of it was loaded"
         )
     wide = (
         detected.encoding != UTF_8 and not detected.mark and head.count(0) > len(head) * _LEAST_NULS
@@ -82,7 +78,7 @@ def as_utf8(
     if found.encoding == UTF_8:
         yield from rest
     else:
-        yield from _decoded(rest, name, found.encoding)
+        yield from _decoded(rest, name, found.encoding, marked=bool(found.mark))
 
 
 def _automatic(chunks: Iterator[bytes], name: str, found: Found) -> Iterator[bytes]:
@@ -118,7 +114,9 @@ def _automatic(chunks: Iterator[bytes], name: str, found: Found) -> Iterator[byt
     yield decoder.getstate()[0]
 
 
-def _decoded(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[bytes]:
+def _decoded(
+    chunks: Iterable[bytes], name: str, encoding: str, *, marked: bool = False
+) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     done = 0
     try:
@@ -127,15 +125,21 @@ def _decoded(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[byte
             done += len(chunk)
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
+        advice = (
+            "its byte order mark says that it is, so it is cut off or damaged: upload it again"
+            if marked
+            else "name its encoding (--encoding, WORDFREQ_CSV_ENCODING)"
+        )
         raise DataError(
-            f"{name} is not {encoding}, somewhere behind byte {done:,}: {error}; name its encoding "
-            "(--encoding, WORDFREQ_CSV_ENCODING). Nothing more of it was read"
+            f"{name} is not {encoding}, somewhere behind byte {done:,}: {error}; {advice}. "
+            "Nothing more of it was read"
         ) from None
 
 
-def _advice(format_: str) -> str:
-    endings = {"gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst"}
+def _advice(format_: str, name: str) -> str:
+    endings = {"gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst", "xz": ".xz", "lz4": ".lz4"}
     if format_ in endings:
-        return f"{format_}; name it .csv{endings[format_]}"
-    workbook = " (such as an Excel workbook)" if "Office" in format_ or "ZIP" in format_ else ""
-    return f"a {format_}{workbook}; save it as CSV"
+        twice = f"{format_} in another archive); unpack it once"
+        return twice if is_archive(name) else f"{format_}); name it .csv{endings[format_]}"
+    workbook = ", such as an Excel workbook" if "Office" in format_ or "ZIP" in format_ else ""
+    return f"{format_}{workbook}); save it as CSV"

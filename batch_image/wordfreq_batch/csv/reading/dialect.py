@@ -88,9 +88,12 @@ class Dialect:
             decimal=_DECIMALS.get(decimal, decimal),
             skip=skip,
         )
-        special = [each for each in (found.delimiter, found.quote, found.escape) if each]
+        marks = (found.delimiter, found.quote, found.escape, found.comment[:1])
+        special = [each for each in marks if each]
         if len(set(special)) < len(special):
-            raise UsageError("delimiter, quote and escape must be different characters")
+            raise UsageError(
+                "delimiter, quote, escape and what comments begin with must be different characters"
+            )
         return found
 
     @property

@@ -55,7 +55,7 @@ def header_hint(
     """What a first row looks like that doesn't hold the `columns`; empty where it's unclear.
 
     Args:
-        header: the row.
+        header: the row, its titles renamed as they are set.
         columns: the names that it should have.
         dialect: by which it was read.
         others: what becomes of other columns, see `Schema.extra`.
@@ -79,6 +79,11 @@ def header_hint(
     renamed = {alike[_plain(each)]: each for each in missing if _plain(each) in alike}
     if renamed:
         return f"Some are spelled otherwise: {setting(rename=renamed)}"
+    doubled = len(set(titles)) < len(titles)
+    data = _is_data(header)
+    twice = doubled and (others == "keep" or any(titles.count(each) > 1 for each in columns))
+    if not missing and twice and not data:
+        return "Give each column a title of its own. "
     if not missing and "" in titles and others == "keep":
         return f"To name the nameless, {setting(rename={'': f'column {titles.index(str()) + 1}'})}"
     if not missing and others == "refuse":
@@ -90,12 +95,13 @@ def header_hint(
     if len(header) == 1 and (other := _one_that_splits(line)) not in (None, dialect.delimiter):
         return _delimited(other)
     more = len(header) - len(columns)
-    if not missing and len(set(titles)) < len(titles) and _is_data(header):
-        missing, more = list(columns), len(header) - len(columns)  # by chance it holds their names
-    if len(missing) == len(columns) and (more == 0 or (more > 0 and _is_data(header))):
+    if not missing and doubled and data:
+        missing = list(columns)  # by chance it holds their names
+    if len(missing) == len(columns) and (more == 0 or (more > 0 and data)):
         names = [*columns, *(f"column {len(columns) + n + 1}" for n in range(more))]
-        hint = f"If there is no header, {setting(header=','.join(names))}"
-        return hint if _is_data(header) or len(header) < 2 else hint + _these(header)
+        settings = {"header": ",".join(names)} | _dropped(more, others)
+        hint = f"If there is no header, {setting(**settings)}"
+        return hint if data or len(header) < 2 else hint + _these(header)
     # A row that goes on in the next line may have fewer; blanks are in every text.
     split = {each: fields_of(line, each) for each in DELIMITERS}
     split = {each: fields for each, fields in split.items() if fields > 1}
@@ -114,22 +120,29 @@ def _delimited(likely: str | None) -> str:
 
 def _these(titles: Sequence[str]) -> str:
     """What to set where the titles are right, and the settings are of other files."""
-    if any(not each.strip() or "," in each or ":" in each for each in titles):
+    names = dict.fromkeys(each.strip() for each in titles)
+    if len(names) < len(titles) or any(not each or "," in each or ":" in each for each in names):
         return ""
-    return f"If these are its columns, {setting(columns=','.join(each.strip() for each in titles))}"
+    return f"If these are its columns, {setting(columns=','.join(names))}"
 
 
-def width_hint(header: Sequence[str], *, line: int, fields: int) -> str:
+def _dropped(more: int, others: str) -> dict[str, str]:
+    """The setting by which so many more columns aren't refused."""
+    return {"extra_columns": "drop"} if more > 0 and others == "refuse" else {}
+
+
+def width_hint(header: Sequence[str], *, line: int, fields: int, others: str) -> str:
     """What to do where the rows have other numbers of fields than the header.
 
     R writes no title for the names of the rows, others end the header with a delimiter too many.
-    `line` is that of the header, `fields` how many the rows have.
+    `line` is that of the header, `fields` how many the rows have, `others` as in `header_hint`.
     """
     titles = ["row", *header] if fields > len(header) else list(header[:-1])
     plain = not any("," in title for title in titles) and not "".join(header[len(titles) :]).strip()
     if not line or len(titles) != fields or not plain:
         return ""
-    names = setting(skip=line, header=",".join(titles))
+    more = _dropped(len(titles) - len(header), others)
+    names = setting(skip=line, header=",".join(titles), **more)
     return f". The header has a title too {'few' if fields > len(header) else 'many'}: {names}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -35,8 +36,9 @@ class Form:
     header: Sequence[str]
 
     def encoded(self, text: str) -> bytes:
-        """The text in the file's encoding."""
-        return text.encode(self.found.encoding, "backslashreplace")
+        """The text in the file's encoding, without the mark that some of them begin with."""
+        encoding = self.found.encoding
+        return text.encode(encoding, "backslashreplace").removeprefix("".encode(encoding))
 
     @property
     def beginning(self) -> bytes:
@@ -50,25 +52,35 @@ class Form:
         reason = reject.reason
         if not self.dialect.quote and not self.dialect.escape:
             reason = reason.replace(self.found.delimiter, "_")
-        before = self._line([str(reject.line), reason]).rstrip("\n")
+        before = self._line([str(reject.line), reason]).removesuffix("\n")
         behind = self.found.delimiter + reject.text if reject.text else ""
         return self.encoded(f"{before}{behind}\n")
+
+    @property
+    def before(self) -> str:
+        """The pattern of line and reason as they stand before a row."""
+        delimiter, quote, escape = map(
+            re.escape, (self.found.delimiter, self.dialect.quote, self.dialect.escape)
+        )
+        escaped = rf"|{escape}(?s:.)" if escape else ""
+        field = rf"(?:[^{delimiter}{escape}]{escaped})*"
+        if quote:
+            field = rf"(?:{quote}(?:[^{quote}{escape}]|{quote}{quote}{escaped})*{quote}|{field})"
+        return f"{field}{delimiter}{field}"
 
     def _line(self, fields: Sequence[str]) -> str:
         buffer = io.StringIO()
         form = self.dialect.format(self.found.delimiter)
-        csv.writer(buffer, lineterminator="\n", **form).writerow(fields)
-        return buffer.getvalue()
+        # Until Python 3.13 only what is in the line's end is quoted within a field.
+        csv.writer(buffer, lineterminator="\r\n", **form).writerow(fields)
+        return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
-def without_reason(row: Row, delimiter: str) -> Row:
+def without_reason(row: Row, form: Form) -> Row:
     """A row of a file of rejects as it is without its first two columns."""
-    before = re.compile(
-        rf'\s*[0-9]*{re.escape(delimiter)}("(?:[^"]|"")*"|[^{re.escape(delimiter)}]*)'
-    )
     text = row.text
-    match = before.match(text)
-    own = text[match.end() :].removeprefix(delimiter) if match else text
+    match = re.match(form.before, text)
+    own = text[match.end() :].removeprefix(form.found.delimiter) if match else text
     fields = row.fields[len(TITLES) :]
     reason = row.reason
     if not reason and not any(map(str.strip, fields)):
@@ -103,21 +115,20 @@ class Rejects:
     """Collects the rejects of one file, in any number.
 
     Those of `add` come in line order and may go to a temporary file; those of `add_late` come in
-    any order and stay in memory.
+    any order and stay in memory. `first`: the one of the lowest line.
     """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
-        self._text = io.TextIOWrapper(self._file, "utf-8", newline="", write_through=True)
-        self._rows = csv.writer(self._text, lineterminator="\n")
         self._late: list[RejectedRow] = []
         self._early = 0
+        self.first: RejectedRow | None = None
 
     def __enter__(self) -> Rejects:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._text.close()
+        self._file.close()
 
     def __len__(self) -> int:
         return self._early + len(self._late)
@@ -129,19 +140,19 @@ class Rejects:
 
     def add(self, reject: RejectedRow) -> None:
         """The next reject in line order."""
-        self._rows.writerow((reject.line, reject.reason, reject.text))
+        self._file.write(json.dumps(reject).encode() + b"\n")
         self._early += 1
+        self.first = self.first or reject
 
     def add_late(self, reject: RejectedRow) -> None:
         """A reject that turned up only when its row was written."""
         self._late.append(reject)
+        self.first = min(self.first or reject, reject)
 
     def __iter__(self) -> Iterator[RejectedRow]:
         """All rejects in line order."""
-        self._text.seek(0)
-        early = (
-            RejectedRow(int(line), reason, text) for line, reason, text in csv.reader(self._text)
-        )
+        self._file.seek(0)
+        early = (RejectedRow(*json.loads(line)) for line in self._file)
         return merge(early, sorted(self._late))
 
     def write(self, writer: ByteWriter, form: Form) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from wordfreq_batch.csv.reading.decoding import SAMPLE, Found, as_utf8, likely_encoding
 from wordfreq_batch.csv.reading.dialect import Dialect, likely_delimiter, separator_line
@@ -31,6 +32,8 @@ TITLES = ("wordfreq:line", "wordfreq:reason")
 DEFAULT_DIALECT = Dialect()
 
 _READ_AGAIN_LIMIT = 64 << 20
+_LOOKED_AHEAD = 4 * LIMIT  # bytes in which the quote of a row that is too long may be closed
+_GATHERED = 64 << 10  # members of an archive may have a byte each
 _KEPT = 4096  # bytes of a line too long to be a row that go to the rejects
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
@@ -82,29 +85,41 @@ def read_rows(
             byte.
     """
     # The limit of the module is the process's; nothing else here reads CSV.
-    csv.field_size_limit(2 * LIMIT)
+    csv.field_size_limit(2 * _LOOKED_AHEAD)
     found = Found() if found is None else found
-    chunks = as_utf8(decompressed(chunks, name=name), name=name, dialect=dialect, found=found)
-    lines = _Lines(chunks, name, comment=dialect.comment.encode())
+    chunks = _gathered(decompressed(chunks, name=name))
+    chunks = as_utf8(chunks, name=name, dialect=dialect, found=found)
+    lines = _Lines(chunks, name, found, comment=dialect.comment.encode())
     delimiter = found.delimiter = _delimiter(lines, dialect, columns, found)
+    if delimiter in (dialect.quote, dialect.escape, dialect.comment[:1]):
+        raise DataError(
+            f"{name}: its delimiter, {delimiter!r}, is also set as quote, escape or comment; "
+            "correct the settings. Nothing of it was loaded"
+        )
+    form = dialect.format(delimiter)
     while True:
-        reader = csv.reader(lines, strict=True, **dialect.format(delimiter))
+        reader = csv.reader(lines, strict=True, **form)
         try:
             for fields in reader:
                 taken = lines.taken
                 first = lines.number - len(taken) + 1
                 lines.taken = []
-                if fields:
+                if lines.nul:
+                    where = f" in line {lines.nul}" if lines.nul != first else ""
+                    yield Row(first, [], taken, f"it holds a NUL character{where}")
+                elif fields:
                     yield Row(first, fields, taken)
             return
         except csv.Error as error:
             yield lines.rejected(str(error))
         except _LineTooLong as long:
             # A long line ends the row before it, if there is one: a quote that wasn't closed.
-            if long.within_row:
-                yield lines.rejected("a quote is opened and not closed")
-            else:
+            if not long.within_row:
                 yield lines.too_long(long)
+            elif dialect.quote and (row := lines.closed(form)) is not None:
+                yield row
+            else:
+                yield lines.rejected(f"a quote is opened and not closed within {LIMIT:,} bytes")
 
 
 def _delimiter(lines: _Lines, dialect: Dialect, columns: Collection[str], found: Found) -> str:
@@ -143,8 +158,11 @@ class _Lines:
     When a row turns out to be none, only its first line is given up; the others are read again.
     """
 
-    def __init__(self, chunks: Iterable[bytes], name: str, *, comment: bytes = b"") -> None:
+    def __init__(
+        self, chunks: Iterable[bytes], name: str, found: Found, *, comment: bytes = b""
+    ) -> None:
         self._source = _split(chunks)
+        self._found = found
         self._comment = comment
         self._again: deque[bytes] = deque()
         self._cut: _Cut | None = None
@@ -154,6 +172,7 @@ class _Lines:
         self._reread = 0
         self.number = 0
         self.taken: list[bytes] = []
+        self.nul = 0  # the line of the present row with a NUL character
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -161,7 +180,7 @@ class _Lines:
     def __next__(self) -> str:
         line = self._next()
         if not self.taken:
-            self._size = 0
+            self._size = self.nul = 0
             while self._comment and isinstance(line, bytes) and self._is_comment(line):
                 self.number += 1
                 self._offset += len(line)
@@ -184,14 +203,16 @@ class _Lines:
         except UnicodeDecodeError as error:
             where = self._offset - len(line) + error.start
             likely = likely_encoding(self._sample(line))
+            hint = ". " if self._found.mark else f", or {encoding_hint(likely)}"  # a mark decides
             raise DataError(
                 f"{self._name} is not UTF-8: line {self.number}, byte {error.start + 1} of the "
                 f"line (offset {where:,} of the file) is 0x{line[error.start]:02X}. Save it as "
-                f"UTF-8, or {encoding_hint(likely)}Nothing of it was loaded"
+                f"UTF-8{hint}Nothing of it was loaded"
             ) from None
         if "\0" in text:
             # Python 3.10 refuses it in csv, later ones don't; a NUL is no text anyway.
-            raise csv.Error("it holds a NUL character")
+            self.nul = self.number
+            text = text.replace("\0", "\ufffd")
         return text.removeprefix("\ufeff") if self.number == 1 else text
 
     def _sample(self, line: bytes) -> bytes:
@@ -265,13 +286,64 @@ class _Lines:
             reason = "a quote is opened and not closed"
         return Row(number, [], [first], reason)
 
+    def closed(self, form: Mapping[str, Any]) -> Row | None:
+        """The present row as one that is too long, if its quotes are closed not far below.
+
+        None if they aren't: then the lines will be read again.
+        """
+        ahead: list[bytes] = []
+
+        def following() -> Iterator[str]:
+            # All before is within quotes, or no other line would have been asked for.
+            yield form["quotechar"] + self.taken[-1].decode()
+            size = self._size
+            with suppress(StopIteration):
+                while size <= _LOOKED_AHEAD:
+                    line = self._next()
+                    if isinstance(line, _Cut):
+                        self._cut = line
+                        return
+                    ahead.append(line)
+                    size += len(line)
+                    yield line.decode().replace("\0", "\ufffd")
+
+        try:
+            next(csv.reader(following(), strict=True, **form))
+        except (csv.Error, UnicodeDecodeError):
+            self._again.extendleft(reversed(ahead))
+            return None
+        first = self.number - len(self.taken) + 1
+        reason = _too_long("row", f"more than {LIMIT:,} bytes", self._offset - self._size)
+        beginning = b"".join(self.taken)[:_KEPT]
+        self.taken = []
+        self.number += len(ahead)
+        self._offset += sum(map(len, ahead))
+        return Row(first, [], [beginning], reason, cut=True)
+
     def too_long(self, found: _LineTooLong) -> Row:
         """A line that is longer than any row may be: its beginning, and where all of it is."""
-        reason = (
-            f"the line has {found.size:,} bytes, more than the {LIMIT:,} of a row; this is its "
-            f"beginning, all of it is at offset {self._offset - found.size:,} of the file"
-        )
+        size = f"{found.size:,} bytes, more than the {LIMIT:,} of a row"
+        reason = _too_long("line", size, self._offset - found.size)
         return Row(self.number, [], [found.beginning[:_KEPT]], reason, cut=True)
+
+
+def _too_long(what: str, size: str, offset: int) -> str:
+    return (
+        f"the {what} has {size}; this is its beginning, all of it is at offset {offset:,} of the "
+        "file"
+    )
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in chunks that aren't tiny: what a chunk leaves is copied for the next one."""
+    found, size = [], 0
+    for chunk in chunks:
+        found.append(chunk)
+        size += len(chunk)
+        if size >= _GATHERED:
+            yield b"".join(found)
+            found, size = [], 0
+    yield b"".join(found)
 
 
 def _split(chunks: Iterable[bytes]) -> Iterator[bytes | _Cut]:

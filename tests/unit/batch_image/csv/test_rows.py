@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import lzma
 
 import pytest
 from hypothesis import given
@@ -79,7 +80,20 @@ def test_a_quote_within_a_field_is_text():
 
 
 def test_a_nul_is_a_bad_row_on_every_python():
-    assert fields(b"a,b\n1,\0\n2,x\n") == [["a", "b"], "it holds a NUL character", ["2", "x"]]
+    good = ["2", "x" * 200]
+    data = b"a,b\n1,\0\n2," + b"x" * 200 + b"\n"
+    assert fields(data) == [["a", "b"], "it holds a NUL character", good]
+
+
+def test_a_nul_in_a_row_of_several_lines_costs_that_row_and_is_named():
+    data = b"a,b\n" + b'1,"x\n' + b"y" * 200 + b'\0z"\n2,x\n3,"open\0\n4,x\n'
+    assert [row.fields or (row.line, row.text.count("\n"), row.reason) for row in rows(data)] == [
+        ["a", "b"],
+        (2, 1, "it holds a NUL character in line 3"),
+        ["2", "x"],
+        (5, 0, "a quote is opened and not closed"),
+        ["4", "x"],
+    ]
 
 
 @pytest.mark.parametrize("step", [1 << 16, 1 << 22])
@@ -102,6 +116,49 @@ def test_a_row_of_many_lines_without_end_gives_up_its_first_line_only():
     found = rows(b'0,"open\n' + lines)
     assert len(found) == 200_001
     assert found[0].reason and not any(row.reason for row in found[1:])
+
+
+@pytest.mark.parametrize("size", [2 * LIMIT, LIMIT - 4])
+def test_a_row_of_many_short_lines_is_too_long_and_one_reject(size):
+    cell = b'x ""y""\n' + b"z\n" * (size // 2)
+    found = rows(b'a,b,c\n1,2,3\n2,"' + cell + b'",3\n4,"5\n",6\n')
+    assert [(row.line, bool(row.reason)) for row in found[:3]] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+    assert "the row has more than 1,048,576 bytes" in found[2].reason
+    assert "at offset 12 of the file" in found[2].reason
+    assert found[2].cut and len(found[2].text) < 5000
+    assert [(row.line, row.fields) for row in found[3:]] == [(5 + size // 2, ["4", "5\n", "6"])]
+
+
+@pytest.mark.parametrize("behind", [b"", b'7,"q",r\n', b"y" * (2 * LIMIT)])
+def test_a_quote_that_no_line_not_far_below_closes_costs_its_own_line_only(behind):
+    found = rows(b'0,"open\n' + b"1,x\n" * (LIMIT // 3) + behind)
+    assert "not closed within 1,048,576 bytes" in found[0].reason
+    assert sum(bool(row.reason) for row in found) == 1 + behind.startswith(b"y")
+    assert len(found) == LIMIT // 3 + 1 + bool(behind)
+
+
+def test_bytes_that_are_no_text_are_found_in_rows_that_are_too_long():
+    with pytest.raises(DataError, match="is not UTF-8: line"):
+        rows(b'0,"open\n' + b"1,x\n" * (LIMIT // 3) + b'\xff"\n')
+
+
+def test_tiny_chunks_take_time_in_proportion():
+    """Counted in bytes that are copied, which don't depend on the machine's speed."""
+    copied = 0
+
+    class Chunk(bytes):
+        def __radd__(self, before):
+            nonlocal copied
+            copied += len(before)
+            return before + bytes(self)
+
+    (row,) = read_rows([Chunk(b"x")] * 200_000, name="x")
+    assert len(row.fields[0]) == 200_000
+    assert copied < 20 * 200_000
 
 
 def test_quotes_that_make_reading_again_endless_are_given_up():
@@ -146,11 +203,15 @@ def test_every_dialect_is_read_as_it_was_written(delimiter, encoding, found):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (gzip.compress(b"a,b", mtime=0), r"gzip; name it \.csv\.gz"),
-        (b"PK\x03\x04 workbook", r"ZIP archive \(such as an Excel workbook\)"),
+        (gzip.compress(b"a,b", mtime=0), r"no CSV \(gzip\); name it \.csv\.gz"),
+        (lzma.compress(b"a,b"), r"no CSV \(xz\); name it \.csv\.xz"),
+        (b"\x01\x02\x03", r"no CSV \(binary data\); save it as CSV"),
+        (b"PK\x03\x04 workbook", r"\(ZIP archive, such as an Excel workbook\); save it as CSV"),
         ("a,b\n".encode("utf-16-le"), "set --encoding utf-16-le"),
         ("a,b\n".encode("utf-16-be"), "set --encoding utf-16-be"),
         (b"a,b\n1,M\xfcller\n", "looks like cp1252: set --encoding cp1252"),
+        ("a,b\n".encode("utf-16")[:-1], "it is cut off or damaged: upload it again"),
+        (b"\xef\xbb\xbfa,b\n1,M\xfcller\n", r"Save it as UTF-8\. Nothing"),
     ],
 )
 def test_what_is_no_csv_is_named_as_what_it_is(data, says):
@@ -169,6 +230,19 @@ def test_archives_are_read_through_and_damage_is_named():
     assert [row.fields for row in rows(packed, name="x.csv.gz")] == [["a", "b"], ["1", "2"]]
     with pytest.raises(DataError, match="gzip"):
         rows(packed[:-4], name="x.csv.gz")
+
+
+def test_an_archive_in_an_archive_is_to_be_unpacked_once():
+    twice = gzip.compress(gzip.compress(b"a,b\n1,2\n", mtime=0), mtime=0)
+    with pytest.raises(DataError, match=r"no CSV \(gzip in another archive\); unpack it once"):
+        rows(twice, name="x.csv.gz")
+
+
+@pytest.mark.parametrize("mark", ["quote", "escape", "comment"])
+def test_a_delimiter_that_is_found_and_means_something_else_is_refused(mark):
+    dialect = Dialect.parse(delimiter="auto", **{mark: "|"})
+    with pytest.raises(DataError, match=r"'\|', is also set as quote, escape or comment"):
+        list(read_rows([b"a|b\n|2\n"], name="x", dialect=dialect, columns=["a", "b"]))
 
 
 def test_nothing_gives_no_rows():

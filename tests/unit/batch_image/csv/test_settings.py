@@ -105,7 +105,17 @@ def test_a_single_file_is_below_a_prefix_wherever_the_uploads_lie(path, delimite
         ("delimiter = 7", "delimiter must be a text"),
         ('encoding = "klingon"', "the encoding 'klingon' isn't known"),
         ('quote = ","', "must be different characters"),
+        ('comment = ","', "must be different characters"),
+        ("comment = '\"'", "must be different characters"),
+        ("comment = '\\\\x'\nescape = 'backslash'", "must be different characters"),
         ('quote = "ab"', "is no character"),
+        ('header = "X,Y"', "header: 'ProductId' is missing; "),
+        ('header = "ProductId,ProductName,ProductDescription,ProductId"', "is there twice; name"),
+        ('header = "ProductId,ProductName,ProductDescription,X"', "or set extra-columns"),
+        ('ttl = "E=ProductName"\ndate-format = "%Q"', "no date can be read by '%Q'"),
+        ('ttl = "E=ProductName"\ndate-format = "%d.%d"', "no date can be read by '%d.%d'"),
+        ('date-format = "%d.%m.%Y"', "set ttl too"),
+        ('ttl = "E=ProductName"\n[prefix."a/"]\nttl = ""\ndate-format = "%d"', "set ttl too"),
         ('decimal = "x"', "neither point nor comma"),
         ('empty = "gone"', "empty must be one of keep, absent, null"),
         ('columns = "A:text"', "'A:text' is no column"),
@@ -123,6 +133,12 @@ def test_a_setting_that_cannot_be_meant_is_named(text, says):
     with pytest.raises(UsageError, match=r"s\.toml") as caught:
         Settings.parse({}, text, name="s.toml")
     assert says in str(caught.value)
+
+
+def test_a_date_format_may_be_that_of_prefixes_and_have_a_zone():
+    text = 'date-format = "%Y%m%d %z"\n[prefix."a/"]\nttl = "E=ProductName"'
+    (_, schema) = Settings.parse({}, text, name="s.toml").prefixes[0]
+    assert schema.ttl is not None and schema.ttl.seconds("19700101 +0000") == "0"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +181,7 @@ def test_auto_finds_the_delimiter_of_a_file_without_header_by_its_fields():
 @pytest.mark.parametrize(
     ("header", "fields", "says"),
     [
-        (["a", "b"], 3, '(in a settings file: skip = 4; header = "row,a,b")'),
+        (["a", "b"], 3, 'skip = 4; header = "row,a,b"; extra-columns = "drop")'),
         (["a", "b", " "], 2, '(in a settings file: skip = 4; header = "a,b")'),
         (["a", "b"], 4, None),
         (["a", "b"], 1, None),
@@ -173,7 +189,7 @@ def test_auto_finds_the_delimiter_of_a_file_without_header_by_its_fields():
     ],
 )
 def test_a_title_too_few_or_too_many_is_explained(header, fields, says):
-    hint = width_hint(header, line=4, fields=fields)
+    hint = width_hint(header, line=4, fields=fields, others="refuse")
     assert says in hint if says else hint == ""
 
 
@@ -205,6 +221,7 @@ def test_set_takes_toml_and_plain_texts():
         ("list", '[1.50, "a", null]', {"L": [{"N": "1.5"}, {"S": "a"}, {"NULL": True}]}, 12),
         ("map", '{"a": {"b": [true]}}', {"M": {"a": {"M": {"b": {"L": [{"BOOL": True}]}}}}}, 15),
         ("json", '"x"', {"S": "x"}, 1),
+        ("json", r'"\ud83d\ude00"', {"S": "😀"}, 4),
         ("json", "0.1", {"N": "0.1"}, 4),
         ("string-set", '["b", "a", "b"]', {"SS": ["b", "a"]}, 2),
         ("number-set", "[1, 1.0, 2]", {"NS": ["1", "2"]}, 6),
@@ -227,6 +244,9 @@ def test_cells_of_each_type(kind, text, expected, size):
         ("list", "{}", "is no list in JSON"),
         ("map", "[1]", "is no object in JSON"),
         ("json", "NaN", "is no JSON"),
+        ("json", r'"\ud800"', "has an escape that is no character"),
+        ("map", r'{"\ud800": 1}', "has an escape that is no character"),
+        ("string-set", r'["a\udc00"]', "has an escape that is no character"),
         ("json", "1" * 39, "has 39 digits"),
         ("json", "[" * 40 + "]" * 40, "more than 32 levels"),
         ("json", "[" * 100_000, "is no JSON"),
@@ -286,6 +306,10 @@ def test_a_key_made_of_the_place_is_another_in_each_row():
         ("", "1970-01-02", 86400 * 3),
         ("", "1970-01-02T01:00:00+01:00", 86400 * 3),
         ("", "1970-01-02T00:00:00Z", 86400 * 3),
+        ("", "19700102", 86400 * 3),
+        ("", "1970-01-02Z", 86400 * 3),
+        ("", "19700102T010000,5+0100", 86400 * 3),
+        ("", "1970-01-02 00", 86400 * 3),
         ("%d.%m.%Y", "02.01.1970", 86400 * 3),
         ("", "", None),
     ],
@@ -294,8 +318,9 @@ def test_a_time_to_live_from_a_date(form, text, seconds):
     schema = Schema.parse(columns="A,Day", key="A", ttl="Expires=Day+2d", date_format=form)
     expected = {} if seconds is None else {"Expires": {"N": str(seconds)}}
     assert item(schema, "1", text) == {"A": {"S": "1"}, "Day": {"S": text}} | expected
-    with pytest.raises(BadRowError, match="Day is no date"):
-        item(schema, "1", "tomorrow")
+    for other in ("tomorrow", "1970-W01-5", "1970-0102", "1970-01-02T24:00", "1970-01-02+01:00"):
+        with pytest.raises(BadRowError, match="Day is no date"):
+            item(schema, "1", other)
 
 
 @pytest.mark.parametrize(
@@ -304,9 +329,11 @@ def test_a_time_to_live_from_a_date(form, text, seconds):
         (["A;B"], "--delimiter semicolon"),
         (["# made by us"], "--set 'comment=\"#\"'"),
         (["'A'", "'B'"], "--set 'quote=\"single\"'"),
-        (["a", "b "], """--set 'rename={ "a" = "A", "b " = "B" }'"""),
+        (["a", "b "], """--set 'rename={ "a" = "A", "b" = "B" }'"""),
         (["A", "B", "C"], "--extra-columns drop"),
         (["1", "x"], "--header A,B"),
+        (["1", "2", "3"], "--header 'A,B,column 3' --extra-columns drop"),
+        (["A", "B", "A"], "Give each column a title of its own. "),
     ],
 )
 def test_a_header_that_does_not_fit_names_the_setting_that_would_read_it(header, says):
