@@ -118,11 +118,12 @@ enum load_state lines_load(struct table *table, const uint8_t *text, size_t leng
             count++;
         }
         for (size_t i = 0; i < count; i++) {
-            if (!table_can_count(table, lines[i].count))
-                return LOAD_TOO_MANY;
-            if (share_has(share, lines[i].word, lines[i].length) &&
-                !table_add(table, lines[i].word, lines[i].length, lines[i].count))
-                return LOAD_NO_MEMORY;
+            if (share_has(share, lines[i].word, lines[i].length)) {
+                if (!table_can_count(table, lines[i].count))
+                    return LOAD_TOO_MANY;
+                if (!table_add(table, lines[i].word, lines[i].length, lines[i].count))
+                    return LOAD_NO_MEMORY;
+            }
             *position = (size_t)(lines[i].next - text);
         }
     }

@@ -93,7 +93,7 @@ def test_only_words_of_the_share_count_against_the_limit() -> None:
     words = [f"{number}" for number in range(20)]
     own = [word for word in words if share.has(word)]
     assert 0 < len(own) < len(words)
-    lines = "".join(f"{word}:{1 if word in own else 10**17}\n" for word in words).encode()
+    lines = "".join(f"{word}:{1 if word in own else 10**18 - 1}\n" for word in words).encode()
     with Tally(memory=1 << 20, share=share) as tally:
         load_counts(tally, [lines * 2], name="x")
         assert dict(tally.by_word()) == dict.fromkeys(own, 2)
