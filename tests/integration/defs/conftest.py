@@ -21,6 +21,11 @@ def words(tmp_path, instance):
 
 
 @pytest.fixture
+def place(words):
+    return words(folder_depth=1)
+
+
+@pytest.fixture
 def uploads(tmp_path, instance, ministack, monkeypatch):
     """Makes a project of the CSV pipeline, by settings."""
     # The containers' own: the embedded AWS Batch hands its environment on.
@@ -28,3 +33,8 @@ def uploads(tmp_path, instance, ministack, monkeypatch):
         monkeypatch.setenv(name, ministack.environment[name])
     yield lambda **settings: Uploads(tmp_path / "home", instance, ministack, **settings)
     stop_running(tmp_path / "home" / "batch")
+
+
+@pytest.fixture
+def shop(uploads):
+    return uploads()

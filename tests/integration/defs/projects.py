@@ -1,5 +1,6 @@
 """The project on folders of a test, with what its jobs do and what Dagster shows of them."""
 
+import gzip
 import json
 
 import dagster as dg
@@ -8,6 +9,9 @@ from tests.instances import local_instance
 from wordfreq_dagster.definitions import build_definitions
 from wordfreq_dagster.files.partitions import csv_uploads_partitions, source_files_partitions
 from wordfreq_dagster.settings import Settings
+
+GOOD, OTHER, BAD = b"cat cat cat dog", b"bird bird bird", b"\x1f\x8b no archive"
+SAMPLE = "ProductId,ProductName,ProductDescription\n1,name1,desc1\n2,name2,desc2"
 
 
 class Project:
@@ -41,6 +45,11 @@ class Project:
         path = self.inputs / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def pack(self, **files):
+        """Write texts as gzip files, but for what is none on purpose."""
+        for name, data in files.items():
+            self.write(f"{name}.gz", data if data == BAD else gzip.compress(data))
 
     def run(self, **options):
         job = self.definitions.resolve_job_def(self.job)

@@ -1,6 +1,5 @@
 """What Dagster shows of the files is what lies in the bucket, whatever happened to earlier runs."""
 
-import gzip
 import json
 import os
 import shutil
@@ -11,21 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from wordfreq_dagster.files import listing_sensor, places
+from tests.integration.defs.projects import BAD, GOOD, OTHER
+from wordfreq_dagster.files import places
 from wordfreq_dagster.files.stages import LOCAL_IMAGE, LOCAL_IMAGES
 
 WORD_COUNTS = dg.AssetKey("word_counts")
-GOOD, OTHER, BAD = b"cat cat cat dog", b"bird bird bird", b"\x1f\x8b no archive"
-
-
-@pytest.fixture
-def place(words):
-    return words(folder_depth=1)
-
-
-def write(place, **files):
-    for name, data in files.items():
-        place.write(f"{name}.gz", data if data == BAD else gzip.compress(data))
 
 
 def check(run, name):
@@ -35,7 +24,7 @@ def check(run, name):
 
 def test_what_was_counted_and_never_reported_is_reported_by_the_next_run(place, instance):
     """As after a run that was killed between counting and reporting."""
-    write(place, **{f"file{number}": GOOD + b" %d" % number for number in range(40)})
+    place.pack(**{f"file{number}": GOOD + b" %d" % number for number in range(40)})
     assert place.run_elsewhere().success
     run = place.run()
     assert run.success
@@ -48,9 +37,9 @@ def test_what_was_counted_and_never_reported_is_reported_by_the_next_run(place, 
 
 
 def test_a_changed_file_whose_report_was_lost_gets_its_new_version(place, instance):
-    write(place, a=GOOD, b=GOOD)
+    place.pack(a=GOOD, b=GOOD)
     assert place.run().success
-    write(place, a=OTHER)
+    place.pack(a=OTHER)
     assert place.run_elsewhere().success
     run = place.run()
     assert place.reported(run) == ["a.gz"]
@@ -61,7 +50,7 @@ def test_a_changed_file_whose_report_was_lost_gets_its_new_version(place, instan
 
 
 def test_a_bad_file_is_red_with_its_reason_until_it_is_good(place, instance):
-    write(place, good=GOOD, bad=BAD)
+    place.pack(good=GOOD, bad=BAD)
     assert not place.run().success
     assert place.status == {"good.gz": "MATERIALIZED", "bad.gz": "FAILED"}
     seen = instance.fetch_observations(
@@ -69,22 +58,22 @@ def test_a_bad_file_is_red_with_its_reason_until_it_is_good(place, instance):
     ).records[0]
     assert "bad.gz" in seen.asset_observation.metadata["failed"].value
 
-    write(place, more=OTHER)  # a later run, in which other files are good
+    place.pack(more=OTHER)  # a later run, in which other files are good
     place.run()
     assert place.status["bad.gz"] == "FAILED"
     assert place.status["more.gz"] == "MATERIALIZED"
 
-    write(place, bad=GOOD)
+    place.pack(bad=GOOD)
     assert place.run().success
     assert set(place.status.values()) == {"MATERIALIZED"}
 
 
 def test_good_bad_and_the_same_good_again(place, instance):
-    write(place, a=GOOD, b=OTHER)
+    place.pack(a=GOOD, b=OTHER)
     assert place.run().success
     kept = place.home / "kept"
     shutil.copy2(place.inputs / "a.gz", kept)
-    write(place, a=BAD)
+    place.pack(a=BAD)
     assert not place.run().success
     assert place.status == {"a.gz": "FAILED", "b.gz": "MATERIALIZED"}
     shutil.copy2(kept, place.inputs / "a.gz")
@@ -171,7 +160,7 @@ def test_a_run_reads_plan_and_receipts_once_and_lists_the_source_only_in_the_con
     counted(Receipt)
     monkeypatch.setattr(places, "build_plan", lambda **_: pytest.fail("the source is listed again"))
     place.change(pack=1)
-    write(place, a=GOOD, b=OTHER, c=GOOD)
+    place.pack(a=GOOD, b=OTHER, c=GOOD)
     assert place.run().success
     names = sorted(Path(uri).name for uri in reads)
     assert len(names) == 5
@@ -199,9 +188,9 @@ def counted(instance, run):
 
 
 def test_all_partitions_with_the_plan_do_what_the_job_does(place, instance):
-    write(place, a=GOOD, b=OTHER)
+    place.pack(a=GOOD, b=OTHER)
     assert place.run().success
-    write(place, b=GOOD, c=OTHER)
+    place.pack(b=GOOD, c=OTHER)
     run = everything(place)
     assert run.success
     assert place.reported(run) == ["a.gz", "b.gz", "c.gz"]
@@ -215,11 +204,11 @@ def test_all_partitions_with_the_plan_do_what_the_job_does(place, instance):
 
 
 def test_an_end_of_the_range_may_be_gone_when_its_plan_is_made(place, instance):
-    write(place, a=GOOD, b=OTHER, c=GOOD)
+    place.pack(a=GOOD, b=OTHER, c=GOOD)
     assert place.run().success
     (place.inputs / "a.gz").unlink()
     (place.inputs / "c.gz").unlink()
-    write(place, d=GOOD)
+    place.pack(d=GOOD)
     run = everything(place)
     assert run.success
     assert counted(instance, run) == ["d.gz"]
@@ -227,7 +216,7 @@ def test_an_end_of_the_range_may_be_gone_when_its_plan_is_made(place, instance):
 
 
 def test_all_partitions_with_a_bad_file_leave_it_red_and_one_run_tries_it_again(place, instance):
-    write(place, a=GOOD, bad=BAD, c=GOOD, worse=BAD)
+    place.pack(a=GOOD, bad=BAD, c=GOOD, worse=BAD)
     assert not place.run().success
     run = everything(place)
     assert not run.success
@@ -238,7 +227,7 @@ def test_all_partitions_with_a_bad_file_leave_it_red_and_one_run_tries_it_again(
         "c.gz": "MATERIALIZED",
         "worse.gz": "FAILED",
     }
-    write(place, bad=GOOD, worse=OTHER)
+    place.pack(bad=GOOD, worse=OTHER)
     again = place.run()  # without partitions: exactly what failed, however scattered
     assert again.success
     assert place.reported(again) == counted(instance, again) == ["bad.gz", "worse.gz"]
@@ -246,9 +235,9 @@ def test_all_partitions_with_a_bad_file_leave_it_red_and_one_run_tries_it_again(
 
 @pytest.mark.parametrize("start", ["all", "partition", "job"])
 def test_recount_counts_what_is_valid_again(place, instance, start):
-    write(place, a=GOOD, b=OTHER)
+    place.pack(a=GOOD, b=OTHER)
     assert place.run().success
-    write(place, c=GOOD)
+    place.pack(c=GOOD)
     config = {"ops": {"word_counts": {"config": {"recount": True}}}}
     if start == "partition":
         run = place.run(
@@ -267,13 +256,13 @@ def test_recount_counts_what_is_valid_again(place, instance, start):
 
 
 def test_the_ranking_shows_what_rose_and_fell_and_each_folder(place, instance):
-    write(place, a=b"cat cat cat cat dog dog dog")
+    place.pack(a=b"cat cat cat cat dog dog dog")
     (place.inputs / "docs").mkdir()
     (place.inputs / "docs" / "c.txt").write_bytes(OTHER)
     (made,) = place.run().asset_materializations_for_node("ranking")
     assert "changes" not in made.metadata
     assert "| docs/ | 1 | 3 | bird |" in made.metadata["folders"].value
-    write(place, b=b"dog dog dog cow cow cow")
+    place.pack(b=b"dog dog dog cow cow cow")
     (made,) = place.run().asset_materializations_for_node("ranking")
     rows = made.metadata["ranking"].value.records
     assert {row.data["word"]: row.data["change"] for row in rows} == {
@@ -294,16 +283,16 @@ def test_the_ranking_shows_what_rose_and_fell_and_each_folder(place, instance):
 )
 def test_how_much_is_reported_is_a_setting(place, instance, report, first, all_again):
     place.change(report=report)
-    write(place, a=GOOD, b=OTHER)
+    place.pack(a=GOOD, b=OTHER)
     run = place.run()
     assert place.reported(run) == first
-    write(place, c=GOOD)
+    place.pack(c=GOOD)
     assert place.reported(everything(place)) == all_again
 
 
 def test_a_summary_costs_three_materializations_and_names_what_failed(place, instance):
     place.change(report="summary")
-    write(place, a=GOOD, b=OTHER)
+    place.pack(a=GOOD, b=OTHER)
     run = place.run()
     assert run.success and check(run, "every_count_reported")
     found = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -312,12 +301,12 @@ def test_a_summary_costs_three_materializations_and_names_what_failed(place, ins
         "ranking",
         "word_counts",
     ]
-    write(place, bad=BAD)
+    place.pack(bad=BAD)
     assert not place.run().success
     assert place.status["bad.gz"] == "FAILED"
     chosen = place.run(partition_key="a.gz", asset_selection=[WORD_COUNTS])
     assert place.reported(chosen) == ["a.gz"]
-    write(place, bad=GOOD)  # what is shown as failed doesn't stay so
+    place.pack(bad=GOOD)  # what is shown as failed doesn't stay so
     assert place.reported(place.run()) == ["bad.gz"]
     assert place.status["bad.gz"] == "MATERIALIZED"
 
@@ -330,10 +319,10 @@ def latest_check(instance, name):
 
 def test_an_unchanged_bad_file_is_not_tried_again_and_stays_what_it_is(place, instance):
     """It is red and counted among the failed; runs of good files are green and rank those."""
-    write(place, good=GOOD, bad=BAD)
+    place.pack(good=GOOD, bad=BAD)
     assert not place.run().success
     assert latest_check(instance, "every_planned_file_counted") == "FAILED"
-    write(place, more=OTHER)
+    place.pack(more=OTHER)
     run = place.run()
     assert run.success
     assert place.status == {
@@ -360,7 +349,7 @@ def test_an_unchanged_bad_file_is_not_tried_again_and_stays_what_it_is(place, in
 
 
 def test_a_new_instance_shows_what_was_known_to_be_bad(place, instance):
-    write(place, good=GOOD, bad=BAD)
+    place.pack(good=GOOD, bad=BAD)
     assert not place.run_elsewhere().success
     assert not place.run().success  # not tried again, but nobody has seen it here
     assert place.status == {"good.gz": "MATERIALIZED", "bad.gz": "FAILED"}
@@ -368,96 +357,9 @@ def test_a_new_instance_shows_what_was_known_to_be_bad(place, instance):
 
 
 def test_counts_of_bytes_that_are_gone_are_not_left(place, instance):
-    write(place, a=GOOD, b=GOOD)
+    place.pack(a=GOOD, b=GOOD)
     assert place.run().success
-    write(place, a=BAD)
+    place.pack(a=BAD)
     assert not place.run().success
     assert not (place.home / "output" / "a.gz").exists()
     assert latest_check(instance, "no_stale_counts") == "SUCCEEDED"
-
-
-@pytest.fixture
-def due(place, monkeypatch):
-    """Whether the sensor asks for a run, by these settings alone."""
-    monkeypatch.setattr(listing_sensor, "_SETTLE", 0)
-
-    def asks(**settings):
-        place.set(**settings)
-        return place.asks("new_files")
-
-    return asks
-
-
-def test_other_options_of_one_run_are_kept_and_other_settings_are_noticed(place, instance, due):
-    write(place, a=GOOD)
-    assert due()
-    options = {"ops": {"ranking": {"config": {"top": 1, "min_length": 2}}}}
-    assert place.run(run_config=options).success
-    assert "The first 1 words of 2 characters" in place.metadata("ranking")["options"]
-    assert not due()
-    assert due(top=5)
-    assert place.run().success
-    assert not due(top=5)
-    assert "The first 5 words of 3 characters" in place.metadata("ranking")["options"]
-    assert due(top=5, stop_words="en")
-    assert due(top=5, encoding="cp1252")
-    assert due(top=5, fold=True)
-    place.change(top=5, ranking=str(place.home / "elsewhere"))
-    assert place.asks("new_files")
-    assert place.run().success
-    assert not place.asks("new_files")
-    assert (place.home / "elsewhere" / "ranking.json").exists()
-    assert due(top=5)
-
-
-def test_a_ranking_that_does_not_say_what_it_was_made_by_leads_to_one_run(place, instance, due):
-    """As one of an earlier version does."""
-    write(place, a=GOOD)
-    assert place.run().success
-    said = {"source listing": place.metadata("ranking")["source listing"]}
-    instance.report_runless_asset_event(dg.AssetMaterialization("ranking", metadata=said))
-    assert due()
-    assert place.run().success
-    assert not due()
-
-
-@pytest.mark.parametrize("lost", ["gone", "damaged", "other names"])
-def test_automation_ranks_where_the_ranking_is_lost(place, instance, lost):
-    write(place, a=GOOD, bad=BAD)
-    assert not place.run().success
-    assert place.run().success
-    path = place.home / "ranking" / "ranking.json"
-    if lost == "gone":
-        path.unlink()
-    elif lost == "damaged":
-        path.write_text("{")
-    else:
-        path.write_text(path.read_text().replace("bad.gz", "other.gz"))
-    run = place.materialize("ranking", tags={"dagster/from_automation_condition": "true"})
-    assert run.success
-    assert json.loads(path.read_text())["Metadata"]["MissingNames"] == ["bad.gz"]
-
-
-def test_automation_keeps_a_ranking_of_the_same_counts(place, instance):
-    """A partition counted again, same bytes: the options that somebody gave a ranking stay."""
-    write(place, a=GOOD, b=GOOD)
-    assert place.run().success
-
-    def alone(asset, **options):
-        done = place.materialize(asset, **options)
-        assert done.success
-        assert instance.get_run_by_id(done.run_id).tags["wordfreq/source"] == f"{place.home}/source"
-        return done
-
-    automation = {"tags": {"dagster/from_automation_condition": "true"}}
-    options = {"ops": {"ranking": {"config": {"top": 1, "min_length": 2}}}}
-    alone("ranking", run_config=options)
-    alone("word_counts", partition_key="a.gz")
-    alone("ranking", **automation)
-    shown = place.metadata("ranking")
-    assert "The first 1 words of 2 characters" in shown["options"]
-    assert shown["dagster/row_count"] == 1
-    write(place, b=OTHER)
-    alone("word_counts", partition_key="b.gz")
-    alone("ranking", **automation)
-    assert "The first 100 words of 3 characters" in place.metadata("ranking")["options"]
