@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -13,6 +12,8 @@ from wordfreq_batch.storage.opening import open_store
 from wordfreq_batch.storage.store import split_uri
 
 ASKED: list[tuple[str, dict[str, str]]] = []
+
+Serve = Callable[[type[BaseHTTPRequestHandler]], None]
 
 
 class Open(BaseHTTPRequestHandler):
@@ -34,16 +35,9 @@ class Open(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def server(serve: Serve) -> None:
     ASKED.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Open)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    yield
-    server.shutdown()
-    server.server_close()
+    serve(Open)
 
 
 def _ask(bucket: str) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -14,6 +13,8 @@ from wordfreq_batch.errors import StorageError
 from wordfreq_batch.storage.opening import open_store
 
 DELETED: list[list[str]] = []  # by each request
+
+Serve = Callable[[type[BaseHTTPRequestHandler]], None]
 
 
 class Bucket(BaseHTTPRequestHandler):
@@ -49,16 +50,9 @@ class Bucket(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(autouse=True)
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def server(serve: Serve) -> None:
     DELETED.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    yield
-    server.shutdown()
-    server.server_close()
+    serve(Bucket)
 
 
 @pytest.mark.parametrize("odd", ["\x01", "\x0b", "\x1f", "\ufffe", "\uffff"])
