@@ -202,6 +202,11 @@ def _places(source: str, destination: str, plan: str) -> _Places:
             f"the source {source} lies inside the destination {destination}: its files would be "
             f"read as results; {advice}"
         )
+    if places.plan.is_local and not places.plan.key.endswith(".json"):
+        raise UsageError(
+            f"the plan {plan} has no name that ends in .json; give it one: its receipts lie in a "
+            "folder of the same name without that"
+        )
     beside = places.plan._replace(key=places.plan.key.removesuffix(".json") + "/")
     for what, location in (
         ("the plan", places.plan),

@@ -68,6 +68,7 @@ def test_help_loads_nothing_heavy():
         ["plan", *PLAN, "--task-items", "3"],
         ["plan", *PLAN, "--retry-unusable"],
         ["plan", "-s", "in", "-d", "out", "-p", "folder/"],
+        ["plan", "-s", "in", "-d", "out", "-p", "plan"],
         ["plan", "-s", "s3://", "-d", "out", "-p", "p.json"],
         ["plan", "-s", "ftp://x/y", "-d", "out", "-p", "p.json"],
         ["migrate", "-p", "plan.json", "-i", "x"],
