@@ -70,7 +70,9 @@ def add_plan(commands: Commands) -> None:
     parser.add_argument(
         "-d", "--destination", required=True, metavar="URI", help="where the counts go"
     )
-    parser.add_argument("-p", "--plan", required=True, metavar="URI", help="the plan to write, a .json")
+    parser.add_argument(
+        "-p", "--plan", required=True, metavar="URI", help="the plan to write, a .json"
+    )
     parser.add_argument(
         "--pack",
         type=size,
