@@ -191,7 +191,6 @@ def shape_of(job: Job, definition: Mapping[str, Any]) -> Shape:
             f"job {job.name}: its definition is of several nodes (multinode), which this client "
             "does not run: AWS Batch has no arrays of them, and a task would be many containers "
             "of which only the main node's counts. Submit it with boto3, or use one node",
-            job=job.name,
         )
     if pod := (definition.get("eksProperties") or {}).get("podProperties"):
         return Shape("eks", _chosen(job, pod.get("containers", []), "Default"))
@@ -209,7 +208,6 @@ def _chosen(job: Job, containers: Sequence[Mapping[str, Any]], default: str) -> 
         raise InvalidJobError(
             f"job {job.name}: its definition has the containers {', '.join(names)}; name the one "
             "that does the work as `container`",
-            job=job.name,
         )
     return str(job.container)
 
